@@ -1,0 +1,31 @@
+# Every target does its own set-up in .venv; nothing outside this folder is changed.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check bench clean
+
+run: .venv/app        ## open the app in the browser
+	$(BIN)/streamlit run app.py
+
+test: .venv/dev       ## run all tests; browser tests need a Chromium, else they are skipped
+	$(BIN)/python -m pytest
+
+check: .venv/dev      ## format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+bench: .venv/app      ## measure the samplers, as ratios within one run
+	PYTHONPATH=. $(BIN)/python benchmarks/sampling.py
+
+.venv/app: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+.venv/dev: requirements.txt requirements-dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@ .venv/app
+
+clean:                ## remove the environment
+	rm -rf .venv

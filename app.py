@@ -1,0 +1,28 @@
+"""The Generate page: a PixelCNN draws a picture, pixel by pixel, before one's eyes."""
+
+import streamlit as st
+
+from pixelcnn.ui.layout import page
+
+page(
+    "Generate",
+    "A neural network draws a picture, one pixel after the other. Every pixel is drawn at random "
+    "from the distribution that the network predicts from the pixels before it.",
+)
+loading = st.empty()
+loading.info("Loading the model …", icon=":material/hourglass_top:")
+
+# Imported after the first words are on the screen: torch takes a second or two.
+from pixelcnn.ui import controls, generate, resources  # noqa: E402
+
+with st.sidebar:
+    model = resources.load_or_stop(controls.choose_checkpoint())
+    subject = controls.choose_subject(model.name, model.model.config, model.info.dataset)
+    st.divider()
+    rule = controls.choose_rule(model.model.config.num_levels)
+    st.caption("Temperature, top-k and top-p act at once, from the current pixel on.")
+
+generate.prepare(model, subject, rule)
+loading.empty()
+generate.live()
+generate.about(model)

@@ -1,0 +1,43 @@
+"""A PixelCNN that one can watch: library, command line and pages.
+
+    import pixelcnn
+    model = pixelcnn.load_model("fashion-mnist-gated")
+    levels = pixelcnn.sample(model, num_images=16, seed=0, label=7)
+    bits = pixelcnn.bits_per_dim(model, levels, 7)
+
+Read in this order: `masks`, `layers`, `models` (what the network is), `sampling.rules`,
+`sampling.naive`, `sampling.cached` (how pictures are drawn), `receptive_field` (what a prediction
+can see), `training.engine`, `checkpoints`, `data`; `ui` is the only part that knows the screen.
+
+The names below are imported when they are first used, so that `import pixelcnn` is quick.
+"""
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "load_model": "checkpoints",
+    "CheckpointError": "checkpoints",
+    "SamplingRule": "config",
+    "ModelConfig": "config",
+    "TrainConfig": "config",
+    "build_model": "models",
+    "sample": "sampling",
+    "CachedSampler": "sampling",
+    "explain": "sampling",
+    "make_noise": "sampling",
+    "bits_per_dim": "likelihoods",
+    "check_causality": "receptive_field",
+    "dependency_maps": "receptive_field",
+}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module defines
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'pixelcnn' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"pixelcnn.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

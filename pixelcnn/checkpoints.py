@@ -1,0 +1,177 @@
+"""Checkpoints: weights in safetensors, everything else as JSON in its metadata. No pickle."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pixelcnn.config import ModelConfig
+from pixelcnn.models import AutoregressiveModel, build_model
+
+FORMAT = "pixelcnn-checkpoint-1"
+LIBRARY_VERSION = "0.1.0"
+CHECKPOINT_DIR = Path(__file__).resolve().parent.parent / "checkpoints"
+MAX_BYTES = 512 * 2**20
+
+
+class CheckpointError(Exception):
+    """A checkpoint is missing, damaged, foreign or incompatible; names file and reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointInfo:
+    """What a checkpoint says about itself."""
+
+    config: ModelConfig
+    """Shape of the model."""
+    dataset: str | None
+    """Name of the data set it learned, see `pixelcnn.data.DATASETS`."""
+    images_seen: int
+    """Training progress."""
+    bits_per_dim: dict[str, float]
+    """Measured bits/dim by split ("validation", "test"); absent where not measured."""
+    library_version: str = LIBRARY_VERSION
+    """Version of this library that wrote the file."""
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the string metadata of the file."""
+        values = {
+            "config": self.config.to_dict(),
+            "dataset": self.dataset,
+            "images_seen": self.images_seen,
+            "bits_per_dim": self.bits_per_dim,
+            "library_version": self.library_version,
+        }
+        return {"format": FORMAT, "pixelcnn": json.dumps(values, sort_keys=True)}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str] | None) -> "CheckpointInfo":
+        """Read what `to_metadata` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: if it is not such metadata.
+        """
+        if not metadata or metadata.get("format") != FORMAT:
+            found = (metadata or {}).get("format")
+            raise ValueError(f"its format (={found!r}) is not {FORMAT!r}")
+        values = json.loads(metadata["pixelcnn"])
+        values["config"] = ModelConfig.from_dict(values["config"])
+        if not isinstance(values["images_seen"], int) or values["images_seen"] < 0:
+            raise ValueError(f"images_seen (={values['images_seen']!r}) is not a count")
+        values["bits_per_dim"] = {k: float(v) for k, v in values["bits_per_dim"].items()}
+        return cls(**values)
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str], model: AutoregressiveModel, info: CheckpointInfo
+) -> None:
+    """Write a checkpoint atomically: the file is either the old one or the whole new one."""
+    tensors = {k: v.detach().contiguous() for k, v in model.state_dict().items()}
+    write_atomically(Path(path), save(tensors, metadata=info.to_metadata()))
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AutoregressiveModel, CheckpointInfo]:
+    """Read a checkpoint and rebuild its model, in evaluation mode, in float32.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, foreign or incompatible.
+    """
+    info, tensors = _read(Path(path), with_tensors=True)
+    # Built without initial weights: all of them are about to be replaced.
+    model = build_model(info.config)
+    expected = model.state_dict()
+    wrong = sorted(set(expected) ^ set(tensors)) or sorted(
+        k for k in expected if expected[k].shape != tensors[k].shape
+    )
+    if wrong:
+        raise CheckpointError(
+            f"{path}: the weights do not fit the configuration, first at {wrong[0]!r}."
+        )
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"{path}: the weight {name!r} holds values that are not numbers."
+            )
+    model.load_state_dict({k: v.float() for k, v in tensors.items()})
+    return model.eval().requires_grad_(False), info
+
+
+def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:
+    """Read only what a checkpoint says about itself.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or foreign.
+    """
+    return _read(Path(path), with_tensors=False)[0]
+
+
+def checkpoint_path(name: str | os.PathLike[str]) -> Path:
+    """Find a checkpoint by its name in `checkpoints/` or by its path.
+
+    Raises:
+        CheckpointError: if there is none; the text lists the names that exist.
+    """
+    for path in (Path(name), CHECKPOINT_DIR / f"{name}.safetensors"):
+        if path.is_file():
+            return path
+    raise CheckpointError(
+        f"{name}: no such checkpoint; shipped: {', '.join(list_checkpoints()) or 'none'}."
+    )
+
+
+def list_checkpoints(directory: Path = CHECKPOINT_DIR) -> dict[str, Path]:
+    """List the checkpoints of a folder by name."""
+    return {p.stem: p for p in sorted(directory.glob("*.safetensors"))}
+
+
+def load_model(name: str | os.PathLike[str]) -> AutoregressiveModel:
+    """Load a model by its name in `checkpoints/` or by a path, in evaluation mode.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, foreign or incompatible.
+    """
+    return load_checkpoint(checkpoint_path(name))[0]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file in one step, so that a reader or a crash never meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, Tensor]]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CheckpointError(
+                f"{path}: {path.stat().st_size} bytes are more than the limit of {MAX_BYTES}."
+            )
+        with safe_open(path, framework="pt") as file:
+            info = CheckpointInfo.from_metadata(file.metadata())
+            tensors: dict[str, Any] = {}
+            if with_tensors:
+                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: is damaged or no safetensors file ({error}).") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: is not a checkpoint of this app: {error}.") from error
+    return info, tensors

@@ -1,0 +1,350 @@
+"""The command line: train, sample, evaluate, check."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from pixelcnn.checkpoints import (
+    CheckpointError,
+    CheckpointInfo,
+    checkpoint_path,
+    load_checkpoint,
+    read_info,
+    save_checkpoint,
+    write_atomically,
+)
+from pixelcnn.config import ModelConfig, SamplingRule, TrainConfig
+from pixelcnn.data import (
+    DATA_ENVIRONMENT_VARIABLE,
+    DATASETS,
+    DataError,
+    check_fits,
+    dataset_of,
+    load_dataset,
+)
+
+SAVE_EVERY_SECONDS = 60
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 fine, 1 failed check, 2 bad input)."""
+    options = _parser().parse_args(arguments)
+    from pixelcnn.training.engine import TrainingError
+
+    try:
+        return options.run(options)
+    except (ValueError, CheckpointError, DataError, TrainingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pixelcnn",
+        description="Train a PixelCNN, draw pictures, score them, and prove that it is causal.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  python -m pixelcnn sample fashion-mnist-gated --label 9 --output boots.png\n"
+        "  python -m pixelcnn check fashion-mnist-gated\n"
+        "  python -m pixelcnn train mine.safetensors --dataset mnist --total-images 20000\n"
+        "  python -m pixelcnn evaluate mine.safetensors --split test",
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    train = commands.add_parser(
+        "train",
+        help="train a model and write a checkpoint",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train a model. A checkpoint (moving-average weights, ready for use) is "
+        "written every minute; beside it a training state, with which the same command with "
+        "--resume goes on exactly where it stopped. Stop with Ctrl-C at any time.",
+    )
+    train.add_argument("checkpoint", type=Path, help="checkpoint to write, *.safetensors")
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from CHECKPOINT.state with its settings (a new --total-images is taken over)",
+    )
+    _add_data_dir(train)
+    _add_fields(train, TrainConfig, choices={"dataset": list(DATASETS)})
+    shape_from_dataset = {"num_channels", "height", "width", "num_classes"}
+    _add_fields(
+        train,
+        ModelConfig,
+        choices={"architecture": ["classic", "gated"]},
+        leave_out=shape_from_dataset,
+    )
+    train.add_argument("--unconditional", action="store_true", help="train without class labels")
+    train.set_defaults(run=_train)
+
+    sample = commands.add_parser(
+        "sample",
+        help="draw pictures",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Draw pictures and write them side by side as one PNG. Seed and index fix a "
+        "picture: image 3 of 16 is the same as image 3 of 4.",
+    )
+    _add_checkpoint(sample)
+    sample.add_argument("--output", type=Path, default=Path("sample.png"), help="PNG to write")
+    sample.add_argument("--num-images", type=int, default=16, help="pictures, 1 to 1024")
+    sample.add_argument("--columns", type=int, default=None, help="pictures in a row")
+    sample.add_argument("--scale", type=int, default=4, help="screen pixels per pixel, 1 to 32")
+    sample.add_argument("--seed", type=int, default=0, help="fixes the noise")
+    sample.add_argument("--label", type=int, default=None, help="class; any class if left out")
+    sample.add_argument(
+        "--class-per-row", action="store_true", help="row r shows class r, in turn"
+    )
+    sample.add_argument("--method", choices=["cached", "naive"], default="cached", help="sampler")
+    _add_fields(sample, SamplingRule)
+    sample.set_defaults(run=_sample)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a model in bits/dim",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Compute the mean bits/dim of a split of the model's data set. Use the "
+        "validation split for every choice, the test split once, at the end.",
+    )
+    _add_checkpoint(evaluate)
+    _add_data_dir(evaluate)
+    evaluate.add_argument("--split", choices=["validation", "test"], default="validation")
+    evaluate.add_argument("--num-images", type=int, default=None, help="only the first N images")
+    evaluate.add_argument(
+        "--write", action="store_true", help="record the result in the checkpoint"
+    )
+    evaluate.set_defaults(run=_evaluate)
+
+    check = commands.add_parser(
+        "check",
+        help="prove that no pixel sees the future",
+        description="Compute the Jacobian of the prediction at every pixel with respect to every "
+        "pixel and report the largest dependence on the pixel itself and later ones (must be "
+        "exactly 0), and the share of the past that is seen.",
+    )
+    _add_checkpoint(check)
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="name in checkpoints/ or path of a *.safetensors file")
+
+
+def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        default=None,
+        help=f"local copy of the data; else ${DATA_ENVIRONMENT_VARIABLE}, else data/ (downloads)",
+    )
+
+
+def _add_fields(
+    parser: argparse.ArgumentParser,
+    config: type,
+    *,
+    choices: dict[str, list[str]] | None = None,
+    leave_out: set[str] = frozenset(),
+) -> None:
+    """Add one option per field of a configuration, with the field's own documentation."""
+    docs = _field_docs(config)
+    group = parser.add_argument_group(config.__name__)
+    for field in fields(config):
+        if field.name in leave_out:
+            continue
+        name = "--" + field.name.replace("_", "-")
+        more: dict[str, object] = {"default": field.default, "help": docs[field.name]}
+        if isinstance(field.default, bool):
+            more["action"] = argparse.BooleanOptionalAction
+        elif isinstance(field.default, tuple):
+            more |= {"type": int, "nargs": "+"}
+        else:
+            more["type"] = int if field.default is None else type(field.default)
+        if field.name in (choices or {}):
+            more["choices"] = choices[field.name]
+        group.add_argument(name, **more)
+
+
+def _field_docs(config: type) -> dict[str, str]:
+    """Read the text under each field, so that it is written once."""
+    import ast
+    import inspect
+    import textwrap
+
+    body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0].body
+    docs = {}
+    for field, text in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            docs[field.target.id] = text.value.value.replace("%", "%%")
+    return docs
+
+
+def _config_from(options: argparse.Namespace, config: type, **fixed: object):  # noqa: ANN202
+    values = {}
+    for field in fields(config):
+        if field.name in fixed:
+            continue
+        value = getattr(options, field.name)
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return config(**values, **fixed)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from pixelcnn.training.engine import Evaluation, TrainingState, train
+    from pixelcnn.training.files import load_training_state, save_training_state
+
+    state_path = options.checkpoint.with_suffix(".state")
+    if options.resume:
+        state, config = load_training_state(state_path)
+        if options.total_images != TrainConfig.total_images:
+            config = replace(config, total_images=options.total_images)
+    else:
+        config = _config_from(options, TrainConfig)
+        dataset = dataset_of(config.dataset)
+        classes = 0 if options.unconditional else len(dataset.class_names)
+        model_config = _config_from(
+            options,
+            ModelConfig,
+            num_channels=dataset.num_channels,
+            height=dataset.size,
+            width=dataset.size,
+            num_classes=classes,
+        )
+        state = TrainingState(model_config, config)
+    check_fits(state.model.config, config.dataset)
+    splits = [
+        load_dataset(
+            config.dataset, split, options.data_dir, num_levels=state.model.config.num_levels
+        )
+        for split in ("train", "validation")
+    ]
+    print(
+        f"{state.model.num_parameters:,} parameters, {len(splits[0][0]):,} training images, "
+        f"{config.total_images - state.images_seen:,} images to see"
+    )
+    scores: dict[str, float] = {}
+
+    def save() -> None:
+        info = CheckpointInfo(
+            config=state.ema.config,
+            dataset=config.dataset,
+            images_seen=state.images_seen,
+            bits_per_dim=scores,
+        )
+        save_checkpoint(options.checkpoint, state.ema, info)
+        save_training_state(state_path, state, config)
+
+    printed = saved = time.monotonic()
+    try:
+        for event in train(state, config, *splits):
+            now = time.monotonic()
+            if isinstance(event, Evaluation):
+                scores = {"validation": event.bits_per_dim}
+                print(
+                    f"{event.images_seen:>9,} images  validation {event.bits_per_dim:.4f} "
+                    f"bits/dim (first {config.validation_images} images)",
+                    flush=True,
+                )
+            elif now - printed > 5:
+                printed = now
+                print(
+                    f"{event.images_seen:>9,} images  {event.loss:.3f} bits/dim  "
+                    f"{event.images_per_second:.0f} images/s  {_minutes(event.seconds_left)} left",
+                    flush=True,
+                )
+            if now - saved > SAVE_EVERY_SECONDS:
+                saved = now
+                save()
+    finally:
+        if state.step:
+            save()
+            print(f"wrote {options.checkpoint} and {state_path}")
+    return 0
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from pixelcnn.pictures import png_bytes, sheet
+    from pixelcnn.sampling import sample
+
+    for name, low, high in (("num_images", 1, 1024), ("scale", 1, 32)):
+        value = getattr(options, name)
+        if not low <= value <= high:
+            raise ValueError(f"`{name}` (={value}) must be an integer from {low} to {high}.")
+    model, info = load_checkpoint(checkpoint_path(options.checkpoint))
+    columns = options.columns or int(np.ceil(np.sqrt(options.num_images)))
+    label: int | list[int] | None = options.label
+    if options.class_per_row:
+        classes = info.config.num_classes
+        if classes == 0:
+            raise ValueError("`--class-per-row` needs a model with classes; this one has none.")
+        label = [(i // columns) % classes for i in range(options.num_images)]
+    started = time.monotonic()
+    levels = sample(
+        model,
+        num_images=options.num_images,
+        seed=options.seed,
+        rule=_config_from(options, SamplingRule),
+        label=label,
+        method=options.method,
+    )
+    seconds = time.monotonic() - started
+    picture = sheet(levels, info.config.num_levels, columns=columns, scale=options.scale)
+    write_atomically(options.output, png_bytes(picture))
+    print(f"wrote {options.output}: {options.num_images} pictures in {seconds:.2f} s")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from pixelcnn.training.engine import evaluate
+
+    path = checkpoint_path(options.checkpoint)
+    model, info = load_checkpoint(path)
+    if info.dataset is None:
+        raise ValueError(f"{path}: does not say which data set it learned.")
+    levels, label = load_dataset(
+        info.dataset, options.split, options.data_dir, num_levels=info.config.num_levels
+    )
+    count = options.num_images or len(levels)
+    total, done, started = 0.0, 0, time.monotonic()
+    for start in range(0, count, 500):
+        part = slice(start, min(start + 500, count))
+        size = part.stop - part.start
+        total += size * evaluate(model, levels[part], label[part])
+        done += size
+        left = (time.monotonic() - started) / done * (count - done)
+        print(
+            f"{done:>6,} of {count:,} images  {total / done:.4f} bits/dim  {_minutes(left)} left",
+            flush=True,
+        )
+    print(
+        f"{info.dataset} {options.split}: {total / done:.4f} bits/dim "
+        f"({info.config.num_levels} levels, {done:,} images, {model.num_parameters:,} parameters)"
+    )
+    if options.write:
+        if count != len(levels):
+            raise ValueError("`--write` records only results on the whole split.")
+        scores = read_info(path).bits_per_dim | {options.split: total / done}
+        save_checkpoint(path, model, replace(info, bits_per_dim=scores))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from pixelcnn.receptive_field import check_causality
+
+    model, info = load_checkpoint(checkpoint_path(options.checkpoint))
+    report = check_causality(model, positions=range(info.config.height * info.config.width))
+    print(report.text)
+    return 0 if report.is_causal else 1
+
+
+def _minutes(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,219 @@
+"""Data sets of torchvision as levels, with fixed splits.
+
+`torchvision` reads and, on a user's machine, downloads the files. A local copy is named by
+`--data-dir` or the environment variable `PIXELCNN_DATA`; otherwise `data/` is used.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pixelcnn.config import ModelConfig
+
+Split = Literal["train", "validation", "test"]
+DATA_ENVIRONMENT_VARIABLE = "PIXELCNN_DATA"
+VALIDATION_IMAGES = 5000
+"""Images held out of torchvision's training set; the test set is touched only to report."""
+
+_CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+_DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set of torchvision that the models can learn."""
+
+    title: str
+    """Name as people write it."""
+    torchvision_name: str
+    """Class in `torchvision.datasets`."""
+    class_names: tuple[str, ...]
+    """Name of each label."""
+    num_channels: int = 1
+    """C."""
+    size: int = 28
+    """H and W."""
+
+
+DATASETS = {
+    "fashion-mnist": Dataset("Fashion-MNIST", "FashionMNIST", _CLOTHES),
+    "mnist": Dataset("MNIST", "MNIST", _DIGITS),
+    "kmnist": Dataset(
+        "Kuzushiji-MNIST", "KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    ),
+    "qmnist": Dataset("QMNIST", "QMNIST", _DIGITS),
+    "cifar10": Dataset(
+        "CIFAR-10",
+        "CIFAR10",
+        (
+            "airplane", "automobile", "bird", "cat", "deer",
+            "dog", "frog", "horse", "ship", "truck",
+        ),
+        num_channels=3,
+        size=32,
+    ),
+}  # fmt: skip
+
+
+class DataError(Exception):
+    """A data set is unknown, missing or cannot be downloaded."""
+
+
+def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of the data: the one given, else $PIXELCNN_DATA, else `data/`."""
+    return Path(given or os.environ.get(DATA_ENVIRONMENT_VARIABLE) or "data")
+
+
+def load_dataset(
+    name: str,
+    split: Split,
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    num_levels: int = 256,
+    download: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Load one split of a data set.
+
+    The validation split is a fixed random choice of 5,000 training images.
+
+    Arguments:
+        name: key of `DATASETS`.
+        split: "train", "validation" or "test".
+        directory: see `data_dir`.
+        num_levels: K; the 256 values of the files are quantized to 0..K-1.
+        download: fetch the files if they are missing.
+
+    Returns:
+        levels: uint8 (N, C, H, W), values 0..K-1; turn a batch into int64 for a model.
+        label: int64 (N,).
+
+    Raises:
+        DataError: if the name is unknown, or the files are missing and cannot be downloaded.
+    """
+    dataset = dataset_of(name)
+    if split not in ("train", "validation", "test"):
+        raise DataError(f"`split` (={split!r}) must be 'train', 'validation' or 'test'.")
+    folder = data_dir(directory)
+    datasets = _torchvision_datasets()
+    try:
+        loaded = getattr(datasets, dataset.torchvision_name)(
+            str(folder), train=split != "test", download=download
+        )
+    except (RuntimeError, OSError) as error:
+        raise DataError(
+            f"{dataset.title} is not in the folder {str(folder)!r} and could not be fetched "
+            f"({error}). Name a local copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
+        ) from error
+    values = torch.as_tensor(loaded.data)
+    values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)  # (N, C, H, W)
+    label = torch.as_tensor(loaded.targets).long()
+    label = label[:, 0] if label.ndim == 2 else label  # QMNIST: the first column is the class
+    if split != "test":
+        order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
+        held_out = (
+            order[:VALIDATION_IMAGES] if split == "validation" else order[VALIDATION_IMAGES:]
+        )
+        values, label = values[held_out], label[held_out]
+    return quantize(values, num_levels).contiguous(), label
+
+
+def dataset_of(name: str) -> Dataset:
+    """Look a data set up.
+
+    Raises:
+        DataError: if the name is unknown.
+    """
+    if name not in DATASETS:
+        raise DataError(f"`dataset` (={name!r}) must be one of {', '.join(DATASETS)}.")
+    return DATASETS[name]
+
+
+def class_names(name: str | None, num_classes: int) -> tuple[str, ...]:
+    """Name every class of a model trained on this data set; "class i" where it is unknown."""
+    known = DATASETS[name].class_names if name in DATASETS else ()
+    return known if len(known) == num_classes else tuple(f"class {i}" for i in range(num_classes))
+
+
+def quantize(values: Tensor, num_levels: int) -> Tensor:
+    """Map uint8 values 0..255 evenly to levels 0..K-1, uint8.
+
+    >>> quantize(torch.tensor([0, 127, 128, 255]), 2).tolist()
+    [0, 0, 1, 1]
+    """
+    return (values.int() * num_levels // 256).to(torch.uint8)
+
+
+def dequantize(levels: Tensor, num_levels: int) -> Tensor:
+    """Map levels 0..K-1 to display values 0..255, uint8.
+
+    >>> dequantize(torch.tensor([0, 1, 3]), 4).tolist()
+    [0, 85, 255]
+    """
+    return (levels.float() * (255 / (num_levels - 1))).round().to(torch.uint8)
+
+
+def check_fits(config: ModelConfig, dataset: str) -> None:
+    """Check that a model has the shape of a data set.
+
+    Raises:
+        DataError: if it has not.
+    """
+    wanted = dataset_of(dataset)
+    for name, need in (
+        ("num_channels", wanted.num_channels), ("height", wanted.size), ("width", wanted.size)
+    ):  # fmt: skip
+        if getattr(config, name) != need:
+            raise DataError(
+                f"`{name}` (={getattr(config, name)}) must be {need} for {wanted.title}."
+            )
+    if config.num_classes not in (0, len(wanted.class_names)):
+        raise DataError(
+            f"`num_classes` (={config.num_classes}) must be 0 or {len(wanted.class_names)} "
+            f"for {wanted.title}."
+        )
+
+
+def iterate_batches(
+    levels: Tensor, label: Tensor, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield consecutive batches as int64 (B, C, H, W) and (B,)."""
+    for start in range(0, len(levels), batch_size):
+        yield levels[start : start + batch_size].long(), label[start : start + batch_size]
+
+
+@contextmanager
+def _torchvision_operators() -> Iterator[None]:
+    """Let a CUDA build of torchvision be imported beside a CPU build of torch.
+
+    The package index has CUDA builds of torchvision only. Its import registers shape functions for
+    two compiled operators and stops if these are absent; reading data sets needs neither.
+    Declaring them is enough, and is done only where torch has no CUDA and they are not there.
+    """
+    missing = [n for n in ("nms", "qnms") if not hasattr(torch.ops.torchvision, n)]
+    if torch.version.cuda is not None or not missing:
+        yield
+        return
+    library = torch.library.Library("torchvision", "DEF")
+    for name in missing:
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    yield
+    # Kept for the life of the process: torchvision's registrations refer to it.
+    _declared.append(library)
+
+
+_declared: list[object] = []
+
+
+def _torchvision_datasets():  # noqa: ANN202 - a module; torchvision is imported only here
+    with _torchvision_operators():
+        from torchvision import datasets
+    return datasets

@@ -1,0 +1,80 @@
+"""From logits to likelihood: nats inside, bits per dimension to report."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pixelcnn.models import AutoregressiveModel
+
+
+def nll_nats(logits: Tensor, levels: Tensor) -> Tensor:
+    """Compute -log p of every dimension, in nats.
+
+    Arguments:
+        logits: (B, K, C, H, W).
+        levels: int64 (B, C, H, W), values 0..K-1.
+
+    Returns:
+        (B, C, H, W).
+    """
+    return F.cross_entropy(logits, levels, reduction="none")
+
+
+def nats_to_bits_per_dim(nats: Tensor, num_dims: int) -> Tensor:
+    """Divide by the number of dimensions and by ln 2."""
+    return nats / (num_dims * math.log(2))
+
+
+def surprise_bits(logits: Tensor, levels: Tensor) -> Tensor:
+    """Compute -log2 p of the level that is there, per dimension.
+
+    Arguments:
+        logits: (B, K, C, H, W).
+        levels: int64 (B, C, H, W).
+
+    Returns:
+        (B, C, H, W), bits.
+    """
+    return nll_nats(logits, levels) / math.log(2)
+
+
+def entropy_bits(logits: Tensor) -> Tensor:
+    """Compute the entropy of every predictive distribution.
+
+    Arguments:
+        logits: (B, K, C, H, W).
+
+    Returns:
+        (B, C, H, W), bits.
+    """
+    log_probabilities = logits.log_softmax(1)
+    # p log p -> 0 where p is 0: a level with probability 0 must not turn the sum into NaN.
+    terms = torch.where(
+        log_probabilities.isneginf(), 0.0, log_probabilities.exp() * log_probabilities
+    )
+    return -terms.sum(1) / math.log(2)
+
+
+@torch.inference_mode()
+def bits_per_dim(
+    model: AutoregressiveModel, levels: Tensor, label: Tensor | int | None = None
+) -> Tensor:
+    """Score images: negative log-likelihood in bits, divided by the number of dimensions.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        levels: int64 (B, C, H, W), values 0..K-1.
+        label: int64 (B,), or one class for all images, or None for any class.
+
+    Returns:
+        (B,), bits/dim for the model's number of levels.
+
+    Raises:
+        ValueError: if levels or label break the model's rules.
+    """
+    if isinstance(label, int):
+        label = torch.full((levels.shape[0],), label)
+    nats = nll_nats(model(levels, label), levels).flatten(1).sum(1)
+    return nats_to_bits_per_dim(nats, model.config.num_dims)

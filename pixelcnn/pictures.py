@@ -1,0 +1,108 @@
+"""Levels as pictures: arrays of grey or RGB values, PNG and GIF bytes."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pixelcnn.data import dequantize
+
+Picture = NDArray[np.uint8]
+"""Display values: (height, width) grey or (height, width, 3) RGB."""
+
+UNDRAWN = np.array([222, 226, 234], dtype=np.uint8)
+"""Colour of pixels not drawn yet, bluish so that it is no grey of a picture."""
+
+
+def pictures(levels: Tensor, num_levels: int) -> list[Picture]:
+    """Turn levels (B, C, H, W) into B pictures."""
+    values = dequantize(levels, num_levels).numpy()
+    return [v[0] if len(v) == 1 else v.transpose(1, 2, 0) for v in values]
+
+
+def sheet(levels: Tensor, num_levels: int, *, columns: int, scale: int = 1) -> Picture:
+    """Lay pictures out in rows.
+
+    Arguments:
+        levels: int64 (B, C, H, W).
+        num_levels: K.
+        columns: pictures in a row, at least 1.
+        scale: screen pixels per pixel.
+
+    Raises:
+        ValueError: if `columns` is less than 1.
+    """
+    return enlarge(grid(pictures(levels, num_levels), columns), scale)
+
+
+def grid(parts: Sequence[Picture], columns: int) -> Picture:
+    """Lay pictures of one size out in rows, two white pixels apart.
+
+    Raises:
+        ValueError: if `columns` is less than 1.
+    """
+    if columns < 1:
+        raise ValueError(f"`columns` (={columns}) must be at least 1.")
+    gap = 2
+    height, width, *channels = parts[0].shape
+    rows, columns = -(-len(parts) // columns), min(columns, len(parts))
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, *channels)
+    result = np.full(shape, 255, dtype=np.uint8)
+    for i, part in enumerate(parts):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        result[top : top + height, left : left + width] = part
+    return result
+
+
+def enlarge(picture: Picture, scale: int) -> Picture:
+    """Repeat every pixel `scale` times in both directions."""
+    return picture.repeat(scale, 0).repeat(scale, 1)
+
+
+def png_bytes(picture: Picture) -> bytes:
+    """Encode as PNG with the best compression that Pillow offers."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def gif_bytes(frames: Sequence[Picture], *, seconds_per_frame: float = 0.05) -> bytes:
+    """Encode pictures of one size as an endless animated GIF that rests on its last frame."""
+    images = [Image.fromarray(frame) for frame in frames]
+    pause = int(seconds_per_frame * 1000)
+    buffer = io.BytesIO()
+    images[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=images[1:],
+        duration=[pause] * (len(images) - 1) + [2000],
+        loop=0,
+    )
+    return buffer.getvalue()
+
+
+def drawing_frames(
+    picture: Picture, *, pixels_per_frame: int = 8, scale: int = 8
+) -> list[Picture]:
+    """Show a picture while it is drawn in raster order, pixels not drawn yet in a pale blue.
+
+    Arguments:
+        picture: (H, W) or (H, W, 3).
+        pixels_per_frame: pixels that each frame adds.
+        scale: screen pixels per pixel.
+
+    Returns:
+        RGB frames, the last one is the whole picture.
+    """
+    colour = picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
+    height, width, _ = colour.shape
+    frames = []
+    total = height * width
+    for drawn in [*range(0, total, pixels_per_frame), total]:
+        flat = np.where(np.arange(total)[:, None] < drawn, colour.reshape(-1, 3), UNDRAWN)
+        frames.append(enlarge(flat.reshape(height, width, 3), scale))
+    return frames

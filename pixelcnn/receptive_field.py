@@ -1,0 +1,178 @@
+"""What a prediction can see: from the loaded weights, by composition of masks and by gradients."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
+
+BATCH = 32
+"""Pixels whose gradients are computed together."""
+
+
+@dataclass(frozen=True)
+class CausalityReport:
+    """What the Jacobian of the logits says about a model."""
+
+    positions_checked: int
+    """Pixels whose prediction was differentiated."""
+    num_pixels: int
+    """H * W, inputs with respect to which it was."""
+    largest_future_gradient: float
+    """Largest absolute derivative with respect to the pixel itself or a later one; must be 0."""
+    future_pairs: int
+    """Pairs (prediction, pixel not before it) that were checked."""
+    past_pairs: int
+    """Pairs (prediction, earlier pixel) that were checked."""
+    past_pairs_seen: int
+    """Those of them with a derivative other than 0."""
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether no prediction depends on its own pixel or a later one."""
+        return self.largest_future_gradient == 0.0
+
+    @property
+    def text(self) -> str:
+        """The report in one sentence."""
+        seen = 100 * self.past_pairs_seen / max(self.past_pairs, 1)
+        verdict = (
+            "No prediction depends on its own pixel or a later one: "
+            f"{self.future_pairs:,} derivatives are exactly 0"
+            if self.is_causal
+            else "NOT CAUSAL: a prediction depends on its own or a later pixel, "
+            f"largest derivative {self.largest_future_gradient:.3g}"
+        )
+        return (
+            f"{verdict} ({self.positions_checked} of {self.num_pixels} predictions checked). "
+            f"{seen:.1f} % of the past pixels act on them."
+        )
+
+
+def spread_positions(model: AutoregressiveModel, count: int) -> list[int]:
+    """Choose pixels for a quick check: first, last, and others spread over the picture."""
+    total = model.config.height * model.config.width
+    # A step of the golden ratio visits columns evenly as well, whatever the width.
+    chosen = {0, total - 1} | {int(total * ((i * 0.6180339887) % 1)) for i in range(count)}
+    return sorted(chosen)[: max(count, 2)]
+
+
+def check_causality(
+    model: AutoregressiveModel, positions: Iterable[int], label: int | None = None
+) -> CausalityReport:
+    """Differentiate the prediction at some pixels with respect to every pixel.
+
+    The Jacobian's rows for the K levels are added with random weights, so that a dependence cannot
+    cancel out; of a causal model the result is exactly 0, not nearly, because nothing is added.
+    For C channels a pixel counts as a whole; `tests/` check the order of the channels.
+
+    Arguments:
+        model: any model with `encode` and `logits_from_features`.
+        positions: pixels in raster order, 0..H*W-1.
+        label: class, or None for any.
+
+    Raises:
+        ValueError: if a position is out of range.
+    """
+    c = model.config
+    total = c.height * c.width
+    positions = list(positions)
+    if any(not 0 <= p < total for p in positions):
+        raise ValueError(f"`positions` (={positions}) must lie in 0..{total - 1}.")
+    largest, seen = 0.0, 0
+    for start in range(0, len(positions), BATCH):
+        part = positions[start : start + BATCH]
+        gradient = _gradients(model, part, label)  # (n, H*W)
+        order = torch.arange(total)
+        future = order[None, :] >= torch.tensor(part)[:, None]
+        # A NaN must not pass as "no dependence": it fails the comparison with 0 in `is_causal`.
+        largest = max(largest, float(torch.nan_to_num(gradient, nan=float("inf"))[future].max()))
+        seen += int((gradient[~future] != 0).sum())
+    past = sum(positions)
+    return CausalityReport(
+        positions_checked=len(positions),
+        num_pixels=total,
+        largest_future_gradient=largest,
+        future_pairs=len(positions) * total - past,
+        past_pairs=past,
+        past_pairs_seen=seen,
+    )
+
+
+def _gradients(model: AutoregressiveModel, positions: list[int], label: int | None) -> Tensor:
+    """Return |d prediction / d pixel|, summed over features and channels: (n, H*W)."""
+    c = model.config
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(positions), c.num_channels, c.height, c.width)
+    levels = torch.randint(0, c.num_levels, shape, generator=generator)
+    labels = model.label_or_any(
+        None if label is None else torch.full((len(positions),), label), len(positions)
+    )
+    with torch.enable_grad():
+        features = model.encode(levels).detach().requires_grad_(True)
+        logits = model.logits_from_features(features, labels)  # (n, K, C, H, W)
+        # For C channels only the first may not see its own pixel; later ones see earlier channels.
+        at = logits[:, :, 0].flatten(2)[torch.arange(len(positions)), :, torch.tensor(positions)]
+        weights = torch.randn(at.shape, generator=generator, dtype=torch.float32).to(at.dtype)
+        (gradient,) = torch.autograd.grad((at * weights).sum(), features)
+    return gradient.abs().sum(1).flatten(1)
+
+
+@torch.inference_mode()
+def dependency_maps(model: AutoregressiveModel) -> NDArray[np.bool_]:
+    """Compose the masks of all layers: which input pixels can influence which prediction.
+
+    A tap counts as open if any of its masked weights is not 0, so it is the loaded model's own
+    receptive field, borders included.
+
+    Arguments:
+        model: either model.
+
+    Returns:
+        bool (H*W, H*W): entry [j, i] says whether pixel i can influence the prediction at pixel j.
+    """
+    c = model.config
+    total = c.height * c.width
+    # One image per input pixel, 1 at that pixel; a layer spreads the 1 to all that read it.
+    pixel = torch.eye(total).view(total, 1, c.height, c.width)
+    if isinstance(model, GatedPixelCNN):
+        vertical = _spread(model.first_vertical, pixel)
+        horizontal = _spread(model.first_horizontal, pixel)
+        for block in model.blocks:
+            above = _spread(block.vertical, vertical)
+            vertical = torch.maximum(vertical, above)
+            horizontal = torch.maximum(
+                horizontal, torch.maximum(above, _spread(block.horizontal, horizontal))
+            )
+        field = horizontal
+    elif isinstance(model, PixelCNN):
+        field = _spread(model.first, pixel)
+        for block in model.blocks:
+            field = torch.maximum(field, _spread(block.conv, field))
+    else:
+        raise ValueError(f"`model` (={type(model).__name__}) must be a PixelCNN or GatedPixelCNN.")
+    return (field.view(total, total).T > 0).numpy()
+
+
+def _spread(layer: torch.nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a layer's open taps to (N, 1, H, W); 1 where any tap reads a 1."""
+    masked = getattr(layer, "masked_weight", None)
+    weight = masked() if masked else layer.weight
+    taps = (weight != 0).any(1, keepdim=True).any(0, keepdim=True).to(x.dtype)  # (1, 1, k, k)
+    pad = getattr(layer, "pad", None)
+    if pad is not None:
+        out = F.conv2d(F.pad(x, pad), taps, dilation=layer.dilation)
+    else:
+        out = F.conv2d(x, taps, dilation=layer.dilation, padding=layer.padding)
+    return (out[:, :, : x.shape[2]] > 0).to(x.dtype)
+
+
+def past_coverage(dependency: NDArray[np.bool_]) -> tuple[int, int]:
+    """Count the pairs (prediction, earlier pixel) that are seen, and all such pairs."""
+    past = np.tri(len(dependency), k=-1, dtype=bool)
+    return int((dependency & past).sum()), int(past.sum())

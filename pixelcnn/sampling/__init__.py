@@ -1,0 +1,68 @@
+"""Drawing pictures: rules, noise, the naive reference and the fast exact sampler."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pixelcnn.config import SamplingRule
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.sampling.cached import CachedSampler, sample_cached
+from pixelcnn.sampling.naive import sample_naive
+from pixelcnn.sampling.noise import make_noise
+from pixelcnn.sampling.rules import Explanation, draw, explain, probabilities
+
+__all__ = [
+    "CachedSampler",
+    "Explanation",
+    "draw",
+    "explain",
+    "make_noise",
+    "probabilities",
+    "sample",
+    "sample_cached",
+    "sample_naive",
+]
+
+
+def sample(
+    model: AutoregressiveModel,
+    *,
+    num_images: int = 1,
+    seed: int = 0,
+    rule: SamplingRule | None = None,
+    label: int | Sequence[int] | Tensor | None = None,
+    method: str = "cached",
+    first_image: int = 0,
+) -> Tensor:
+    """Draw pictures. Seed and image index fix a picture, whatever the batch or the method.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        num_images: B, at least 1.
+        seed: 0 or greater.
+        rule: temperature, top-k and top-p; None is the model itself.
+        label: one class for all, B classes, or None for any class.
+        method: "cached" (fast) or "naive" (the reference); the same result.
+        first_image: index of the first picture.
+
+    Returns:
+        Levels int64 (B, C, H, W), values 0..K-1.
+
+    Raises:
+        ValueError: if an argument breaks its rule.
+    """
+    samplers = {"cached": sample_cached, "naive": sample_naive}
+    if method not in samplers:
+        raise ValueError(f"`method` (={method!r}) must be 'cached' or 'naive'.")
+    noise = make_noise(model.config, num_images=num_images, seed=seed, first_image=first_image)
+    labels = label_tensor(label, num_images)
+    return samplers[method](model, noise, rule or SamplingRule(), labels)
+
+
+def label_tensor(label: int | Sequence[int] | Tensor | None, num_images: int) -> Tensor | None:
+    """Turn one class, or one class per image, into int64 (B,); None stays None."""
+    if label is None:
+        return None
+    label = torch.as_tensor(label, dtype=torch.int64)
+    return label.expand(num_images) if label.ndim == 0 else label

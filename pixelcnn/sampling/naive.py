@@ -1,0 +1,60 @@
+"""The reference sampler: one pass of the whole network for every dimension. Slow and obvious."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelcnn.config import SamplingRule
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.sampling.rules import draw, probabilities
+
+
+def iter_naive(
+    model: AutoregressiveModel,
+    noise: NDArray[np.float64],
+    rule: SamplingRule,
+    label: Tensor | None = None,
+) -> Iterator[tuple[Tensor, NDArray]]:
+    """Draw images dimension by dimension; yields (levels so far, logits (B, K)) after each."""
+    levels = torch.zeros(noise.shape, dtype=torch.int64)
+    _, channels, height, width = levels.shape
+    for row in range(height):
+        for col in range(width):
+            for channel in range(channels):
+                logits = forward(model, levels, label)[:, :, channel, row, col]
+                probability = probabilities(logits, rule)
+                u = noise[:, channel, row, col]
+                level = draw(probability, u)
+                levels[:, channel, row, col] = torch.from_numpy(level)
+                yield levels, logits
+
+
+@torch.inference_mode()
+def forward(model: AutoregressiveModel, levels: Tensor, label: Tensor | None) -> NDArray:
+    """Predict every dimension, although only one is needed: (B, K, C, H, W)."""
+    return model(levels, label).numpy()
+
+
+def sample_naive(
+    model: AutoregressiveModel,
+    noise: NDArray[np.float64],
+    rule: SamplingRule,
+    label: Tensor | None = None,
+) -> Tensor:
+    """Draw images with H * W * C passes of the whole network.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        noise: (B, C, H, W), see `make_noise`.
+        rule: temperature, top-k and top-p.
+        label: int64 (B,), or None for any class.
+
+    Returns:
+        Levels int64 (B, C, H, W).
+    """
+    for step in iter_naive(model, noise, rule, label):
+        levels, _ = step
+    return levels

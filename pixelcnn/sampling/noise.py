@@ -1,0 +1,35 @@
+"""The random numbers of a picture: one for each dimension, fixed by seed and index."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelcnn.config import ModelConfig
+
+
+def make_noise(
+    config: ModelConfig, *, num_images: int, seed: int, first_image: int = 0
+) -> NDArray[np.float64]:
+    """Draw the uniform numbers of some images.
+
+    Image i depends on (seed, i) only: it is the same in any batch and for any sampler.
+
+    Arguments:
+        config: gives C, H, W.
+        num_images: B, at least 1.
+        seed: 0 or greater.
+        first_image: index of the first image, 0 or greater.
+
+    Returns:
+        (B, C, H, W), in [0, 1).
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
+    for name, value, low in (
+        ("num_images", num_images, 1), ("seed", seed, 0), ("first_image", first_image, 0)
+    ):  # fmt: skip
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+            raise ValueError(f"`{name}` (={value!r}) must be an integer of at least {low}.")
+    shape = (config.num_channels, config.height, config.width)
+    images = range(first_image, first_image + num_images)
+    return np.stack([np.random.default_rng([seed, i]).random(shape) for i in images])

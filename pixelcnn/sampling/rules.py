@@ -1,0 +1,168 @@
+"""Sampling rules: from logits to the probabilities that are drawn from, every step as data.
+
+All of it in float64 numpy, so that both samplers and the screen compute the same numbers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pixelcnn.config import SamplingRule
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Every step from one pixel's logits to the level drawn; K levels each."""
+
+    logits: Floats
+    """What the model says, (K,)."""
+    model_probabilities: Floats
+    """Softmax of the logits, (K,)."""
+    scaled_logits: Floats
+    """Logits / temperature, (K,); at temperature 0 the logits."""
+    kept: NDArray[np.bool_]
+    """Levels that top-k and top-p keep, (K,)."""
+    probabilities: Floats
+    """What is drawn from, (K,); sums to 1."""
+    cumulative: Floats
+    """Running sum of `probabilities`, (K,)."""
+    uniform: float
+    """The random number in [0, 1)."""
+    level: int
+    """First level whose cumulative probability exceeds `uniform`."""
+    entropy_bits: float
+    """Entropy of the model's distribution."""
+    rule_entropy_bits: float
+    """Entropy of `probabilities`."""
+    surprise_bits: float
+    """-log2 of the model's probability of `level`."""
+
+
+def probabilities(logits: ArrayLike, rule: SamplingRule) -> Floats:
+    """Apply temperature, then top-k, then top-p.
+
+    Temperature 0 puts everything on the most probable level (the lowest one on a tie). Top-k keeps
+    exactly k levels, on a tie the lower ones. Top-p keeps the smallest set, taken from the most
+    probable down, whose probability reaches p.
+
+    Arguments:
+        logits: (..., K).
+        rule: what to apply.
+
+    Returns:
+        float64 (..., K), each row sums to 1.
+
+    Raises:
+        ValueError: if `top_k` exceeds K, or a logit is NaN or +infinity.
+
+    References:
+        Holtzman et al. 2020, arXiv 1904.09751, section 3.1 (top-p).
+    """
+    return _apply(np.asarray(logits, dtype=np.float64), rule)[2]
+
+
+def draw(probabilities: Floats, uniform: ArrayLike) -> NDArray[np.int64]:
+    """Take the first level whose cumulative probability exceeds the uniform number.
+
+    >>> draw(np.array([[0.25, 0.5, 0.25]] * 3), [0.2, 0.25, 0.9]).tolist()
+    [0, 1, 2]
+
+    Arguments:
+        probabilities: (..., K), each row sums to 1.
+        uniform: (...), in [0, 1).
+
+    Returns:
+        int64 (...), 0..K-1.
+    """
+    cumulative = _cumulative(probabilities)
+    return (cumulative <= np.asarray(uniform)[..., None]).sum(-1)
+
+
+def explain(
+    logits: ArrayLike, rule: SamplingRule, uniform: float, level: int | None = None
+) -> Explanation:
+    """Return every step of one draw as data.
+
+    Arguments:
+        logits: (K,).
+        rule: what was in force.
+        uniform: in [0, 1).
+        level: the level that is there; None means the one drawn.
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    scaled, kept, final = _apply(logits, rule)
+    model = _softmax(logits)
+    level = int(draw(final, uniform)) if level is None else level
+    return Explanation(
+        logits=logits,
+        model_probabilities=model,
+        scaled_logits=scaled,
+        kept=kept,
+        probabilities=final,
+        cumulative=_cumulative(final),
+        uniform=float(uniform),
+        level=level,
+        entropy_bits=float(_entropy(model)),
+        rule_entropy_bits=float(_entropy(final)),
+        surprise_bits=float(surprise_bits(logits, level)),
+    )
+
+
+def entropy_bits(logits: ArrayLike) -> Floats:
+    """Compute the entropy of the model's distribution, (..., K) -> (...), bits."""
+    return _entropy(_softmax(np.asarray(logits, dtype=np.float64)))
+
+
+def surprise_bits(logits: ArrayLike, level: ArrayLike) -> Floats:
+    """Compute -log2 of the model's probability of a level, (..., K) and (...) -> (...), bits."""
+    logits = np.asarray(logits, dtype=np.float64)
+    shifted = logits - logits.max(-1, keepdims=True)
+    log_total = np.log(np.exp(shifted).sum(-1))
+    at = np.take_along_axis(shifted, np.asarray(level)[..., None], -1)[..., 0]
+    return (log_total - at) / np.log(2)
+
+
+def _apply(logits: Floats, rule: SamplingRule) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    num_levels = logits.shape[-1]
+    if rule.top_k is not None and rule.top_k > num_levels:
+        raise ValueError(
+            f"`top_k` (={rule.top_k}) must be between 1 and num_levels (={num_levels})."
+        )
+    # The maximum of numbers with a NaN is NaN; -infinity (an impossible level) is allowed.
+    if not logits.max() < np.inf:
+        raise ValueError("The model predicts logits that are not numbers.")
+    scaled = logits if rule.temperature == 0 else logits / rule.temperature
+    kept = np.ones(logits.shape, dtype=bool)
+    top_k = 1 if rule.temperature == 0 else rule.top_k
+    if top_k is None and rule.top_p == 1:
+        return scaled, kept, _softmax(scaled)
+    order = np.argsort(-scaled, axis=-1, kind="stable")  # on a tie the lower level comes first
+    ranked = np.take_along_axis(_softmax(scaled), order, -1)
+    keep_ranked = np.arange(num_levels) < (top_k or num_levels)
+    if rule.top_p < 1:
+        ranked = ranked * keep_ranked
+        ranked /= ranked.sum(-1, keepdims=True)
+        before = np.cumsum(ranked, -1) - ranked  # mass of the more probable levels
+        # The most probable level has exactly nothing before it, whatever the rounding.
+        before[..., 0] = 0.0
+        keep_ranked = keep_ranked & (before < rule.top_p)
+    np.put_along_axis(kept, order, np.broadcast_to(keep_ranked, kept.shape), -1)
+    return scaled, kept, _softmax(np.where(kept, scaled, -np.inf))
+
+
+def _softmax(logits: Floats) -> Floats:
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def _cumulative(probabilities: Floats) -> Floats:
+    cumulative = np.cumsum(probabilities, -1)
+    return cumulative / cumulative[..., -1:]  # ends at exactly 1, which no uniform number reaches
+
+
+def _entropy(probabilities: Floats) -> Floats:
+    positive = np.where(probabilities > 0, probabilities, 1.0)
+    return -(probabilities * np.log2(positive)).sum(-1)

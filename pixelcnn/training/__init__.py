@@ -1,0 +1,1 @@
+"""Training: the engine (events, no files) and the files that let a run go on."""

@@ -1,0 +1,232 @@
+"""Training as a generator of events. No files, no threads, no screen.
+
+The state is explicit and everything random is a function of (seed, images seen), so a run that is
+stopped and resumed computes exactly what an uninterrupted one computes.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.data import iterate_batches
+from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
+from pixelcnn.models import AutoregressiveModel, build_model
+
+
+class TrainingError(Exception):
+    """Training cannot go on; the text says at which step and why."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One optimizer update."""
+
+    step: int
+    images_seen: int
+    loss: float
+    """Mean bits/dim of the batch, with training weights."""
+    learning_rate: float
+    grad_norm: float
+    """Norm of the gradient before clipping."""
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The average weights scored on the validation split."""
+
+    step: int
+    images_seen: int
+    bits_per_dim: float
+
+
+Event = Progress | Evaluation
+
+
+class TrainingState:
+    """All that training changes: weights, their moving average, optimizer, images seen."""
+
+    def __init__(self, model_config: ModelConfig, config: TrainConfig) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.model = build_model(model_config)
+        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=config.weight_decay,
+        )
+        self.step = 0
+        self.images_seen = 0
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return everything as named tensors, for safetensors."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{name}.{key}"] = value
+        counts = torch.tensor([self.step, self.images_seen])
+        return {k: v.detach().contiguous() for k, v in tensors.items()} | {"counts": counts}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `to_tensors` returned.
+
+        Raises:
+            TrainingError: if a tensor is missing or has another shape.
+        """
+        try:
+            for part, module in (("model.", self.model), ("ema.", self.ema)):
+                module.load_state_dict(
+                    {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
+                )
+            self.optimizer.state.clear()
+            for name, parameter in self.model.named_parameters():
+                prefix = f"optimizer.{name}."
+                values = {
+                    k.removeprefix(prefix): v.clone()
+                    for k, v in tensors.items()
+                    if k.startswith(prefix)
+                }
+                if values:
+                    self.optimizer.state[parameter] = values
+            self.step, self.images_seen = (int(v) for v in tensors["counts"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise TrainingError(f"The training state does not fit this run: {error}") from error
+
+
+def learning_rate(config: TrainConfig, progress: float) -> float:
+    """Give the learning rate at a share of the run from 0 to 1: linear warm-up, cosine decay.
+
+    >>> config = TrainConfig(learning_rate=1.0, warmup_fraction=0.1)
+    >>> [round(learning_rate(config, p), 3) for p in (0.05, 0.1, 0.55, 1.0)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+    warmup = config.warmup_fraction
+    if progress < warmup:
+        return config.learning_rate * progress / warmup
+    decay = (progress - warmup) / max(1 - warmup, 1e-9)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(decay, 1.0)))
+
+
+def train(
+    state: TrainingState,
+    config: TrainConfig,
+    train_split: tuple[Tensor, Tensor],
+    validation_split: tuple[Tensor, Tensor],
+) -> Iterator[Event]:
+    """Train until `total_images` were seen; yields after every update and every evaluation.
+
+    Between two events the state is consistent and can be saved.
+
+    Arguments:
+        state: where to start; changed in place.
+        config: how to train.
+        train_split: levels uint8 (N, C, H, W), label int64 (N,).
+        validation_split: likewise.
+
+    Raises:
+        TrainingError: if the loss or the gradient is not a number.
+    """
+    levels, label = train_split
+    started, images_before = time.monotonic(), state.images_seen
+    while state.images_seen < config.total_images:
+        index = batch_indices(len(levels), state.images_seen, config)
+        loss, grad_norm, rate = train_step(state, config, levels[index].long(), label[index])
+        speed = (state.images_seen - images_before) / (time.monotonic() - started)
+        yield Progress(
+            state.step,
+            state.images_seen,
+            loss,
+            rate,
+            grad_norm,
+            speed,
+            (config.total_images - state.images_seen) / speed,
+        )
+        before = state.images_seen - len(index)
+        if (
+            state.images_seen // config.evaluate_every > before // config.evaluate_every
+            or state.images_seen >= config.total_images
+        ):
+            part = tuple(t[: config.validation_images] for t in validation_split)
+            score = evaluate(state.ema, *part, bfloat16=config.bfloat16)
+            yield Evaluation(state.step, state.images_seen, score)
+
+
+def train_step(
+    state: TrainingState, config: TrainConfig, levels: Tensor, label: Tensor
+) -> tuple[float, float, float]:
+    """Do one optimizer update; returns loss (bits/dim), gradient norm and learning rate."""
+    model = state.model.train()
+    rate = learning_rate(config, (state.images_seen + len(levels)) / config.total_images)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    with torch.random.fork_rng(devices=[]):
+        # Dropout of this step depends on the seed and the step only: a resumed run repeats it.
+        torch.manual_seed(config.seed * 1_000_003 + state.step)
+        label = _hide_labels(model, label, config.label_dropout)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+            logits = model(levels, label)
+    nats = nll_nats(logits.float(), levels).sum() / len(levels)
+    loss = nats_to_bits_per_dim(nats, model.config.num_dims)
+    if not torch.isfinite(loss):
+        raise TrainingError(f"The loss is {loss.item()} at step {state.step}: training stopped.")
+    state.optimizer.zero_grad()
+    loss.backward()
+    grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+    if not torch.isfinite(grad_norm):
+        raise TrainingError(f"The gradient is {grad_norm} at step {state.step}: training stopped.")
+    state.optimizer.step()
+    state.step += 1
+    state.images_seen += len(levels)
+    _update_ema(state, config.ema_decay)
+    return loss.item(), grad_norm.item(), rate
+
+
+@torch.inference_mode()
+def evaluate(
+    model: AutoregressiveModel,
+    levels: Tensor,
+    label: Tensor,
+    *,
+    bfloat16: bool = False,
+    batch_size: int = 50,
+) -> float:
+    """Compute the mean bits/dim of images given their labels (if the model knows labels)."""
+    total = 0.0
+    model.eval()
+    for batch, batch_label in iterate_batches(levels, label, batch_size):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            logits = model(batch, batch_label if model.config.num_classes else None)
+        total += nll_nats(logits.float(), batch).double().sum().item()
+    return nats_to_bits_per_dim(torch.tensor(total / len(levels)), model.config.num_dims).item()
+
+
+def batch_indices(num_images: int, images_seen: int, config: TrainConfig) -> Tensor:
+    """Choose the next batch: each epoch is a fresh permutation, fixed by seed and epoch."""
+    size = min(config.batch_size, num_images)
+    batches = num_images // size  # the few images left over are in another epoch's batches
+    epoch, batch = divmod(images_seen // size, batches)
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+    return torch.randperm(num_images, generator=generator)[batch * size : (batch + 1) * size]
+
+
+def _hide_labels(model: AutoregressiveModel, label: Tensor, share: float) -> Tensor | None:
+    if model.config.num_classes == 0:
+        return None
+    return torch.where(torch.rand(label.shape) < share, model.config.num_classes, label)
+
+
+@torch.no_grad()
+def _update_ema(state: TrainingState, decay: float) -> None:
+    decay = min(decay, (1 + state.step) / (10 + state.step))  # short memory while all is new
+    for average, parameter in zip(state.ema.parameters(), state.model.parameters(), strict=True):
+        average.lerp_(parameter, 1 - decay)

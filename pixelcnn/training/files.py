@@ -1,0 +1,46 @@
+"""The resumable training state as a file: safetensors with both configurations as metadata."""
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from pixelcnn.checkpoints import CheckpointError, write_atomically
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.training.engine import TrainingState
+
+FORMAT = "pixelcnn-training-state-1"
+
+
+def save_training_state(
+    path: str | os.PathLike[str], state: TrainingState, config: TrainConfig
+) -> None:
+    """Write atomically everything that `load_training_state` needs to go on."""
+    values = {"model": state.model.config.to_dict(), "train": config.to_dict()}
+    metadata = {"format": FORMAT, "config": json.dumps(values, sort_keys=True)}
+    write_atomically(Path(path), save(state.to_tensors(), metadata=metadata))
+
+
+def load_training_state(path: str | os.PathLike[str]) -> tuple[TrainingState, TrainConfig]:
+    """Read a training state.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or foreign.
+        TrainingError: if its tensors do not fit its configuration.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
+            values = json.loads(metadata["config"])
+            model_config = ModelConfig.from_dict(values["model"])
+            config = TrainConfig.from_dict(values["train"])
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: is not a readable training state: {error}.") from error
+    state = TrainingState(model_config, config)
+    state.load_tensors(tensors)
+    return state, config

@@ -1,0 +1,149 @@
+"""The controls of the pages; each returns a configuration. Settings live in the URL."""
+
+import random
+
+import streamlit as st
+
+from pixelcnn.checkpoints import CHECKPOINT_DIR, list_checkpoints
+from pixelcnn.config import ModelConfig, SamplingRule
+from pixelcnn.data import class_names
+from pixelcnn.ui.drawing import Subject
+
+ANY_CLASS = "any"
+DEFAULT_CHECKPOINT = "fashion-mnist-gated"
+MAX_SEED = 999_999
+
+
+def choose_checkpoint() -> str:
+    """Let the visitor choose a checkpoint; without any, say what to do and end the page."""
+    names = list(list_checkpoints())
+    if not names:
+        st.info(
+            f"There is no checkpoint in `{CHECKPOINT_DIR.name}/`. Train one with "
+            "`python -m pixelcnn train checkpoints/mine.safetensors`.",
+            icon=":material/info:",
+        )
+        st.stop()
+    default = names.index(DEFAULT_CHECKPOINT) if DEFAULT_CHECKPOINT in names else 0
+    return st.selectbox(
+        "Model",
+        names,
+        default,
+        key="model",
+        bind="query-params",
+        help="A trained checkpoint from the folder `checkpoints/`.",
+    )
+
+
+def choose_subject(checkpoint: str, config: ModelConfig, dataset: str | None) -> Subject:
+    """Let the visitor choose what is drawn: class, seed, how many pictures."""
+    names = class_names(dataset, config.num_classes)
+    label = None
+    if names:
+        name = st.selectbox(
+            "Class",
+            [ANY_CLASS, *names],
+            key="class",
+            bind="query-params",
+            help="The class that the model is asked for. *any* leaves it to the model.",
+        )
+        label = None if name == ANY_CLASS else names.index(name)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    seed = left.number_input(
+        "Seed",
+        0,
+        MAX_SEED,
+        key="seed",
+        bind="query-params",
+        help="Fixes the random numbers: the same seed and settings give the same picture.",
+    )
+    right.button(
+        "New",
+        icon=":material/casino:",
+        width="stretch",
+        on_click=_new_seed,
+        help="Draw another picture: a new seed.",
+    )
+    num_images = st.slider(
+        "Pictures at once",
+        1,
+        64,
+        key="pictures",
+        bind="query-params",
+        help="1 shows every detail; more draws a sheet. Click a picture of a sheet to open it.",
+    )
+    per_row = False
+    if num_images > 1 and names:
+        per_row = st.toggle(
+            "One class per row",
+            key="rows",
+            bind="query-params",
+            help="Row by row the classes in turn, instead of the class above.",
+        )
+    with st.expander("Picture number"):
+        image = st.number_input(
+            "Number within the seed",
+            0,
+            MAX_SEED,
+            key="image",
+            bind="query-params",
+            help="A seed holds many pictures; a sheet begins with this one. Picture i of a sheet "
+            "is the same as picture i alone.",
+        )
+    return Subject(checkpoint, seed, image, num_images, label, per_row)
+
+
+def choose_rule(num_levels: int) -> SamplingRule:
+    """Let the visitor choose temperature, top-k and top-p."""
+    temperature = st.slider(
+        "Temperature",
+        0.0,
+        2.0,
+        1.0,
+        0.05,
+        key="temperature",
+        bind="query-params",
+        help="1 is the model itself. Lower: safer and smoother. Higher: wilder. "
+        "0 always takes the most probable level.",
+    )
+    top_k = st.slider(
+        "Top-k",
+        1,
+        num_levels,
+        num_levels,
+        key="top_k",
+        bind="query-params",
+        help=f"Keep only the k most probable levels. {num_levels} keeps all.",
+    )
+    top_p = st.slider(
+        "Top-p",
+        0.05,
+        1.0,
+        1.0,
+        0.05,
+        key="top_p",
+        bind="query-params",
+        help="Keep the smallest set of levels that together have probability p. 1 keeps all.",
+    )
+    return SamplingRule(
+        temperature=temperature, top_k=None if top_k == num_levels else top_k, top_p=top_p
+    )
+
+
+def show_rule(rule: SamplingRule, num_levels: int) -> None:
+    """Set the controls of `choose_rule` to a rule; only before they are drawn."""
+    st.session_state["temperature"] = float(rule.temperature)
+    st.session_state["top_k"] = rule.top_k or num_levels
+    st.session_state["top_p"] = float(rule.top_p)
+
+
+def show_single(image: int, class_name: str | None) -> None:
+    """Set the controls of `choose_subject` to one picture; only before they are drawn."""
+    st.session_state["pictures"] = 1
+    st.session_state["image"] = image
+    if class_name is not None:
+        st.session_state["class"] = class_name
+
+
+def _new_seed() -> None:
+    st.session_state["seed"] = random.randint(0, MAX_SEED)

@@ -1,0 +1,223 @@
+"""The parts of the Generate page: the drawing in the session, the live player, the exports."""
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from pixelcnn.config import SamplingRule
+from pixelcnn.data import class_names
+from pixelcnn.ui import controls, exports, history
+from pixelcnn.ui.drawing import Drawing, Subject
+from pixelcnn.ui.player import player
+from pixelcnn.ui.resources import LoadedModel
+
+PLAYER = "player"
+
+
+def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
+    """Make the session's drawing fit the controls: begin a new one, or tell it a new rule."""
+    drawing: Drawing | None = st.session_state.get("drawing")
+    identity = (subject, model.causality)  # the second changes when the checkpoint's file does
+    if drawing is None or st.session_state.get("identity") != identity:
+        start = _history_of_link(model, rule) if drawing is None else _plain(rule)
+        try:
+            drawing = Drawing(
+                model.model, model.dependency, subject, start, _captions(model, subject)
+            )
+        except ValueError as error:
+            st.error(f"This cannot be drawn. {error}", icon=":material/error:")
+            st.stop()
+        st.session_state["drawing"] = drawing
+        st.session_state["identity"] = identity
+        # The first pixels travel with the page: no round trip before something is seen.
+        with drawing.lock:
+            drawing.current.draw(16, 0.05)
+            message = drawing.message(drawing.current, 0)
+        st.session_state["message"] = message
+    drawing.want(rule)
+    if drawing.ask != st.session_state.get("asked", 0):
+        st.session_state["asked"] = drawing.ask
+        with drawing.lock:
+            branch = drawing.current
+            message = drawing.message(branch, branch.count, holds=subject.checkpoint)
+        st.session_state["message"] = message
+    _write_link(drawing)
+
+
+@st.fragment(key="live")
+def live() -> None:
+    """Mount the player; its requests rerun only this fragment."""
+    if st.session_state.pop("rerun_page", False):
+        st.rerun()
+    with st.container(key="stage"):
+        player(
+            st.session_state["message"],
+            key=PLAYER,
+            on_pull=_on_pull,
+            on_fork=_on_fork,
+            on_open=_on_open,
+            on_select=_on_select,
+        )
+    if problem := st.session_state.pop("problem", None):
+        st.warning(problem, icon=":material/warning:")
+    _export(st.session_state["drawing"])
+
+
+def about(model: LoadedModel) -> None:
+    """Tell what the model is and what was checked about it."""
+    config, info = model.model.config, model.info
+    seen, past = model.coverage
+    kind = {"gated": "Gated PixelCNN", "classic": "Classic PixelCNN"}[config.architecture]
+    scores = ", ".join(
+        f"{bits:.3f} bits/dim on the {split} images" for split, bits in info.bits_per_dim.items()
+    )
+    st.caption(
+        f"**{model.name}** · {kind}, {model.model.num_parameters:,} parameters, "
+        f"{config.num_levels} levels, {info.images_seen:,} images seen"
+        + (f" · {scores}" if scores else "")
+        + f" · receptive field: {100 * seen / past:.1f} % of the past"
+    )
+    _causality(model)
+
+
+@st.fragment(run_every=0.5)
+def _causality_pending(model: LoadedModel) -> None:
+    if model.causality.done():
+        st.rerun()
+    st.caption(":material/hourglass_top: Checking that no pixel sees the future …")
+
+
+def _causality(model: LoadedModel) -> None:
+    if not model.causality.done():
+        _causality_pending(model)
+        return
+    if error := model.causality.exception():
+        st.error(f"The causality check of {model.name} failed: {error}", icon=":material/error:")
+        return
+    report = model.causality.result()
+    if report.is_causal:
+        st.caption(
+            f":green[:material/verified:] **Causality check passed.** {report.text} "
+            f"All predictions: `python -m pixelcnn check {model.name}`."
+        )
+    else:
+        st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
+
+
+def _export(drawing: Drawing) -> None:
+    subject = drawing.subject
+    name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
+    with st.popover("Download", icon=":material/download:"):
+        st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
+        for label, suffix, mime, write, help_text in (
+            ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
+            ("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=16), "16 x."),
+            ("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
+            ("Trace, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
+            ("Trace, JSON", ".json", "application/json", exports.as_json, "The same as text."),
+        ):
+            st.download_button(
+                label,
+                partial(write, drawing),
+                file_name=name + suffix,
+                mime=mime,
+                on_click="ignore",
+                width="stretch",
+                help=help_text,
+                key=f"download{suffix}",
+            )
+
+
+def _captions(model: LoadedModel, subject: Subject) -> list[str]:
+    config = model.model.config
+    names = class_names(model.info.dataset, config.num_classes)
+    labels = subject.labels(config.num_classes)
+    if labels is None:
+        return ["any class" if names else ""] * subject.num_images
+    return [names[label] for label in labels]
+
+
+def _plain(rule: SamplingRule) -> history.History:
+    return history.History(((0, rule),))
+
+
+def _history_of_link(model: LoadedModel, rule: SamplingRule) -> history.History:
+    """Read the history that a link carries; without one the rule holds throughout."""
+    text = st.query_params.get("history")
+    if text is None:
+        return _plain(rule)
+    try:
+        read = history.from_text(text)
+        read.check_fits(model.model.config)
+    except ValueError as error:
+        st.warning(
+            f"The history in this link cannot be used: {error}. The picture is drawn without it.",
+            icon=":material/warning:",
+        )
+        return _plain(rule)
+    return read
+
+
+def _write_link(drawing: Drawing) -> None:
+    """Keep the address of the page one that reproduces the current branch."""
+    current = drawing.current.history
+    if current.is_plain and current.last_rule == drawing.rule:
+        st.query_params.pop("history", None)
+    else:
+        text = history.to_text(current)
+        if st.query_params.get("history") != text:
+            st.query_params["history"] = text
+
+
+def _on_pull() -> None:
+    drawing: Drawing = st.session_state["drawing"]
+    request = st.session_state[PLAYER]["pull"]
+    with drawing.lock:
+        st.session_state["message"] = drawing.answer_pull(
+            run=str(request["run"]),
+            revision=int(request["revision"]),
+            have=int(request["have"]),
+            position=int(request["position"]),
+            seen=int(request["seen"]),
+            speed=float(np.clip(request["speed"], 1, 10_000)),
+            holds=request["holds"],
+        )
+    _write_link(drawing)
+
+
+def _on_fork() -> None:
+    drawing: Drawing = st.session_state["drawing"]
+    request = st.session_state[PLAYER]["fork"]
+    try:
+        with drawing.lock:
+            st.session_state["message"] = drawing.answer_fork(
+                run=str(request["run"]),
+                position=int(request["position"]),
+                level=int(request["level"]),
+                request=str(request["id"]),
+                holds=drawing.subject.checkpoint,
+            )
+    except ValueError as error:
+        st.session_state["problem"] = f"No branch was made. {error}"
+    _write_link(drawing)
+
+
+def _on_select() -> None:
+    drawing: Drawing = st.session_state["drawing"]
+    with drawing.lock:
+        drawing.select(str(st.session_state[PLAYER]["select"]["run"]))
+    # The sliders follow: they show the rule that is in force in this branch.
+    controls.show_rule(drawing.rule, drawing.config.num_levels)
+    st.session_state["rerun_page"] = True
+    _write_link(drawing)
+
+
+def _on_open() -> None:
+    drawing: Drawing = st.session_state["drawing"]
+    image = int(st.session_state[PLAYER]["open"]["image"])
+    if 0 <= image < drawing.subject.num_images:
+        caption = drawing.captions[image]
+        per_class = drawing.subject.labels(drawing.config.num_classes) is not None
+        controls.show_single(drawing.subject.image + image, caption if per_class else None)
+        st.session_state["rerun_page"] = True

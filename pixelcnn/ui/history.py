@@ -1,0 +1,113 @@
+"""Which rule was in force where and which levels were forced: what a link must tell."""
+
+import re
+from dataclasses import dataclass, field
+
+from pixelcnn.config import ModelConfig, SamplingRule
+
+MAX_LENGTH = 2000
+"""Characters of a history in a link."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Rules by the pixel from which they act, and forced levels by pixel."""
+
+    rules: tuple[tuple[int, SamplingRule], ...] = ((0, SamplingRule()),)
+    """(start, rule), the first one starts at 0, starts rise."""
+    forced: dict[int, int] = field(default_factory=dict)
+    """Level by pixel."""
+
+    @property
+    def last_rule(self) -> SamplingRule:
+        """The rule in force at the end."""
+        return self.rules[-1][1]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether one rule holds throughout and nothing is forced."""
+        return len(self.rules) == 1 and not self.forced
+
+    def rule_at(self, position: int) -> SamplingRule:
+        """Give the rule in force at a pixel."""
+        return next(rule for start, rule in reversed(self.rules) if start <= position)
+
+    def before(self, position: int) -> "History":
+        """Keep what lies before a pixel, and the first rule."""
+        return History(
+            tuple((s, r) for s, r in self.rules if s < position or s == 0),
+            {p: v for p, v in self.forced.items() if p < position},
+        )
+
+    def with_rule(self, position: int, rule: SamplingRule) -> "History":
+        """Let another rule act from a pixel on."""
+        earlier = tuple((s, r) for s, r in self.rules if s < position)
+        if earlier and earlier[-1][1] == rule:
+            return History(earlier, self.forced)
+        return History((*earlier, (position, rule)), self.forced)
+
+    def with_forced(self, position: int, level: int) -> "History":
+        """Force a level at a pixel."""
+        return History(self.rules, self.forced | {position: level})
+
+    def check_fits(self, config: ModelConfig) -> None:
+        """Check that all pixels and levels exist in a model.
+
+        Raises:
+            ValueError: if one does not.
+        """
+        total, levels = config.height * config.width, config.num_levels
+        for position in [start for start, _ in self.rules] + list(self.forced):
+            if not 0 <= position < total:
+                raise ValueError(f"pixel {position} must lie in 0..{total - 1}")
+        for level in self.forced.values():
+            if not 0 <= level < levels:
+                raise ValueError(f"level {level} must lie in 0..{levels - 1}")
+        for _, rule in self.rules:
+            if rule.top_k is not None and rule.top_k > levels:
+                raise ValueError(f"top-k {rule.top_k} must lie in 1..{levels}")
+
+
+def to_text(history: History) -> str:
+    """Write a history for a link.
+
+    >>> rules = ((0, SamplingRule()), (341, SamplingRule(temperature=0.5, top_k=20)))
+    >>> to_text(History(rules, {400: 255}))
+    '0_1_0_1~341_0.5_20_1~f400_255'
+    """
+    parts = [
+        f"{start}_{rule.temperature!r}_{rule.top_k or 0}_{rule.top_p!r}".replace(".0_", "_")
+        for start, rule in history.rules
+    ]
+    parts = [re.sub(r"\.0$", "", part) for part in parts]
+    return "~".join(parts + [f"f{p}_{v}" for p, v in sorted(history.forced.items())])
+
+
+def from_text(text: str) -> History:
+    """Read what `to_text` wrote.
+
+    >>> from_text("0_1_0_1~f400_255").forced
+    {400: 255}
+
+    Raises:
+        ValueError: if the text is too long or not of that form; names the part at fault.
+    """
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"{len(text)} characters are more than {MAX_LENGTH}")
+    rules: list[tuple[int, SamplingRule]] = []
+    forced: dict[int, int] = {}
+    number = r"(\d{1,6}(?:\.\d{1,17})?)"
+    for part in text.split("~"):
+        if match := re.fullmatch(r"f(\d{1,5})_(\d{1,3})", part):
+            forced[int(match[1])] = int(match[2])
+        elif match := re.fullmatch(rf"(\d{{1,5}})_{number}_(\d{{1,3}})_{number}", part):
+            rule = SamplingRule(
+                temperature=float(match[2]), top_k=int(match[3]) or None, top_p=float(match[4])
+            )
+            rules.append((int(match[1]), rule))
+        else:
+            raise ValueError(f"{part[:40]!r} is no rule and no forced level")
+    starts = [start for start, _ in rules]
+    if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+        raise ValueError(f"rules start at {starts}; they must start at 0 and rise")
+    return History(tuple(rules), forced)

@@ -1,0 +1,19 @@
+"""The frame that every page shares: title, icon, menu."""
+
+import streamlit as st
+
+PAGES = [("app.py", "Generate", ":material/animation:", "Watch a picture being drawn")]
+"""File, name, icon and tooltip of each page, in the order of the menu."""
+
+
+def page(title: str, introduction: str) -> None:
+    """Begin a page: complete alone, whether it is reached by the menu or by a deep link."""
+    # An emoji, because an icon from a font would be fetched from the network.
+    st.set_page_config(page_title=f"{title} · PixelCNN", page_icon="🧵", layout="wide")
+    with st.sidebar:
+        st.markdown("### PixelCNN, live")
+        if len(PAGES) > 1:
+            for file, name, icon, help_text in PAGES:
+                st.page_link(file, label=name, icon=icon, help=help_text)
+    st.markdown(f"## {title}")
+    st.caption(introduction)

@@ -1,0 +1,73 @@
+"""The player: watch a PixelCNN draw an image pixel by pixel."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from .wire import decode, encode
+
+__all__ = ["decode", "encode", "player"]
+
+_FOLDER = Path(__file__).parent
+# One module made of several files: components v2 takes a single script. The order is that of use.
+_SCRIPTS = (
+    "trace.js",
+    "pictures.js",
+    "charts.js",
+    "panels.js",
+    "screen.js",
+    "player.js",
+)
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+_component = st.components.v2.component(
+    "pixelcnn_player",
+    html=_read("player.html"),
+    css=_read("player.css"),
+    js="\n".join(_read(name) for name in _SCRIPTS),
+)
+
+
+def player(
+    message: bytes | None,
+    *,
+    key: str,
+    on_pull: Callable[[], None] | None = None,
+    on_fork: Callable[[], None] | None = None,
+    on_open: Callable[[], None] | None = None,
+    on_select: Callable[[], None] | None = None,
+) -> None:
+    """Mounts the player, which keeps what it has received and plays it without the server.
+
+    A trigger's value is in `st.session_state[key]["pull"]` (`"fork"`, `"open"`, `"select"`)
+    while its callback runs. Mount the player inside a fragment and a keyed container: the
+    pulls then rerun only the fragment, and elements inserted above do not mount it anew.
+
+    Arguments:
+        message: The newest message, made with `encode`; None while there is nothing yet.
+        key: Key of the component, and of its triggers in the session state.
+        on_pull: The browser needs pixels, or answers a changed `ask`:
+            `{run, revision, have, position, seen, speed, holds, ask}`. `speed` is in pixels per
+            second, 10,000 for "fastest" and for jumps.
+        on_fork: Another level is forced at a drawn pixel: `{run, position, level, id}`. `id` is
+            the same when the browser repeats a request that got no answer.
+        on_open: A picture of a sheet was clicked: `{image}`.
+        on_select: Another branch was chosen: `{run}`.
+    """
+    _component(
+        key=key,
+        data=message,
+        on_pull_change=on_pull or _ignore,
+        on_fork_change=on_fork or _ignore,
+        on_open_change=on_open or _ignore,
+        on_select_change=on_select or _ignore,
+    )
+
+
+def _ignore() -> None:
+    """Stands in for a callback: a trigger without one would not reach the session state."""

@@ -1,0 +1,268 @@
+// Parts of the page around the picture, each with its own elements: the panel of one pixel, the
+// branches, the code, the sheet's buttons. They show what they are given and keep no playback.
+
+// The page's colours in the form the canvases need.
+function readTheme(root) {
+  const style = getComputedStyle(root);
+  const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const parse = (name, fallback) => {
+    probe.fillStyle = fallback;
+    probe.fillStyle = style.getPropertyValue(name).trim() || fallback;
+    probe.clearRect(0, 0, 1, 1);
+    probe.fillRect(0, 0, 1, 1);
+    return [...probe.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = ([r, g, b]) => 0.299 * r + 0.587 * g + 0.114 * b;
+  const text = parse("--st-text-color", "#31333f");
+  const background = parse("--st-background-color", "#ffffff");
+  const primary = parse("--st-primary-color", "#ff4b4b");
+  const dark = light(background) < 128;
+  return {
+    text: rgba(text, 1), strong: rgba(text, 1), muted: rgba(text, 0.72), border: rgba(text, 0.2),
+    background: rgba(background, 1), primary: rgba(primary, 1), pin: "#a12bd6",
+    onPrimary: light(primary) > 160 ? "#111" : "#fff",
+    empty: dark ? "rgba(120,144,180,.5)" : "rgba(90,115,155,.45)",
+    emptyBack: dark ? "rgba(120,144,180,.2)" : "rgba(120,144,180,.16)",
+    veil: rgba(background, 0.28), font: style.fontFamily || "sans-serif", dark,
+  };
+}
+
+// Sets a text only when it differs: the browser lays the page out again after each change.
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// The charts and sentences about one pixel, and the form that forces another level there.
+class PixelPanel {
+  constructor(find, { pin, fork }) {
+    this.find = find;
+    this.pin = pin;
+    this.fork = fork;
+    this.level = -1; // under the cursor
+    this.asked = null; // the pixel the form is about
+  }
+
+  listen(on, changed) {
+    for (const name of [".pxc-distribution", ".pxc-cumulative"]) {
+      on(name, "pointermove", (event) => this.setLevel(this.levelAt(event), changed));
+      on(name, "pointerleave", () => this.setLevel(-1, changed));
+      on(name, "click", (event) => {
+        this.setLevel(this.levelAt(event), changed);
+        if (this.level < 0 || !this.drawn) return;
+        this.pin(this.position); // the form is about a pixel that stays
+        this.asked = this.position;
+        this.find(".pxc-level").value = this.level;
+        this.say("");
+      });
+    }
+    on(".pxc-force", "submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    on(".pxc-level", "input", () => this.say(""));
+  }
+
+  levelAt(event) {
+    if (!this.trace) return -1;
+    const box = event.currentTarget.getBoundingClientRect();
+    const { levels } = this.trace.shape;
+    return levelScale(box.width, levels).at(event.clientX - box.left);
+  }
+
+  setLevel(level, changed) {
+    if (level === this.level) return;
+    this.level = level;
+    changed();
+  }
+
+  submit() {
+    if (this.asked === null) return;
+    const text = this.find(".pxc-level").value.trim();
+    const level = Number(text);
+    const last = this.trace.shape.levels - 1;
+    if (text === "" || !Number.isInteger(level) || level < 0 || level > last) {
+      const what = text === "" ? "This" : text;
+      return this.say(`${what} is not a level: it must be a whole number from 0 to ${last}.`, true);
+    }
+    if (level === this.trace.level[this.asked]) {
+      return this.say(`Level ${level} is already there: choose another from 0 to ${last}.`, true);
+    }
+    this.fork(this.asked, level);
+    this.say("Branching…");
+  }
+
+  say(text, wrong = false) {
+    const message = this.find(".pxc-force-message");
+    message.textContent = text;
+    message.classList.toggle("pxc-wrong", wrong);
+  }
+
+  show(trace, { selected, pinned, drawn }, width, theme) {
+    Object.assign(this, { trace, position: selected, drawn });
+    const { find } = this;
+    this.showForm(trace, pinned, drawn);
+    const forced = trace.forced.get(selected);
+    const state = [trace, trace.revision, selected, pinned, drawn, this.level, width, theme,
+      window.devicePixelRatio, forced?.level, forced?.was, trace.rules.length];
+    if (this.state && state.every((value, i) => value === this.state[i])) return; // as while pinned
+    this.state = state;
+    const { row, col } = placeOf(trace.shape, Math.max(0, selected));
+    const shown = drawn ? selected : -1;
+    setText(find(".pxc-title"), `What the model expects at row ${row}, column ${col}`);
+    find(".pxc-unpin").hidden = pinned < 0;
+    drawDistribution(find(".pxc-distribution"), width, trace, shown, this.level, theme);
+    drawCumulative(find(".pxc-cumulative"), width, trace, shown, this.level, theme);
+    const missing = find(".pxc-not-drawn");
+    missing.hidden = drawn;
+    setText(missing, selected < 0 ? "Nothing is drawn yet. Press play."
+      : `Row ${row}, column ${col} is not drawn yet.`);
+    setText(find(".pxc-readout"), drawn ? readout(trace, selected) : "");
+    const rule = ruleText(trace.ruleAt(Math.max(0, selected)));
+    setText(find(".pxc-rule"), rule ? `Sampling rule here: ${rule}` : "");
+    setText(find(".pxc-at-level"), drawn && this.level >= 0 ? this.levelText(trace) : "");
+  }
+
+  levelText(trace) {
+    const { model, rule } = trace.probabilities(this.position);
+    return `level ${this.level}: model ${shortProbability(model[this.level])}, `
+      + `after ${shortProbability(rule[this.level])}`;
+  }
+
+  showForm(trace, pinned, drawn) {
+    const open = pinned >= 0 && drawn;
+    this.find(".pxc-force-fields").hidden = !open;
+    this.find(".pxc-force-hint").hidden = open;
+    if (!open) {
+      if (this.asked !== null) this.say("");
+      this.asked = null;
+    } else if (this.asked !== pinned) {
+      this.asked = pinned;
+      this.find(".pxc-level").max = trace.shape.levels - 1;
+      this.find(".pxc-level").value = trace.level[pinned];
+      this.say("");
+    }
+  }
+}
+
+// Thumbnails of the branches; a click switches.
+class BranchStrip {
+  constructor(element, select) {
+    this.element = element;
+    this.select = select;
+    this.buttons = new Map();
+  }
+
+  show(store, active, position) {
+    const { branches } = store;
+    this.element.hidden = branches.length < 2;
+    if (this.element.hidden) return;
+    const listed = new Set(branches.map((branch) => branch.run));
+    for (const [run, button] of this.buttons) {
+      if (listed.has(run)) continue;
+      button.remove();
+      this.buttons.delete(run);
+    }
+    for (const branch of branches) {
+      if (!this.buttons.has(branch.run)) this.add(branch);
+      const button = this.buttons.get(branch.run);
+      const current = branch.run === active.run;
+      const trace = store.traces.get(branch.run);
+      button.setAttribute("aria-pressed", String(current));
+      button.querySelector("b").textContent = branch.text;
+      if (trace) drawThumbnail(button.querySelector("canvas"), trace, current ? position : trace.have);
+      button.querySelector("small").textContent = current ? "shown now"
+        : this.difference(active, trace, position);
+    }
+  }
+
+  difference(active, trace, position) {
+    if (!trace || trace.have === 0 || active.shape.images > 1) return "";
+    const count = active.differences(trace, position);
+    return `differs in ${count} ${count === 1 ? "pixel" : "pixels"}`;
+  }
+
+  add({ run }) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.run = run;
+    button.innerHTML = "<canvas width=1 height=1></canvas><span><b></b><small></small></span>";
+    button.addEventListener("click", () => this.select(run));
+    this.buttons.set(run, button);
+    this.element.append(button);
+  }
+}
+
+// The library's sampling loop with the line being executed and the values it works on.
+class CodePanel {
+  constructor(details) {
+    this.details = details;
+    this.code = null;
+    this.shown = "";
+  }
+
+  setCode(code) {
+    const text = JSON.stringify(code);
+    if (text === this.text) return;
+    this.text = text;
+    this.code = code?.steps?.length ? code : null;
+    this.shown = "";
+    this.details.hidden = !this.code;
+    this.rows = (this.code?.lines ?? []).map((line) => {
+      const row = document.createElement("span");
+      row.className = "pxc-code-line";
+      row.append(line || " ", document.createElement("i"));
+      return row;
+    });
+    this.details.querySelector("pre").replaceChildren(...this.rows);
+  }
+
+  get count() {
+    return this.code ? this.code.steps.length : 0;
+  }
+
+  // Marks step `mark` (-1: none) and comments on the steps before `reached`.
+  show(mark, reached, comments) {
+    if (!this.code || !this.details.open) return;
+    const key = `${mark} ${reached} ${comments ? Object.values(comments).join() : ""}`;
+    if (key === this.shown) return;
+    this.shown = key;
+    const texts = this.rows.map(() => []);
+    if (comments) {
+      this.code.steps.slice(0, reached).forEach(({ line, what }) => {
+        if (comments[what]) texts[line]?.push(comments[what]);
+      });
+    }
+    this.rows.forEach((row, line) => {
+      row.classList.toggle("pxc-marked", mark >= 0 && this.code.steps[mark].line === line);
+      const text = texts[line].length ? `# ${texts[line].join(", ")}` : "";
+      if (row.lastChild.textContent !== text) row.lastChild.textContent = text;
+    });
+  }
+}
+
+// One real button over each picture of a sheet: pointer, keyboard and screen reader for free.
+class SheetButtons {
+  constructor(element, { open, hover }) {
+    this.element = element;
+    this.open = open;
+    this.hover = hover;
+  }
+
+  lay(layout) {
+    if (layout.images === 1) return this.element.replaceChildren();
+    this.element.replaceChildren(...layout.cells.map(({ x, y }, n) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      const name = layout.captions[n] ? `${n + 1}, ${layout.captions[n]}` : `${n + 1}`;
+      button.title = `Picture ${name}: click to open it alone`;
+      button.setAttribute("aria-label", `Open picture ${name}`);
+      Object.assign(button.style, {
+        left: `${x}px`, top: `${y}px`, width: `${layout.cellWidth}px`, height: `${layout.cellHeight}px`,
+      });
+      button.addEventListener("click", () => this.open(n));
+      for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => this.hover(n));
+      for (const event of ["pointerleave", "blur"]) button.addEventListener(event, () => this.hover(-1));
+      return button;
+    }));
+  }
+}

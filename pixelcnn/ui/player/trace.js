@@ -1,0 +1,291 @@
+// The player's memory: parses messages, keeps one trace per run, and words what a trace says.
+// Nothing in this file touches the page.
+
+const DTYPES = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array };
+const MAGIC = 0x31435850; // "PXC1" read as a little-endian number
+const align8 = (size) => (size + 7) & ~7;
+
+function parseMessage(view) {
+  const bytes = view.slice(); // the view is unaligned inside a websocket message: copy it once
+  const numbers = new DataView(bytes.buffer);
+  if (numbers.getUint32(0, true) !== MAGIC) throw new Error("player: the message is not PXC1");
+  const end = 8 + numbers.getUint32(4, true);
+  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(8, end)));
+  const sections = {};
+  let offset = align8(end);
+  for (const { name, dtype, shape } of head.sections) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    sections[name] = new DTYPES[dtype](bytes.buffer, offset, size);
+    offset = align8(offset + sections[name].byteLength);
+  }
+  return { head, sections };
+}
+
+// Everything received about one run. Pixels 0..have-1 are here; `seen` is how far they were shown.
+class Trace {
+  constructor(shape, run, parent, fork) {
+    Object.assign(this, { shape, run, parent, fork, have: 0, seen: 0, revision: 0, done: false });
+    this.rules = [];
+    this.forced = new Map();
+    this.totalBits = null;
+    this.pngBytes = null;
+    const { total, images, levels } = shape;
+    const perPixel = total * images;
+    this.level = new Uint8Array(perPixel);
+    this.uniform = new Float32Array(perPixel);
+    this.entropy = new Float32Array(perPixel);
+    this.surprise = new Float32Array(perPixel);
+    this.bits = new Float64Array(perPixel + images); // row p: bits of the pixels before p
+    if (images === 1) {
+      this.model = new Float32Array(total * levels);
+      this.rule = new Float32Array(total * levels);
+    }
+  }
+
+  arrays() {
+    const { images, levels } = this.shape;
+    const list = [["level", this.level, images], ["uniform", this.uniform, images],
+      ["entropy_bits", this.entropy, images], ["surprise_bits", this.surprise, images]];
+    if (images === 1) {
+      list.push(["model_probs", this.model, levels], ["rule_probs", this.rule, levels]);
+    }
+    return list;
+  }
+
+  // Takes what continues the pixels already here; an overlap is skipped, so repeats are harmless.
+  append(start, count, sections) {
+    const skip = this.have - start;
+    if (skip >= count) return;
+    for (const [name, target, width] of this.arrays()) {
+      const part = sections[name].subarray(skip * width, count * width);
+      target.set(part, this.have * width);
+    }
+    this.addBits(this.have, start + count);
+    this.have = start + count;
+  }
+
+  copyPrefix(other, end) {
+    const until = Math.min(end, other.have);
+    const theirs = new Map(other.arrays().map(([name, source]) => [name, source]));
+    for (const [name, target, width] of this.arrays()) {
+      target.set(theirs.get(name).subarray(0, until * width));
+    }
+    this.addBits(0, until);
+    this.have = until;
+    this.seen = Math.min(until, other.seen);
+  }
+
+  addBits(from, until) {
+    const n = this.shape.images;
+    for (let i = from * n; i < until * n; i++) this.bits[i + n] = this.bits[i] + this.surprise[i];
+  }
+
+  probabilities(position) {
+    const { levels } = this.shape;
+    const slice = (array) => array.subarray(position * levels, (position + 1) * levels);
+    return { model: slice(this.model), rule: slice(this.rule) };
+  }
+
+  ruleAt(position) {
+    let rule = this.rules[0] ?? null;
+    for (const segment of this.rules) if (segment.start <= position) rule = segment;
+    return rule;
+  }
+
+  sumBits(until, image) {
+    return this.bits[until * this.shape.images + image];
+  }
+
+  maxOf(values, until) {
+    let max = 0;
+    for (let i = 0; i < until * this.shape.images; i++) if (values[i] > max) max = values[i];
+    return max;
+  }
+
+  differences(other, until) {
+    let count = 0;
+    for (let p = 0; p < Math.min(until, other.have); p++) {
+      if (this.level[p] !== other.level[p]) count += 1;
+    }
+    return count;
+  }
+}
+
+// All traces of one picture or sheet.
+class Store {
+  constructor() {
+    this.picture = null;
+    this.traces = new Map();
+    this.branches = [];
+    this.dependency = null; // {model, rows, stride}: survives a new picture of the same model
+  }
+
+  accept(view) {
+    const { head, sections } = parseMessage(view);
+    const fresh = head.picture !== this.picture;
+    if (fresh) {
+      this.picture = head.picture;
+      this.traces.clear();
+      this.shape = {
+        width: head.width, height: head.height, total: head.total, levels: head.num_levels,
+        images: head.num_images, columns: head.columns, captions: head.captions ?? [],
+      };
+    }
+    if (sections.dependency) {
+      // A copy, so that the rest of the message can be freed.
+      const rows = sections.dependency.slice();
+      this.dependency = { model: head.model, rows, stride: (head.total + 7) >> 3 };
+    }
+    this.branches = head.branches ?? [];
+    const born = !this.traces.has(head.run);
+    const trace = this.ensure(head.run, head.parent, head.fork);
+    if (born) trace.revision = head.revision;
+    const stale = head.revision < trace.revision; // written before a rewind we know about
+    let rewound = null;
+    if (head.revision > trace.revision) {
+      trace.revision = head.revision;
+      trace.have = Math.min(trace.have, head.start);
+      trace.seen = Math.min(trace.seen, head.start);
+      rewound = head.start;
+    }
+    const gap = !stale && head.start > trace.have;
+    if (!stale) {
+      if (!gap) trace.append(head.start, head.count, sections);
+      trace.rules = head.rules ?? [];
+      trace.forced = new Map((head.forced ?? []).map((pixel) => [pixel.position, pixel]));
+      Object.assign(trace, {
+        done: head.done, totalBits: head.total_bits, pngBytes: head.png_bytes,
+      });
+    }
+    this.forgetUnlisted(head.run);
+    return { head, trace, fresh, born, rewound, gap };
+  }
+
+  // The trace of a run, made from its parent's pixels when it is not here yet.
+  ensure(run, parent, fork) {
+    let trace = this.traces.get(run);
+    if (!trace) {
+      trace = new Trace(this.shape, run, parent ?? null, fork ?? 0);
+      const source = this.traces.get(parent);
+      if (source) {
+        trace.copyPrefix(source, trace.fork);
+        trace.rules = source.rules;
+      }
+      this.traces.set(run, trace);
+    }
+    return trace;
+  }
+
+  forgetUnlisted(current) {
+    const listed = new Set(this.branches.map((branch) => branch.run)).add(current);
+    for (const run of this.traces.keys()) if (!listed.has(run)) this.traces.delete(run);
+  }
+
+  // Which earlier pixels can influence the prediction at `position`; null if unknown.
+  dependencyRow(position, model) {
+    if (!this.dependency || this.dependency.model !== model) return null;
+    const { rows, stride } = this.dependency;
+    const row = rows.subarray(position * stride, (position + 1) * stride);
+    return (pixel) => (row[pixel >> 3] & (0x80 >> (pixel & 7))) !== 0;
+  }
+}
+
+// --- words -------------------------------------------------------------------------------------
+
+const thousands = (number) => Math.round(number).toLocaleString("en-US");
+const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) : 100);
+
+function shortProbability(p) {
+  if (p === 0) return "0";
+  if (p < 0.0001) return p.toExponential(0);
+  return p.toFixed(p < 0.001 ? 4 : p < 0.1 ? 3 : 2);
+}
+
+function placeOf(shape, position) {
+  return { row: Math.floor(position / shape.width), col: position % shape.width };
+}
+
+// At least one decimal, so that 1 reads as a temperature and not as a count.
+const temperatureText = ({ temperature }) => (Number.isInteger(temperature * 10)
+  ? temperature.toFixed(1) : String(+temperature.toFixed(2)));
+
+// "temperature 0.9, top-k 50", or short for the strip: "T 0.9 · top-k 50"
+function ruleText(rule, short = false) {
+  if (!rule) return "";
+  const temperature = temperatureText(rule);
+  const parts = [short ? `T ${temperature}` : `temperature ${temperature}`];
+  if (rule.temperature === 0 && !short) parts[0] += " (greedy)";
+  if (rule.top_k) parts.push(`top-k ${rule.top_k}`);
+  if (rule.top_p && rule.top_p < 1) parts.push(`top-p ${+rule.top_p.toFixed(3)}`);
+  return parts.join(short ? " · " : ", ");
+}
+
+function entropyOf(probabilities) {
+  let bits = 0;
+  for (const p of probabilities) if (p > 0) bits -= p * Math.log2(p);
+  return bits;
+}
+
+// The sentence under the charts, for a drawn pixel.
+function readout(trace, position) {
+  const { rule } = trace.probabilities(position);
+  const level = trace.level[position];
+  const forced = trace.forced.get(position);
+  const u = trace.uniform[position].toFixed(4);
+  const p = shortProbability(rule[level]);
+  const drawn = forced
+    ? `Forced to level ${level}${forced.was == null ? "" : ` (drawn was ${forced.was})`}; `
+      + `its p was ${p}, u = ${u}.`
+    : `u = ${u} falls on level ${level} (p = ${p}).`;
+  return `${drawn} Surprise ${trace.surprise[position].toFixed(1)} bits, entropy `
+    + `${trace.entropy[position].toFixed(1)} bits (model); entropy `
+    + `${entropyOf(rule).toFixed(1)} bits after the rule.`;
+}
+
+function bitsPerDim(bits, pixels) {
+  return `${(bits / pixels).toFixed(2)} bits/dim`;
+}
+
+// The line under the picture: what the drawn pixels cost so far, or the finished picture's size.
+function bitsLine(trace, position, image = 0) {
+  const { total, width, height, levels } = trace.shape;
+  if (position === 0) return `${width} × ${height} pixels, ${levels} levels, nothing drawn yet`;
+  if (position >= total && trace.done && trace.totalBits) {
+    const bits = trace.totalBits[image];
+    const png = trace.pngBytes?.[image];
+    const size = `${thousands(bits)} bits = ${thousands(Math.ceil(bits / 8))} bytes in total, `
+      + bitsPerDim(bits, total);
+    return png ? `${size}; the same picture as PNG: ${thousands(png)} bytes` : size;
+  }
+  const bits = trace.sumBits(position, image);
+  return `so far ${thousands(bits)} bits in ${thousands(position)} `
+    + `${position === 1 ? "pixel" : "pixels"} (${bitsPerDim(bits, position)})`;
+}
+
+function sheetBitsLine(trace, position) {
+  const { images, total } = trace.shape;
+  if (position === 0) return `${images} pictures, nothing drawn yet`;
+  let bits = 0;
+  for (let n = 0; n < images; n++) bits += trace.sumBits(position, n);
+  const when = position >= total ? "in total" : "so far";
+  return `${when} ${thousands(bits / images)} bits per picture on average `
+    + `(${bitsPerDim(bits / images, position)})`;
+}
+
+// What each kind of step did at a pixel, as the comment beside its line of code.
+function stepComments(trace, position) {
+  const { row, col } = placeOf(trace.shape, position);
+  const { model, rule } = trace.probabilities(position);
+  const level = trace.level[position];
+  const best = model.indexOf(model.reduce((a, b) => Math.max(a, b), 0));
+  const kept = rule.reduce((count, p) => count + (p > 0), 0);
+  return {
+    row: `row = ${row}`,
+    col: `col = ${col}`,
+    forward: `most probable level ${best} (p = ${shortProbability(model[best])})`,
+    rule: `${kept} of ${rule.length} levels kept`,
+    noise: `u = ${trace.uniform[position].toFixed(4)}`,
+    draw: `level = ${level}${trace.forced.has(position) ? " (forced)" : ""}`,
+    store: `pixel (${row}, ${col}) = ${level}`,
+  };
+}

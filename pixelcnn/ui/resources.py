@@ -1,0 +1,79 @@
+"""What all visitors share: the loaded models. Read-only once made."""
+
+import gc
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from pixelcnn.checkpoints import CheckpointError, CheckpointInfo, checkpoint_path, load_checkpoint
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.receptive_field import (
+    CausalityReport,
+    check_causality,
+    dependency_maps,
+    past_coverage,
+    spread_positions,
+)
+
+QUICK_CHECK = 16
+"""Predictions differentiated when a checkpoint is loaded; `python -m pixelcnn check` does all."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A checkpoint in memory, with what the pages tell about it."""
+
+    name: str
+    model: AutoregressiveModel
+    info: CheckpointInfo
+    dependency: NDArray[np.uint8]
+    """`dependency_maps` of the model, one bit per pair of pixels."""
+    coverage: tuple[int, int]
+    """Pairs (prediction, earlier pixel) that are seen, and all such pairs."""
+    causality: Future[CausalityReport]
+    """The causality check, which runs beside the first drawing."""
+
+
+def load(name: str) -> LoadedModel:
+    """Load a checkpoint by name, once for all visitors; anew when its file has changed.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, foreign or incompatible.
+    """
+    return _load(name, checkpoint_path(name).stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _load(name: str, modified_ns: int) -> LoadedModel:
+    model, info = load_checkpoint(checkpoint_path(name))
+    dependency = dependency_maps(model)
+    check = _background().submit(check_causality, model, spread_positions(model, QUICK_CHECK))
+    # Streamlit runs a full collection after every run of a script, 150 ms once torch is loaded;
+    # what is frozen is not visited again.
+    gc.collect()
+    gc.freeze()
+    return LoadedModel(
+        name=name,
+        model=model,
+        info=info,
+        dependency=np.packbits(dependency, axis=1),
+        coverage=past_coverage(dependency),
+        causality=check,
+    )
+
+
+@st.cache_resource(show_spinner=False)
+def _background() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="causality-check")
+
+
+def load_or_stop(name: str) -> LoadedModel:
+    """Load a checkpoint, or say on the page why it cannot be used, and end the page there."""
+    try:
+        return load(name)
+    except CheckpointError as error:
+        st.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
+        st.stop()
