@@ -1,6 +1,7 @@
 """Checkpoints: weights in safetensors, everything else as JSON in its metadata. No pickle."""
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -64,9 +65,13 @@ class CheckpointInfo:
             raise ValueError(f"its format (={found!r}) is not {FORMAT!r}")
         values = json.loads(metadata["pixelcnn"])
         values["config"] = ModelConfig.from_dict(values["config"])
-        if not isinstance(values["images_seen"], int) or values["images_seen"] < 0:
+        if type(values["images_seen"]) is not int or values["images_seen"] < 0:
             raise ValueError(f"images_seen (={values['images_seen']!r}) is not a count")
+        if not isinstance(values["dataset"], str | None):
+            raise ValueError(f"dataset (={values['dataset']!r}) is not a name")
         values["bits_per_dim"] = {k: float(v) for k, v in values["bits_per_dim"].items()}
+        if not all(math.isfinite(v) and v >= 0 for v in values["bits_per_dim"].values()):
+            raise ValueError(f"bits_per_dim (={values['bits_per_dim']}) are not all numbers >= 0")
         return cls(**values)
 
 
@@ -75,7 +80,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint atomically: the file is either the old one or the whole new one."""
     tensors = {k: v.detach().contiguous() for k, v in model.state_dict().items()}
-    write_atomically(Path(path), save(tensors, metadata=info.to_metadata()))
+    write_atomically(Path(path), safetensors_bytes(tensors, info.to_metadata()))
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AutoregressiveModel, CheckpointInfo]:
@@ -85,9 +90,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AutoregressiveModel, 
         CheckpointError: if the file is missing, damaged, foreign or incompatible.
     """
     info, tensors = _read(Path(path), with_tensors=True)
-    # Built without initial weights: all of them are about to be replaced.
-    model = build_model(info.config)
-    expected = model.state_dict()
+    # Shapes first, without memory: a small file may claim a huge model.
+    with torch.device("meta"):
+        expected = build_model(info.config).state_dict()
     wrong = sorted(set(expected) ^ set(tensors)) or sorted(
         k for k in expected if expected[k].shape != tensors[k].shape
     )
@@ -95,12 +100,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AutoregressiveModel, 
         raise CheckpointError(
             f"{path}: the weights do not fit the configuration, first at {wrong[0]!r}."
         )
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+    weights = {k: v.float() for k, v in tensors.items()}
+    for name, weight in weights.items():
+        if not tensors[name].is_floating_point() or not bool(torch.isfinite(weight).all()):
             raise CheckpointError(
                 f"{path}: the weight {name!r} holds values that are not numbers."
             )
-    model.load_state_dict({k: v.float() for k, v in tensors.items()})
+    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
+        model = build_model(info.config)
+    model.load_state_dict(weights)
     return model.eval().requires_grad_(False), info
 
 
@@ -141,6 +149,18 @@ def load_model(name: str | os.PathLike[str]) -> AutoregressiveModel:
     return load_checkpoint(checkpoint_path(name))[0]
 
 
+def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Encode as safetensors, the same content always as the same bytes.
+
+    The library orders the metadata at random, so the header is written again, sorted.
+    """
+    content = save(dict(tensors), metadata=dict(metadata))
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file in one step, so that a reader or a crash never meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,6 +192,6 @@ def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, 
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is damaged or no safetensors file ({error}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: is not a checkpoint of this app: {error}.") from error
     return info, tensors

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return options.run(options)
-    except (ValueError, CheckpointError, DataError, TrainingError) as error:
+    except (ValueError, OSError, CheckpointError, DataError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -160,7 +160,9 @@ def _add_fields(
         if field.name in leave_out:
             continue
         name = "--" + field.name.replace("_", "-")
-        more: dict[str, object] = {"default": field.default, "help": docs[field.name]}
+        # Absent if not given: --resume must tell a default from a wish.
+        text = f"{docs[field.name]} (default: {field.default})"
+        more: dict[str, object] = {"default": argparse.SUPPRESS, "help": text}
         if isinstance(field.default, bool):
             more["action"] = argparse.BooleanOptionalAction
         elif isinstance(field.default, tuple):
@@ -186,14 +188,11 @@ def _field_docs(config: type) -> dict[str, str]:
     return docs
 
 
-def _config_from(options: argparse.Namespace, config: type, **fixed: object):  # noqa: ANN202
-    values = {}
-    for field in fields(config):
-        if field.name in fixed:
-            continue
-        value = getattr(options, field.name)
-        values[field.name] = tuple(value) if isinstance(value, list) else value
-    return config(**values, **fixed)
+def _given(options: argparse.Namespace, config: type) -> dict[str, object]:
+    """Return the fields that the command line names."""
+    names = [field.name for field in fields(config) if hasattr(options, field.name)]
+    values = {name: getattr(options, name) for name in names}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -202,16 +201,20 @@ def _train(options: argparse.Namespace) -> int:
 
     state_path = options.checkpoint.with_suffix(".state")
     if options.resume:
+        given = _given(options, TrainConfig)
+        kept = sorted((given | _given(options, ModelConfig)).keys() - {"total_images"})
+        if kept or options.unconditional:
+            raise ValueError(
+                f"`--resume` keeps the settings of the run; leave out {kept or 'unconditional'}."
+            )
         state, config = load_training_state(state_path)
-        if options.total_images != TrainConfig.total_images:
-            config = replace(config, total_images=options.total_images)
+        config = replace(config, **given)
     else:
-        config = _config_from(options, TrainConfig)
+        config = TrainConfig(**_given(options, TrainConfig))
         dataset = dataset_of(config.dataset)
         classes = 0 if options.unconditional else len(dataset.class_names)
-        model_config = _config_from(
-            options,
-            ModelConfig,
+        model_config = ModelConfig(
+            **_given(options, ModelConfig),
             num_channels=dataset.num_channels,
             height=dataset.size,
             width=dataset.size,
@@ -230,6 +233,7 @@ def _train(options: argparse.Namespace) -> int:
         f"{config.total_images - state.images_seen:,} images to see"
     )
     scores: dict[str, float] = {}
+    first_step = state.step
 
     def save() -> None:
         info = CheckpointInfo(
@@ -263,7 +267,7 @@ def _train(options: argparse.Namespace) -> int:
                 saved = now
                 save()
     finally:
-        if state.step:
+        if state.step > first_step:
             save()
             print(f"wrote {options.checkpoint} and {state_path}")
     return 0
@@ -273,14 +277,16 @@ def _sample(options: argparse.Namespace) -> int:
     from pixelcnn.pictures import png_bytes, sheet
     from pixelcnn.sampling import sample
 
-    for name, low, high in (("num_images", 1, 1024), ("scale", 1, 32)):
+    for name, low, high in (("num_images", 1, 1024), ("scale", 1, 32), ("columns", 1, 1024)):
         value = getattr(options, name)
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise ValueError(f"`{name}` (={value}) must be an integer from {low} to {high}.")
     model, info = load_checkpoint(checkpoint_path(options.checkpoint))
     columns = options.columns or int(np.ceil(np.sqrt(options.num_images)))
     label: int | list[int] | None = options.label
     if options.class_per_row:
+        if label is not None:
+            raise ValueError("`--label` and `--class-per-row` exclude each other.")
         classes = info.config.num_classes
         if classes == 0:
             raise ValueError("`--class-per-row` needs a model with classes; this one has none.")
@@ -290,7 +296,7 @@ def _sample(options: argparse.Namespace) -> int:
         model,
         num_images=options.num_images,
         seed=options.seed,
-        rule=_config_from(options, SamplingRule),
+        rule=SamplingRule(**_given(options, SamplingRule)),
         label=label,
         method=options.method,
     )
@@ -311,7 +317,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     levels, label = load_dataset(
         info.dataset, options.split, options.data_dir, num_levels=info.config.num_levels
     )
-    count = options.num_images or len(levels)
+    count = len(levels) if options.num_images is None else options.num_images
+    if not 1 <= count <= len(levels):
+        raise ValueError(f"`num_images` (={count}) must be an integer from 1 to {len(levels)}.")
+    if options.write and count != len(levels):
+        raise ValueError("`--write` records only results on the whole split.")
     total, done, started = 0.0, 0, time.monotonic()
     for start in range(0, count, 500):
         part = slice(start, min(start + 500, count))
@@ -328,8 +338,6 @@ def _evaluate(options: argparse.Namespace) -> int:
         f"({info.config.num_levels} levels, {done:,} images, {model.num_parameters:,} parameters)"
     )
     if options.write:
-        if count != len(levels):
-            raise ValueError("`--write` records only results on the whole split.")
         scores = read_info(path).bits_per_dim | {options.split: total / done}
         save_checkpoint(path, model, replace(info, bits_per_dim=scores))
     return 0

@@ -179,6 +179,9 @@ class SamplingRule(_Config):
 
     def __post_init__(self) -> None:
         self._require_number("temperature", 0.0, 100.0)
+        # A logit divided by less could overflow.
+        cold = 0 < self.temperature < 1e-6
+        self._require("temperature", not cold, "be 0, or at least 1e-06")
         if self.top_k is not None:
             self._require_integer("top_k", 1, 256)
         self._require_number("top_p", 0.0, 1.0)

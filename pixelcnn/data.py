@@ -65,7 +65,7 @@ DATASETS = {
 
 
 class DataError(Exception):
-    """A data set is unknown, missing or cannot be downloaded."""
+    """A data set is unknown, damaged, or missing and cannot be downloaded."""
 
 
 def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
@@ -97,7 +97,8 @@ def load_dataset(
         label: int64 (N,).
 
     Raises:
-        DataError: if the name is unknown, or the files are missing and cannot be downloaded.
+        DataError: if the name is unknown, or the files are damaged, or missing and cannot be
+            downloaded.
     """
     dataset = dataset_of(name)
     if split not in ("train", "validation", "test"):
@@ -109,9 +110,15 @@ def load_dataset(
             str(folder), train=split != "test", download=download
         )
     except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())  # torchvision lists one mirror a line
         raise DataError(
             f"{dataset.title} is not in the folder {str(folder)!r} and could not be fetched "
-            f"({error}). Name a local copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
+            f"({reason}). Name a local copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
+        ) from error
+    except Exception as error:  # torchvision reads damaged files to assertions and much else
+        raise DataError(
+            f"{dataset.title} in the folder {str(folder)!r} is damaged ({error!r}). Delete it, or "
+            f"name another copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
         ) from error
     values = torch.as_tensor(loaded.data)
     values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)  # (N, C, H, W)
@@ -153,12 +160,13 @@ def quantize(values: Tensor, num_levels: int) -> Tensor:
 
 
 def dequantize(levels: Tensor, num_levels: int) -> Tensor:
-    """Map levels 0..K-1 to display values 0..255, uint8.
+    """Map levels 0..K-1 to display values 0..255, uint8; `quantize` maps them back.
 
     >>> dequantize(torch.tensor([0, 1, 3]), 4).tolist()
     [0, 85, 255]
     """
-    return (levels.float() * (255 / (num_levels - 1))).round().to(torch.uint8)
+    # Rounded up: rounded to the nearest, some values would belong to the level below.
+    return ((levels.int() * 255 + num_levels - 2) // (num_levels - 1)).to(torch.uint8)
 
 
 def check_fits(config: ModelConfig, dataset: str) -> None:

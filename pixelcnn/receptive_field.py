@@ -58,8 +58,8 @@ def spread_positions(model: AutoregressiveModel, count: int) -> list[int]:
     """Choose pixels for a quick check: first, last, and others spread over the picture."""
     total = model.config.height * model.config.width
     # A step of the golden ratio visits columns evenly as well, whatever the width.
-    chosen = {0, total - 1} | {int(total * ((i * 0.6180339887) % 1)) for i in range(count)}
-    return sorted(chosen)[: max(count, 2)]
+    others = (int(total * ((i * 0.6180339887) % 1)) for i in range(1, count - 1))
+    return sorted({0, total - 1, *others})
 
 
 def check_causality(
@@ -69,19 +69,21 @@ def check_causality(
 
     The Jacobian's rows for the K levels are added with random weights, so that a dependence cannot
     cancel out; of a causal model the result is exactly 0, not nearly, because nothing is added.
-    For C channels a pixel counts as a whole; `tests/` check the order of the channels.
+    Of its own pixel a channel may read the earlier channels only.
 
     Arguments:
         model: any model with `encode` and `logits_from_features`.
-        positions: pixels in raster order, 0..H*W-1.
+        positions: pixels in raster order, 0..H*W-1, at least one.
         label: class, or None for any.
 
     Raises:
-        ValueError: if a position is out of range.
+        ValueError: if there is no position, or one is out of range.
     """
     c = model.config
     total = c.height * c.width
     positions = list(positions)
+    if not positions:
+        raise ValueError("`positions` must hold at least one pixel.")
     if any(not 0 <= p < total for p in positions):
         raise ValueError(f"`positions` (={positions}) must lie in 0..{total - 1}.")
     largest, seen = 0.0, 0
@@ -105,8 +107,12 @@ def check_causality(
 
 
 def _gradients(model: AutoregressiveModel, positions: list[int], label: int | None) -> Tensor:
-    """Return |d prediction / d pixel|, summed over features and channels: (n, H*W)."""
+    """Return |d prediction / d pixel|, summed over features and channels: (n, H*W).
+
+    What a channel may read of its own pixel is left out; NaN where the prediction is not a number.
+    """
     c = model.config
+    image, pixel = torch.arange(len(positions)), torch.tensor(positions)
     generator = torch.Generator().manual_seed(0)
     shape = (len(positions), c.num_channels, c.height, c.width)
     levels = torch.randint(0, c.num_levels, shape, generator=generator)
@@ -116,11 +122,19 @@ def _gradients(model: AutoregressiveModel, positions: list[int], label: int | No
     with torch.enable_grad():
         features = model.encode(levels).detach().requires_grad_(True)
         logits = model.logits_from_features(features, labels)  # (n, K, C, H, W)
-        # For C channels only the first may not see its own pixel; later ones see earlier channels.
-        at = logits[:, :, 0].flatten(2)[torch.arange(len(positions)), :, torch.tensor(positions)]
+        at = logits.flatten(3)[image, :, :, pixel]  # (n, K, C)
         weights = torch.randn(at.shape, generator=generator, dtype=torch.float32).to(at.dtype)
-        (gradient,) = torch.autograd.grad((at * weights).sum(), features)
-    return gradient.abs().sum(1).flatten(1)
+        by_channel = (at * weights).sum((0, 1))  # (C,)
+    total = torch.zeros(len(positions), c.height * c.width, dtype=at.dtype)
+    for channel in range(c.num_channels):
+        more = channel + 1 < c.num_channels
+        (gradient,) = torch.autograd.grad(by_channel[channel], features, retain_graph=more)
+        gradient = gradient.abs().unflatten(1, (c.num_channels, -1)).sum(2).flatten(2)
+        gradient[image, :channel, pixel] = 0.0  # (n, C, H*W): earlier channels of its own pixel
+        total += gradient.sum(1)
+    # A NaN in a bias leaves the derivatives as they are, so the logits are looked at as well.
+    total[~at.isfinite().flatten(1).all(1)] = float("nan")
+    return total
 
 
 @torch.inference_mode()

@@ -68,8 +68,7 @@ class CachedSampler:
         networks = {PixelCNN: _ClassicNetwork, GatedPixelCNN: _GatedNetwork}
         with torch.inference_mode():
             self._network: _Network = networks[type(model)](model, label)
-        self._pixels_passed = 0  # pixels of this row whose features are in the caches
-        self._row = -1
+        self._row = -1  # the row that the network has begun
 
     @property
     def done(self) -> bool:
@@ -118,13 +117,6 @@ class CachedSampler:
         if not 0 <= position <= self.position:
             raise ValueError(f"`position` (={position}) must lie in 0..{self.position}.")
         self.position = position
-        if position == self.config.num_dims:
-            return
-        row, col, _ = self.coordinates(position)
-        if row != self._row:
-            self._row = -1  # its features to the left are computed anew when it is entered
-        else:
-            self._pixels_passed = min(self._pixels_passed, col)
 
     def fork(self) -> "CachedSampler":
         """Copy the sampler; the copies go on independently, with the same noise."""
@@ -142,13 +134,10 @@ class CachedSampler:
         """Predict all channels of a pixel: (B, C, K)."""
         if row != self._row:
             self._network.begin_row(row)
-            self._row, self._pixels_passed = row, 0
-        while self._pixels_passed < col:  # only after a rewind into this row
-            self._network.pixel(row, self._pixels_passed)
-            self._pixels_passed += 1
-        features = self._network.pixel(row, col)
-        self._pixels_passed = col + 1
-        logits = self._network.head(features)  # (B, C * K)
+            self._row = row
+        # The features of all earlier pixels are in the caches, after a rewind too: only what lies
+        # later in the order has been written since.
+        logits = self._network.head(self._network.pixel(row, col))  # (B, C * K)
         return logits.reshape(len(logits), self.config.num_channels, -1)
 
 

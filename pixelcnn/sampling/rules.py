@@ -56,7 +56,7 @@ def probabilities(logits: ArrayLike, rule: SamplingRule) -> Floats:
         float64 (..., K), each row sums to 1.
 
     Raises:
-        ValueError: if `top_k` exceeds K, or a logit is NaN or +infinity.
+        ValueError: if `top_k` exceeds K, a logit is NaN or +infinity, or all are -infinity.
 
     References:
         Holtzman et al. 2020, arXiv 1904.09751, section 3.1 (top-p).
@@ -131,8 +131,8 @@ def _apply(logits: Floats, rule: SamplingRule) -> tuple[Floats, NDArray[np.bool_
         raise ValueError(
             f"`top_k` (={rule.top_k}) must be between 1 and num_levels (={num_levels})."
         )
-    # The maximum of numbers with a NaN is NaN; -infinity (an impossible level) is allowed.
-    if not logits.max() < np.inf:
+    # The maximum of numbers with a NaN is NaN; -infinity is allowed, but not for all levels.
+    if not np.isfinite(logits.max(-1)).all():
         raise ValueError("The model predicts logits that are not numbers.")
     scaled = logits if rule.temperature == 0 else logits / rule.temperature
     kept = np.ones(logits.shape, dtype=bool)
@@ -146,8 +146,6 @@ def _apply(logits: Floats, rule: SamplingRule) -> tuple[Floats, NDArray[np.bool_
         ranked = ranked * keep_ranked
         ranked /= ranked.sum(-1, keepdims=True)
         before = np.cumsum(ranked, -1) - ranked  # mass of the more probable levels
-        # The most probable level has exactly nothing before it, whatever the rounding.
-        before[..., 0] = 0.0
         keep_ranked = keep_ranked & (before < rule.top_p)
     np.put_along_axis(kept, order, np.broadcast_to(keep_ranked, kept.shape), -1)
     return scaled, kept, _softmax(np.where(kept, scaled, -np.inf))

@@ -96,6 +96,11 @@ class TrainingState:
                     for k, v in tensors.items()
                     if k.startswith(prefix)
                 }
+                # All or none: a parameter that nothing reads has never had a gradient.
+                if values and set(values) != {"step", "exp_avg", "exp_avg_sq"}:
+                    raise ValueError(f"{name} has only {sorted(values)} of the optimizer")
+                if any(v.shape not in (parameter.shape, ()) for v in values.values()):
+                    raise ValueError(f"the optimizer's tensors of {name} have another shape")
                 if values:
                     self.optimizer.state[parameter] = values
             self.step, self.images_seen = (int(v) for v in tensors["counts"])

@@ -5,9 +5,8 @@ import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from pixelcnn.checkpoints import CheckpointError, write_atomically
+from pixelcnn.checkpoints import CheckpointError, safetensors_bytes, write_atomically
 from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.training.engine import TrainingState
 
@@ -20,7 +19,7 @@ def save_training_state(
     """Write atomically everything that `load_training_state` needs to go on."""
     values = {"model": state.model.config.to_dict(), "train": config.to_dict()}
     metadata = {"format": FORMAT, "config": json.dumps(values, sort_keys=True)}
-    write_atomically(Path(path), save(state.to_tensors(), metadata=metadata))
+    write_atomically(Path(path), safetensors_bytes(state.to_tensors(), metadata))
 
 
 def load_training_state(path: str | os.PathLike[str]) -> tuple[TrainingState, TrainConfig]:
@@ -39,7 +38,9 @@ def load_training_state(path: str | os.PathLike[str]) -> tuple[TrainingState, Tr
             model_config = ModelConfig.from_dict(values["model"])
             config = TrainConfig.from_dict(values["train"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (
+        OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError
+    ) as error:  # fmt: skip
         raise CheckpointError(f"{path}: is not a readable training state: {error}.") from error
     state = TrainingState(model_config, config)
     state.load_tensors(tensors)

@@ -104,7 +104,7 @@ def choose_rule(num_levels: int) -> SamplingRule:
         key="temperature",
         bind="query-params",
         help="1 is the model itself. Lower: safer and smoother. Higher: wilder. "
-        "0 always takes the most probable level.",
+        "0 always takes the most probable level, often nothing but background.",
     )
     top_k = st.slider(
         "Top-k",
@@ -120,10 +120,11 @@ def choose_rule(num_levels: int) -> SamplingRule:
         0.05,
         1.0,
         1.0,
-        0.05,
+        0.01,
         key="top_p",
         bind="query-params",
-        help="Keep the smallest set of levels that together have probability p. 1 keeps all.",
+        help="Keep the smallest set of levels that together have probability p. 1 keeps all. "
+        "Where the background is nearly certain, a low p leaves nothing else: all stays black.",
     )
     return SamplingRule(
         temperature=temperature, top_k=None if top_k == num_levels else top_k, top_p=top_p

@@ -70,7 +70,7 @@ class Branch:
         c = sampler.config
         count, images = c.height * c.width, len(sampler.noise)
         self.run = uuid.uuid4().hex[:8]
-        self.parent: Branch | None = None
+        self.parent: str | None = None  # its run: the branch itself may be dropped
         self.start = 0
         self.text = text
         self.sampler = sampler
@@ -125,7 +125,7 @@ class Branch:
         """Make a branch that shares everything before a position."""
         branch = Branch(self.sampler.fork(), self.history.before(position), text)
         branch.sampler.rewind(position)
-        branch.parent, branch.start = self, position
+        branch.parent, branch.start = self.run, position
         branch.was = {p: v for p, v in self.was.items() if p < position}
         for name in (
             "level", "entropy_bits", "surprise_bits", "model_probabilities", "rule_probabilities"
@@ -207,6 +207,8 @@ class Drawing:
         self.lock = threading.RLock()
         """Held while pixels are drawn: an export may finish the picture while it is played."""
         self._forks: dict[str, str] = {}
+        self._left: tuple[str, str] | None = None
+        """The run that a new rule left, and the one that goes on, until the viewer knows of it."""
 
     def want(self, rule: SamplingRule) -> None:
         """Note a new rule; it acts from the pixel that the viewer is at, so he is asked for it."""
@@ -238,14 +240,23 @@ class Drawing:
         branch = self._branch(run)
         if branch is None:  # dropped, or of a picture that is gone: start with the current one
             return self.message(self.current, 0, holds)
-        if branch is not self.current:
+        lost = self._left == (run, self.current.run)  # the answer that told of the new run
+        if branch is not self.current and not lost:
             self.select(run)
+        if not lost:
+            self._left = None
         # What was drawn again since he last heard of it, he must get again.
-        have = min([max(have, 0), branch.count, *branch.rewinds[max(revision, 0) :]])
-        position = min(max(position, 0), have)
+        valid = min([branch.count, *branch.rewinds[max(revision, 0) :]])
+        have = min(max(have, 0), valid)
+        position = min(max(position, 0), valid)  # a player mounted anew is ahead of what it has
+        if lost:
+            branch = self.current
+            have, position, seen = min(have, branch.start), branch.start, branch.start
         if self.rule != branch.history.last_rule:
             branch = self._change_rule(branch, position, max(seen, position))
             have = min(have, branch.count)
+            if branch.run != run:
+                self._left = run, branch.run
         if have >= branch.count and not branch.done:
             branch.draw(max(16, int(speed * 0.5)), SECONDS_PER_ANSWER)
         return self.message(branch, have, holds)
@@ -275,6 +286,7 @@ class Drawing:
         branch.history = branch.history.with_rule(position, self.rule)
         branch.history = branch.history.with_forced(position, level)
         self._add(branch)
+        self._left = None
         self._forks[request] = branch.run
         branch.draw(16, SECONDS_PER_ANSWER)
         return self.message(branch, position, holds)
@@ -282,6 +294,7 @@ class Drawing:
     def select(self, run: str) -> None:
         """Make a branch the current one; its last rule becomes the wanted one."""
         self.current = self._branch(run) or self.current
+        self._left = None
         self.rule = self.current.history.last_rule
 
     def message(self, branch: Branch, start: int, holds: str | None = None) -> bytes:
@@ -291,7 +304,7 @@ class Drawing:
         header = {
             "picture": self.picture,
             "run": branch.run,
-            "parent": branch.parent.run if branch.parent else None,
+            "parent": branch.parent,
             "fork": branch.start,
             "model": self.subject.checkpoint,
             "start": start,
@@ -313,7 +326,7 @@ class Drawing:
             "branches": [
                 {
                     "run": b.run,
-                    "parent": b.parent.run if b.parent else None,
+                    "parent": b.parent,
                     "fork": b.start,
                     "text": b.text,
                 }
@@ -348,10 +361,14 @@ class Drawing:
         if seen > position:
             branch = branch.fork(position, "")
             self._add(branch)
-        elif position < branch.count:
-            branch.rewind(position)
         else:
-            branch.history = branch.history.before(position)
+            forced = branch.history.forced.get(position)
+            if position < branch.count:
+                branch.rewind(position)
+            else:
+                branch.history = branch.history.before(position)
+            if forced is not None:  # asked for, but not seen yet
+                branch.history = branch.history.with_forced(position, forced)
         branch.history = branch.history.with_rule(position, self.rule)
         if branch.parent and branch.start == position:
             branch.text = f"{_place(position, self.config.width)}: {rule_text(self.rule)}"
@@ -361,8 +378,8 @@ class Drawing:
         self.branches.append(branch)
         self.current = branch
         if len(self.branches) > MAX_BRANCHES:
-            keep = (branch, branch.parent)
-            oldest = next(b for b in self.branches if b not in keep)
+            keep = (branch.run, branch.parent)
+            oldest = next(b for b in self.branches if b.run not in keep)
             self.branches.remove(oldest)
 
     def _branch(self, run: str) -> Branch | None:

@@ -207,6 +207,11 @@ def _on_select() -> None:
     drawing: Drawing = st.session_state["drawing"]
     with drawing.lock:
         drawing.select(str(st.session_state[PLAYER]["select"]["run"]))
+        branch = drawing.current
+        message = drawing.message(branch, branch.count, holds=drawing.subject.checkpoint)
+    st.session_state["message"] = (
+        message  # a player that lacks pixels of this branch asks for them
+    )
     # The sliders follow: they show the rule that is in force in this branch.
     controls.show_rule(drawing.rule, drawing.config.num_levels)
     st.session_state["rerun_page"] = True

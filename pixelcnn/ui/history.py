@@ -96,7 +96,7 @@ def from_text(text: str) -> History:
         raise ValueError(f"{len(text)} characters are more than {MAX_LENGTH}")
     rules: list[tuple[int, SamplingRule]] = []
     forced: dict[int, int] = {}
-    number = r"(\d{1,6}(?:\.\d{1,17})?)"
+    number = r"(\d{1,6}(?:\.\d{1,21})?(?:e-\d{1,3})?)"
     for part in text.split("~"):
         if match := re.fullmatch(r"f(\d{1,5})_(\d{1,3})", part):
             forced[int(match[1])] = int(match[2])

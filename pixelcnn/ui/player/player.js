@@ -5,6 +5,8 @@ const FASTEST = 10000; // told to the server for "fastest" and for jumps, in pix
 const SECONDS_AHEAD = 0.6;
 const RETRY_MS = 500; // a pull can get lost when a rerun overtakes it; the server answers repeats
 const FORK_RETRY_MS = 1500;
+const CONTROLS = "input, textarea, select, button, a, summary, audio, video, [contenteditable],"
+  + " [role=slider], [role=combobox], [role=listbox], [role=option], [role=dialog], [role=tab]";
 const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
 
 // Settings of this browser tab; a browser that forbids storage just forgets them.
@@ -335,8 +337,8 @@ class Player {
     const path = event.composedPath();
     const inside = path.includes(this.root);
     const target = path[0];
-    // Elsewhere on the page the keys belong to whatever has the focus.
-    if (!inside && target !== document.body && target !== document.documentElement) return;
+    // Elsewhere on the page the keys belong to the control that has the focus, if any has it.
+    if (!inside && target.closest?.(CONTROLS)) return;
     const { key } = event;
     if (key === "Escape" && this.pinned >= 0) return this.pin(-1);
     if (inside && target.matches("select, input[type=number]")) return;

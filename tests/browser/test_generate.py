@@ -1,0 +1,233 @@
+"""The main path of the Generate page in a real browser."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PLAYER = ".pxc"
+READ = "e => { const p = e.__player; return {position: p.position, have: p.have, total: p.total,"
+READ += " playing: p.playing, run: p.run, picture: p.picture, done: p.done}; }"
+
+
+def settled(page):
+    page.wait_for_selector(
+        "[data-testid=stApp][data-test-script-state=notRunning]"
+        "[data-test-connection-state=CONNECTED]"
+    )
+
+
+def open_player(page, address, query=""):
+    page.goto(f"{address}/?{query}")
+    page.locator(f"{PLAYER}[data-position]").wait_for()
+    settled(page)
+
+
+def state(page):
+    return page.locator(PLAYER).evaluate(READ)
+
+
+def wait_for(page, condition, *arguments):
+    """Wait until a condition on the player holds; `p` is the player."""
+    element = page.locator(PLAYER).element_handle()
+    page.wait_for_function(
+        f"([e, ...a]) => {{ const p = e.__player; return {condition}; }}",
+        arg=[element, *arguments],
+    )
+
+
+def finish(page):
+    """Go to the end; returns the levels."""
+    page.get_by_role("button", name="To the end").click()
+    wait_for(page, "p.done && p.position === p.total")
+    return page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]")
+
+
+def pause(page):
+    if state(page)["playing"]:
+        page.get_by_role("button", name="Pause", exact=True).click()
+    wait_for(page, "!p.playing")
+
+
+def press(page, slider, key, times=1):
+    thumb = page.get_by_role("slider", name=slider)
+    thumb.focus()
+    for _ in range(times):
+        thumb.press(key)
+
+
+def test_pixels_appear_by_themselves_and_pause_holds(page, server):
+    open_player(page, server)
+    wait_for(page, "p.position > 20")
+    pause(page)
+    held = state(page)["position"]
+    page.wait_for_timeout(600)
+    assert state(page)["position"] == held
+
+
+def test_steps_move_by_one_pixel_and_one_row(page, server):
+    open_player(page, server)
+    wait_for(page, "p.position > 60")
+    pause(page)
+    start = state(page)["position"]
+    for name, moved in (
+        ("One pixel forward", 1), ("One pixel back", -1), ("One row back", -28),
+        ("One row forward", 28),
+    ):  # fmt: skip
+        page.get_by_role("button", name=name).click()
+        wait_for(page, "p.position === a[0]", start + moved)
+        start += moved
+
+
+def test_keys_drive_the_player_but_leave_the_sliders_alone(page, server):
+    open_player(page, server, "seed=8")
+    wait_for(page, "p.position > 5")
+    page.locator("h2").first.click()  # focus on nothing
+    page.keyboard.press("Space")
+    wait_for(page, "!p.playing")
+    at = state(page)["position"]
+    page.keyboard.press("ArrowRight")
+    wait_for(page, "p.position === a[0]", at + 1)
+    press(page, "Temperature", "ArrowLeft")
+    page.wait_for_url("**temperature=0.95**")
+    assert state(page)["position"] == at + 1 and not state(page)["playing"]
+
+
+def test_a_temperature_changed_during_play_acts_from_the_current_pixel_on(page, server):
+    open_player(page, server, "seed=3")
+    wait_for(page, "p.position > 40")
+    press(page, "Temperature", "ArrowLeft", times=4)
+    wait_for(page, "p.trace.rules.length > 1 && p.have > p.trace.rules.at(-1).start")
+    rules = page.locator(PLAYER).evaluate("e => e.__player.trace.rules")
+    assert rules[0]["temperature"] == 1.0 and rules[-1]["temperature"] == 0.8
+    assert 40 <= rules[-1]["start"] < 784
+    assert "history=" in page.url
+    levels = finish(page)
+    other = page.context.new_page()
+    open_player(other, server, page.url.split("?")[1])
+    assert finish(other) == levels, "the copied link draws another picture"
+
+
+def test_every_distribution_sums_to_one_and_gives_the_drawn_level(page, server):
+    open_player(page, server, "seed=5&temperature=0.9&class=Dress")
+    finish(page)
+    for position in (0, 100, 390, 391, 500, 783):
+        shown = page.locator(PLAYER).evaluate(
+            "(e, i) => { const d = e.__player.distribution(i);"
+            " return {rule: [...d.rule], model: [...d.model], level: d.level, u: d.uniform}; }",
+            position,
+        )
+        rule = np.array(shown["rule"], dtype=np.float64)
+        assert rule.sum() == pytest.approx(1, abs=1e-5)
+        assert sum(shown["model"]) == pytest.approx(1, abs=1e-5)
+        cumulative = np.cumsum(rule)
+        assert cumulative[shown["level"]] >= shown["u"] - 1e-5
+        assert shown["level"] == 0 or cumulative[shown["level"] - 1] <= shown["u"] + 1e-5
+
+
+def test_the_canvas_shows_the_levels(page, server):
+    open_player(page, server, "seed=5&class=Coat")
+    page.locator(".pxc-field").uncheck()
+    levels = finish(page)
+    page.mouse.move(0, 0)
+    shown = page.locator(".pxc-picture").evaluate(
+        "c => { const x = c.getContext('2d'), s = c.width / 28, out = [];"
+        " for (let i = 0; i < 784; i++) { const p = x.getImageData("
+        "Math.floor((i % 28 + .5) * s), Math.floor((Math.floor(i / 28) + .5) * s), 1, 1).data;"
+        " out.push(p[0]); } return out; }"
+    )
+    assert shown == levels
+
+
+def test_a_link_reproduces_the_picture(page, server):
+    open_player(page, server, "seed=21&class=Ankle+boot")
+    first = finish(page)
+    page.reload()
+    page.locator(f"{PLAYER}[data-position]").wait_for()
+    assert finish(page) == first
+
+
+def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
+    open_player(page, server, "seed=2&class=Bag")
+    first = finish(page)
+    parent = state(page)["run"]
+    box = page.locator(".pxc-overlay").bounding_box()
+    page.mouse.click(box["x"] + 14.5 * box["width"] / 28, box["y"] + 9.5 * box["height"] / 28)
+    position = 9 * 28 + 14
+    forced = 0 if first[position] > 128 else 255
+    page.locator(".pxc-level").fill("300")
+    page.get_by_role("button", name="Branch", exact=True).click()
+    assert "300" in page.locator(".pxc-force-message").inner_text()
+    page.locator(".pxc-level").fill(str(forced))
+    page.get_by_role("button", name="Branch", exact=True).click()
+    wait_for(page, "p.run !== a[0] && p.position > p.trace.fork", parent)
+    second = finish(page)
+    assert second[:position] == first[:position] and second[position] == forced
+    assert f"f{position}_{forced}" in page.url
+    page.locator(".pxc-branches button").first.click()
+    wait_for(page, "p.run === a[0]", parent)
+    assert page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]") == first
+
+
+def test_a_sheet_is_drawn_together_and_a_picture_of_it_opened(page, server):
+    open_player(page, server, "pictures=4&seed=6")
+    page.get_by_role("button", name="To the end").click()
+    wait_for(page, "p.done && p.position === p.total")
+    sheet = page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]")
+    picture = state(page)["picture"]
+    page.locator(".pxc-cells button").nth(2).click()
+    wait_for(page, "p.picture !== a[0]", picture)
+    settled(page)
+    assert finish(page) == sheet[2::4]
+    assert "image=2" in page.url and "pictures=" not in page.url
+
+
+def test_downloads_hold_the_finished_picture(page, server):
+    open_player(page, server, "seed=5&class=Trouser")
+    pause(page)
+    page.get_by_role("button", name="Download").click()
+    files = {}
+    for label in ("PNG", "Animated GIF", "Trace, NPZ", "Trace, JSON"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label, exact=True).click()
+        files[label] = download.value.path().read_bytes()
+    page.keyboard.press("Escape")
+    levels = np.array(finish(page)).reshape(28, 28)
+    png = np.asarray(Image.open(io.BytesIO(files["PNG"])))
+    assert (png == levels).all()
+    assert Image.open(io.BytesIO(files["Animated GIF"])).n_frames > 50
+    trace = np.load(io.BytesIO(files["Trace, NPZ"]))
+    assert (trace["level"].reshape(28, 28) == levels).all()
+    np.testing.assert_allclose(trace["rule_probabilities"].sum(1), 1, atol=1e-5)
+
+
+def test_the_page_says_that_the_causality_check_passed(page, server):
+    open_player(page, server)
+    page.get_by_text("Causality check passed").wait_for()
+
+
+def test_nothing_is_asked_of_the_network(page, server):
+    foreign = []
+    host = re.escape(server)
+    page.on(
+        "request",
+        lambda r: None if re.match(rf"({host}|data:|blob:)", r.url) else foreign.append(r.url),
+    )
+    open_player(page, server)
+    wait_for(page, "p.position > 5")
+    assert not foreign
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone(browser, server, scheme):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
+    )
+    page = context.new_page()
+    open_player(page, server)
+    wait_for(page, "p.position > 3")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(PLAYER).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    context.close()

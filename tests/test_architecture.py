@@ -1,0 +1,114 @@
+"""The shape of the code itself, read with `ast`: who imports whom, and no pickle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = sorted((ROOT / "pixelcnn").rglob("*.py"))
+SCREEN = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
+
+# Each module may import those of earlier lines, and of its own line.
+LAYERS = (
+    ("config", "masks"),
+    ("layers",),
+    ("models",),
+    ("likelihoods", "receptive_field", "data", "checkpoints", "sampling"),
+    ("completion", "evaluation", "pictures"),
+    ("training",),
+    ("cli",),
+    ("__main__",),
+    ("ui",),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+MODELS_KNOW_NOTHING_OF = {"sampling", "checkpoints", "data", "training"}
+
+
+def imported(path):
+    """Full names of all modules that a file imports, at any depth."""
+    package = path.relative_to(ROOT).parts[:-1]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def top_level(names):
+    return {name.split(".")[0] for name in names}
+
+
+def part(path):
+    """`sampling` for pixelcnn/sampling/rules.py, `models` for pixelcnn/models.py."""
+    return path.relative_to(ROOT / "pixelcnn").parts[0].removesuffix(".py")
+
+
+def short(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=short)
+def test_only_the_screen_imports_streamlit(path):
+    if part(path) != "ui":
+        assert "streamlit" not in top_level(imported(path))
+        assert not any(name.startswith("pixelcnn.ui") for name in imported(path))
+
+
+@pytest.mark.parametrize("name", ["drawing", "exports", "history", "player/wire"])
+def test_what_the_player_is_fed_with_knows_no_streamlit(name):
+    assert "streamlit" not in top_level(imported(ROOT / "pixelcnn" / "ui" / f"{name}.py"))
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=short)
+def test_imports_point_downwards(path):
+    if path.name == "__init__.py" and path.parent.name == "pixelcnn":
+        return  # the front door names modules of every layer, and imports none
+    own = part(path)
+    assert own in RANK, f"give {own} a place in LAYERS"
+    parts = {name.split(".")[1] for name in imported(path) if name.startswith("pixelcnn.")}
+    for other in parts & RANK.keys():
+        assert RANK[other] <= RANK[own], f"{own} imports {other}"
+
+
+@pytest.mark.parametrize("name", ["masks", "layers", "models", "receptive_field"])
+def test_models_know_no_samplers_and_no_files(name):
+    names = imported(ROOT / "pixelcnn" / f"{name}.py")
+    parts = {n.split(".")[1] for n in names if n.startswith("pixelcnn.")}
+    assert not parts & MODELS_KNOW_NOTHING_OF
+
+
+def test_the_training_engine_knows_no_files():
+    names = imported(ROOT / "pixelcnn" / "training" / "engine.py")
+    assert not top_level(names) & {"os", "pathlib", "json", "safetensors", "tempfile"}
+    assert not any(n.startswith("pixelcnn.checkpoints") for n in names)
+
+
+@pytest.mark.parametrize("path", SCREEN, ids=short)
+def test_pages_never_import_pages(path):
+    assert not top_level(imported(path)) & {"pages", "app"}
+
+
+@pytest.mark.parametrize("path", [*LIBRARY, *SCREEN], ids=short)
+def test_nothing_is_pickled(path):
+    tree = ast.parse(path.read_text())
+    assert not top_level(imported(path)) & {"pickle", "dill", "cloudpickle", "shelve", "marshal"}
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not calls & {"torch.load", "torch.save", "eval", "exec"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert ast.unparse(node.value) == "False"
+
+
+def test_import_of_the_package_is_quick_and_its_names_exist():
+    import pixelcnn
+
+    assert not [name for name in pixelcnn.__all__ if not hasattr(pixelcnn, name)]
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        _ = pixelcnn.absent
+    names = imported(ROOT / "pixelcnn" / "__init__.py")
+    assert not top_level(names) & {"torch", "numpy", "streamlit"}

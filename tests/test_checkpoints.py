@@ -1,0 +1,286 @@
+"""Checkpoints: the same bytes again, clear words for every bad file, never half a file."""
+
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save, save_file
+
+import pixelcnn
+from pixelcnn import checkpoints
+from pixelcnn.checkpoints import (
+    CheckpointError,
+    CheckpointInfo,
+    checkpoint_path,
+    list_checkpoints,
+    load_checkpoint,
+    load_model,
+    read_info,
+    save_checkpoint,
+    write_atomically,
+)
+from pixelcnn.receptive_field import (
+    check_causality,
+    dependency_maps,
+    past_coverage,
+    spread_positions,
+)
+
+from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
+
+SHIPPED = list_checkpoints()
+
+
+def info_of(model, **changes):
+    values = {
+        "config": model.config,
+        "dataset": "mnist",
+        "images_seen": 123,
+        "bits_per_dim": {"validation": 2.5},
+    }
+    return CheckpointInfo(**(values | changes))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A good checkpoint of a tiny model."""
+    model = tiny_model(dtype=torch.float32, num_classes=2)
+    save_checkpoint(tmp_path / "tiny.safetensors", model, info_of(model))
+    return tmp_path / "tiny.safetensors"
+
+
+def rewrite(path, change_tensors=None, change_values=None, **metadata):
+    """Write a checkpoint again with other tensors, other JSON values or other metadata."""
+    info = read_info(path).to_metadata()
+    values = json.loads(info["pixelcnn"])
+    if change_values:
+        change_values(values)
+        info["pixelcnn"] = json.dumps(values)
+    tensors = load_file(path)
+    if change_tensors:
+        change_tensors(tensors)
+    save_file(tensors, path, info | metadata)
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_save_load_save_gives_the_same_bytes(tmp_path, architecture, num_channels, num_classes):
+    model = tiny_model(
+        architecture, dtype=torch.float32, num_channels=num_channels, num_classes=num_classes
+    )
+    info = info_of(model, dataset=None)
+    save_checkpoint(tmp_path / "one", model, info)
+    loaded, loaded_info = load_checkpoint(tmp_path / "one")
+    save_checkpoint(tmp_path / "two", loaded, loaded_info)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert loaded_info == info == read_info(tmp_path / "two")
+    levels = random_levels(model.config, 2)
+    assert torch.equal(loaded(levels), model(levels))
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_weights_of_other_precision_are_loaded_as_float32(path):
+    def halve(tensors):
+        tensors |= {k: v.to(torch.bfloat16) for k, v in tensors.items()}
+
+    rewrite(path, halve)
+    assert {p.dtype for p in load_model(path).parameters()} == {torch.float32}
+
+
+def test_loading_draws_no_random_numbers(path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_model(path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is damaged or no safetensors file"),
+        (b"no safetensors at all, only text", "is damaged or no safetensors file"),
+        (b"\xff" * 4096, "is damaged or no safetensors file"),
+        (b"PK\x03\x04" + bytes(100), "is damaged or no safetensors file"),
+    ],
+)
+def test_files_of_another_kind_are_refused(tmp_path, content, message):
+    (tmp_path / "file.safetensors").write_bytes(content)
+    for read in (load_checkpoint, read_info, load_model):
+        with pytest.raises(CheckpointError, match=rf"file\.safetensors: {message}"):
+            read(tmp_path / "file.safetensors")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 0.999])
+def test_truncated_files_are_refused(path, share):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(CheckpointError, match="is damaged or no safetensors file"):
+        load_checkpoint(path)
+
+
+def test_missing_files_and_folders_are_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"absent: cannot be read \(No such file"):
+        load_checkpoint(tmp_path / "absent")
+    with pytest.raises(CheckpointError, match="cannot be read|is damaged"):
+        load_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        checkpoint_path(tmp_path)
+
+
+def test_too_large_files_are_refused_before_they_are_read(path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "MAX_BYTES", 100)
+    with pytest.raises(CheckpointError, match="bytes are more than the limit of 100"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "format (=None) is not 'pixelcnn-checkpoint-1'"),
+        ({"format": "pt"}, "format (='pt') is not"),
+        ({"format": "pixelcnn-checkpoint-2"}, "is not 'pixelcnn-checkpoint-1'"),
+        ({"format": checkpoints.FORMAT}, "is not a checkpoint of this app"),
+        ({"format": checkpoints.FORMAT, "pixelcnn": "{"}, "is not a checkpoint of this app"),
+        ({"format": checkpoints.FORMAT, "pixelcnn": "[1]"}, "is not a checkpoint of this app"),
+        ({"format": checkpoints.FORMAT, "pixelcnn": "null"}, "is not a checkpoint of this app"),
+        (
+            {"format": checkpoints.FORMAT, "pixelcnn": "[" * 100_000},
+            "is not a checkpoint of this app",
+        ),
+    ],
+)
+def test_safetensors_of_other_programs_are_refused(tmp_path, metadata, message):
+    (tmp_path / "foreign").write_bytes(save({"weight": torch.zeros(2)}, metadata))
+    for read in (load_checkpoint, read_info):
+        with pytest.raises(CheckpointError, match=re.escape(message)):
+            read(tmp_path / "foreign")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(config={"a": 1}), "unknown fields ['a'], missing fields"),
+        (lambda v: v["config"].update(colour=1), "unknown fields ['colour']"),
+        (lambda v: v["config"].pop("width"), "missing fields ['width']"),
+        (lambda v: v["config"].update(width="28"), "`width` (='28') must be an integer"),
+        (lambda v: v["config"].update(dilations=3), "`dilations` (=3) must be"),
+        (lambda v: v["config"].update(dilations=["1"]), "must be"),
+        (lambda v: v["config"].update(architecture=["gated"]), "must be 'classic' or 'gated'"),
+        (lambda v: v.update(config=[1]), "is not a checkpoint of this app"),
+        (lambda v: v.update(config=sorted(v["config"])), "is not a checkpoint of this app"),
+        (lambda v: v.update(config=None), "is not a checkpoint of this app"),
+        (lambda v: v.update(images_seen=-1), "images_seen (=-1) is not a count"),
+        (lambda v: v.update(images_seen="9"), "images_seen (='9') is not a count"),
+        (lambda v: v.update(images_seen=True), "images_seen (=True) is not a count"),
+        (lambda v: v.update(dataset=7), "dataset (=7) is not a name"),
+        (lambda v: v.update(dataset=["mnist"]), "dataset (=['mnist']) is not a name"),
+        (lambda v: v.update(bits_per_dim=[1]), "is not a checkpoint of this app"),
+        (lambda v: v.update(bits_per_dim={"test": "low"}), "is not a checkpoint of this app"),
+        (lambda v: v.update(bits_per_dim={"test": None}), "is not a checkpoint of this app"),
+        (lambda v: v.update(bits_per_dim={"test": float("nan")}), "bits_per_dim"),
+        (lambda v: v.update(extra=1), "is not a checkpoint of this app"),
+        (lambda v: v.pop("images_seen"), "is not a checkpoint of this app"),
+    ],
+)
+def test_wrong_metadata_is_refused_in_words(path, change, message):
+    rewrite(path, change_values=change)
+    for read in (load_checkpoint, read_info):
+        with pytest.raises(CheckpointError, match=re.escape(message)):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("head.0.bias"), "do not fit the configuration, first at 'head.0.bias'"),
+        (lambda t: t.update(more=torch.zeros(1)), "first at 'more'"),
+        (lambda t: t.update({"row_bias": torch.zeros(1, 6, 6, 1)}), "first at 'row_bias'"),
+        (lambda t: t["row_bias"].fill_(float("nan")), "'row_bias' holds values that are not num"),
+        (lambda t: t["row_bias"][0, 0].fill_(float("inf")), "'row_bias' holds values"),
+        (lambda t: t.update(row_bias=t["row_bias"].long()), "'row_bias' holds values"),
+        (lambda t: t.update(row_bias=t["row_bias"].double() + 1e300), "'row_bias' holds values"),
+        (
+            lambda t: t.update(row_bias=torch.ones(1, 6, 5, 1, dtype=torch.bool)),
+            "'row_bias' holds",
+        ),
+    ],
+)
+def test_wrong_weights_are_refused_in_words(path, change, message):
+    rewrite(path, change)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(path)
+
+
+def test_small_file_that_claims_a_huge_model_is_refused_without_building_it(path):
+    def claim(values):
+        values["config"] |= {"num_features": 1024, "kernel_size": 9, "dilations": [1] * 64}
+
+    rewrite(path, change_values=claim)
+    with pytest.raises(CheckpointError, match="do not fit the configuration"):
+        load_checkpoint(path)
+
+
+def test_checkpoints_are_found_by_name_and_by_path(path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_DIR", path.parent)
+    assert checkpoint_path("tiny") == path
+    assert checkpoint_path(str(path)) == path
+    assert list_checkpoints(path.parent) == {"tiny": path}
+    assert pixelcnn.load_model("tiny").config == tiny_config(num_classes=2)
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, failing):
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, failing, fail)
+        with pytest.raises(OSError, match="No space left"):
+            write_atomically(path, b"half a file")
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):
+    before = path.read_bytes()
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(path, tiny_model(seed=1), read_info(path))
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_writing_makes_folders_and_a_file_that_others_can_read(tmp_path):
+    write_atomically(tmp_path / "new" / "folder" / "file", b"content")
+    assert (tmp_path / "new" / "folder" / "file").read_bytes() == b"content"
+    assert (tmp_path / "new" / "folder" / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_there_is_a_shipped_checkpoint():
+    assert SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_checkpoints_load_are_causal_and_see_the_past(name):
+    model, info = load_checkpoint(SHIPPED[name])
+    assert info.images_seen > 0
+    assert 0 < min(info.bits_per_dim.values(), default=1) < np.log2(info.config.num_levels)
+    report = check_causality(model, spread_positions(model, 4))
+    assert report.is_causal
+    assert report.past_pairs_seen > 0
+    seen, past = past_coverage(dependency_maps(model))
+    if info.config.architecture == "gated":
+        assert seen / past >= 0.95

@@ -1,0 +1,237 @@
+"""What a kernel may read: masks, every layer, and both stacks, by exact Jacobian."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd.functional import jacobian
+
+from pixelcnn.layers import (
+    GatedBlock,
+    HorizontalConv2d,
+    MaskedConv2d,
+    ResidualBlock,
+    VerticalConv2d,
+    gated_activation,
+    label_bias,
+)
+from pixelcnn.masks import (
+    channel_mask,
+    convolution_mask,
+    horizontal_mask,
+    kernel_mask,
+    raster_position,
+)
+
+from .tiny import pixel_offsets, randomize, tiny_model
+
+HEIGHT, WIDTH = 6, 7
+SIZES = [(3, 1), (5, 1), (3, 2)]  # kernel size, dilation
+
+
+def reads(function, in_features, out_features, *, inputs=4):
+    """Sum |Jacobian| over random inputs: (out_features, H*W, in_features, H*W)."""
+    total = 0
+    for seed in range(inputs):
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn(1, in_features, HEIGHT, WIDTH, generator=generator, dtype=torch.float64)
+        total = total + jacobian(function, x, vectorize=True).abs()
+    return total.reshape(out_features, HEIGHT * WIDTH, in_features, HEIGHT * WIDTH).numpy()
+
+
+def groups(features, num_channels):
+    """Colour channel of every feature."""
+    return np.arange(features) // (features // num_channels)
+
+
+def expected_masked(out_features, in_features, kernel_size, dilation, num_channels, mask_type):
+    """Which feature and pixel a masked convolution must read, written without the masks."""
+    down, right = pixel_offsets(HEIGHT, WIDTH)
+    reach = dilation * (kernel_size // 2)
+    tap = (abs(down) <= reach) & (abs(right) <= reach)
+    tap &= (down % dilation == 0) & (right % dilation == 0)
+    past = tap & ((down < 0) | ((down == 0) & (right < 0)))
+    own = (down == 0) & (right == 0)
+    out, into = groups(out_features, num_channels), groups(in_features, num_channels)
+    visible = into[None] <= out[:, None] if mask_type == "B" else into[None] < out[:, None]
+    return past[None, :, None, :] | (own[None, :, None, :] & visible[:, None, :, None])
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+def test_kernel_mask_is_one_exactly_before_the_centre(kernel_size, mask_type):
+    flat = kernel_mask(kernel_size, mask_type).flatten()
+    centre = kernel_size**2 // 2
+    assert flat[:centre].all()
+    assert flat[centre] == (mask_type == "B")
+    assert not flat[centre + 1 :].any()
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+def test_channel_mask_orders_red_before_green_before_blue(mask_type):
+    mask = channel_mask(6, 9, 3, mask_type)
+    out, into = groups(6, 3), groups(9, 3)
+    wanted = into[None] <= out[:, None] if mask_type == "B" else into[None] < out[:, None]
+    assert (mask.bool().numpy() == wanted).all()
+
+
+def test_masks_of_a_and_b_differ_only_at_the_centre_between_equal_channels():
+    different = convolution_mask(6, 6, 5, 3, "A") != convolution_mask(6, 6, 5, 3, "B")
+    same_channel = torch.from_numpy(groups(6, 3)[:, None] == groups(6, 3)[None])
+    assert (different[:, :, 2, 2] == same_channel).all()
+    different[:, :, 2, 2] = False
+    assert not different.any()
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+def test_horizontal_mask_is_the_middle_row_of_the_whole_mask(mask_type):
+    whole = convolution_mask(3, 6, 5, 3, mask_type)
+    assert (horizontal_mask(3, 6, 5, 3, mask_type) == whole[:, :, 2:3, :3]).all()
+    assert not whole[:, :, 2, 3:].any()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: kernel_mask(4, "A"), r"`kernel_size` \(=4\) must be odd"),
+        (lambda: kernel_mask(3, "C"), r"`mask_type` \(='C'\) must be 'A' or 'B'"),
+        (lambda: channel_mask(4, 3, 3, "A"), r"`out_features` \(=4\) must be a multiple"),
+        (lambda: channel_mask(3, 4, 3, "B"), r"`in_features` \(=4\) must be a multiple"),
+    ],
+)
+def test_impossible_masks_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_raster_position_counts_pixels_row_by_row():
+    places = [raster_position(row, col, WIDTH) for row in range(HEIGHT) for col in range(WIDTH)]
+    assert places == list(range(HEIGHT * WIDTH))
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize(("kernel_size", "dilation"), SIZES)
+def test_masked_convolution_reads_its_taps_and_nothing_else(
+    mask_type, num_channels, kernel_size, dilation
+):
+    layer = randomize(MaskedConv2d(3, 6, kernel_size, mask_type, num_channels, dilation)).double()
+    seen = reads(layer, 3, 6, inputs=1)
+    wanted = expected_masked(6, 3, kernel_size, dilation, num_channels, mask_type)
+    assert ((seen != 0) == wanted).all()
+
+
+@pytest.mark.parametrize(
+    ("mask_type", "kernel_size", "dilation"),
+    [("A", 3, 1), ("A", 5, 1), *(("B", *size) for size in SIZES)],
+)
+def test_vertical_convolution_reads_whole_rows_above(mask_type, kernel_size, dilation):
+    layer = randomize(VerticalConv2d(2, 3, kernel_size, mask_type, dilation)).double()
+    down, right = pixel_offsets(HEIGHT, WIDTH)
+    reach = dilation * (kernel_size // 2)
+    tap = (abs(right) <= reach) & (down >= -reach) & (down <= (0 if mask_type == "B" else -1))
+    tap &= (right % dilation == 0) & (down % dilation == 0)
+    assert ((reads(layer, 2, 3, inputs=1) != 0) == tap[None, :, None, :]).all()
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize(("kernel_size", "dilation"), SIZES)
+def test_horizontal_convolution_reads_its_row_to_the_left(
+    mask_type, num_channels, kernel_size, dilation
+):
+    layer = HorizontalConv2d(3, 6, kernel_size, mask_type, num_channels, dilation)
+    seen = reads(randomize(layer).double(), 3, 6, inputs=1)
+    wanted = expected_masked(6, 3, kernel_size, dilation, num_channels, mask_type)
+    same_row = pixel_offsets(HEIGHT, WIDTH)[0] == 0
+    assert ((seen != 0) == (wanted & same_row[None, :, None, :])).all()
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_residual_block_reads_what_its_convolution_reads(num_channels):
+    block = randomize(ResidualBlock(12, 3, num_channels, 2, 2, 0.0)).double()
+    seen = reads(lambda x: block(x, torch.tensor([1])), 12, 12, inputs=16) != 0
+    wanted = expected_masked(12, 12, 3, 2, num_channels, "B")
+    assert not (seen & ~wanted).any()
+    # One of the features of a channel may be dead, not all of them.
+    shape = (num_channels, 12 // num_channels, HEIGHT * WIDTH) * 2
+    seen, wanted = (m.reshape(shape).any((1, 4)) for m in (seen, wanted))
+    assert (seen == wanted).all()
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_gated_activation_never_mixes_positions_or_channels(num_channels):
+    seen = reads(lambda x: gated_activation(x, num_channels), 12, 6) != 0
+    own_channel = groups(6, num_channels)[:, None] == groups(12, num_channels)[None]
+    same_pixel = np.eye(HEIGHT * WIDTH, dtype=bool)
+    assert not (seen & ~own_channel[:, None, :, None]).any()
+    assert not (seen & ~same_pixel[None, :, None, :]).any()
+    assert (seen.sum((2, 3)) == 2).all()  # its own a and its own b
+
+
+def test_gated_activation_is_tanh_times_sigmoid():
+    x = torch.randn(2, 8, 3, 4, dtype=torch.float64)
+    assert torch.equal(gated_activation(x), torch.tanh(x[:, :4]) * torch.sigmoid(x[:, 4:]))
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_horizontal_stack_reads_vertical_but_never_the_reverse(num_channels):
+    block = randomize(GatedBlock(6, 3, num_channels, 2, 1, 0.0)).double()
+    label = torch.tensor([2])
+    fixed = torch.randn(1, 6, HEIGHT, WIDTH, dtype=torch.float64)
+    down, right = pixel_offsets(HEIGHT, WIDTH)
+    rows_above_and_own = (down <= 0) & (down >= -1) & (abs(right) <= 1)
+
+    from_horizontal = reads(lambda h: block(fixed, h, label)[0] + 0 * h.sum(), 6, 6)
+    assert not from_horizontal.any()
+    for output in (0, 1, 2):  # vertical, horizontal and skip
+        seen = reads(lambda v, i=output: block(v, fixed, label)[i], 6, 6)
+        assert ((seen != 0).any((0, 2)) == rows_above_and_own).all()
+    for output in (1, 2):
+        seen = reads(lambda h, i=output: block(fixed, h, label)[i], 6, 6)
+        wanted = expected_masked(6, 6, 3, 1, num_channels, "B") & (down == 0)[None, :, None, :]
+        assert ((seen != 0) == wanted).all()
+
+
+def stacks(model, features, label):
+    """Vertical and horizontal features after all blocks of a gated model."""
+    vertical, horizontal = model.first_vertical(features), model.first_horizontal(features)
+    for block in model.blocks:
+        vertical, horizontal, _ = block(vertical, horizontal, label)
+    return vertical, horizontal
+
+
+def test_vertical_stack_knows_exactly_the_rows_above_and_horizontal_also_the_left():
+    # Reach: 1 of the first kernel, then 1 and 2 of the blocks.
+    model, reach = tiny_model(height=HEIGHT, width=WIDTH, dilations=(1, 2)), 4
+    down, right = pixel_offsets(HEIGHT, WIDTH)
+    above = (down < 0) & (down >= -reach) & (abs(right) <= reach)
+    left = (down == 0) & (right < 0) & (right >= -reach)
+    any_class = torch.tensor([0])
+    for output, wanted in ((0, above), (1, above | left)):
+        seen = reads(lambda x, i=output: stacks(model, x, any_class)[i], 8, 6)
+        assert ((seen != 0).any((0, 2)) == wanted).all()
+
+
+def test_label_table_starts_at_zero_and_has_a_row_for_any_class():
+    assert label_bias(3, 5).weight.shape == (4, 5)
+    assert not label_bias(3, 5).weight.any()
+
+
+@pytest.mark.parametrize("architecture", ["classic", "gated"])
+def test_forward_changes_nothing_in_the_module(architecture):
+    model = tiny_model(architecture, num_classes=2)
+    before = copy.deepcopy(model)
+    levels = torch.randint(0, 4, (2, 1, 5, 6))
+    first = model(levels, torch.tensor([0, 2]))
+    assert torch.equal(first, model(levels, torch.tensor([0, 2])))
+    for old, new in zip(before.modules(), model.modules(), strict=True):
+        assert old.__dict__.keys() == new.__dict__.keys()
+    old, new = (dict(m.named_parameters()) | dict(m.named_buffers()) for m in (before, model))
+    assert old.keys() == new.keys()
+    assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_masks_are_not_stored_in_checkpoints():
+    assert not [name for name in tiny_model("classic").state_dict() if "mask" in name]

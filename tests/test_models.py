@@ -1,0 +1,290 @@
+"""Whole models: what a prediction may and must depend on, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn.layers import MaskedConv2d
+from pixelcnn.likelihoods import bits_per_dim, entropy_bits, nats_to_bits_per_dim, surprise_bits
+from pixelcnn.receptive_field import (
+    check_causality,
+    dependency_maps,
+    past_coverage,
+    spread_positions,
+)
+
+from .tiny import (
+    ARCHITECTURES,
+    dependence,
+    label_of,
+    pixel_offsets,
+    random_levels,
+    randomize,
+    tiny_config,
+    tiny_model,
+)
+
+CONDITIONS = [(1, 0), (1, 3), (3, 0), (3, 3)]  # image channels, classes
+WIDE = {"num_features": 12, "head_features": 24}  # enough that no whole channel is dead
+GEOMETRIES = [
+    {"height": 5, "width": 7},
+    {"height": 7, "width": 3, "first_kernel_size": 5, "dilations": (1, 2)},
+    {"height": 6, "width": 9, "dilations": (2, 3)},
+    {"height": 4, "width": 9, "kernel_size": 5, "dilations": (1,)},
+    {"height": 1, "width": 6},
+    {"height": 6, "width": 1},
+]
+
+
+def every_model(num_channels=1, num_classes=0, **geometry):
+    return [
+        tiny_model(a, num_channels=num_channels, num_classes=num_classes, **geometry)
+        for a in ARCHITECTURES
+    ]
+
+
+@pytest.mark.parametrize(("num_channels", "num_classes"), CONDITIONS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_no_prediction_depends_on_its_own_dimension_or_a_later_one(
+    architecture, num_channels, num_classes
+):
+    model = tiny_model(architecture, num_channels=num_channels, num_classes=num_classes)
+    seen = dependence(model, inputs=3)
+    # In raster order, channels within a pixel: (pixel, channel) by (pixel, channel).
+    seen = seen.transpose(1, 0, 3, 2).reshape(model.config.num_dims, -1)
+    assert not np.triu(seen).any()
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_at_the_current_pixel_green_reads_red_and_blue_reads_both(architecture, num_classes):
+    model = tiny_model(architecture, num_channels=3, num_classes=num_classes, **WIDE)
+    own_pixel = np.einsum("apbp->pab", dependence(model) != 0)  # (pixel, output, input channel)
+    assert (own_pixel == np.tri(3, k=-1, dtype=bool)).all()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_channel_of_an_earlier_pixel_is_read_by_every_channel(architecture):
+    model = tiny_model(architecture, num_channels=3, **WIDE)
+    assert (np.einsum("apbp->pab", dependence(model)[:, 1:, :, :-1] != 0)[:5]).all()
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize(("num_channels", "num_classes"), [(1, 0), (3, 2)])
+def test_dependency_maps_are_the_non_zero_gradients(geometry, num_channels, num_classes):
+    for model in every_model(num_channels, num_classes, **geometry, num_features=12):
+        seen = (dependence(model) != 0).any((0, 2))
+        assert (dependency_maps(model) == seen).all()
+
+
+def test_gated_model_has_no_blind_spot():
+    model = tiny_model("gated", height=7, width=9, dilations=(1, 2))
+    down, right = pixel_offsets(7, 9)
+    reach = 1 + 1 + 2
+    past = (down < 0) | ((down == 0) & (right < 0))
+    inside = past & (down >= -reach) & (abs(right) <= reach)
+    assert ((dependence(model)[0, :, 0] != 0) == inside).all()
+
+
+def test_classic_model_is_blind_above_to_the_right():
+    model = tiny_model("classic", height=7, width=9, dilations=(1, 1))
+    down, right = pixel_offsets(7, 9)
+    reach = 1 + 1 + 1
+    past = (down < 0) | ((down == 0) & (right < 0))
+    inside = past & (down >= -reach) & (abs(right) <= reach)
+    # A step to the right costs a step up.
+    blind_spot = inside & (right > -down)
+    seen = dependence(model)[0, :, 0] != 0
+    assert blind_spot.any()
+    assert (seen == (inside & ~blind_spot)).all()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_logits_do_not_change_when_later_levels_change(architecture):
+    model = tiny_model(architecture, num_channels=3, num_classes=2)
+    c = model.config
+    levels, other = random_levels(c, 2, seed=1), random_levels(c, 2, seed=2)
+    label = label_of(c, 2)
+    before = model(levels, label).permute(0, 3, 4, 2, 1).flatten(1, 3)  # (B, H*W*C, K)
+    for position in range(0, c.num_dims, 7):
+        mixed = levels.permute(0, 2, 3, 1).flatten(1).clone()
+        mixed[:, position:] = other.permute(0, 2, 3, 1).flatten(1)[:, position:]
+        mixed = mixed.view(2, c.height, c.width, 3).permute(0, 3, 1, 2)
+        after = model(mixed, label).permute(0, 3, 4, 2, 1).flatten(1, 3)
+        assert torch.equal(after[:, : position + 1], before[:, : position + 1])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_label_changes_the_prediction_and_none_means_any_class(architecture):
+    model = tiny_model(architecture, num_classes=3)
+    levels = random_levels(model.config, 1)
+    by_class = [model(levels, torch.tensor([k])) for k in range(4)]
+    for one, other in zip(by_class, by_class[1:], strict=False):
+        assert not torch.allclose(one, other)
+    assert torch.equal(model(levels), by_class[3])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_images_of_a_batch_do_not_meet(architecture):
+    model = tiny_model(architecture, num_classes=3)
+    levels, label = random_levels(model.config, 4), torch.arange(4)
+    together = model(levels, label)
+    alone = torch.cat([model(levels[i : i + 1], label[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_logits_have_one_column_per_level(architecture):
+    model = tiny_model(architecture, num_channels=3, num_levels=5)
+    assert model(random_levels(model.config, 2)).shape == (2, 5, 3, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        (torch.zeros(1, 1, 6, 5, dtype=torch.int64), r"shape \(1, 1, 6, 5\).*\(B, 1, 5, 6\)"),
+        (torch.zeros(1, 3, 5, 6, dtype=torch.int64), r"must be int64 \(B, 1, 5, 6\)"),
+        (torch.zeros(1, 5, 6, dtype=torch.int64), r"must be int64"),
+        (torch.zeros(1, 1, 5, 6), r"torch.float32\) must be int64"),
+        (torch.zeros(0, 1, 5, 6, dtype=torch.int64), r"at least one image"),
+        (torch.full((1, 1, 5, 6), 4), r"values 4 to 4\) must lie in 0..3"),
+        (torch.full((1, 1, 5, 6), -1), r"values -1 to -1\) must lie in 0..3"),
+    ],
+)
+def test_wrong_levels_are_refused(levels, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_model()(levels)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (torch.tensor([0]), r"must be int64 \(2,\)"),
+        (torch.tensor([0.0, 1.0]), r"must be int64 \(2,\)"),
+        (torch.tensor([0, 4]), r"values 0 to 4\) must lie in 0..2, or be 3 for any class"),
+        (torch.tensor([-1, 0]), r"values -1 to 0\)"),
+    ],
+)
+def test_wrong_labels_are_refused(label, message):
+    model = tiny_model(num_classes=3)
+    with pytest.raises(ValueError, match=message):
+        model(random_levels(model.config, 2), label)
+
+
+def test_label_of_a_model_without_classes_is_refused():
+    model = tiny_model()
+    with pytest.raises(ValueError, match="trained without labels"):
+        model(random_levels(model.config, 1), torch.tensor([0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architecture": "other"}, "'classic' or 'gated'"),
+        ({"num_levels": 1}, "from 2 to 256"),
+        ({"num_channels": 2}, "must be 1 or 3"),
+        ({"num_channels": 3, "num_features": 8}, "multiple of num_channels"),
+        ({"kernel_size": 4}, r"`kernel_size` \(=4\) must be odd"),
+        ({"dilations": ()}, "1 to 64 integers"),
+        ({"dilations": (0,)}, "integers from 1 to 16"),
+        ({"height": True}, "be an integer"),
+        ({"dropout": float("nan")}, "be a number from 0.0 to 0.9"),
+    ],
+)
+def test_impossible_configurations_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_config(**change)
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_check_causality_passes_and_counts_what_it_saw(architecture, num_channels):
+    model = tiny_model(architecture, num_channels=num_channels, num_classes=2)
+    report = check_causality(model, range(30), label=1)
+    assert report.is_causal
+    assert (report.positions_checked, report.num_pixels) == (30, 30)
+    assert (report.future_pairs, report.past_pairs) == (30 * 31 // 2, 30 * 29 // 2)
+    seen, past = past_coverage(dependency_maps(model))
+    assert past == report.past_pairs
+    assert 0.8 * seen <= report.past_pairs_seen <= seen  # one input: some units are dead
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_a_leaking_first_layer_is_found(num_channels):
+    model = tiny_model("classic", num_channels=num_channels)
+    leaky = MaskedConv2d(8 * num_channels, 6, 3, "B", num_channels)
+    model.first = randomize(leaky).double()
+    report = check_causality(model, spread_positions(model, 4))
+    assert not report.is_causal
+    assert "NOT CAUSAL" in report.text
+
+
+def test_a_leak_in_the_middle_is_found():
+    model = tiny_model("gated")
+    model.blocks[1].horizontal.pad = (1, 1, 0, 0)  # one column too far to the right
+    assert not check_causality(model, range(30)).is_causal
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_a_colour_that_sees_a_later_pixel_is_found(channel):
+    model = tiny_model("classic", num_channels=3, num_features=12)
+    mask = model.blocks[0].conv.mask  # (6, 6, 3, 3), two features per channel
+    mask[2 * channel : 2 * channel + 2, :2, 2, 1] = 1  # the pixel below
+    assert not check_causality(model, range(30)).is_causal
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_weights_that_are_not_numbers_do_not_pass_as_causal(architecture):
+    names = [name for name, _ in tiny_model(architecture).named_parameters()]
+    unused = ("blocks.1.residual", "blocks.1.vertical_label_bias")  # nothing reads them
+    for name in names:
+        if architecture == "gated" and name.startswith(unused):
+            continue
+        model = tiny_model(architecture)
+        parameter = model.get_parameter(name)
+        parameter.fill_(float("nan"))
+        assert not check_causality(model, range(30)).is_causal, name
+
+
+def test_check_causality_needs_positions_that_exist():
+    model = tiny_model()
+    with pytest.raises(ValueError, match=r"must lie in 0..29"):
+        check_causality(model, [30])
+    with pytest.raises(ValueError, match="at least one"):
+        check_causality(model, [])
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 16, 30])
+def test_spread_positions_hold_first_and_last_and_no_more_than_asked(count):
+    positions = spread_positions(tiny_model(), count)
+    assert positions[0] == 0 and positions[-1] == 29
+    assert len(set(positions)) == len(positions) <= count
+    assert len(positions) >= count * 0.6
+
+
+def test_dependency_maps_refuse_another_network():
+    with pytest.raises(ValueError, match="must be a PixelCNN or GatedPixelCNN"):
+        network = torch.nn.Identity()
+        network.config = tiny_config()
+        dependency_maps(network)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_probabilities_of_all_images_sum_to_one(architecture):
+    model = tiny_model(architecture, num_levels=2, height=2, width=3, num_classes=2)
+    images = torch.cartesian_prod(*[torch.arange(2)] * 6).view(-1, 1, 2, 3)
+    for label in (0, 1, None):
+        total = (2 ** (-6 * bits_per_dim(model, images, label))).sum().item()
+        assert total == pytest.approx(1, abs=1e-10)
+
+
+def test_bits_of_a_uniform_prediction_are_log2_of_the_levels():
+    logits, levels = torch.zeros(2, 8, 1, 3, 4), torch.ones(2, 1, 3, 4, dtype=torch.int64)
+    assert torch.allclose(surprise_bits(logits, levels), torch.tensor(3.0))
+    assert torch.allclose(entropy_bits(logits), torch.tensor(3.0))
+    assert nats_to_bits_per_dim(torch.tensor(6.0), 2).item() == pytest.approx(3 / np.log(2))
+
+
+def test_entropy_is_finite_when_a_level_is_impossible():
+    logits = torch.tensor([0.0, 0.0, -torch.inf]).view(1, 3, 1, 1, 1)
+    assert entropy_bits(logits).item() == pytest.approx(1)

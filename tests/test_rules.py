@@ -1,0 +1,246 @@
+"""Sampling rules: from logits to what is drawn from."""
+
+import numpy as np
+import pytest
+
+from pixelcnn.config import SamplingRule
+from pixelcnn.sampling.rules import draw, entropy_bits, explain, probabilities, surprise_bits
+
+LAST_UNIFORM = np.nextafter(1.0, 0.0)
+
+
+def random_logits(num_levels, rows=50):
+    return np.random.default_rng(num_levels).normal(0, 3, (rows, num_levels))
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+EVERY_RULE = [
+    SamplingRule(temperature=t, top_k=k, top_p=p)
+    for t in (0.0, 0.3, 1.0, 2.5)
+    for k in (None, 1, 2)
+    for p in (0.05, 0.5, 0.999, 1.0)
+]
+
+
+@pytest.mark.parametrize("num_levels", [2, 7, 256])
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_probabilities_sum_to_one_and_keep_the_most_probable_level(rule, num_levels):
+    logits = random_logits(num_levels)
+    result = probabilities(logits, rule)
+    assert result.shape == logits.shape and result.dtype == np.float64
+    np.testing.assert_allclose(result.sum(-1), 1, atol=1e-12)
+    assert (result >= 0).all()
+    assert (result.argmax(-1) == logits.argmax(-1)).all()
+
+
+@pytest.mark.parametrize("num_levels", [2, 256])
+def test_the_plain_rule_is_the_model(num_levels):
+    logits = random_logits(num_levels)
+    np.testing.assert_allclose(probabilities(logits, SamplingRule()), softmax(logits), atol=1e-15)
+
+
+@pytest.mark.parametrize("num_levels", [2, 256])
+def test_temperature_divides_the_logits(num_levels):
+    logits = random_logits(num_levels)
+    warm = probabilities(logits, SamplingRule(temperature=0.5))
+    np.testing.assert_allclose(warm, softmax(logits / 0.5), atol=1e-14)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-6])
+@pytest.mark.parametrize("num_levels", [2, 256])
+def test_temperature_zero_and_near_zero_take_the_most_probable_level(num_levels, temperature):
+    logits = random_logits(num_levels)
+    result = probabilities(logits, SamplingRule(temperature=temperature))
+    assert (result == np.eye(num_levels)[logits.argmax(-1)]).all()
+
+
+def test_temperature_zero_takes_the_lowest_of_equal_levels():
+    result = probabilities([[1.0, 2.0, 2.0, 0.0]], SamplingRule(temperature=0.0))
+    assert result.tolist() == [[0, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("top_k", [1, 3, 255, 256])
+def test_top_k_keeps_exactly_the_k_most_probable(top_k):
+    logits = random_logits(256)
+    kept = probabilities(logits, SamplingRule(top_k=top_k)) > 0
+    assert (kept.sum(-1) == top_k).all()
+    lowest_kept = np.where(kept, logits, np.inf).min(-1)
+    highest_dropped = np.where(kept, -np.inf, logits).max(-1)
+    assert (lowest_kept > highest_dropped).all()
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3, 5, 6])
+def test_top_k_keeps_exactly_k_on_a_tie_the_lower_levels(top_k):
+    kept = probabilities([0.0, 1.0, 0.0, 1.0, 0.0, 1.0], SamplingRule(top_k=top_k)) > 0
+    order = [1, 3, 5, 0, 2, 4]
+    assert sorted(order[:top_k]) == np.flatnonzero(kept).tolist()
+
+
+@pytest.mark.parametrize("top_p", [1e-12, 0.1, 0.5, 0.9, 0.999999])
+@pytest.mark.parametrize("num_levels", [2, 256])
+def test_top_p_keeps_the_smallest_set_that_reaches_p(num_levels, top_p):
+    logits = random_logits(num_levels)
+    model = softmax(logits)
+    kept = probabilities(logits, SamplingRule(top_p=top_p)) > 0
+    for row, keeps in zip(model, kept, strict=True):
+        descending = np.sort(row)[::-1]
+        count = keeps.sum()
+        assert count >= 1
+        assert sorted(row[keeps]) == sorted(descending[:count])
+        assert descending[:count].sum() >= top_p - 1e-12
+        assert descending[: count - 1].sum() < top_p
+
+
+@pytest.mark.parametrize("count", range(1, 11))
+def test_top_p_keeps_as_many_equal_levels_as_it_needs(count):
+    kept = probabilities(np.zeros(10), SamplingRule(top_p=count / 10 - 0.01)) > 0
+    assert np.flatnonzero(kept).tolist() == list(range(count))
+
+
+def test_temperature_acts_before_top_k_and_top_k_before_top_p():
+    logits = np.log([0.4, 0.3, 0.2, 0.1])
+    # Of the two most probable, 0.4 / 0.7 = 0.57 is enough for p = 0.5, so one level is left.
+    assert probabilities(logits, SamplingRule(top_k=2, top_p=0.5)).tolist() == [1, 0, 0, 0]
+    assert (probabilities(logits, SamplingRule(top_p=0.5)) > 0).tolist() == [True, True, 0, 0]
+    # At temperature 1/2 the first level has 16/30 of the mass.
+    sharp = SamplingRule(temperature=0.5, top_p=0.5)
+    assert probabilities(logits, sharp).tolist() == [1, 0, 0, 0]
+
+
+def test_a_batch_gets_what_each_row_gets_alone():
+    logits = random_logits(16, rows=12).reshape(3, 4, 16)
+    for rule in EVERY_RULE:
+        together = probabilities(logits, rule)
+        assert together.shape == (3, 4, 16)
+        for index in np.ndindex(3, 4):
+            assert np.array_equal(together[index], probabilities(logits[index], rule))
+
+
+def test_an_impossible_level_is_never_drawn():
+    logits = np.array([-np.inf, 0.0, -np.inf, 1.0, -np.inf])
+    for rule in EVERY_RULE:
+        probability = probabilities(logits, rule)
+        assert probability[[0, 2, 4]].tolist() == [0, 0, 0]
+        assert {int(draw(probability, u)) for u in (0.0, 0.3, 0.9, LAST_UNIFORM)} <= {1, 3}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[0.0, np.nan, 1.0], [0.0, np.inf, 1.0], [np.nan] * 3, [-np.inf] * 3, [np.nan, -np.inf, 0.0]],
+)
+@pytest.mark.parametrize("rule", [SamplingRule(), SamplingRule(temperature=0.0, top_k=2)])
+def test_logits_that_are_not_numbers_are_refused(row, rule):
+    for logits in (row, [[0.0, 1.0, 2.0], row]):
+        with pytest.raises(ValueError, match="logits that are not numbers"):
+            probabilities(logits, rule)
+
+
+def test_top_k_above_the_number_of_levels_is_refused():
+    with pytest.raises(ValueError, match=r"`top_k` \(=5\) must be between 1 and num_levels \(=4"):
+        probabilities(np.zeros(4), SamplingRule(top_k=5))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", -0.1),
+        ("temperature", 101.0),
+        ("temperature", float("nan")),
+        ("temperature", "1"),
+        ("temperature", 1e-300),
+        ("top_k", 0),
+        ("top_k", 257),
+        ("top_k", 1.5),
+        ("top_p", 0.0),
+        ("top_p", 1.01),
+        ("top_p", float("nan")),
+    ],
+)
+def test_impossible_rules_are_refused(field, value):
+    with pytest.raises(ValueError, match=rf"`{field}` \(={value!r}\) must be"):
+        SamplingRule(**{field: value})
+
+
+@pytest.mark.parametrize("num_levels", [2, 5, 256])
+def test_draw_takes_the_first_level_beyond_the_uniform_number(num_levels):
+    probability = softmax(random_logits(num_levels, rows=20))
+    for u in (0.0, 0.1, 0.5, 0.999, LAST_UNIFORM):
+        levels = draw(probability, np.full(20, u))
+        for row, level in zip(probability, levels, strict=True):
+            assert 0 <= level < num_levels and row[level] > 0
+            assert row[: level + 1].sum() > u - 1e-12
+            assert row[:level].sum() <= u + 1e-12
+
+
+def test_draw_at_the_ends_never_takes_a_level_of_probability_zero():
+    probability = np.array([0.0, 0.0, 0.3, 0.0, 0.7, 0.0])
+    assert draw(probability, 0.0) == 2
+    assert draw(probability, 0.3) == 4
+    assert draw(probability, LAST_UNIFORM) == 4
+
+
+def test_draw_takes_the_last_level_although_thirds_do_not_sum_to_one_exactly():
+    for num_levels in range(2, 257):
+        probability = np.full(num_levels, 1 / num_levels)
+        assert draw(probability, LAST_UNIFORM) == num_levels - 1
+        assert draw(probability, 0.0) == 0
+
+
+def test_levels_are_drawn_as_often_as_they_are_probable():
+    probability = np.array([0.1, 0.0, 0.6, 0.3])
+    uniform = (np.arange(1000) + 0.5) / 1000
+    counts = np.bincount(draw(np.tile(probability, (1000, 1)), uniform), minlength=4)
+    assert counts.tolist() == [100, 0, 600, 300]
+
+
+@pytest.mark.parametrize("num_levels", [2, 256])
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_explain_tells_what_probabilities_and_draw_do(rule, num_levels):
+    for i, logits in enumerate(random_logits(num_levels, rows=5)):
+        uniform = (i + 0.5) / 5
+        steps = explain(logits, rule, uniform)
+        probability = probabilities(logits, rule)
+        assert np.array_equal(steps.probabilities, probability)
+        assert (
+            np.array_equal(steps.kept, probability > 0) or (probability[steps.kept] < 1e-300).any()
+        )
+        assert steps.level == draw(probability, uniform)
+        assert steps.cumulative[-1] == 1
+        assert steps.cumulative[steps.level] > uniform
+        assert steps.level == 0 or steps.cumulative[steps.level - 1] <= uniform
+        assert np.array_equal(steps.logits, logits)
+        np.testing.assert_allclose(steps.scaled_logits, logits / (rule.temperature or 1))
+        np.testing.assert_allclose(steps.model_probabilities, softmax(logits), atol=1e-15)
+        np.testing.assert_allclose(steps.surprise_bits, -np.log2(softmax(logits)[steps.level]))
+
+
+def test_explain_takes_a_level_that_was_forced():
+    steps = explain([0.0, 1.0, 2.0], SamplingRule(temperature=0.0), 0.5, level=0)
+    assert steps.level == 0
+    assert steps.surprise_bits == pytest.approx(-np.log2(softmax(np.arange(3.0))[0]))
+
+
+@pytest.mark.parametrize("num_levels", [2, 256])
+def test_entropies_are_the_direct_sums(num_levels):
+    logits = random_logits(num_levels)
+    model = softmax(logits)
+    direct = -(model * np.log2(model)).sum(-1)
+    np.testing.assert_allclose(entropy_bits(logits), direct, atol=1e-12)
+    steps = explain(logits[0], SamplingRule(top_k=2), 0.5)
+    kept = np.sort(model[0])[-2:] / np.sort(model[0])[-2:].sum()
+    assert steps.entropy_bits == pytest.approx(direct[0])
+    assert steps.rule_entropy_bits == pytest.approx(-(kept * np.log2(kept)).sum())
+    assert entropy_bits(np.zeros(num_levels)) == pytest.approx(np.log2(num_levels))
+
+
+def test_entropy_of_a_certain_prediction_is_zero():
+    assert entropy_bits([0.0, -np.inf, -np.inf]) == 0
+    assert explain([3.0, 1.0], SamplingRule(temperature=0.0), 0.2).rule_entropy_bits == 0
+
+
+def test_surprise_is_finite_even_where_the_probability_underflows():
+    assert surprise_bits([0.0, -2000.0], 1) == pytest.approx(2000 / np.log(2))
