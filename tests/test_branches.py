@@ -46,18 +46,17 @@ def test_a_new_rule_survives_the_loss_of_the_message_that_told_of_its_branch():
     pull(drawing)
     trunk = drawing.current
     drawing.want(COLD)
-    request = {"run": trunk.run, "revision": 0, "have": 16, "position": 6, "seen": 12}
+    request = {"run": trunk.run, "revision": 0, "have": 16, "position": 6, "seen": 12, "turn": 0}
     first, arrays = pull(drawing, **request)
     for _ in range(2):
         again, repeated = pull(drawing, **request)
         assert (again["run"], again["start"]) == (first["run"], first["start"])
         assert np.array_equal(repeated["level"][: len(arrays["level"])], arrays["level"])
     assert drawing.rule == COLD and len(drawing.branches) == 2
-    mounted_anew = pull(drawing, **(request | {"have": 0}))[0]
+    mounted_anew = pull(drawing, run=first["run"], turn=first["turn"])[0]
     assert (mounted_anew["run"], mounted_anew["start"]) == (first["run"], 0)
-    # Once the viewer has spoken of the new branch, the old one means that he went back to it.
-    pull(drawing, run=first["run"], have=first["start"] + first["count"])
-    assert pull(drawing, **request)[0]["run"] == trunk.run
+    # Once the viewer has followed the turn, the old branch means that he went back to it.
+    assert pull(drawing, **request | {"turn": first["turn"]})[0]["run"] == trunk.run
     assert drawing.rule == PLAIN
 
 

@@ -9,7 +9,7 @@ from pixelcnn.sampling import sample
 from pixelcnn.sampling.rules import draw
 from pixelcnn.ui.drawing import Drawing, Subject, rule_text, sampling_loop
 from pixelcnn.ui.history import History
-from pixelcnn.ui.player.wire import decode
+from pixelcnn.ui.wire import decode
 
 from .tiny import tiny_model
 from .tiny_drawing import (

@@ -8,7 +8,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.drawing import Drawing
-from pixelcnn.ui.player.wire import decode
+from pixelcnn.ui.wire import decode
 
 TIMEOUT = 120
 
@@ -46,7 +46,7 @@ def pull(page: AppTest, **changes) -> tuple[dict, dict[str, np.ndarray]]:
         "seen": branch.count,
         "speed": 10_000,
         "holds": drawing.subject.checkpoint,
-        "ask": drawing.ask,
+        "turn": drawing.turn,
     }
     trigger(page, "pull", request | changes)
     assert not page.exception

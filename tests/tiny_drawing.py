@@ -8,7 +8,7 @@ from pixelcnn.receptive_field import dependency_maps
 from pixelcnn.sampling import make_noise
 from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.history import History
-from pixelcnn.ui.player.wire import decode
+from pixelcnn.ui.wire import decode
 
 from .tiny import naive_levels, tiny_model
 
@@ -24,7 +24,9 @@ def new_drawing(history=None, **subject):
     return Drawing(MODEL, DEPENDENCY, subject, history or History(), captions)
 
 
-def pull(drawing, run=None, *, revision=None, have=0, position=None, seen=None, speed=1.0):
+def pull(
+    drawing, run=None, *, revision=None, have=0, position=None, seen=None, speed=1.0, turn=None
+):
     """Ask as the browser does; returns header and arrays."""
     branch = drawing.current
     position = have if position is None else position
@@ -37,6 +39,7 @@ def pull(drawing, run=None, *, revision=None, have=0, position=None, seen=None, 
             seen=position if seen is None else seen,
             speed=speed,
             holds="tiny",
+            turn=drawing.turn if turn is None else turn,
         )
     )
 

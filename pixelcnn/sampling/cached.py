@@ -3,7 +3,7 @@
 Every masked convolution is split in two. The part that reads *rows above* is complete when a row
 begins: one product per layer computes it for all columns. The part that reads *this row, to the
 left* is one small product per pixel and layer over its last few positions. All results are kept,
-none is computed twice; a picture costs a little more than one pass of the network.
+none is computed twice; `make bench` prints what a picture costs in passes of the whole network.
 
 At batch 1 the cost is the number of calls, so the loop runs in numpy, whose calls are cheaper than
 torch's, on weights laid out once. Arrays are (..., B, F), features last.
@@ -13,12 +13,15 @@ References:
 """
 
 import copy
+import functools
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from pixelcnn.config import SamplingRule
@@ -141,6 +144,16 @@ class CachedSampler:
         return logits.reshape(len(logits), self.config.num_channels, -1)
 
 
+def one_thread() -> AbstractContextManager:
+    """Let matrix products run in one thread: for products this small, more threads only wait."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()  # looking for the libraries takes a while, using them does not
+
+
 def sample_cached(
     model: AutoregressiveModel,
     noise: NDArray[np.float64],
@@ -152,8 +165,9 @@ def sample_cached(
     Arguments and result are those of `sample_naive`.
     """
     sampler = CachedSampler(model, noise, label)
-    while not sampler.done:
-        sampler.step(rule)
+    with one_thread():
+        while not sampler.done:
+            sampler.step(rule)
     return torch.from_numpy(sampler.levels)
 
 

@@ -21,10 +21,11 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.pictures import Picture, pictures, png_bytes
 from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
+from pixelcnn.sampling.cached import one_thread
 from pixelcnn.sampling.naive import iter_naive
 from pixelcnn.sampling.rules import entropy_bits, explain, surprise_bits
 from pixelcnn.ui.history import History
-from pixelcnn.ui.player.wire import encode
+from pixelcnn.ui.wire import encode
 
 MAX_BRANCHES = 8
 """Branches kept of one picture; the oldest one that nobody looks at is dropped."""
@@ -106,10 +107,11 @@ class Branch:
         """Draw at least one pixel, then more until a limit is reached."""
         until = time.perf_counter() + seconds
         end = min(self.total, self.count + max_pixels)
-        while self.count < end:
-            self._draw_one()
-            if time.perf_counter() > until:
-                break
+        with one_thread():
+            while self.count < end:
+                self._draw_one()
+                if time.perf_counter() > until:
+                    break
 
     def finish(self) -> None:
         """Draw all that is left."""
@@ -207,8 +209,8 @@ class Drawing:
         self.lock = threading.RLock()
         """Held while pixels are drawn: an export may finish the picture while it is played."""
         self._forks: dict[str, str] = {}
-        self._left: tuple[str, str] | None = None
-        """The run that a new rule left, and the one that goes on, until the viewer knows of it."""
+        self.turn = 0
+        """How often the drawing turned into a new branch; the viewer follows when it grows."""
 
     def want(self, rule: SamplingRule) -> None:
         """Note a new rule; it acts from the pixel that the viewer is at, so he is asked for it."""
@@ -225,6 +227,7 @@ class Drawing:
         seen: int,
         speed: float,
         holds: str | None,
+        turn: int,
     ) -> bytes:
         """Answer "I have so many pixels of this run": draw on if needed, and send what is missing.
 
@@ -236,27 +239,21 @@ class Drawing:
             seen: the most that he was ever shown.
             speed: pixels per second that he plays.
             holds: name of the model whose receptive field he holds.
+            turn: the newest turn into another branch that he has followed.
         """
         branch = self._branch(run)
-        if branch is None:  # dropped, or of a picture that is gone: start with the current one
-            return self.message(self.current, 0, holds)
-        lost = self._left == (run, self.current.run)  # the answer that told of the new run
-        if branch is not self.current and not lost:
+        # He looks at a branch that is dropped, or the message about a new one did not reach him.
+        if branch is None or turn < self.turn:
+            return self.message(self.current, self.current.start, holds)
+        if branch is not self.current:
             self.select(run)
-        if not lost:
-            self._left = None
         # What was drawn again since he last heard of it, he must get again.
         valid = min([branch.count, *branch.rewinds[max(revision, 0) :]])
         have = min(max(have, 0), valid)
         position = min(max(position, 0), valid)  # a player mounted anew is ahead of what it has
-        if lost:
-            branch = self.current
-            have, position, seen = min(have, branch.start), branch.start, branch.start
         if self.rule != branch.history.last_rule:
             branch = self._change_rule(branch, position, max(seen, position))
             have = min(have, branch.count)
-            if branch.run != run:
-                self._left = run, branch.run
         if have >= branch.count and not branch.done:
             branch.draw(max(16, int(speed * 0.5)), SECONDS_PER_ANSWER)
         return self.message(branch, have, holds)
@@ -286,7 +283,6 @@ class Drawing:
         branch.history = branch.history.with_rule(position, self.rule)
         branch.history = branch.history.with_forced(position, level)
         self._add(branch)
-        self._left = None
         self._forks[request] = branch.run
         branch.draw(16, SECONDS_PER_ANSWER)
         return self.message(branch, position, holds)
@@ -294,7 +290,6 @@ class Drawing:
     def select(self, run: str) -> None:
         """Make a branch the current one; its last rule becomes the wanted one."""
         self.current = self._branch(run) or self.current
-        self._left = None
         self.rule = self.current.history.last_rule
 
     def message(self, branch: Branch, start: int, holds: str | None = None) -> bytes:
@@ -338,6 +333,7 @@ class Drawing:
             else None,
             "png_bytes": [len(png_bytes(p)) for p in branch.pictures()] if done else None,
             "ask": self.ask,
+            "turn": self.turn,
             "code": sampling_loop() if single else None,
             "autoplay": True,
         }
@@ -377,6 +373,7 @@ class Drawing:
     def _add(self, branch: Branch) -> None:
         self.branches.append(branch)
         self.current = branch
+        self.turn += 1
         if len(self.branches) > MAX_BRANCHES:
             keep = (branch.run, branch.parent)
             oldest = next(b for b in self.branches if b.run not in keep)

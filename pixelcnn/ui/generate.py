@@ -173,6 +173,7 @@ def _write_link(drawing: Drawing) -> None:
 def _on_pull() -> None:
     drawing: Drawing = st.session_state["drawing"]
     request = st.session_state[PLAYER]["pull"]
+    rule = drawing.rule
     with drawing.lock:
         st.session_state["message"] = drawing.answer_pull(
             run=str(request["run"]),
@@ -182,7 +183,10 @@ def _on_pull() -> None:
             seen=int(request["seen"]),
             speed=float(np.clip(request["speed"], 1, 10_000)),
             holds=request["holds"],
+            turn=int(request["turn"]),
         )
+    if drawing.rule != rule:  # the visitor went to a branch, and only now this is heard of
+        _follow_branch(drawing)
     _write_link(drawing)
 
 
@@ -212,10 +216,14 @@ def _on_select() -> None:
     st.session_state["message"] = (
         message  # a player that lacks pixels of this branch asks for them
     )
-    # The sliders follow: they show the rule that is in force in this branch.
+    _follow_branch(drawing)
+    _write_link(drawing)
+
+
+def _follow_branch(drawing: Drawing) -> None:
+    """Set the sliders to the rule that is in force in the current branch."""
     controls.show_rule(drawing.rule, drawing.config.num_levels)
     st.session_state["rerun_page"] = True
-    _write_link(drawing)
 
 
 def _on_open() -> None:

@@ -10,10 +10,12 @@ def page(title: str, introduction: str) -> None:
     """Begin a page: complete alone, whether it is reached by the menu or by a deep link."""
     # An emoji, because an icon from a font would be fetched from the network.
     st.set_page_config(page_title=f"{title} · PixelCNN", page_icon="🧵", layout="wide")
+    # Streamlit keeps 6 rem free above a page; the player should be seen without scrolling.
+    st.html("<style>.stMainBlockContainer { padding-top: 2.5rem }</style>")
     with st.sidebar:
         st.markdown("### PixelCNN, live")
         if len(PAGES) > 1:
             for file, name, icon, help_text in PAGES:
                 st.page_link(file, label=name, icon=icon, help=help_text)
-    st.markdown(f"## {title}")
+    st.markdown(f"### {title}")
     st.caption(introduction)

@@ -1,4 +1,4 @@
-"""A real server and a real Chromium. Skipped where there is none, unless PIXELCNN_REQUIRE_BROWSER."""
+"""A real server and a real Chromium; without one skipped, unless PIXELCNN_REQUIRE_BROWSER."""
 
 import contextlib
 import os

@@ -5,10 +5,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from .wire import decode, encode
-
-__all__ = ["decode", "encode", "player"]
-
 _FOLDER = Path(__file__).parent
 # One module made of several files: components v2 takes a single script. The order is that of use.
 _SCRIPTS = (
@@ -52,7 +48,7 @@ def player(
         message: The newest message, made with `encode`; None while there is nothing yet.
         key: Key of the component, and of its triggers in the session state.
         on_pull: The browser needs pixels, or answers a changed `ask`:
-            `{run, revision, have, position, seen, speed, holds, ask}`. `speed` is in pixels per
+            `{run, revision, have, position, seen, speed, holds, turn}`. `speed` is in pixels per
             second, 10,000 for "fastest" and for jumps.
         on_fork: Another level is forced at a drawn pixel: `{run, position, level, id}`. `id` is
             the same when the browser repeats a request that got no answer.

@@ -11,7 +11,7 @@ const MAP_COLOURS = Array.from({ length: 256 }, (_, i) => {
   return VIRIDIS[low].map((v, c) => Math.round(v + (at - low) * (VIRIDIS[low + 1][c] - v)));
 });
 
-const greyOf = (level, levels) => Math.round((255 * level) / (levels - 1));
+const greyOf = (level, levels) => Math.ceil((255 * level) / (levels - 1));
 const rgba = ([r, g, b], alpha) => `rgba(${r},${g},${b},${alpha})`;
 
 // Gives the canvas the device's resolution and an empty context measured in CSS pixels.

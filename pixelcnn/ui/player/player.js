@@ -34,6 +34,7 @@ class Player {
     this.arriving = false; // show all that the next message brings
     this.pulledAt = null; // when the unanswered pull was sent
     this.heldUntil = 0; // playing waits for the answer to changed settings
+    this.turn = 0; // the newest turn into another branch that was followed
     this.ask = null; // the newest request for this browser's position
     this.asksLeft = 0; // how often to repeat the pull that answers it
     this.forking = null; // the unanswered fork
@@ -84,14 +85,16 @@ class Player {
 
   accept(view) {
     const first = this.trace === null;
-    const { head, trace, fresh, born, rewound, gap } = this.store.accept(view);
+    const { head, trace, fresh, rewound, gap } = this.store.accept(view);
     this.pulledAt = null;
     this.heldUntil = 0;
     this.asksLeft = 0;
     this.model = head.model;
     this.code.setCode(trace.shape.images === 1 ? head.code : null);
+    const turned = !fresh && head.turn > this.turn; // the server went on in a new branch
+    this.turn = fresh ? head.turn : Math.max(this.turn, head.turn);
     if (fresh) this.startPicture(trace, head.autoplay, first);
-    else if (born && trace.parent === this.run) this.startBranch(trace);
+    else if (turned && trace !== this.trace) this.startBranch(trace);
     else if (!this.store.traces.has(this.run)) this.show(trace, trace.have);
     if (trace === this.trace) {
       this.gap = gap;
@@ -152,7 +155,7 @@ class Player {
       run: trace.run, revision: trace.revision, have: trace.have,
       position: goal !== null && goal === this.returning ? goal : this.position,
       seen: trace.seen, speed: goal !== null ? FASTEST : Math.min(speed, FASTEST),
-      holds: this.store.dependency?.model ?? null, ask: this.ask,
+      holds: this.store.dependency?.model ?? null, turn: this.turn,
     });
   }
 

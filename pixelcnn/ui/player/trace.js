@@ -158,7 +158,7 @@ class Store {
       });
     }
     this.forgetUnlisted(head.run);
-    return { head, trace, fresh, born, rewound, gap };
+    return { head, trace, fresh, rewound, gap };
   }
 
   // The trace of a run, made from its parent's pixels when it is not here yet.
