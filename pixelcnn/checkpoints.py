@@ -90,9 +90,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AutoregressiveModel, 
         CheckpointError: if the file is missing, damaged, foreign or incompatible.
     """
     info, tensors = _read(Path(path), with_tensors=True)
-    # Shapes first, without memory: a small file may claim a huge model.
-    with torch.device("meta"):
-        expected = build_model(info.config).state_dict()
+    held = sum(t.numel() for t in tensors.values())
+    if _fewest_parameters(info.config) > held:  # a small file must not make a huge model
+        raise CheckpointError(
+            f"{path}: the weights do not fit the configuration, {held:,} numbers are too few."
+        )
+    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
+        model = build_model(info.config)
+    expected = model.state_dict()
     wrong = sorted(set(expected) ^ set(tensors)) or sorted(
         k for k in expected if expected[k].shape != tensors[k].shape
     )
@@ -106,10 +111,17 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AutoregressiveModel, 
             raise CheckpointError(
                 f"{path}: the weight {name!r} holds values that are not numbers."
             )
-    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
-        model = build_model(info.config)
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False), info
+
+
+def _fewest_parameters(config: ModelConfig) -> int:
+    """Count the weights of the largest kernels alone; quick, and never more than there are."""
+    size, k = config.num_features, config.kernel_size
+    gated = config.architecture == "gated"
+    kernel = 2 * size**2 * k * (k // 2 + 1) if gated else ((size - 2) // 2) ** 2 * k**2
+    labels = config.num_classes * (4 * size if gated else (size - 2) // 2)
+    return config.num_blocks * (kernel + labels) + config.head_features * config.num_levels
 
 
 def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:

@@ -89,11 +89,13 @@ def _parser() -> argparse.ArgumentParser:
         "sample",
         help="draw pictures",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Draw pictures and write them side by side as one PNG. Seed and index fix a "
-        "picture: image 3 of 16 is the same as image 3 of 4.",
+        description="Draw pictures and write them side by side as one PNG or GIF. Seed and "
+        "index fix a picture: image 3 of 16 is the same as image 3 of 4.",
     )
     _add_checkpoint(sample)
-    sample.add_argument("--output", type=Path, default=Path("sample.png"), help="PNG to write")
+    sample.add_argument(
+        "--output", type=Path, default=Path("sample.png"), help="PNG, or GIF to see it drawn"
+    )
     sample.add_argument("--num-images", type=int, default=16, help="pictures, 1 to 1024")
     sample.add_argument("--columns", type=int, default=None, help="pictures in a row")
     sample.add_argument("--scale", type=int, default=4, help="screen pixels per pixel, 1 to 32")
@@ -274,7 +276,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _sample(options: argparse.Namespace) -> int:
-    from pixelcnn.pictures import png_bytes, sheet
+    from pixelcnn.pictures import animated_sheet, png_bytes, sheet
     from pixelcnn.sampling import sample
 
     for name, low, high in (("num_images", 1, 1024), ("scale", 1, 32), ("columns", 1, 1024)):
@@ -301,8 +303,12 @@ def _sample(options: argparse.Namespace) -> int:
         method=options.method,
     )
     seconds = time.monotonic() - started
-    picture = sheet(levels, info.config.num_levels, columns=columns, scale=options.scale)
-    write_atomically(options.output, png_bytes(picture))
+    layout = {"columns": columns, "scale": options.scale}
+    if options.output.suffix.lower() == ".gif":
+        content = animated_sheet(levels, info.config.num_levels, **layout)
+    else:
+        content = png_bytes(sheet(levels, info.config.num_levels, **layout))
+    write_atomically(options.output, content)
     print(f"wrote {options.output}: {options.num_images} pictures in {seconds:.2f} s")
     return 0
 

@@ -13,6 +13,8 @@ from pixelcnn.data import dequantize
 Picture = NDArray[np.uint8]
 """Display values: (height, width) grey or (height, width, 3) RGB."""
 
+GIF_FRAMES = 100
+"""Frames of an animation, roughly."""
 UNDRAWN = np.array([222, 226, 234], dtype=np.uint8)
 """Colour of pixels not drawn yet, bluish so that it is no grey of a picture."""
 
@@ -106,3 +108,14 @@ def drawing_frames(
         flat = np.where(np.arange(total)[:, None] < drawn, colour.reshape(-1, 3), UNDRAWN)
         frames.append(enlarge(flat.reshape(height, width, 3), scale))
     return frames
+
+
+def animated_sheet(levels: Tensor, num_levels: int, *, columns: int, scale: int) -> bytes:
+    """Encode pictures laid out in rows, all being drawn together, as a GIF of five seconds.
+
+    Arguments are those of `sheet`.
+    """
+    parts = pictures(levels, num_levels)
+    pixels_per_frame = max(1, parts[0].shape[0] * parts[0].shape[1] // GIF_FRAMES)
+    drawn = [drawing_frames(p, pixels_per_frame=pixels_per_frame, scale=1) for p in parts]
+    return gif_bytes([enlarge(grid(frame, columns), scale) for frame in zip(*drawn, strict=True)])

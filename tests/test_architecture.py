@@ -59,7 +59,7 @@ def test_only_the_screen_imports_streamlit(path):
         assert not any(name.startswith("pixelcnn.ui") for name in imported(path))
 
 
-@pytest.mark.parametrize("name", ["drawing", "exports", "history", "player/wire"])
+@pytest.mark.parametrize("name", ["drawing", "exports", "history", "wire"])
 def test_what_the_player_is_fed_with_knows_no_streamlit(name):
     assert "streamlit" not in top_level(imported(ROOT / "pixelcnn" / "ui" / f"{name}.py"))
 

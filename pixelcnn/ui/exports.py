@@ -5,12 +5,9 @@ import json
 
 import numpy as np
 
-from pixelcnn.pictures import drawing_frames, enlarge, gif_bytes, grid, png_bytes, sheet
+from pixelcnn.pictures import animated_sheet, png_bytes, sheet
 from pixelcnn.ui.drawing import Branch, Drawing
 from pixelcnn.ui.history import to_text
-
-FRAMES = 100
-"""Frames of an animation."""
 
 
 def finished(drawing: Drawing) -> Branch:
@@ -32,13 +29,10 @@ def as_png(drawing: Drawing, scale: int) -> bytes:
 def as_gif(drawing: Drawing) -> bytes:
     """Encode the drawing as an animation of about five seconds."""
     branch = finished(drawing)
-    parts = [
-        drawing_frames(p, pixels_per_frame=max(1, branch.total // FRAMES), scale=1)
-        for p in branch.pictures()
-    ]
-    scale = 10 if len(parts) == 1 else 3
-    columns = drawing.subject.columns
-    return gif_bytes([enlarge(grid(f, columns), scale) for f in zip(*parts, strict=True)])
+    scale = 10 if drawing.subject.num_images == 1 else 3
+    return animated_sheet(
+        branch.levels(), drawing.config.num_levels, columns=drawing.subject.columns, scale=scale
+    )
 
 
 def as_npz(drawing: Drawing) -> bytes:

@@ -1,5 +1,6 @@
 """The parts of the Generate page: the drawing in the session, the live player, the exports."""
 
+from concurrent.futures import Future
 from functools import partial
 
 import numpy as np
@@ -7,10 +8,11 @@ import streamlit as st
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data import class_names
+from pixelcnn.receptive_field import CausalityReport
 from pixelcnn.ui import controls, exports, history
 from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.player import player
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.resources import LoadedModel, causality
 
 PLAYER = "player"
 
@@ -18,7 +20,7 @@ PLAYER = "player"
 def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
     """Make the session's drawing fit the controls: begin a new one, or tell it a new rule."""
     drawing: Drawing | None = st.session_state.get("drawing")
-    identity = (subject, model.causality)  # the second changes when the checkpoint's file does
+    identity = (subject, model.modified_ns)
     if drawing is None or st.session_state.get("identity") != identity:
         start = _history_of_link(model, rule) if drawing is None else _plain(rule)
         try:
@@ -82,20 +84,21 @@ def about(model: LoadedModel) -> None:
 
 
 @st.fragment(run_every=0.5)
-def _causality_pending(model: LoadedModel) -> None:
-    if model.causality.done():
+def _causality_pending(check: Future[CausalityReport]) -> None:
+    if check.done():
         st.rerun()
     st.caption(":material/hourglass_top: Checking that no pixel sees the future …")
 
 
 def _causality(model: LoadedModel) -> None:
-    if not model.causality.done():
-        _causality_pending(model)
+    check = causality(model)  # begins only now: the first picture comes first
+    if not check.done():
+        _causality_pending(check)
         return
-    if error := model.causality.exception():
+    if error := check.exception():
         st.error(f"The causality check of {model.name} failed: {error}", icon=":material/error:")
         return
-    report = model.causality.result()
+    report = check.result()
     if report.is_causal:
         st.caption(
             f":green[:material/verified:] **Causality check passed.** {report.text} "

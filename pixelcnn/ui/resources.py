@@ -33,8 +33,8 @@ class LoadedModel:
     """`dependency_maps` of the model, one bit per pair of pixels."""
     coverage: tuple[int, int]
     """Pairs (prediction, earlier pixel) that are seen, and all such pairs."""
-    causality: Future[CausalityReport]
-    """The causality check, which runs beside the first drawing."""
+    modified_ns: int
+    """When the file was last changed: tells one state of a checkpoint from another."""
 
 
 def load(name: str) -> LoadedModel:
@@ -50,7 +50,6 @@ def load(name: str) -> LoadedModel:
 def _load(name: str, modified_ns: int) -> LoadedModel:
     model, info = load_checkpoint(checkpoint_path(name))
     dependency = dependency_maps(model)
-    check = _background().submit(check_causality, model, spread_positions(model, QUICK_CHECK))
     # Streamlit runs a full collection after every run of a script, 150 ms once torch is loaded;
     # what is frozen is not visited again.
     gc.collect()
@@ -61,8 +60,18 @@ def _load(name: str, modified_ns: int) -> LoadedModel:
         info=info,
         dependency=np.packbits(dependency, axis=1),
         coverage=past_coverage(dependency),
-        causality=check,
+        modified_ns=modified_ns,
     )
+
+
+def causality(model: LoadedModel) -> Future[CausalityReport]:
+    """Start the causality check of a checkpoint, or return the one under way or done."""
+    return _causality(model.name, model.modified_ns, model.model)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _causality(name: str, modified_ns: int, _model: AutoregressiveModel) -> Future:
+    return _background().submit(check_causality, _model, spread_positions(_model, QUICK_CHECK))
 
 
 @st.cache_resource(show_spinner=False)

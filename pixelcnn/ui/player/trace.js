@@ -282,7 +282,7 @@ function stepComments(trace, position) {
   return {
     row: `row = ${row}`,
     col: `col = ${col}`,
-    forward: `most probable level ${best} (p = ${shortProbability(model[best])})`,
+    forward: `peak: level ${best} (p = ${shortProbability(model[best])})`,
     rule: `${kept} of ${rule.length} levels kept`,
     noise: `u = ${trace.uniform[position].toFixed(4)}`,
     draw: `level = ${level}${trace.forced.has(position) ? " (forced)" : ""}`,
