@@ -1,8 +1,13 @@
 """The Generate page: a PixelCNN draws a picture, pixel by pixel, before one's eyes."""
 
+import threading
+
 import streamlit as st
 
 from pixelcnn.ui.layout import page
+
+# torch takes a second or two to import: begun before the first words go to the screen.
+threading.Thread(target=__import__, args=("torch",), daemon=True).start()
 
 page(
     "Generate",
@@ -12,7 +17,7 @@ page(
 loading = st.empty()
 loading.info("Loading the model …", icon=":material/hourglass_top:")
 
-# Imported after the first words are on the screen: torch takes a second or two.
+# Imported after the first words are on the screen, for the same reason.
 from pixelcnn.ui import controls, generate, resources  # noqa: E402
 
 with st.sidebar:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
 
@@ -152,38 +151,43 @@ def dependency_maps(model: AutoregressiveModel) -> NDArray[np.bool_]:
     """
     c = model.config
     total = c.height * c.width
-    # One image per input pixel, 1 at that pixel; a layer spreads the 1 to all that read it.
-    pixel = torch.eye(total).view(total, 1, c.height, c.width)
+    # reads[row, col] is the set of input pixels, as H*W booleans, that a feature there depends on.
+    pixel = np.eye(total, dtype=bool).reshape(c.height, c.width, total)
     if isinstance(model, GatedPixelCNN):
         vertical = _spread(model.first_vertical, pixel)
         horizontal = _spread(model.first_horizontal, pixel)
         for block in model.blocks:
             above = _spread(block.vertical, vertical)
-            vertical = torch.maximum(vertical, above)
-            horizontal = torch.maximum(
-                horizontal, torch.maximum(above, _spread(block.horizontal, horizontal))
-            )
+            vertical = vertical | above
+            horizontal = horizontal | above | _spread(block.horizontal, horizontal)
         field = horizontal
     elif isinstance(model, PixelCNN):
         field = _spread(model.first, pixel)
         for block in model.blocks:
-            field = torch.maximum(field, _spread(block.conv, field))
+            field = field | _spread(block.conv, field)
     else:
         raise ValueError(f"`model` (={type(model).__name__}) must be a PixelCNN or GatedPixelCNN.")
-    return (field.view(total, total).T > 0).numpy()
+    return field.reshape(total, total)
 
 
-def _spread(layer: torch.nn.Conv2d, x: Tensor) -> Tensor:
-    """Apply a layer's open taps to (N, 1, H, W); 1 where any tap reads a 1."""
+def _spread(layer: torch.nn.Conv2d, reads: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Unite, for every position, what the positions under a layer's open taps depend on."""
     masked = getattr(layer, "masked_weight", None)
     weight = masked() if masked else layer.weight
-    taps = (weight != 0).any(1, keepdim=True).any(0, keepdim=True).to(x.dtype)  # (1, 1, k, k)
-    pad = getattr(layer, "pad", None)
-    if pad is not None:
-        out = F.conv2d(F.pad(x, pad), taps, dilation=layer.dilation)
-    else:
-        out = F.conv2d(x, taps, dilation=layer.dilation, padding=layer.padding)
-    return (out[:, :, : x.shape[2]] > 0).to(x.dtype)
+    taps = (weight != 0).any(1).any(0).numpy()  # (rows, columns) of the kernel
+    left, _, above, _ = getattr(layer, "pad", (layer.padding[1], 0, layer.padding[0], 0))
+    dilation = layer.dilation[0]
+    height, width, _ = reads.shape
+    out = np.zeros_like(reads)
+    for i, j in np.argwhere(taps):
+        down, right = dilation * i - above, dilation * j - left  # where the tap reads
+        rows = slice(max(0, -down), max(0, min(height, height - down)))
+        cols = slice(max(0, -right), max(0, min(width, width - right)))
+        from_rows = slice(rows.start + down, rows.stop + down)
+        from_cols = slice(cols.start + right, cols.stop + right)
+        if rows.start < rows.stop and cols.start < cols.stop:
+            out[rows, cols] |= reads[from_rows, from_cols]
+    return out
 
 
 def past_coverage(dependency: NDArray[np.bool_]) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What all visitors share: the loaded models. Read-only once made."""
 
 import gc
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from pixelcnn.receptive_field import (
     spread_positions,
 )
 
+HEAD_START = 2.0
+"""Seconds that the check waits, so that it does not slow the first pixels down."""
 QUICK_CHECK = 16
 """Predictions differentiated when a checkpoint is loaded; `python -m pixelcnn check` does all."""
 
@@ -52,7 +55,6 @@ def _load(name: str, modified_ns: int) -> LoadedModel:
     dependency = dependency_maps(model)
     # Streamlit runs a full collection after every run of a script, 150 ms once torch is loaded;
     # what is frozen is not visited again.
-    gc.collect()
     gc.freeze()
     return LoadedModel(
         name=name,
@@ -71,7 +73,11 @@ def causality(model: LoadedModel) -> Future[CausalityReport]:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _causality(name: str, modified_ns: int, _model: AutoregressiveModel) -> Future:
-    return _background().submit(check_causality, _model, spread_positions(_model, QUICK_CHECK))
+    def check() -> CausalityReport:
+        time.sleep(HEAD_START)
+        return check_causality(_model, spread_positions(_model, QUICK_CHECK))
+
+    return _background().submit(check)
 
 
 @st.cache_resource(show_spinner=False)
