@@ -1,13 +1,10 @@
 """The Generate page: a PixelCNN draws a picture, pixel by pixel, before one's eyes."""
 
-import threading
-
 import streamlit as st
 
-from pixelcnn.ui.layout import page
+from pixelcnn.ui.layout import begin_importing_torch, page
 
-# torch takes a second or two to import: begun before the first words go to the screen.
-threading.Thread(target=__import__, args=("torch",), daemon=True).start()
+begin_importing_torch()
 
 page(
     "Generate",
@@ -17,7 +14,7 @@ page(
 loading = st.empty()
 loading.info("Loading the model …", icon=":material/hourglass_top:")
 
-# Imported after the first words are on the screen, for the same reason.
+# Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import controls, generate, resources  # noqa: E402
 
 with st.sidebar:

@@ -143,6 +143,7 @@ def test_pixels_that_were_rewound_are_sent_again_after_a_lost_message():
         drawing.current.draw(40, 1)
     header, arrays = pull(drawing, have=count, position=9, seen=9, revision=0)
     assert header["start"] == 12 and header["revision"] == 2
+    assert min(header["rewinds"]) == 12  # whatever message arrives, it tells what is not valid
     wanted = expected(History(((0, PLAIN), (12, WARM))))
     assert np.array_equal(arrays["level"][:, 0], wanted.flatten()[12 : 12 + header["count"]])
     assert pull(drawing, have=30, position=9, revision=2)[0]["start"] == 30

@@ -306,6 +306,7 @@ class Drawing:
             "count": branch.count - start,
             "total": branch.total,
             "revision": len(branch.rewinds),
+            "rewinds": branch.rewinds,
             "height": c.height,
             "width": c.width,
             "num_levels": c.num_levels,

@@ -1,9 +1,27 @@
 """The frame that every page shares: title, icon, menu."""
 
+import gc
+import sys
+import threading
+
 import streamlit as st
 
 PAGES = [("app.py", "Generate", ":material/animation:", "Watch a picture being drawn")]
 """File, name, icon and tooltip of each page, in the order of the menu."""
+
+
+def begin_importing_torch() -> None:
+    """Start the import, which takes a second or two, while the first words go to the screen."""
+    if "torch" not in sys.modules:
+        threading.Thread(target=_import_torch, daemon=True).start()
+
+
+def _import_torch() -> None:
+    gc.disable()  # an import makes no garbage, looking for it takes a third of the time
+    try:
+        import torch  # noqa: F401
+    finally:
+        gc.enable()
 
 
 def page(title: str, introduction: str) -> None:

@@ -143,10 +143,11 @@ class Store {
     const stale = head.revision < trace.revision; // written before a rewind we know about
     let rewound = null;
     if (head.revision > trace.revision) {
+      // Messages in between may have been lost: what any of their rewinds took back is not valid.
+      rewound = Math.min(...head.rewinds.slice(trace.revision));
       trace.revision = head.revision;
-      trace.have = Math.min(trace.have, head.start);
-      trace.seen = Math.min(trace.seen, head.start);
-      rewound = head.start;
+      trace.have = Math.min(trace.have, rewound);
+      trace.seen = Math.min(trace.seen, rewound);
     }
     const gap = !stale && head.start > trace.have;
     if (!stale) {
