@@ -18,7 +18,7 @@ import pixelcnn
 from pixelcnn.sampling import label_tensor, sample_cached
 from pixelcnn.sampling.naive import iter_naive
 
-REPEATS = 5
+REPEATS = 15
 NAIVE_PIXELS = 16
 
 

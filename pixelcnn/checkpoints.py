@@ -120,8 +120,8 @@ def _fewest_parameters(config: ModelConfig) -> int:
     size, k = config.num_features, config.kernel_size
     gated = config.architecture == "gated"
     kernel = 2 * size**2 * k * (k // 2 + 1) if gated else ((size - 2) // 2) ** 2 * k**2
-    labels = config.num_classes * (4 * size if gated else (size - 2) // 2)
-    return config.num_blocks * (kernel + labels) + config.head_features * config.num_levels
+    tables = config.num_conditions * (2 * size if gated else (size - 2) // 2)
+    return config.num_blocks * (kernel + tables) + config.head_features * config.num_levels
 
 
 def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:

@@ -62,6 +62,8 @@ class ModelConfig(_Config):
     """W, columns, 1 to 64."""
     num_classes: int = 0
     """Classes that the model can be asked for; 0 for a model without labels."""
+    num_orders: int = 1
+    """Raster orders that the model can be asked for: 1, or all 8 of a square image."""
     num_features: int = 64
     """F, features of every stack; a multiple of the number of channels."""
     head_features: int = 128
@@ -88,6 +90,9 @@ class ModelConfig(_Config):
         for name in ("height", "width"):
             self._require_integer(name, 1, 64)
         self._require_integer("num_classes", 0, 1000)
+        self._require("num_orders", self.num_orders in (1, 8), "be 1 or 8")
+        square = self.num_orders == 1 or self.height == self.width
+        self._require("num_orders", square, "be 1 unless height and width are equal")
         for name in ("num_features", "head_features"):
             self._require_integer(name, 1, 1024)
             multiple = getattr(self, name) % self.num_channels == 0
@@ -104,6 +109,11 @@ class ModelConfig(_Config):
     def num_blocks(self) -> int:
         """Number of residual blocks."""
         return len(self.dilations)
+
+    @property
+    def num_conditions(self) -> int:
+        """Rows of a condition table: every order with every class and with "any class"."""
+        return self.num_orders * (self.num_classes + 1)
 
     @property
     def num_dims(self) -> int:

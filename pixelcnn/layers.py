@@ -162,7 +162,7 @@ class ResidualBlock(nn.Module):
         num_features: int,
         kernel_size: int,
         num_channels: int,
-        num_classes: int,
+        num_conditions: int,
         dilation: int,
         dropout: float,
     ) -> None:
@@ -171,13 +171,13 @@ class ResidualBlock(nn.Module):
         self.reduce = MaskedConv2d(num_features, inner, 1, "B", num_channels)
         self.conv = MaskedConv2d(inner, inner, kernel_size, "B", num_channels, dilation)
         self.expand = MaskedConv2d(inner, num_features, 1, "B", num_channels)
-        self.label_bias = label_bias(num_classes, inner)
+        self.condition_bias = condition_bias(num_conditions, inner)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        """Map (B, F, H, W) and label (B,) to (B, F, H, W)."""
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Map (B, F, H, W) and condition (B,) to (B, F, H, W)."""
         inner = self.reduce(F.relu(x))
-        inner = self.conv(F.relu(inner)) + self.label_bias(label)[:, :, None, None]
+        inner = self.conv(F.relu(inner)) + self.condition_bias(condition)[:, :, None, None]
         return x + self.expand(self.dropout(F.relu(inner)))
 
 
@@ -185,7 +185,8 @@ class GatedBlock(nn.Module):
     """One step of both stacks with gates, residual and skip connection.
 
     The horizontal stack reads the vertical one, never the reverse. Unlike figure 2 of the paper
-    the vertical stack has a residual connection too, which trains faster here.
+    the vertical stack has a residual connection too, which trains faster here. Nothing reads the
+    stacks after the last block, so that one has its skip only.
 
     References:
         van den Oord et al. 2016, arXiv 1606.05328, figure 2 and equation 4.
@@ -196,12 +197,14 @@ class GatedBlock(nn.Module):
         num_features: int,
         kernel_size: int,
         num_channels: int,
-        num_classes: int,
+        num_conditions: int,
         dilation: int,
         dropout: float,
+        is_last: bool,
     ) -> None:
         super().__init__()
         self.num_channels = num_channels
+        self.is_last = is_last
         self.vertical = VerticalConv2d(
             num_features, 2 * num_features, kernel_size, "B", dilation=dilation
         )
@@ -209,35 +212,39 @@ class GatedBlock(nn.Module):
         self.horizontal = HorizontalConv2d(
             num_features, 2 * num_features, kernel_size, "B", num_channels, dilation
         )
-        self.residual = MaskedConv2d(num_features, num_features, 1, "B", num_channels)
         self.skip = MaskedConv2d(num_features, num_features, 1, "B", num_channels)
-        self.vertical_label_bias = label_bias(num_classes, 2 * num_features)
-        self.horizontal_label_bias = label_bias(num_classes, 2 * num_features)
+        if not is_last:
+            self.residual = MaskedConv2d(num_features, num_features, 1, "B", num_channels)
+            self.vertical_condition_bias = condition_bias(num_conditions, 2 * num_features)
+        self.horizontal_condition_bias = condition_bias(num_conditions, 2 * num_features)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, vertical: Tensor, horizontal: Tensor, label: Tensor
+        self, vertical: Tensor, horizontal: Tensor, condition: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Map both stacks (B, F, H, W) and label (B,) to vertical, horizontal, skip."""
+        """Map both stacks (B, F, H, W) and condition (B,) to vertical, horizontal, skip."""
         above = self.vertical(vertical)  # (B, 2F, H, W)
-        gated = gated_activation(
-            above + self.vertical_label_bias(label)[:, :, None, None], self.num_channels
-        )
-        vertical = vertical + gated
         left = self.horizontal(horizontal) + self.vertical_to_horizontal(above)
         gated = gated_activation(
-            left + self.horizontal_label_bias(label)[:, :, None, None], self.num_channels
+            left + self.horizontal_condition_bias(condition)[:, :, None, None], self.num_channels
         )
         gated = self.dropout(gated)
-        return vertical, horizontal + self.residual(gated), self.skip(gated)
+        skip = self.skip(gated)
+        if self.is_last:
+            return vertical, horizontal, skip
+        horizontal = horizontal + self.residual(gated)
+        gated = gated_activation(
+            above + self.vertical_condition_bias(condition)[:, :, None, None], self.num_channels
+        )
+        return vertical + gated, horizontal, skip
 
 
-def label_bias(num_classes: int, num_features: int) -> nn.Embedding:
-    """Make the table of biases that a label adds; the last row is for "any class".
+def condition_bias(num_conditions: int, num_features: int) -> nn.Embedding:
+    """Make the table of biases that a condition (a class and a raster order) adds.
 
     References:
         van den Oord et al. 2016, arXiv 1606.05328, equation 4: V^T h, with h one-hot.
     """
-    table = nn.Embedding(num_classes + 1, num_features)
+    table = nn.Embedding(num_conditions, num_features)
     nn.init.zeros_(table.weight)
     return table

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pixelcnn.models import AutoregressiveModel
+from pixelcnn.orders import to_raster
 
 
 def nll_nats(logits: Tensor, levels: Tensor) -> Tensor:
@@ -59,7 +60,10 @@ def entropy_bits(logits: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def bits_per_dim(
-    model: AutoregressiveModel, levels: Tensor, label: Tensor | int | None = None
+    model: AutoregressiveModel,
+    levels: Tensor,
+    label: Tensor | int | None = None,
+    order: int = 0,
 ) -> Tensor:
     """Score images: negative log-likelihood in bits, divided by the number of dimensions.
 
@@ -67,6 +71,7 @@ def bits_per_dim(
         model: either model, in evaluation mode.
         levels: int64 (B, C, H, W), values 0..K-1.
         label: int64 (B,), or one class for all images, or None for any class.
+        order: raster order in which the images are read, see `pixelcnn.orders.ORDER_NAMES`.
 
     Returns:
         (B,), bits/dim for the model's number of levels.
@@ -76,5 +81,7 @@ def bits_per_dim(
     """
     if isinstance(label, int):
         label = torch.full((levels.shape[0],), label)
-    nats = nll_nats(model(levels, label), levels).flatten(1).sum(1)
+    orders = torch.full((levels.shape[0],), order)
+    levels = to_raster(levels, order)
+    nats = nll_nats(model(levels, label, orders), levels).flatten(1).sum(1)
     return nats_to_bits_per_dim(nats, model.config.num_dims)

@@ -4,6 +4,7 @@ Shapes: B batch, C image channels, H rows, W columns, K levels, F features.
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ FEATURES_PER_CHANNEL = 2 + 2 * len(FREQUENCIES)
 """Input features of one channel, see `AutoregressiveModel.encode`."""
 
 
-class AutoregressiveModel(nn.Module):
+class AutoregressiveModel(nn.Module, ABC):
     """What both models share: checks, input features, position, head."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -32,8 +33,8 @@ class AutoregressiveModel(nn.Module):
         self.config = config
         size, channels = config.num_features, config.num_channels
         # A position is not a pixel: adding it to the features keeps the order of prediction.
-        self.row_bias = nn.Parameter(torch.zeros(1, size, config.height, 1))
-        self.col_bias = nn.Parameter(torch.zeros(1, size, 1, config.width))
+        self.row_bias = nn.Parameter(torch.zeros(config.num_orders, size, config.height, 1))
+        self.col_bias = nn.Parameter(torch.zeros(config.num_orders, size, 1, config.width))
         self.head = nn.ModuleList(
             [
                 MaskedConv2d(size, config.head_features, 1, "B", channels),
@@ -63,57 +64,67 @@ class AutoregressiveModel(nn.Module):
             features += [torch.sin(angle), torch.cos(angle)]
         return torch.stack(features, dim=2).flatten(1, 2)
 
-    def forward(self, levels: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self, levels: Tensor, label: Tensor | None = None, order: Tensor | None = None
+    ) -> Tensor:
         """Predict the distribution of every dimension from the ones before it, in one pass.
 
         Arguments:
-            levels: int64 (B, C, H, W), values 0..K-1.
+            levels: int64 (B, C, H, W), values 0..K-1; turned by `pixelcnn.orders.to_raster` if the
+                order is not 0.
             label: int64 (B,), values 0..num_classes-1; `num_classes`, or None, means any class.
+            order: int64 (B,), values 0..num_orders-1; None means order 0.
 
         Returns:
-            Logits (B, K, C, H, W).
+            Logits (B, K, C, H, W), turned like the levels.
 
         Raises:
             ValueError: if a shape, type or value breaks the rules above.
         """
         self._check_levels(levels)
-        label = self.label_or_any(label, levels.shape[0])
-        return self.logits_from_features(self.encode(levels), label)
+        condition = self.condition(levels.shape[0], label, order)
+        return self.logits_from_features(self.encode(levels), condition)
 
-    def logits_from_features(self, features: Tensor, label: Tensor) -> Tensor:
+    @abstractmethod
+    def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """Predict from the output of `encode`; differentiable, for the causality check.
 
         Arguments:
             features: (B, C * FEATURES_PER_CHANNEL, H, W).
-            label: int64 (B,).
+            condition: int64 (B,), see `condition`.
 
         Returns:
             Logits (B, K, C, H, W).
         """
-        raise NotImplementedError  # pragma: no cover - each model has its own
 
-    def label_or_any(self, label: Tensor | None, batch: int) -> Tensor:
-        """Return the label, or "any class" for each image if it is None.
+    def condition(
+        self, batch: int, label: Tensor | None = None, order: Tensor | None = None
+    ) -> Tensor:
+        """Number the pair (order, label) of each image, the row of every condition table.
+
+        Returns:
+            int64 (B,), order * (num_classes + 1) + label.
 
         Raises:
-            ValueError: if the label's shape, type or value breaks the rules.
+            ValueError: if a shape, type or value breaks the rules of `forward`.
         """
-        classes, device = self.config.num_classes, self.row_bias.device
+        classes, orders = self.config.num_classes, self.config.num_orders
+        device = self.row_bias.device
         if label is None:
-            return torch.full((batch,), classes, device=device)
-        if classes == 0:
+            label = torch.full((batch,), classes, device=device)
+        elif classes == 0:
             raise ValueError("`label` must be None: this model was trained without labels.")
-        if label.shape != (batch,) or label.dtype != torch.int64:
-            raise ValueError(
-                f"`label` (shape {tuple(label.shape)}, {label.dtype}) must be int64 ({batch},)."
-            )
-        low, high = int(label.min()), int(label.max())
-        if low < 0 or high > classes:
-            raise ValueError(
-                f"`label` (values {low} to {high}) must lie in 0..{classes - 1}, "
-                f"or be {classes} for any class."
-            )
-        return label
+        if order is None:
+            order = torch.zeros(batch, dtype=torch.int64, device=device)
+        or_any = f", or be {classes} for any class" if classes else ""
+        _check_condition("label", label, batch, classes, f"0..{classes - 1}{or_any}")
+        _check_condition("order", order, batch, orders - 1, f"0..{orders - 1}")
+        return order * (classes + 1) + label
+
+    def position_features(self, condition: Tensor) -> Tensor:
+        """Give what the network is told of each pixel's place: (B, F, H, W)."""
+        order = condition // (self.config.num_classes + 1)
+        return self.row_bias[order] + self.col_bias[order]
 
     def _check_levels(self, levels: Tensor) -> None:
         c = self.config
@@ -153,16 +164,16 @@ class PixelCNN(AutoregressiveModel):
         self.first = MaskedConv2d(inputs, c.num_features, c.first_kernel_size, "A", c.num_channels)
         self.blocks = nn.ModuleList(
             ResidualBlock(
-                c.num_features, c.kernel_size, c.num_channels, c.num_classes, d, c.dropout
+                c.num_features, c.kernel_size, c.num_channels, c.num_conditions, d, c.dropout
             )
             for d in c.dilations
         )
 
-    def logits_from_features(self, features: Tensor, label: Tensor) -> Tensor:
+    def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """See `AutoregressiveModel.logits_from_features`."""
-        x = self.first(features) + self.row_bias + self.col_bias  # (B, F, H, W)
+        x = self.first(features) + self.position_features(condition)  # (B, F, H, W)
         for block in self.blocks:
-            x = block(x, label)
+            x = block(x, condition)
         return self._head_logits(x)
 
 
@@ -184,20 +195,38 @@ class GatedPixelCNN(AutoregressiveModel):
             inputs, c.num_features, c.first_kernel_size, "A", c.num_channels
         )
         self.blocks = nn.ModuleList(
-            GatedBlock(c.num_features, c.kernel_size, c.num_channels, c.num_classes, d, c.dropout)
-            for d in c.dilations
+            GatedBlock(
+                c.num_features,
+                c.kernel_size,
+                c.num_channels,
+                c.num_conditions,
+                dilation,
+                c.dropout,
+                is_last=number == c.num_blocks,
+            )
+            for number, dilation in enumerate(c.dilations, 1)
         )
 
-    def logits_from_features(self, features: Tensor, label: Tensor) -> Tensor:
+    def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """See `AutoregressiveModel.logits_from_features`."""
-        position = self.row_bias + self.col_bias
+        position = self.position_features(condition)
         vertical = self.first_vertical(features) + position  # (B, F, H, W)
         horizontal = self.first_horizontal(features) + position
         skips = torch.zeros_like(horizontal)
         for block in self.blocks:
-            vertical, horizontal, skip = block(vertical, horizontal, label)
+            vertical, horizontal, skip = block(vertical, horizontal, condition)
             skips = skips + skip
         return self._head_logits(skips)
+
+
+def _check_condition(name: str, values: Tensor, batch: int, last: int, rule: str) -> None:
+    if values.shape != (batch,) or values.dtype != torch.int64:
+        raise ValueError(
+            f"`{name}` (shape {tuple(values.shape)}, {values.dtype}) must be int64 ({batch},)."
+        )
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > last:
+        raise ValueError(f"`{name}` (values {low} to {high}) must lie in {rule}.")
 
 
 def build_model(config: ModelConfig) -> AutoregressiveModel:

@@ -115,12 +115,12 @@ def _gradients(model: AutoregressiveModel, positions: list[int], label: int | No
     generator = torch.Generator().manual_seed(0)
     shape = (len(positions), c.num_channels, c.height, c.width)
     levels = torch.randint(0, c.num_levels, shape, generator=generator)
-    labels = model.label_or_any(
-        None if label is None else torch.full((len(positions),), label), len(positions)
-    )
+    labels = None if label is None else torch.full((len(positions),), label)
+    # Every order in turn: with one for each image, none goes unchecked.
+    condition = model.condition(len(positions), labels, image % c.num_orders)
     with torch.enable_grad():
         features = model.encode(levels).detach().requires_grad_(True)
-        logits = model.logits_from_features(features, labels)  # (n, K, C, H, W)
+        logits = model.logits_from_features(features, condition)  # (n, K, C, H, W)
         at = logits.flatten(3)[image, :, :, pixel]  # (n, K, C)
         weights = torch.randn(at.shape, generator=generator, dtype=torch.float32).to(at.dtype)
         by_channel = (at * weights).sum((0, 1))  # (C,)

@@ -12,7 +12,7 @@ SCREEN = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 # Each module may import those of earlier lines, and of its own line.
 LAYERS = (
     ("config", "masks"),
-    ("layers",),
+    ("layers", "orders"),
     ("models",),
     ("likelihoods", "receptive_field", "data", "checkpoints", "sampling"),
     ("completion", "evaluation", "pictures"),

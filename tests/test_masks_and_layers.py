@@ -13,8 +13,8 @@ from pixelcnn.layers import (
     MaskedConv2d,
     ResidualBlock,
     VerticalConv2d,
+    condition_bias,
     gated_activation,
-    label_bias,
 )
 from pixelcnn.masks import (
     channel_mask,
@@ -177,7 +177,7 @@ def test_gated_activation_is_tanh_times_sigmoid():
 
 @pytest.mark.parametrize("num_channels", [1, 3])
 def test_horizontal_stack_reads_vertical_but_never_the_reverse(num_channels):
-    block = randomize(GatedBlock(6, 3, num_channels, 2, 1, 0.0)).double()
+    block = randomize(GatedBlock(6, 3, num_channels, 3, 1, 0.0, is_last=False)).double()
     label = torch.tensor([2])
     fixed = torch.randn(1, 6, HEIGHT, WIDTH, dtype=torch.float64)
     down, right = pixel_offsets(HEIGHT, WIDTH)
@@ -203,8 +203,8 @@ def stacks(model, features, label):
 
 
 def test_vertical_stack_knows_exactly_the_rows_above_and_horizontal_also_the_left():
-    # Reach: 1 of the first kernel, then 1 and 2 of the blocks.
-    model, reach = tiny_model(height=HEIGHT, width=WIDTH, dilations=(1, 2)), 4
+    # Reach: 1 of the first kernel, then 1 and 2 of the blocks; the last one leaves the stacks.
+    model, reach = tiny_model(height=HEIGHT, width=WIDTH, dilations=(1, 2, 1)), 4
     down, right = pixel_offsets(HEIGHT, WIDTH)
     above = (down < 0) & (down >= -reach) & (abs(right) <= reach)
     left = (down == 0) & (right < 0) & (right >= -reach)
@@ -214,9 +214,9 @@ def test_vertical_stack_knows_exactly_the_rows_above_and_horizontal_also_the_lef
         assert ((seen != 0).any((0, 2)) == wanted).all()
 
 
-def test_label_table_starts_at_zero_and_has_a_row_for_any_class():
-    assert label_bias(3, 5).weight.shape == (4, 5)
-    assert not label_bias(3, 5).weight.any()
+def test_condition_table_starts_at_zero():
+    assert condition_bias(4, 5).weight.shape == (4, 5)
+    assert not condition_bias(4, 5).weight.any()
 
 
 @pytest.mark.parametrize("architecture", ["classic", "gated"])

@@ -82,8 +82,8 @@ def dependence(model, *, inputs=10):
     for seed in range(inputs):
         levels = random_levels(c, len(outputs), seed)  # another image for each output
         features = model.encode(levels).requires_grad_(True)
-        label = model.label_or_any(label_of(c, len(outputs)), len(outputs))
-        logits = model.logits_from_features(features, label).flatten(3)  # (n, K, C, H*W)
+        condition = model.condition(len(outputs), label_of(c, len(outputs)))
+        logits = model.logits_from_features(features, condition).flatten(3)  # (n, K, C, H*W)
         chosen = logits[torch.arange(len(outputs)), :, channel, pixel]  # (n, K)
         weights = torch.randn(chosen.shape, generator=torch.Generator().manual_seed(seed))
         (gradient,) = torch.autograd.grad((chosen * weights).sum(), features)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import AutoregressiveModel
+from pixelcnn.orders import from_raster
 from pixelcnn.sampling.cached import CachedSampler, sample_cached
 from pixelcnn.sampling.naive import sample_naive
 from pixelcnn.sampling.noise import make_noise
@@ -34,6 +35,7 @@ def sample(
     label: int | Sequence[int] | Tensor | None = None,
     method: str = "cached",
     first_image: int = 0,
+    order: int = 0,
 ) -> Tensor:
     """Draw pictures. Seed and image index fix a picture, whatever the batch or the method.
 
@@ -45,6 +47,8 @@ def sample(
         label: one class for all, B classes, or None for any class.
         method: "cached" (fast) or "naive" (the reference); the same result.
         first_image: index of the first picture.
+        order: raster order, see `pixelcnn.orders.ORDER_NAMES`; other than 0 only for a model
+            trained for it.
 
     Returns:
         Levels int64 (B, C, H, W), values 0..K-1.
@@ -57,7 +61,9 @@ def sample(
         raise ValueError(f"`method` (={method!r}) must be 'cached' or 'naive'.")
     noise = make_noise(model.config, num_images=num_images, seed=seed, first_image=first_image)
     labels = label_tensor(label, num_images)
-    return samplers[method](model, noise, rule or SamplingRule(), labels)
+    orders = torch.full((num_images,), order)
+    levels = samplers[method](model, noise, rule or SamplingRule(), labels, orders)
+    return from_raster(levels, order)
 
 
 def label_tensor(label: int | Sequence[int] | Tensor | None, num_images: int) -> Tensor | None:

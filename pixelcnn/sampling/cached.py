@@ -1,12 +1,6 @@
-"""The fast exact sampler: computes for each pixel only what that pixel changes.
+"""The fast exact sampler: an iterator that can be given a new rule, rewound and forked.
 
-Every masked convolution is split in two. The part that reads *rows above* is complete when a row
-begins: one product per layer computes it for all columns. The part that reads *this row, to the
-left* is one small product per pixel and layer over its last few positions. All results are kept,
-none is computed twice; `make bench` prints what a picture costs in passes of the whole network.
-
-At batch 1 the cost is the number of calls, so the loop runs in numpy, whose calls are cheaper than
-torch's, on weights laid out once. Arrays are (..., B, F), features last.
+The network split into work per row and work per pixel is in `pixelcnn.sampling.networks`.
 
 References:
     Ramachandran et al. 2017, arXiv 1704.06001.
@@ -14,26 +8,24 @@ References:
 
 import copy
 import functools
+import os
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import (
-    FEATURES_PER_CHANNEL,
-    AutoregressiveModel,
-    GatedPixelCNN,
-    PixelCNN,
-)
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.sampling.networks import split_network
 from pixelcnn.sampling.rules import draw, probabilities
 
 Array = NDArray[np.floating]
+
+MANY_IMAGES = 4
+"""From here on a row's products are large enough to be shared out to all cores."""
 
 
 class CachedSampler:
@@ -46,9 +38,10 @@ class CachedSampler:
         model: either model, in evaluation mode.
         noise: (B, C, H, W), see `make_noise`.
         label: int64 (B,), or None for any class.
+        order: int64 (B,), or None for order 0; levels and noise are turned by it.
 
     Raises:
-        ValueError: if noise or label do not fit the model.
+        ValueError: if noise, label or order do not fit the model.
     """
 
     def __init__(
@@ -56,6 +49,7 @@ class CachedSampler:
         model: AutoregressiveModel,
         noise: NDArray[np.float64],
         label: Tensor | None = None,
+        order: Tensor | None = None,
     ) -> None:
         c = model.config
         expected = (c.num_channels, c.height, c.width)
@@ -63,14 +57,13 @@ class CachedSampler:
             raise ValueError(
                 f"`noise` (shape {noise.shape}) must be (B, {', '.join(map(str, expected))})."
             )
-        label = model.label_or_any(label, noise.shape[0])
+        condition = model.condition(noise.shape[0], label, order)
         self.config = c
         self.noise = noise
         self.levels = np.zeros(noise.shape, dtype=np.int64)
         self.position = 0
-        networks = {PixelCNN: _ClassicNetwork, GatedPixelCNN: _GatedNetwork}
         with torch.inference_mode():
-            self._network: _Network = networks[type(model)](model, label)
+            self._network = split_network(model, condition)
         self._row = -1  # the row that the network has begun
 
     @property
@@ -136,7 +129,9 @@ class CachedSampler:
     def _logits(self, row: int, col: int) -> Array:
         """Predict all channels of a pixel: (B, C, K)."""
         if row != self._row:
-            self._network.begin_row(row)
+            # A row of several images is work enough for all cores; a pixel never is.
+            with _threads(os.cpu_count() if len(self.noise) >= MANY_IMAGES else 1):
+                self._network.begin_row(row)
             self._row = row
         # The features of all earlier pixels are in the caches, after a rewind too: only what lies
         # later in the order has been written since.
@@ -146,7 +141,11 @@ class CachedSampler:
 
 def one_thread() -> AbstractContextManager:
     """Let matrix products run in one thread: for products this small, more threads only wait."""
-    return _controller().limit(limits=1, user_api="blas")
+    return _threads(1)
+
+
+def _threads(count: int) -> AbstractContextManager:
+    return _controller().limit(limits=count, user_api="blas")
 
 
 @functools.cache
@@ -159,296 +158,14 @@ def sample_cached(
     noise: NDArray[np.float64],
     rule: SamplingRule,
     label: Tensor | None = None,
+    order: Tensor | None = None,
 ) -> Tensor:
     """Draw images with the cached sampler; the same levels as `sample_naive`.
 
     Arguments and result are those of `sample_naive`.
     """
-    sampler = CachedSampler(model, noise, label)
+    sampler = CachedSampler(model, noise, label, order)
     with one_thread():
         while not sampler.done:
             sampler.step(rule)
     return torch.from_numpy(sampler.levels)
-
-
-class _Network(Protocol):
-    """A model split into work per row and work per pixel."""
-
-    def begin_row(self, row: int) -> None: ...
-    def pixel(self, row: int, col: int) -> Array: ...
-    def head(self, features: Array) -> Array: ...
-    def write(self, row: int, col: int, channel: int, level: NDArray[np.int64]) -> None: ...
-    def fork(self) -> "_Network": ...
-
-
-class _Map:
-    """A feature map with a zero border, (rows, B, columns, F), and views of it for taps."""
-
-    def __init__(
-        self, height: int, width: int, batch: int, features: int, border: int, dtype: np.dtype
-    ) -> None:
-        self.border = border
-        self.width = width
-        shape = (height + border, batch, width + 2 * border, features)
-        self.values = np.zeros(shape, dtype)
-
-    def above(self, row: int, rows: int, columns: int, dilation: int, own_row: bool) -> Array:
-        """Gather what a kernel reads at every column: (W * B, rows * columns * F).
-
-        The lowest kernel row reads this row if `own_row`, else the one `dilation` above.
-        """
-        v = self.values
-        top = row + self.border - dilation * (rows - int(own_row))
-        left = self.border - dilation * (columns // 2)
-        r, b, c, f = v.strides
-        _, batch, _, features = v.shape
-        taps = as_strided(
-            v[top:, :, left:],
-            (self.width, batch, rows, columns, features),
-            (c, b, dilation * r, dilation * c, f),
-            writeable=False,
-        )
-        return taps.reshape(self.width * batch, -1)
-
-    def left(self, row: int, col: int, columns: int, dilation: int) -> Array:
-        """Gather this position and the ones to its left: (B, columns * F)."""
-        at = col + self.border
-        taps = self.values[row + self.border, :, at - dilation * (columns - 1) : at + 1 : dilation]
-        return taps.reshape(len(taps), -1)
-
-    def put(self, row: int, col: int, features: Array) -> None:
-        """Store the features (B, F) of one position."""
-        self.values[row + self.border, :, col + self.border] = features
-
-    def put_row(self, row: int, features: Array) -> None:
-        """Store the features (W, B, F) of one row."""
-        inside = slice(self.border, self.border + self.width)
-        self.values[row + self.border, :, inside] = features.swapaxes(0, 1)
-
-    def copy(self) -> "_Map":
-        other = copy.copy(self)
-        other.values = self.values.copy()
-        return other
-
-
-class _Head:
-    """What both networks share: input features, position, head."""
-
-    def __init__(self, model: AutoregressiveModel, batch: int) -> None:
-        c = self.config = model.config
-        self.batch = batch
-        self.dtype = model.row_bias.numpy().dtype
-        self.row_bias = model.row_bias[0, :, :, 0].numpy().T  # (H, F)
-        self.col_bias = model.col_bias[0, :, 0, :].numpy().T  # (W, F)
-        self.head_weights = [_pointwise(layer) for layer in model.head]
-        every_level = torch.arange(c.num_levels).view(-1, 1, 1, 1).expand(-1, c.num_channels, 1, 1)
-        encoded = model.encode(every_level)[:, :FEATURES_PER_CHANNEL, 0, 0]
-        self.encoded = encoded.numpy()  # (K, E), input features of each level
-        border = c.first_kernel_size // 2
-        inputs = c.num_channels * FEATURES_PER_CHANNEL
-        self.input = self.map(inputs, border)
-
-    def map(self, features: int, border: int) -> _Map:
-        return _Map(
-            self.config.height, self.config.width, self.batch, features, border, self.dtype
-        )
-
-    def per_column(self, values: Array) -> Array:
-        """View (W * B, F) as (W, B, F)."""
-        return values.reshape(self.config.width, self.batch, -1)
-
-    def head(self, features: Array) -> Array:
-        """Map features (B, F) to logits (B, C * K)."""
-        (first, first_bias), (last, last_bias) = self.head_weights
-        hidden = np.maximum(features, 0) @ first + first_bias
-        return np.maximum(hidden, 0) @ last + last_bias
-
-    def write(self, row: int, col: int, channel: int, level: NDArray[np.int64]) -> None:
-        border, size = self.input.border, FEATURES_PER_CHANNEL
-        part = slice(channel * size, (channel + 1) * size)
-        self.input.values[row + border, :, col + border, part] = self.encoded[level]
-
-
-class _GatedNetwork(_Head):
-    """`GatedPixelCNN`, row by row and pixel by pixel."""
-
-    def __init__(self, model: GatedPixelCNN, label: Tensor) -> None:
-        super().__init__(model, len(label))
-        c = self.config
-        size = c.num_features
-        # All a's of the gates first, then all b's halved: sigmoid(b) = (tanh(b / 2) + 1) / 2, so
-        # one tanh serves both, and the last factor 1/2 goes into the next weights.
-        gate = np.arange(2 * size).reshape(c.num_channels, 2, -1).swapaxes(0, 1).reshape(-1)
-        half = np.where(np.arange(2 * size) < size, 1.0, 0.5).astype(self.dtype)
-        self.gate = gate
-        self.first_vertical = (
-            _taps(model.first_vertical.weight),
-            _vector(model.first_vertical.bias),
-        )
-        first = model.first_horizontal
-        self.first_horizontal = _taps(first.masked_weight()), _vector(first.bias)
-        self.row_weights, self.pixel_weights, self.label_biases = [], [], []
-        self.vertical, self.horizontal = [], []
-        for block, dilation in zip(model.blocks, c.dilations, strict=True):
-            link = block.vertical_to_horizontal
-            to_horizontal, to_bias = _pointwise(link)
-            self.row_weights.append(
-                (
-                    _taps(block.vertical.weight),
-                    _vector(block.vertical.bias),
-                    np.ascontiguousarray(to_horizontal[:, gate] * half),
-                    (to_bias + _vector(block.horizontal.bias))[gate] * half,
-                )
-            )
-            outputs = [_pointwise(block.residual), _pointwise(block.skip)]
-            self.pixel_weights.append(
-                (
-                    np.ascontiguousarray(_taps(block.horizontal.masked_weight())[:, gate] * half),
-                    np.ascontiguousarray(0.5 * np.concatenate([w for w, _ in outputs], 1)),
-                    np.concatenate([b for _, b in outputs]),
-                )
-            )
-            self.label_biases.append(
-                (
-                    block.vertical_label_bias(label).numpy(),  # (B, 2F)
-                    block.horizontal_label_bias(label).numpy()[:, gate] * half,
-                )
-            )
-            border = dilation * (c.kernel_size // 2)
-            self.vertical.append(self.map(size, border))
-            self.horizontal.append(self.map(size, border))
-        self.from_above: list[Array] = []
-
-    def fork(self) -> "_GatedNetwork":
-        other = copy.copy(self)
-        other.input = self.input.copy()
-        other.vertical = [m.copy() for m in self.vertical]
-        other.horizontal = [m.copy() for m in self.horizontal]
-        return other
-
-    def begin_row(self, row: int) -> None:
-        """Run the vertical stack for a whole row, and its link to the horizontal stack."""
-        c, size = self.config, self.config.num_features
-        k = c.first_kernel_size
-        weight, bias = self.first_vertical
-        position = self.row_bias[row] + self.col_bias[:, None]  # (W, 1, F)
-        taps = self.input.above(row, k // 2, k, 1, own_row=False)
-        vertical = self.per_column(taps @ weight + bias) + position  # (W, B, F)
-        self.position = position + self.first_horizontal[1]
-        self.from_above = []
-        k = c.kernel_size
-        for i, dilation in enumerate(c.dilations):
-            cache = self.vertical[i]
-            cache.put_row(row, vertical)
-            weight, bias, link, link_bias = self.row_weights[i]
-            vertical_bias, horizontal_bias = self.label_biases[i]
-            above = cache.above(row, k // 2 + 1, k, dilation, own_row=True) @ weight + bias
-            self.from_above.append(self.per_column(above @ link + link_bias) + horizontal_bias)
-            gates = (self.per_column(above) + vertical_bias)[:, :, self.gate]
-            gates[..., size:] *= 0.5
-            np.tanh(gates, out=gates)
-            vertical = vertical + gates[..., :size] * (gates[..., size:] + 1) * 0.5
-
-    def pixel(self, row: int, col: int) -> Array:
-        """Run the horizontal stack for one position; returns the sum of skips (B, F)."""
-        c, size = self.config, self.config.num_features
-        taps = self.input.left(row, col, c.first_kernel_size // 2 + 1, 1)
-        state = np.empty((self.batch, 2 * size), self.dtype)  # residual | skips
-        residual, skips = state[:, :size], state[:, size:]
-        np.add(taps.dot(self.first_horizontal[0]), self.position[col], out=residual)
-        skips[:] = 0
-        columns = c.kernel_size // 2 + 1
-        for dilation, cache, above, (weight, out_weight, out_bias) in zip(
-            c.dilations, self.horizontal, self.from_above, self.pixel_weights, strict=True
-        ):
-            cache.put(row, col, residual)
-            gates = cache.left(row, col, columns, dilation).dot(weight)
-            gates += above[col]
-            np.tanh(gates, out=gates)
-            gated = gates[:, size:]
-            gated += 1
-            gated *= gates[:, :size]
-            state += gated.dot(out_weight)
-            state += out_bias
-        return skips
-
-
-class _ClassicNetwork(_Head):
-    """`PixelCNN`, row by row and pixel by pixel."""
-
-    def __init__(self, model: PixelCNN, label: Tensor) -> None:
-        super().__init__(model, len(label))
-        c = self.config
-        self.first_above, self.first_left = _split(model.first.masked_weight())
-        self.first_bias = _vector(model.first.bias)
-        self.blocks, self.inner = [], []
-        for block, dilation in zip(model.blocks, c.dilations, strict=True):
-            above, left = _split(block.conv.masked_weight())
-            bias = _vector(block.conv.bias) + block.label_bias(label).numpy()  # (B, inner)
-            self.blocks.append(
-                (_pointwise(block.reduce), above, left, bias, _pointwise(block.expand))
-            )
-            self.inner.append(self.map(block.conv.in_channels, dilation * (c.kernel_size // 2)))
-        self.from_above: list[Array] = []
-
-    def fork(self) -> "_ClassicNetwork":
-        other = copy.copy(self)
-        other.input = self.input.copy()
-        other.inner = [m.copy() for m in self.inner]
-        return other
-
-    def begin_row(self, row: int) -> None:
-        """Compute what the upper rows of every kernel read, for a whole row."""
-        c = self.config
-        k = c.first_kernel_size
-        taps = self.input.above(row, k // 2, k, 1, own_row=False)
-        position = self.row_bias[row] + self.col_bias[:, None] + self.first_bias
-        self.position = self.per_column(taps @ self.first_above) + position
-        k = c.kernel_size
-        self.from_above = []
-        for cache, dilation, (_, above, _, bias, _) in zip(
-            self.inner, c.dilations, self.blocks, strict=True
-        ):
-            taps = cache.above(row, k // 2, k, dilation, own_row=False)
-            self.from_above.append(self.per_column(taps @ above) + bias)
-
-    def pixel(self, row: int, col: int) -> Array:
-        """Run all layers for one position; returns the features (B, F)."""
-        c = self.config
-        taps = self.input.left(row, col, c.first_kernel_size // 2 + 1, 1)
-        x = taps @ self.first_left
-        x += self.position[col]
-        columns = c.kernel_size // 2 + 1
-        for i, dilation in enumerate(c.dilations):
-            (reduce, reduce_bias), _, left, _, (expand, expand_bias) = self.blocks[i]
-            cache = self.inner[i]
-            inner = np.maximum(x, 0) @ reduce
-            inner += reduce_bias
-            cache.put(row, col, np.maximum(inner, 0))
-            inner = cache.left(row, col, columns, dilation) @ left
-            inner += self.from_above[i][col]
-            x += np.maximum(inner, 0, out=inner) @ expand
-            x += expand_bias
-        return x
-
-
-def _vector(bias: Tensor) -> Array:
-    return bias.numpy()
-
-
-def _pointwise(layer: nn.Conv2d) -> tuple[Array, Array]:
-    """Lay a 1x1 convolution out as a matrix (in, out) and a bias."""
-    masked = getattr(layer, "masked_weight", None)
-    weight = masked() if masked else layer.weight
-    return np.ascontiguousarray(weight[:, :, 0, 0].numpy().T), _vector(layer.bias)
-
-
-def _taps(weight: Tensor) -> Array:
-    """Lay a kernel (out, in, rows, columns) out as a matrix (rows * columns * in, out)."""
-    return np.ascontiguousarray(weight.permute(2, 3, 1, 0).flatten(0, 2).numpy())
-
-
-def _split(weight: Tensor) -> tuple[Array, Array]:
-    """Split a square kernel into its rows above and its row up to the centre."""
-    centre = weight.shape[-1] // 2
-    return _taps(weight[:, :, :centre]), _taps(weight[:, :, centre : centre + 1, : centre + 1])

@@ -17,6 +17,7 @@ def iter_naive(
     noise: NDArray[np.float64],
     rule: SamplingRule,
     label: Tensor | None = None,
+    order: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, NDArray]]:
     """Draw images dimension by dimension; yields (levels so far, logits (B, K)) after each."""
     levels = torch.zeros(noise.shape, dtype=torch.int64)
@@ -24,7 +25,7 @@ def iter_naive(
     for row in range(height):
         for col in range(width):
             for channel in range(channels):
-                logits = forward(model, levels, label)[:, :, channel, row, col]
+                logits = forward(model, levels, label, order)[:, :, channel, row, col]
                 probability = probabilities(logits, rule)
                 u = noise[:, channel, row, col]
                 level = draw(probability, u)
@@ -33,9 +34,11 @@ def iter_naive(
 
 
 @torch.inference_mode()
-def forward(model: AutoregressiveModel, levels: Tensor, label: Tensor | None) -> NDArray:
+def forward(
+    model: AutoregressiveModel, levels: Tensor, label: Tensor | None, order: Tensor | None
+) -> NDArray:
     """Predict every dimension, although only one is needed: (B, K, C, H, W)."""
-    return model(levels, label).numpy()
+    return model(levels, label, order).numpy()
 
 
 def sample_naive(
@@ -43,6 +46,7 @@ def sample_naive(
     noise: NDArray[np.float64],
     rule: SamplingRule,
     label: Tensor | None = None,
+    order: Tensor | None = None,
 ) -> Tensor:
     """Draw images with H * W * C passes of the whole network.
 
@@ -51,10 +55,11 @@ def sample_naive(
         noise: (B, C, H, W), see `make_noise`.
         rule: temperature, top-k and top-p.
         label: int64 (B,), or None for any class.
+        order: int64 (B,), or None for order 0; levels and noise are turned by it.
 
     Returns:
         Levels int64 (B, C, H, W).
     """
-    for step in iter_naive(model, noise, rule, label):
+    for step in iter_naive(model, noise, rule, label, order):
         levels, _ = step
     return levels

@@ -134,7 +134,7 @@ def _apply(logits: Floats, rule: SamplingRule) -> tuple[Floats, NDArray[np.bool_
     # The maximum of numbers with a NaN is NaN; -infinity is allowed, but not for all levels.
     if not np.isfinite(logits.max(-1)).all():
         raise ValueError("The model predicts logits that are not numbers.")
-    scaled = logits if rule.temperature == 0 else logits / rule.temperature
+    scaled = logits if rule.temperature in (0, 1) else logits / rule.temperature
     kept = np.ones(logits.shape, dtype=bool)
     top_k = 1 if rule.temperature == 0 else rule.top_k
     if top_k is None and rule.top_p == 1:

@@ -17,6 +17,7 @@ from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.data import iterate_batches
 from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.models import AutoregressiveModel, build_model
+from pixelcnn.orders import each_to_raster
 
 
 class TrainingError(Exception):
@@ -96,7 +97,7 @@ class TrainingState:
                     for k, v in tensors.items()
                     if k.startswith(prefix)
                 }
-                # All or none: a parameter that nothing reads has never had a gradient.
+                # All or none: before the first update there are none.
                 if values and set(values) != {"step", "exp_avg", "exp_avg_sq"}:
                     raise ValueError(f"{name} has only {sorted(values)} of the optimizer")
                 if any(v.shape not in (parameter.shape, ()) for v in values.values()):
@@ -178,8 +179,10 @@ def train_step(
         # Dropout of this step depends on the seed and the step only: a resumed run repeats it.
         torch.manual_seed(config.seed * 1_000_003 + state.step)
         label = _hide_labels(model, label, config.label_dropout)
+        order = torch.randint(model.config.num_orders, (len(levels),))
+        levels = each_to_raster(levels, order)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-            logits = model(levels, label)
+            logits = model(levels, label, order)
     nats = nll_nats(logits.float(), levels).sum() / len(levels)
     loss = nats_to_bits_per_dim(nats, model.config.num_dims)
     if not torch.isfinite(loss):
@@ -205,12 +208,17 @@ def evaluate(
     bfloat16: bool = False,
     batch_size: int = 50,
 ) -> float:
-    """Compute the mean bits/dim of images given their labels (if the model knows labels)."""
+    """Compute the mean bits/dim of images given their labels (if the model knows labels).
+
+    A model of several raster orders reads image i in order i modulo their number.
+    """
     total = 0.0
     model.eval()
     for batch, batch_label in iterate_batches(levels, label, batch_size):
+        order = torch.arange(len(batch)) % model.config.num_orders
+        batch = each_to_raster(batch, order)
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            logits = model(batch, batch_label if model.config.num_classes else None)
+            logits = model(batch, batch_label if model.config.num_classes else None, order)
         total += nll_nats(logits.float(), batch).double().sum().item()
     return nats_to_bits_per_dim(torch.tensor(total / len(levels)), model.config.num_dims).item()
 
