@@ -1,9 +1,12 @@
 """The command line: train, sample, evaluate, check."""
 
 import argparse
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -202,6 +205,12 @@ def _train(options: argparse.Namespace) -> int:
     from pixelcnn.training.files import load_training_state, save_training_state
 
     state_path = options.checkpoint.with_suffix(".state")
+    existing = [str(p) for p in (options.checkpoint, state_path) if p.exists()]
+    if existing and not options.resume:
+        raise ValueError(
+            f"{', '.join(existing)}: would be overwritten; go on with --resume, delete the file, "
+            "or choose another name."
+        )
     if options.resume:
         given = _given(options, TrainConfig)
         kept = sorted((given | _given(options, ModelConfig)).keys() - {"total_images"})
@@ -238,6 +247,8 @@ def _train(options: argparse.Namespace) -> int:
     first_step = state.step
 
     def save() -> None:
+        if state.images_evaluated != state.images_seen:
+            scores.clear()  # they belong to earlier weights
         info = CheckpointInfo(
             config=state.ema.config,
             dataset=config.dataset,
@@ -248,11 +259,11 @@ def _train(options: argparse.Namespace) -> int:
         save_training_state(state_path, state, config)
 
     printed = saved = time.monotonic()
-    try:
+    with _stop_requests() as stop:
         for event in train(state, config, *splits):
             now = time.monotonic()
             if isinstance(event, Evaluation):
-                scores = {"validation": event.bits_per_dim}
+                scores["validation"] = event.bits_per_dim
                 print(
                     f"{event.images_seen:>9,} images  validation {event.bits_per_dim:.4f} "
                     f"bits/dim (first {config.validation_images} images)",
@@ -268,11 +279,37 @@ def _train(options: argparse.Namespace) -> int:
             if now - saved > SAVE_EVERY_SECONDS:
                 saved = now
                 save()
-    finally:
-        if state.step > first_step:
-            save()
-            print(f"wrote {options.checkpoint} and {state_path}")
+            if stop.is_set():
+                break
+    if state.step > first_step:
+        save()
+        print(f"wrote {options.checkpoint} and {state_path}")
+    if state.images_seen < config.total_images:
+        print("stopped; the same command with --resume goes on")
+        return 130
     return 0
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into an event, looked at between two updates: none is cut in half.
+
+    A second Ctrl-C ends the program at once.
+    """
+    stop = threading.Event()
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _sample(options: argparse.Namespace) -> int:

@@ -1,5 +1,7 @@
 """The command line: every command on tiny things, and plain words for bad input."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -204,25 +206,41 @@ def test_train_writes_a_checkpoint_with_its_score(trained, folder, capsys):
     assert {p.name for p in folder.iterdir()} == {"data", "new.safetensors", "new.state"}
 
 
+def test_train_overwrites_nothing(trained, folder, capsys):
+    before = (folder / trained).read_bytes()
+    refused(capsys, f"train {trained} {SHAPE} {RUN}", "new.safetensors, new.state: would be over")
+    assert (folder / trained).read_bytes() == before
+
+
 def test_train_can_leave_the_labels_out(folder):
     command = f"train plain.safetensors {SHAPE} {RUN} --total-images 5 --unconditional"
     assert main(command.split()) == 0
     assert read_info("plain.safetensors").config.num_classes == 0
 
 
-def test_train_resumed_equals_train_in_one_go(trained, folder, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stopped_in_step", [1, 2, 3])
+def test_train_stopped_and_resumed_equals_train_in_one_go(
+    trained, folder, monkeypatch, capsys, number, stopped_in_step
+):
     whole = f"train whole.safetensors {SHAPE} {RUN} --total-images 20 --seed 1"
-    step, steps = engine.train_step, []
+    update, steps = engine.TrainingState.update, []
 
     def interrupted(*arguments):
         steps.append(1)
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-        return step(*arguments)
+        if len(steps) == stopped_in_step:
+            os.kill(os.getpid(), number)  # in the middle of an update
+        return update(*arguments)
 
-    monkeypatch.setattr(engine, "train_step", interrupted)
-    assert main(whole.split()) == 130
-    assert read_info("whole.safetensors").images_seen == 10
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.TrainingState, "update", interrupted)
+        assert main(whole.split()) == 130
+    assert "--resume goes on" in capsys.readouterr().out
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
+    info = read_info("whole.safetensors")
+    assert info.images_seen == 5 * stopped_in_step
+    assert info.bits_per_dim == {}  # a score of earlier weights is not theirs
     assert main(["train", "whole.safetensors", "--resume"]) == 0
     assert (folder / "whole.safetensors").read_bytes() == (folder / trained).read_bytes()
     assert (folder / "whole.state").read_bytes() == (folder / "new.state").read_bytes()

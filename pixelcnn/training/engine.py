@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.data import iterate_batches
@@ -52,30 +52,59 @@ Event = Progress | Evaluation
 
 
 class TrainingState:
-    """All that training changes: weights, their moving average, optimizer, images seen."""
+    """All that training changes: weights, their moving average, optimizers, images seen.
+
+    Kernels are trained by Muon, everything else, and the last layer, by AdamW with the same
+    learning rate.
+
+    References:
+        Jordan et al. 2024, "Muon"; Liu et al. 2025, arXiv 2502.16982, section 2.2 (Muon with the
+        learning rate of AdamW).
+    """
 
     def __init__(self, model_config: ModelConfig, config: TrainConfig) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = build_model(model_config)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=config.learning_rate,
-            betas=(0.9, 0.95),
-            weight_decay=config.weight_decay,
+        kernels = {
+            f"{name}.weight": module.weight
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.Conv2d) and module is not self.model.head[-1]
+        }
+        # torch's Muon takes matrices only: views of the kernels, (out, in * k * k).
+        self._matrices = {k: nn.Parameter(w.detach().flatten(1)) for k, w in kernels.items()}
+        self._others = {k: p for k, p in self.model.named_parameters() if k not in kernels}
+        decay = config.weight_decay
+        self.muon = torch.optim.Muon(
+            self._matrices.values(), weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+        )
+        self.adamw = torch.optim.AdamW(
+            self._others.values(), betas=(0.9, 0.95), weight_decay=decay
         )
         self.step = 0
         self.images_seen = 0
+        self.images_evaluated = 0
+        """Images seen at the last evaluation."""
+
+    def update(self, rate: float) -> None:
+        """Do one optimizer update with the gradients that the model holds."""
+        for name, matrix in self._matrices.items():
+            matrix.grad = self.model.get_parameter(name).grad.flatten(1)
+        for optimizer in (self.muon, self.adamw):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return everything as named tensors, for safetensors."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{name}.{key}"] = value
-        counts = torch.tensor([self.step, self.images_seen])
+        for optimizer, parameters, _ in self._optimizers():
+            for name, parameter in parameters.items():
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    tensors[f"optimizer.{name}.{key}"] = value
+        counts = torch.tensor([self.step, self.images_seen, self.images_evaluated])
         return {k: v.detach().contiguous() for k, v in tensors.items()} | {"counts": counts}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
@@ -89,24 +118,32 @@ class TrainingState:
                 module.load_state_dict(
                     {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
                 )
-            self.optimizer.state.clear()
-            for name, parameter in self.model.named_parameters():
-                prefix = f"optimizer.{name}."
-                values = {
-                    k.removeprefix(prefix): v.clone()
-                    for k, v in tensors.items()
-                    if k.startswith(prefix)
-                }
-                # All or none: before the first update there are none.
-                if values and set(values) != {"step", "exp_avg", "exp_avg_sq"}:
-                    raise ValueError(f"{name} has only {sorted(values)} of the optimizer")
-                if any(v.shape not in (parameter.shape, ()) for v in values.values()):
-                    raise ValueError(f"the optimizer's tensors of {name} have another shape")
-                if values:
-                    self.optimizer.state[parameter] = values
-            self.step, self.images_seen = (int(v) for v in tensors["counts"])
+            for optimizer, parameters, keys in self._optimizers():
+                optimizer.state.clear()
+                for name, parameter in parameters.items():
+                    prefix = f"optimizer.{name}."
+                    values = {
+                        k.removeprefix(prefix): v.clone()
+                        for k, v in tensors.items()
+                        if k.startswith(prefix)
+                    }
+                    if not values:
+                        continue  # before the first update there are none
+                    if set(values) != keys:
+                        raise ValueError(f"{name} has only {sorted(values)} of the optimizer")
+                    if any(v.shape not in (parameter.shape, ()) for v in values.values()):
+                        raise ValueError(f"the optimizer's tensors of {name} have another shape")
+                    optimizer.state[parameter] = values
+            self.step, self.images_seen, self.images_evaluated = tensors["counts"].tolist()
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"The training state does not fit this run: {error}") from error
+
+    def _optimizers(self) -> list[tuple[torch.optim.Optimizer, dict[str, Tensor], set[str]]]:
+        """Give each optimizer, its parameters by name, and what it keeps for each of them."""
+        return [
+            (self.muon, self._matrices, {"momentum_buffer"}),
+            (self.adamw, self._others, {"step", "exp_avg", "exp_avg_sq"}),
+        ]
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
@@ -144,7 +181,14 @@ def train(
     """
     levels, label = train_split
     started, images_before = time.monotonic(), state.images_seen
-    while state.images_seen < config.total_images:
+    while True:
+        if _evaluation_is_due(state, config):
+            part = tuple(t[: config.validation_images] for t in validation_split)
+            score = evaluate(state.ema, *part, bfloat16=config.bfloat16)
+            state.images_evaluated = state.images_seen
+            yield Evaluation(state.step, state.images_seen, score)
+        if state.images_seen >= config.total_images:
+            return
         index = batch_indices(len(levels), state.images_seen, config)
         loss, grad_norm, rate = train_step(state, config, levels[index].long(), label[index])
         speed = (state.images_seen - images_before) / (time.monotonic() - started)
@@ -157,14 +201,12 @@ def train(
             speed,
             (config.total_images - state.images_seen) / speed,
         )
-        before = state.images_seen - len(index)
-        if (
-            state.images_seen // config.evaluate_every > before // config.evaluate_every
-            or state.images_seen >= config.total_images
-        ):
-            part = tuple(t[: config.validation_images] for t in validation_split)
-            score = evaluate(state.ema, *part, bfloat16=config.bfloat16)
-            yield Evaluation(state.step, state.images_seen, score)
+
+
+def _evaluation_is_due(state: TrainingState, config: TrainConfig) -> bool:
+    seen, before = state.images_seen, state.images_evaluated
+    at_end = seen >= config.total_images and seen > before
+    return at_end or seen // config.evaluate_every > before // config.evaluate_every
 
 
 def train_step(
@@ -173,8 +215,6 @@ def train_step(
     """Do one optimizer update; returns loss (bits/dim), gradient norm and learning rate."""
     model = state.model.train()
     rate = learning_rate(config, (state.images_seen + len(levels)) / config.total_images)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
     with torch.random.fork_rng(devices=[]):
         # Dropout of this step depends on the seed and the step only: a resumed run repeats it.
         torch.manual_seed(config.seed * 1_000_003 + state.step)
@@ -187,12 +227,12 @@ def train_step(
     loss = nats_to_bits_per_dim(nats, model.config.num_dims)
     if not torch.isfinite(loss):
         raise TrainingError(f"The loss is {loss.item()} at step {state.step}: training stopped.")
-    state.optimizer.zero_grad()
+    model.zero_grad()
     loss.backward()
     grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
     if not torch.isfinite(grad_norm):
         raise TrainingError(f"The gradient is {grad_norm} at step {state.step}: training stopped.")
-    state.optimizer.step()
+    state.update(rate)
     state.step += 1
     state.images_seen += len(levels)
     _update_ema(state, config.ema_decay)

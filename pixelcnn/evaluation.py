@@ -1,0 +1,121 @@
+"""Do pictures show what was asked for? A plain classifier of the real images says.
+
+Bits/dim does not see whether a picture is a whole: texture alone earns most of it. So a classifier
+that never saw a drawn picture is asked for the class of drawn ones.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pixelcnn.config import SamplingRule
+from pixelcnn.data import iterate_batches
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.sampling import sample
+
+BATCH = 100
+"""Images of one update, and pictures drawn together."""
+
+
+class Classifier(nn.Module):
+    """Three convolutions with batch normalization, each halving the picture, and a linear layer."""
+
+    def __init__(self, num_channels: int, num_levels: int, num_classes: int) -> None:
+        super().__init__()
+        self.scale = 2 / (num_levels - 1)
+        widths = (num_channels, 32, 64, 128)
+        self.convolutions = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.Conv2d(before, after, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(after),
+                    nn.ReLU(),
+                    nn.MaxPool2d(2),
+                )
+                for before, after in zip(widths[:-1], widths[1:], strict=True)
+            )
+        )
+        self.linear = nn.LazyLinear(num_classes)
+
+    def forward(self, levels: Tensor) -> Tensor:
+        """Map levels (B, C, H, W) to logits (B, num_classes)."""
+        return self.linear(self.convolutions(levels * self.scale - 1).flatten(1))
+
+
+@dataclass(frozen=True)
+class ClassifierProgress:
+    """One update of the classifier."""
+
+    classifier: Classifier
+    done: float
+    """Share of the training that is over."""
+
+
+def train_classifier(
+    levels: Tensor,
+    label: Tensor,
+    *,
+    num_levels: int,
+    num_classes: int,
+    epochs: int = 5,
+    seed: int = 0,
+) -> Iterator[ClassifierProgress]:
+    """Train a classifier; the last progress holds the finished one, in evaluation mode.
+
+    Arguments:
+        levels: uint8 (N, C, H, W), real training images.
+        label: int64 (N,).
+        num_levels: K.
+        num_classes: number of classes.
+        epochs: times that every image is seen.
+        seed: fixes the initial weights and the order of the images.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classifier = Classifier(levels.shape[1], num_levels, num_classes)
+        classifier(levels[:1].float())  # tells the last layer its size
+        order = torch.cat([torch.randperm(len(levels)) for _ in range(epochs)])
+    batches = order.split(BATCH)
+    optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=len(batches) + 1)
+    for number, batch in enumerate(batches, 1):
+        classifier.train()
+        loss = F.cross_entropy(classifier(levels[batch].float()), label[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        yield ClassifierProgress(classifier.eval(), number / len(batches))
+
+
+@torch.inference_mode()
+def recognised(classifier: Classifier, levels: Tensor, label: Tensor) -> Tensor:
+    """Say for each image whether the classifier names its class: bool (N,)."""
+    batches = iterate_batches(levels, label, 500)
+    return torch.cat([classifier(b.float()).argmax(1) == its_label for b, its_label in batches])
+
+
+def share_by_class(right: Tensor, label: Tensor, num_classes: int) -> list[float]:
+    """Give the share of right answers for each class; NaN for a class without images."""
+    return [right[label == c].double().mean().item() for c in range(num_classes)]
+
+
+def draw_every_class(
+    model: AutoregressiveModel, num_images: int, *, seed: int = 0, rule: SamplingRule | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw pictures with the classes in turn; yields levels int64 (B, C, H, W) and label (B,).
+
+    Raises:
+        ValueError: if the model knows no classes.
+    """
+    if model.config.num_classes == 0:
+        raise ValueError("`num_classes` (=0) must be greater than 0 to ask for a class.")
+    for first in range(0, num_images, BATCH):
+        label = torch.arange(first, min(first + BATCH, num_images)) % model.config.num_classes
+        levels = sample(
+            model, num_images=len(label), seed=seed, rule=rule, label=label, first_image=first
+        )
+        yield levels, label
