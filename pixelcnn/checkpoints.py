@@ -1,5 +1,6 @@
 """Checkpoints: weights in safetensors, everything else as JSON in its metadata. No pickle."""
 
+import glob
 import json
 import math
 import os
@@ -78,8 +79,18 @@ class CheckpointInfo:
 def save_checkpoint(
     path: str | os.PathLike[str], model: AutoregressiveModel, info: CheckpointInfo
 ) -> None:
-    """Write a checkpoint atomically: the file is either the old one or the whole new one."""
-    tensors = {k: v.detach().contiguous() for k, v in model.state_dict().items()}
+    """Write a checkpoint atomically: the file is either the old one or the whole new one.
+
+    Weights are stored in half precision, which halves the file; `checkpoints/README.md` has what
+    it costs.
+
+    Raises:
+        CheckpointError: if a weight is not a number in half precision.
+    """
+    tensors = {k: v.detach().half().contiguous() for k, v in model.state_dict().items()}
+    for name, weight in tensors.items():
+        if not bool(torch.isfinite(weight).all()):
+            raise CheckpointError(f"{path}: the weight {name!r} has values beyond half precision.")
     write_atomically(Path(path), safetensors_bytes(tensors, info.to_metadata()))
 
 
@@ -150,6 +161,16 @@ def checkpoint_path(name: str | os.PathLike[str]) -> Path:
 def list_checkpoints(directory: Path = CHECKPOINT_DIR) -> dict[str, Path]:
     """List the checkpoints of a folder by name."""
     return {p.stem: p for p in sorted(directory.glob("*.safetensors"))}
+
+
+def stage_path(path: Path, images_seen: int) -> Path:
+    """Give the file for a stage of a checkpoint's training; files sort by images seen."""
+    return path.parent / f"{path.stem}-stages" / f"{images_seen:08}.safetensors"
+
+
+def list_stages(path: Path) -> list[Path]:
+    """List the stages of a checkpoint's training that were kept, the earliest first."""
+    return sorted(path.parent.glob(f"{glob.escape(path.stem)}-stages/*.safetensors"))
 
 
 def load_model(name: str | os.PathLike[str]) -> AutoregressiveModel:

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pixelcnn.checkpoints import (
     CheckpointError,
@@ -19,6 +20,7 @@ from pixelcnn.checkpoints import (
     load_checkpoint,
     read_info,
     save_checkpoint,
+    stage_path,
     write_atomically,
 )
 from pixelcnn.config import ModelConfig, SamplingRule, TrainConfig
@@ -27,11 +29,17 @@ from pixelcnn.data import (
     DATASETS,
     DataError,
     check_fits,
+    class_names,
     dataset_of,
+    iterate_batches,
     load_dataset,
 )
+from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.orders import ORDER_NAMES
 
 SAVE_EVERY_SECONDS = 60
+EVALUATION_BATCH = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,7 +124,8 @@ def _parser() -> argparse.ArgumentParser:
         help="score a model in bits/dim",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Compute the mean bits/dim of a split of the model's data set. Use the "
-        "validation split for every choice, the test split once, at the end.",
+        "validation split for every choice, the test split once, at the end. A model of eight "
+        "raster orders is scored in each of them, and as the ensemble of all.",
     )
     _add_checkpoint(evaluate)
     _add_data_dir(evaluate)
@@ -124,6 +133,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--num-images", type=int, default=None, help="only the first N images")
     evaluate.add_argument(
         "--write", action="store_true", help="record the result in the checkpoint"
+    )
+    evaluate.add_argument(
+        "--class-accuracy",
+        action="store_true",
+        help="instead: train a plain classifier on the real training images and report how often "
+        "it recognises the class that a drawn picture was asked for (default: 1000 pictures)",
+    )
+    evaluate.add_argument("--seed", type=int, default=0, help="fixes the drawn pictures")
+    evaluate.add_argument(
+        "--temperature", type=float, default=1.0, help="temperature of the drawn pictures"
     )
     evaluate.set_defaults(run=_evaluate)
 
@@ -246,7 +265,7 @@ def _train(options: argparse.Namespace) -> int:
     scores: dict[str, float] = {}
     first_step = state.step
 
-    def save() -> None:
+    def save(path: Path = options.checkpoint) -> None:
         if state.images_evaluated != state.images_seen:
             scores.clear()  # they belong to earlier weights
         info = CheckpointInfo(
@@ -255,7 +274,7 @@ def _train(options: argparse.Namespace) -> int:
             images_seen=state.images_seen,
             bits_per_dim=scores,
         )
-        save_checkpoint(options.checkpoint, state.ema, info)
+        save_checkpoint(path, state.ema, info)
         save_training_state(state_path, state, config)
 
     printed = saved = time.monotonic()
@@ -269,6 +288,8 @@ def _train(options: argparse.Namespace) -> int:
                     f"bits/dim (first {config.validation_images} images)",
                     flush=True,
                 )
+                if event.is_stage:
+                    save(stage_path(options.checkpoint, event.images_seen))
             elif now - printed > 5:
                 printed = now
                 print(
@@ -351,12 +372,12 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from pixelcnn.training.engine import evaluate
-
     path = checkpoint_path(options.checkpoint)
     model, info = load_checkpoint(path)
     if info.dataset is None:
         raise ValueError(f"{path}: does not say which data set it learned.")
+    if options.class_accuracy:
+        return _class_accuracy(options, model, info.dataset)
     levels, label = load_dataset(
         info.dataset, options.split, options.data_dir, num_levels=info.config.num_levels
     )
@@ -365,24 +386,74 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise ValueError(f"`num_images` (={count}) must be an integer from 1 to {len(levels)}.")
     if options.write and count != len(levels):
         raise ValueError("`--write` records only results on the whole split.")
-    total, done, started = 0.0, 0, time.monotonic()
-    for start in range(0, count, 500):
-        part = slice(start, min(start + 500, count))
-        size = part.stop - part.start
-        total += size * evaluate(model, levels[part], label[part])
-        done += size
-        left = (time.monotonic() - started) / done * (count - done)
-        print(
-            f"{done:>6,} of {count:,} images  {total / done:.4f} bits/dim  {_minutes(left)} left",
-            flush=True,
-        )
+    scores, started = torch.zeros(0, info.config.num_orders), time.monotonic()
+    for batch, batch_label in iterate_batches(levels[:count], label[:count], EVALUATION_BATCH):
+        given = batch_label if info.config.num_classes else None
+        orders = range(info.config.num_orders)
+        part = [bits_per_dim(model, batch, given, order) for order in orders]
+        scores = torch.cat([scores, torch.stack(part, 1)])
+        left = (time.monotonic() - started) / len(scores) * (count - len(scores))
+        if len(scores) % (10 * EVALUATION_BATCH) == 0 or len(scores) == count:
+            print(
+                f"{len(scores):>6,} of {count:,} images  {scores.double().mean():.4f} bits/dim  "
+                f"{_minutes(left)} left",
+                flush=True,
+            )
+    mean = scores.double().mean().item()
+    if info.config.num_orders > 1:
+        for name, score in zip(ORDER_NAMES, scores.double().mean(0).tolist(), strict=True):
+            print(f"{name:42} {score:.4f} bits/dim")
+        ensemble = ensemble_bits_per_dim(scores.double(), info.config.num_dims).mean()
+        print(f"{'ensemble of the eight orders':42} {ensemble:.4f} bits/dim")
     print(
-        f"{info.dataset} {options.split}: {total / done:.4f} bits/dim "
-        f"({info.config.num_levels} levels, {done:,} images, {model.num_parameters:,} parameters)"
+        f"{info.dataset} {options.split}: {mean:.4f} bits/dim "
+        f"({info.config.num_levels} levels, {count:,} images, {model.num_parameters:,} parameters)"
     )
     if options.write:
-        scores = read_info(path).bits_per_dim | {options.split: total / done}
+        scores = read_info(path).bits_per_dim | {options.split: mean}
         save_checkpoint(path, model, replace(info, bits_per_dim=scores))
+    return 0
+
+
+def _class_accuracy(options: argparse.Namespace, model: AutoregressiveModel, dataset: str) -> int:
+    from pixelcnn.evaluation import (
+        draw_every_class,
+        recognised,
+        share_by_class,
+        train_classifier,
+    )
+
+    c = model.config
+    names = class_names(dataset, c.num_classes)
+    count = 1000 if options.num_images is None else options.num_images
+    if not 1 <= count <= 100_000:
+        raise ValueError(f"`num_images` (={count}) must be an integer from 1 to 100000.")
+    train, test = (
+        load_dataset(dataset, split, options.data_dir, num_levels=c.num_levels)
+        for split in ("train", "test")
+    )
+    rule = SamplingRule(temperature=options.temperature)
+    drawn = draw_every_class(model, count, seed=options.seed, rule=rule)
+    first = next(drawn)  # a model without classes is refused before the classifier is trained
+    started = printed = time.monotonic()
+    for progress in train_classifier(*train, num_levels=c.num_levels, num_classes=c.num_classes):
+        if time.monotonic() - printed > 5:
+            printed = time.monotonic()
+            left = (printed - started) * (1 / progress.done - 1)
+            print(f"classifier {progress.done:4.0%} trained  {_minutes(left)} left", flush=True)
+    levels, label = (torch.cat(parts) for parts in zip(first, *drawn, strict=True))
+    shares = []
+    for images in ((levels, label), test):
+        right = recognised(progress.classifier, *images)
+        by_class = share_by_class(right, images[1], c.num_classes)
+        shares.append([*by_class, right.double().mean().item()])
+    print(f"{'class':14} {'drawn':>7} {'real':>7}")
+    for name, drawn_share, real_share in zip([*names, "all"], *shares, strict=True):
+        print(f"{name:14} {drawn_share:7.1%} {real_share:7.1%}")
+    print(
+        f"recognised as the class asked for: {count:,} pictures drawn at temperature "
+        f"{options.temperature:g}, {len(test[0]):,} real test images"
+    )
     return 0
 
 

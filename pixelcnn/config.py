@@ -131,7 +131,7 @@ class TrainConfig(_Config):
     """Images to be seen in all; the learning rate reaches zero there."""
     batch_size: int = 16
     """Images in one optimizer update."""
-    learning_rate: float = 4e-3
+    learning_rate: float = 8e-3
     """Highest learning rate, reached after the warm-up."""
     warmup_fraction: float = 0.03
     """Share of `total_images` over which the learning rate rises linearly."""
@@ -149,10 +149,15 @@ class TrainConfig(_Config):
     """Images of the validation split that are scored at each evaluation."""
     evaluate_every: int = 5000
     """Images between two evaluations."""
+    stages: tuple[int, ...] = ()
+    """Images seen after which the checkpoint is also kept as a stage, in NAME-stages/."""
     seed: int = 0
     """Fixes the initial weights, the order of the images and the dropout."""
 
     def __post_init__(self) -> None:
+        whole = isinstance(self.stages, tuple) and all(type(s) is int for s in self.stages)
+        rising = whole and all(a < b for a, b in zip((0, *self.stages), self.stages, strict=False))
+        self._require("stages", rising, "be a list of rising integers greater than 0")
         for name, low, high in (
             ("total_images", 1, 10**9),
             ("batch_size", 1, 4096),

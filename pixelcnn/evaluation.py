@@ -21,7 +21,7 @@ BATCH = 100
 
 
 class Classifier(nn.Module):
-    """Three convolutions with batch normalization, each halving the picture, and a linear layer."""
+    """Three convolutions, each halving the picture, with batch normalization; a linear layer."""
 
     def __init__(self, num_channels: int, num_levels: int, num_classes: int) -> None:
         super().__init__()

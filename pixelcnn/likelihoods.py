@@ -85,3 +85,23 @@ def bits_per_dim(
     levels = to_raster(levels, order)
     nats = nll_nats(model(levels, label, orders), levels).flatten(1).sum(1)
     return nats_to_bits_per_dim(nats, model.config.num_dims)
+
+
+def ensemble_bits_per_dim(bits_per_dim: Tensor, num_dims: int) -> Tensor:
+    """Score images by the mean of several models' (or orders') probabilities.
+
+    Never worse than the mean of their scores.
+
+    Arguments:
+        bits_per_dim: (B, M), the score of each of M models.
+        num_dims: C * H * W.
+
+    Returns:
+        (B,), bits/dim.
+
+    References:
+        Jain et al. 2020, arXiv 2006.12486, section 4.
+    """
+    log_prob = -bits_per_dim * num_dims * math.log(2)  # nats
+    mean = log_prob.logsumexp(1) - math.log(bits_per_dim.shape[1])
+    return nats_to_bits_per_dim(-mean, num_dims)

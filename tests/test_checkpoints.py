@@ -92,6 +92,15 @@ def test_weights_of_other_precision_are_loaded_as_float32(path):
     assert {p.dtype for p in load_model(path).parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("value", [1e6, float("nan")])
+def test_weights_beyond_half_precision_are_refused(tmp_path, value):
+    model = tiny_model(dtype=torch.float32)
+    model.row_bias[0, 0] = value
+    with pytest.raises(CheckpointError, match="'row_bias' has values beyond half precision"):
+        save_checkpoint(tmp_path / "one", model, info_of(model))
+    assert not list(tmp_path.iterdir())
+
+
 def test_loading_draws_no_random_numbers(path):
     torch.manual_seed(5)
     expected = torch.rand(3)

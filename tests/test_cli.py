@@ -97,7 +97,7 @@ def test_help_tells_each_default_once(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "(default: 0.004)" in text and text.count("(default: 60000)") == 1
+    assert "(default: 0.008)" in text and text.count("(default: 60000)") == 1
     assert text.count("(default: ") == text.count("(default")
 
 
@@ -202,7 +202,7 @@ def test_train_writes_a_checkpoint_with_its_score(trained, folder, capsys):
     assert info.images_seen == 20
     levels, label = data.load_dataset("fashion-mnist", "validation", num_levels=4)
     score = evaluate(model, levels[:4], label[:4])
-    assert info.bits_per_dim == {"validation": pytest.approx(score)}
+    assert info.bits_per_dim == {"validation": pytest.approx(score, abs=1e-4)}
     assert {p.name for p in folder.iterdir()} == {"data", "new.safetensors", "new.state"}
 
 

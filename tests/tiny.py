@@ -49,7 +49,8 @@ def randomize(module: nn.Module, seed=0):
     for parameter in module.parameters():
         fan_in = max(1, parameter[0].numel()) if parameter.ndim == 4 else 1
         scale = 2.0 / fan_in**0.5 if parameter.ndim == 4 else 0.2
-        parameter.data = torch.randn(parameter.shape, generator=generator) * scale
+        values = torch.randn(parameter.shape, generator=generator) * scale
+        parameter.data = values.half().float()  # as precise as stored weights
     return module.eval().requires_grad_(False)
 
 

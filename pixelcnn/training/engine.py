@@ -46,6 +46,8 @@ class Evaluation:
     step: int
     images_seen: int
     bits_per_dim: float
+    is_stage: bool
+    """Whether `TrainConfig.stages` asks to keep these weights."""
 
 
 Event = Progress | Evaluation
@@ -182,11 +184,14 @@ def train(
     levels, label = train_split
     started, images_before = time.monotonic(), state.images_seen
     while True:
-        if _evaluation_is_due(state, config):
+        due = _marks_passed(state.images_seen, config)
+        done = _marks_passed(state.images_evaluated, config)
+        if due != done:
             part = tuple(t[: config.validation_images] for t in validation_split)
             score = evaluate(state.ema, *part, bfloat16=config.bfloat16)
             state.images_evaluated = state.images_seen
-            yield Evaluation(state.step, state.images_seen, score)
+            is_stage = due[1] != done[1]
+            yield Evaluation(state.step, state.images_seen, score, is_stage)
         if state.images_seen >= config.total_images:
             return
         index = batch_indices(len(levels), state.images_seen, config)
@@ -203,10 +208,10 @@ def train(
         )
 
 
-def _evaluation_is_due(state: TrainingState, config: TrainConfig) -> bool:
-    seen, before = state.images_seen, state.images_evaluated
-    at_end = seen >= config.total_images and seen > before
-    return at_end or seen // config.evaluate_every > before // config.evaluate_every
+def _marks_passed(images_seen: int, config: TrainConfig) -> tuple[int, int, bool]:
+    """Count regular evaluations and stages passed, and the end: a new mark is a new evaluation."""
+    stages = sum(stage <= images_seen for stage in config.stages)
+    return images_seen // config.evaluate_every, stages, images_seen >= config.total_images
 
 
 def train_step(

@@ -1,0 +1,140 @@
+"""The classifier that judges drawn pictures, and the commands that print what it says."""
+
+import math
+
+import pytest
+import torch
+
+from pixelcnn import data
+from pixelcnn.checkpoints import list_stages, load_checkpoint, read_info, stage_path
+from pixelcnn.cli import main
+from pixelcnn.config import SamplingRule, TrainConfig
+from pixelcnn.data import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.evaluation import draw_every_class, recognised, share_by_class, train_classifier
+from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
+from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.sampling import sample
+
+from .made_up_data import write_mnist_like
+from .tiny import tiny_model
+
+SHAPE = "--num-levels 4 --num-features 3 --head-features 3 --dilations 1 --first-kernel-size 3"
+RUN = "--batch-size 5 --validation-images 4 --evaluate-every 10 --no-bfloat16"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "VALIDATION_IMAGES", 5)
+    monkeypatch.setenv(DATA_ENVIRONMENT_VARIABLE, str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    write_mnist_like(tmp_path / "data")
+    return tmp_path
+
+
+def striped_images(count, seed=0):
+    """Pictures whose class is the direction of their stripes: a thing to learn."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.arange(count) % 2
+    stripes = (torch.arange(8) % 2 * 3).expand(count, 1, 8, 8)
+    levels = torch.where(label.view(-1, 1, 1, 1) == 1, stripes.transpose(2, 3), stripes)
+    noise = torch.randint(0, 4, levels.shape, generator=generator)
+    keep = torch.rand(levels.shape, generator=generator) < 0.7
+    return torch.where(keep, levels, noise).to(torch.uint8), label
+
+
+def trained_classifier(levels, label):
+    *_, last = train_classifier(levels, label, num_levels=4, num_classes=2, epochs=3)
+    return last
+
+
+def test_the_classifier_learns_what_can_be_learned_and_judges_other_pictures():
+    last = trained_classifier(*striped_images(1000))
+    assert last.done == 1.0 and not last.classifier.training
+    levels, label = striped_images(200, seed=1)
+    assert recognised(last.classifier, levels, label).double().mean() > 0.98
+    assert recognised(last.classifier, levels, 1 - label).double().mean() < 0.02
+
+
+def test_the_same_seed_trains_the_same_classifier():
+    one, two = (trained_classifier(*striped_images(300)).classifier for _ in range(2))
+    levels = striped_images(20, seed=2)[0].float()
+    assert torch.equal(one(levels), two(levels))
+
+
+def test_shares_are_counted_for_each_class():
+    right = torch.tensor([True, False, True, True])
+    shares = share_by_class(right, torch.tensor([0, 0, 1, 1]), 3)
+    assert shares[:2] == [0.5, 1.0] and math.isnan(shares[2])
+
+
+def test_every_class_is_asked_for_in_turn_and_pictures_do_not_depend_on_the_batch():
+    model = tiny_model(num_classes=3)
+    rule = SamplingRule(temperature=0.7)
+    parts = list(draw_every_class(model, 105, seed=4, rule=rule))
+    levels, label = (torch.cat(part) for part in zip(*parts, strict=True))
+    assert label.tolist() == [i % 3 for i in range(105)]
+    at = 103
+    alone = sample(model, seed=4, rule=rule, label=at % 3, first_image=at)
+    assert torch.equal(levels[at], alone[0])
+
+
+def test_class_accuracy_is_printed_for_each_class(folder, capsys):
+    command = f"train new.safetensors {SHAPE} {RUN} --total-images 10"
+    assert main(command.split()) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "new.safetensors", "--class-accuracy", "--num-images", "20"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["class", "drawn", "real"]
+    assert lines[1].startswith("T-shirt/top") and lines[11].startswith("all")
+    shares = [float(line.split()[-2].rstrip("%")) for line in lines[1:12]]
+    assert shares[-1] == pytest.approx(sum(shares[:-1]) / 10, abs=0.06)  # two pictures of each
+    assert "20 pictures drawn at temperature 1, 6 real test images" in lines[-1]
+
+
+def test_class_accuracy_needs_a_model_with_classes(folder, capsys):
+    command = f"train plain.safetensors {SHAPE} {RUN} --total-images 5 --unconditional"
+    assert main(command.split()) == 0
+    assert main(["evaluate", "plain.safetensors", "--class-accuracy"]) == 2
+    assert "to ask for a class" in capsys.readouterr().err
+
+
+def test_a_model_of_eight_orders_is_trained_and_scored_in_each(folder, capsys):
+    command = f"train new.safetensors {SHAPE} {RUN} --total-images 20 --num-orders 8"
+    assert main(command.split()) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "new.safetensors", "--split", "test", "--write"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    model, _ = load_checkpoint("new.safetensors")
+    levels, label = data.load_dataset("fashion-mnist", "test", num_levels=4)
+    scores = torch.stack([bits_per_dim(model, levels.long(), label, o) for o in range(8)], 1)
+    for order, (name, line) in enumerate(zip(ORDER_NAMES, lines[1:9], strict=True)):
+        assert line.startswith(name) and f" {scores[:, order].mean():.4f} " in line
+    ensemble = ensemble_bits_per_dim(scores.double(), 784).mean()
+    assert lines[9].startswith("ensemble") and f" {ensemble:.4f} " in lines[9]
+    assert read_info("new.safetensors").bits_per_dim["test"] == pytest.approx(
+        scores.mean().item(), abs=1e-5
+    )
+
+
+def test_an_ensemble_is_the_mean_probability():
+    bits = torch.tensor([[1.0, 2.0], [3.0, 3.0]], dtype=torch.float64)
+    probabilities = 2 ** (-bits * 4)
+    expected = -torch.log2(probabilities.mean(1)) / 4
+    torch.testing.assert_close(ensemble_bits_per_dim(bits, 4), expected)
+    assert (ensemble_bits_per_dim(bits, 4) <= bits.mean(1)).all()
+
+
+def test_stages_are_kept_with_their_scores(folder):
+    command = f"train new.safetensors {SHAPE} {RUN} --total-images 20 --stages 5 13"
+    assert main(command.split()) == 0
+    path = folder / "new.safetensors"
+    assert list_stages(path) == [stage_path(path, 5), stage_path(path, 15)]
+    infos = [read_info(stage) for stage in list_stages(path)]
+    assert [info.images_seen for info in infos] == [5, 15]
+    assert all(info.bits_per_dim.keys() == {"validation"} for info in infos)
+
+
+@pytest.mark.parametrize("stages", [(0,), (5, 5), (7, 3), (1.5,), [3]])
+def test_stages_must_rise(stages):
+    with pytest.raises(ValueError, match="rising integers"):
+        TrainConfig(stages=stages)
