@@ -78,6 +78,21 @@ def test_a_picture_is_the_same_alone_and_in_any_batch(architecture, method):
     assert torch.equal(draw(num_images=2, first_image=2, label=[2, 3]), together[2:])
 
 
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("sampler", [sample_naive, sample_cached])
+def test_noise_outside_the_unit_interval_is_refused(sampler, value):
+    model = tiny_model()
+    noise = make_noise(model.config, num_images=2, seed=0)
+    noise[1, 0, 2, 2] = value
+    with pytest.raises(ValueError, match=r"`noise` .* must lie in \[0, 1\)"):
+        sampler(model, noise, RULES[0])
+
+
+def test_a_model_in_training_mode_is_refused():
+    with pytest.raises(ValueError, match="evaluation mode"):
+        sample(tiny_model().train())
+
+
 def test_noise_is_fixed_by_seed_and_image_and_lies_in_the_unit_interval():
     config = tiny_config(num_channels=3)
     noise = make_noise(config, num_images=5, seed=9)

@@ -59,6 +59,8 @@ def sample(
     samplers = {"cached": sample_cached, "naive": sample_naive}
     if method not in samplers:
         raise ValueError(f"`method` (={method!r}) must be 'cached' or 'naive'.")
+    if model.training:
+        raise ValueError("`model` must be in evaluation mode: call model.eval() first.")
     noise = make_noise(model.config, num_images=num_images, seed=seed, first_image=first_image)
     labels = label_tensor(label, num_images)
     orders = torch.full((num_images,), order)

@@ -20,6 +20,7 @@ from torch import Tensor
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.sampling.networks import split_network
+from pixelcnn.sampling.noise import check_noise
 from pixelcnn.sampling.rules import draw, probabilities
 
 Array = NDArray[np.floating]
@@ -52,11 +53,7 @@ class CachedSampler:
         order: Tensor | None = None,
     ) -> None:
         c = model.config
-        expected = (c.num_channels, c.height, c.width)
-        if noise.ndim != 4 or noise.shape[1:] != expected or noise.shape[0] == 0:
-            raise ValueError(
-                f"`noise` (shape {noise.shape}) must be (B, {', '.join(map(str, expected))})."
-            )
+        check_noise(noise, c)
         condition = model.condition(noise.shape[0], label, order)
         self.config = c
         self.noise = noise

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import AutoregressiveModel
+from pixelcnn.sampling.noise import check_noise
 from pixelcnn.sampling.rules import draw, probabilities
 
 
@@ -20,6 +21,7 @@ def iter_naive(
     order: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, NDArray]]:
     """Draw images dimension by dimension; yields (levels so far, logits (B, K)) after each."""
+    check_noise(noise, model.config)
     levels = torch.zeros(noise.shape, dtype=torch.int64)
     _, channels, height, width = levels.shape
     for row in range(height):

@@ -33,3 +33,18 @@ def make_noise(
     shape = (config.num_channels, config.height, config.width)
     images = range(first_image, first_image + num_images)
     return np.stack([np.random.default_rng([seed, i]).random(shape) for i in images])
+
+
+def check_noise(noise: NDArray[np.float64], config: ModelConfig) -> None:
+    """Check that noise fits a model.
+
+    Raises:
+        ValueError: if its shape is not (B, C, H, W), or a number lies outside [0, 1).
+    """
+    expected = (config.num_channels, config.height, config.width)
+    if noise.ndim != 4 or noise.shape[1:] != expected or noise.shape[0] == 0:
+        raise ValueError(
+            f"`noise` (shape {noise.shape}) must be (B, {', '.join(map(str, expected))})."
+        )
+    if not ((noise >= 0) & (noise < 1)).all():  # NaN fails as well
+        raise ValueError(f"`noise` (values {noise.min()} to {noise.max()}) must lie in [0, 1).")
