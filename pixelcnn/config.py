@@ -64,6 +64,9 @@ class ModelConfig(_Config):
     """Classes that the model can be asked for; 0 for a model without labels."""
     num_orders: int = 1
     """Raster orders that the model can be asked for: 1, or all 8 of a square image."""
+    num_frequencies: int = 6
+    """Sines and cosines of a level that the first layer reads, each of twice the frequency before,
+    0 to 8; they tell near levels apart."""
     num_features: int = 64
     """F, features of every stack; a multiple of the number of channels."""
     head_features: int = 128
@@ -90,6 +93,7 @@ class ModelConfig(_Config):
         for name in ("height", "width"):
             self._require_integer(name, 1, 64)
         self._require_integer("num_classes", 0, 1000)
+        self._require_integer("num_frequencies", 0, 8)
         self._require("num_orders", self.num_orders in (1, 8), "be 1 or 8")
         square = self.num_orders == 1 or self.height == self.width
         self._require("num_orders", square, "be 1 unless height and width are equal")
@@ -109,6 +113,11 @@ class ModelConfig(_Config):
     def num_blocks(self) -> int:
         """Number of residual blocks."""
         return len(self.dilations)
+
+    @property
+    def features_per_channel(self) -> int:
+        """E, input features of one channel: the level, "is zero", sines and cosines."""
+        return 2 + 2 * self.num_frequencies
 
     @property
     def num_conditions(self) -> int:

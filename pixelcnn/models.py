@@ -19,11 +19,6 @@ from pixelcnn.layers import (
     VerticalConv2d,
 )
 
-FREQUENCIES = (1, 2, 4)
-"""Half-waves over the range of levels; sines and cosines let the first layer tell levels apart."""
-FEATURES_PER_CHANNEL = 2 + 2 * len(FREQUENCIES)
-"""Input features of one channel, see `AutoregressiveModel.encode`."""
-
 
 class AutoregressiveModel(nn.Module, ABC):
     """What both models share: checks, input features, position, head."""
@@ -54,13 +49,14 @@ class AutoregressiveModel(nn.Module, ABC):
             levels: int64 (B, C, H, W), values 0..K-1.
 
         Returns:
-            (B, C * FEATURES_PER_CHANNEL, H, W): for each channel the level scaled to [-1, 1], 1 if
-            it is exactly 0 (background, half of all pixels in Fashion-MNIST), sines and cosines.
+            (B, C * E, H, W), E = `config.features_per_channel`: for each channel the level scaled
+            to [-1, 1], 1 if it is exactly 0 (background, half of all pixels in Fashion-MNIST), and
+            sines and cosines of rising frequency, by which the first layer tells levels apart.
         """
         scaled = levels.to(self.row_bias.dtype) * (2 / (self.config.num_levels - 1)) - 1
         features = [scaled, (levels == 0).to(scaled.dtype)]
-        for frequency in FREQUENCIES:
-            angle = math.pi * frequency * scaled
+        for octave in range(self.config.num_frequencies):
+            angle = math.pi * 2**octave * scaled
             features += [torch.sin(angle), torch.cos(angle)]
         return torch.stack(features, dim=2).flatten(1, 2)
 
@@ -90,7 +86,7 @@ class AutoregressiveModel(nn.Module, ABC):
         """Predict from the output of `encode`; differentiable, for the causality check.
 
         Arguments:
-            features: (B, C * FEATURES_PER_CHANNEL, H, W).
+            features: (B, C * E, H, W), as `encode` returns them.
             condition: int64 (B,), see `condition`.
 
         Returns:
@@ -160,7 +156,7 @@ class PixelCNN(AutoregressiveModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         c = config
-        inputs = c.num_channels * FEATURES_PER_CHANNEL
+        inputs = c.num_channels * c.features_per_channel
         self.first = MaskedConv2d(inputs, c.num_features, c.first_kernel_size, "A", c.num_channels)
         self.blocks = nn.ModuleList(
             ResidualBlock(
@@ -189,7 +185,7 @@ class GatedPixelCNN(AutoregressiveModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         c = config
-        inputs = c.num_channels * FEATURES_PER_CHANNEL
+        inputs = c.num_channels * c.features_per_channel
         self.first_vertical = VerticalConv2d(inputs, c.num_features, c.first_kernel_size, "A")
         self.first_horizontal = HorizontalConv2d(
             inputs, c.num_features, c.first_kernel_size, "A", c.num_channels

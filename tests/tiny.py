@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pixelcnn.config import ModelConfig, SamplingRule
-from pixelcnn.models import FEATURES_PER_CHANNEL, build_model
+from pixelcnn.models import build_model
 from pixelcnn.sampling.rules import draw, probabilities
 
 ARCHITECTURES = ("classic", "gated")
@@ -29,6 +29,7 @@ def tiny_config(architecture="gated", **changes) -> ModelConfig:
         "num_levels": 4,
         "height": 5,
         "width": 6,
+        "num_frequencies": 3,
         "num_features": 6,
         "head_features": 6,
         "first_kernel_size": 3,
@@ -89,7 +90,7 @@ def dependence(model, *, inputs=10):
         weights = torch.randn(chosen.shape, generator=torch.Generator().manual_seed(seed))
         (gradient,) = torch.autograd.grad((chosen * weights).sum(), features)
         total = total + gradient.abs()
-    total = total.view(c.num_channels, pixels, c.num_channels, FEATURES_PER_CHANNEL, pixels)
+    total = total.view(c.num_channels, pixels, c.num_channels, c.features_per_channel, pixels)
     return total.sum(3).numpy()
 
 

@@ -18,12 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pixelcnn.models import (
-    FEATURES_PER_CHANNEL,
-    AutoregressiveModel,
-    GatedPixelCNN,
-    PixelCNN,
-)
+from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
 
 Array = NDArray[np.floating]
 
@@ -108,10 +103,10 @@ class _Head:
         self.position_features = position.contiguous().numpy()  # (H, W, B, F)
         self.head_weights = [_pointwise(layer) for layer in model.head]
         every_level = torch.arange(c.num_levels).view(-1, 1, 1, 1).expand(-1, c.num_channels, 1, 1)
-        encoded = model.encode(every_level)[:, :FEATURES_PER_CHANNEL, 0, 0]
+        encoded = model.encode(every_level)[:, : c.features_per_channel, 0, 0]
         self.encoded = encoded.numpy()  # (K, E), input features of each level
         border = c.first_kernel_size // 2
-        inputs = c.num_channels * FEATURES_PER_CHANNEL
+        inputs = c.num_channels * c.features_per_channel
         self.input = self.map(inputs, border)
 
     def map(self, features: int, border: int) -> _Map:
@@ -130,7 +125,7 @@ class _Head:
         return np.maximum(hidden, 0) @ last + last_bias
 
     def write(self, row: int, col: int, channel: int, level: NDArray[np.int64]) -> None:
-        border, size = self.input.border, FEATURES_PER_CHANNEL
+        border, size = self.input.border, self.config.features_per_channel
         part = slice(channel * size, (channel + 1) * size)
         self.input.values[row + border, :, col + border, part] = self.encoded[level]
 
