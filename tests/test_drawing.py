@@ -7,7 +7,8 @@ import torch
 from pixelcnn.config import SamplingRule
 from pixelcnn.sampling import sample
 from pixelcnn.sampling.rules import draw
-from pixelcnn.ui.drawing import Drawing, Subject, rule_text, sampling_loop
+from pixelcnn.ui.code_panel import sampling_loop
+from pixelcnn.ui.drawing import Drawing, Subject, rule_text
 from pixelcnn.ui.history import History
 from pixelcnn.ui.wire import decode
 

@@ -6,7 +6,8 @@ import json
 import numpy as np
 
 from pixelcnn.pictures import animated_sheet, png_bytes, sheet
-from pixelcnn.ui.drawing import Branch, Drawing
+from pixelcnn.ui.branch import Branch
+from pixelcnn.ui.drawing import Drawing
 from pixelcnn.ui.history import to_text
 
 
