@@ -21,6 +21,7 @@ from .tiny_drawing import (
     TOTAL,
     WARM,
     expected,
+    finish,
     new_drawing,
     picture,
     pull,
@@ -106,7 +107,7 @@ def test_the_receptive_field_is_sent_once():
 
 def test_a_new_rule_for_a_finished_picture_draws_it_anew_from_the_start():
     drawing = new_drawing()
-    drawing.current.finish()
+    finish(drawing)
     trunk = drawing.current
     drawing.want(COLD)
     header, _ = pull(drawing, have=TOTAL)

@@ -62,10 +62,6 @@ class Branch:
                 if time.perf_counter() > until:
                     break
 
-    def finish(self) -> None:
-        """Draw all that is left."""
-        self.draw(self.total, float("inf"))
-
     def rewind(self, position: int) -> None:
         """Forget everything from a position on."""
         self.sampler.rewind(position)

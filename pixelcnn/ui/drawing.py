@@ -156,14 +156,22 @@ class Drawing:
     ) -> bytes:
         """Force another level at a drawn pixel and go on from there in a new branch.
 
-        A repeated request (the answer was lost) gives the branch that the first one made.
+        A repeated request (the answer was lost) gives the branch that the first one made. A branch
+        that is dropped cannot be forked: the answer is then the current one.
 
         Raises:
-            ValueError: if the pixel is not drawn, or the level does not exist.
+            ValueError: if this is a sheet, the pixel is not drawn, or the level does not exist.
         """
         if (made := self._branch(self._forks.get(request, ""))) is not None:
-            return self.message(made, made.start, holds)
-        parent = self._branch(run) or self.current
+            return self.message(made, made.start, holds, request)
+        if self.subject.num_images > 1:
+            raise ValueError(
+                "A level is forced in a single picture; "
+                f"this is a sheet of {self.subject.num_images}."
+            )
+        parent = self._branch(run)
+        if parent is None:
+            return self.message(self.current, self.current.start, holds, request)
         if not 0 <= position < parent.count:
             raise ValueError(
                 f"`position` (={position}) must be a drawn pixel, 0..{parent.count - 1}."
@@ -178,15 +186,24 @@ class Drawing:
         self._add(branch)
         self._forks[request] = branch.run
         branch.draw(16, SECONDS_PER_ANSWER)
-        return self.message(branch, position, holds)
+        return self.message(branch, position, holds, request)
 
     def select(self, run: str) -> None:
         """Make a branch the current one; its last rule becomes the wanted one."""
         self.current = self._branch(run) or self.current
         self.rule = self.current.history.last_rule
 
-    def message(self, branch: Branch, start: int, holds: str | None = None) -> bytes:
-        """Encode what the player needs, with the pixels from `start` on."""
+    def message(
+        self,
+        branch: Branch,
+        start: int,
+        holds: str | None = None,
+        fork_request: str | None = None,
+    ) -> bytes:
+        """Encode what the player needs, with the pixels from `start` on.
+
+        `fork_request` is the request to fork that this answers, whether or not a branch was made.
+        """
         c, done = self.config, branch.done
         single = self.subject.num_images == 1
         header = {
@@ -228,8 +245,8 @@ class Drawing:
             "png_bytes": [len(png_bytes(p)) for p in branch.pictures()] if done else None,
             "ask": self.ask,
             "turn": self.turn,
+            "fork_request": fork_request,
             "code": sampling_loop() if single else None,
-            "autoplay": True,
         }
         part = slice(start, branch.count)
         sections = {

@@ -196,17 +196,21 @@ def _on_pull() -> None:
 def _on_fork() -> None:
     drawing: Drawing = st.session_state["drawing"]
     request = st.session_state[PLAYER]["fork"]
-    try:
-        with drawing.lock:
-            st.session_state["message"] = drawing.answer_fork(
+    name, holds = str(request["id"]), drawing.subject.checkpoint
+    with drawing.lock:
+        try:
+            message = drawing.answer_fork(
                 run=str(request["run"]),
                 position=int(request["position"]),
                 level=int(request["level"]),
-                request=str(request["id"]),
-                holds=drawing.subject.checkpoint,
+                request=name,
+                holds=holds,
             )
-    except ValueError as error:
-        st.session_state["problem"] = f"No branch was made. {error}"
+        except ValueError as error:
+            st.session_state["problem"] = f"No branch was made. {error}"
+            current = drawing.current
+            message = drawing.message(current, current.count, holds, fork_request=name)
+    st.session_state["message"] = message
     _write_link(drawing)
 
 
