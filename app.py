@@ -32,4 +32,5 @@ try:
 finally:  # also where the page ends because a checkpoint cannot be used
     loading.empty()
 generate.live()
+generate.export()
 generate.about(model)

@@ -198,9 +198,10 @@ def test_the_shown_loop_is_that_of_the_naive_sampler():
     assert lines[0] == "for row in range(height):"
     at = {step["what"]: lines[step["line"]].strip() for step in loop["steps"]}
     assert at["col"] == "for col in range(width):"
-    assert at["forward"].startswith("logits = forward(")
+    assert at["forward"] == "everything = forward(model, levels, label, order)"
+    assert at["logits"] == "logits = everything[:, :, channel, row, col]"
     assert at["draw"] == "level = draw(probability, u)"
-    order = ["row", "col", "forward", "rule", "noise", "draw", "store"]
+    order = ["row", "col", "forward", "logits", "rule", "noise", "draw", "store"]
     indices = [next(s["line"] for s in loop["steps"] if s["what"] == what) for what in order]
     assert indices == sorted(set(indices))
     compile("\n".join(["def f():", *(f"    {line}" for line in lines)]), "loop", "exec")

@@ -59,6 +59,15 @@ def test_random_rules_survive_the_link():
             assert from_text(to_text(history)) == history
 
 
+def test_the_longest_history_survives_the_link():
+    rules = [
+        (p, SamplingRule(temperature=1.05 if p % 2 else 0.35, top_k=255, top_p=0.99))
+        for p in range(784)
+    ]
+    history = History(tuple(rules), {p: 255 for p in range(784)})
+    assert from_text(to_text(history)) == history
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

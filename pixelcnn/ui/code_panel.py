@@ -20,7 +20,8 @@ def sampling_loop() -> dict[str, list]:
     wanted = {
         "row": "for row ",
         "col": "for col ",
-        "forward": "logits = ",
+        "forward": "everything = ",
+        "logits": "logits = ",
         "rule": "probability = ",
         "noise": "u = ",
         "draw": "level = ",

@@ -63,7 +63,32 @@ def live() -> None:
         )
     if problem := st.session_state.pop("problem", None):
         st.warning(problem, icon=":material/warning:")
-    _export(st.session_state["drawing"])
+
+
+def export() -> None:
+    """Offer the drawing as files; outside of `live`, so that a pull does not send it again."""
+    drawing: Drawing = st.session_state["drawing"]
+    subject = drawing.subject
+    name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
+    with st.popover("Download", icon=":material/download:"):
+        st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
+        for label, suffix, mime, write, help_text in (
+            ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
+            ("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=16), "16 x."),
+            ("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
+            ("Trace, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
+            ("Trace, JSON", ".json", "application/json", exports.as_json, "The same as text."),
+        ):
+            st.download_button(
+                label,
+                partial(write, drawing),
+                file_name=name + suffix,
+                mime=mime,
+                on_click="ignore",
+                width="stretch",
+                help=help_text,
+                key=f"download{suffix}",
+            )
 
 
 def about(model: LoadedModel) -> None:
@@ -106,30 +131,6 @@ def _causality(model: LoadedModel) -> None:
         )
     else:
         st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
-
-
-def _export(drawing: Drawing) -> None:
-    subject = drawing.subject
-    name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
-    with st.popover("Download", icon=":material/download:"):
-        st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
-        for label, suffix, mime, write, help_text in (
-            ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
-            ("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=16), "16 x."),
-            ("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
-            ("Trace, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
-            ("Trace, JSON", ".json", "application/json", exports.as_json, "The same as text."),
-        ):
-            st.download_button(
-                label,
-                partial(write, drawing),
-                file_name=name + suffix,
-                mime=mime,
-                on_click="ignore",
-                width="stretch",
-                help=help_text,
-                key=f"download{suffix}",
-            )
 
 
 def _captions(model: LoadedModel, subject: Subject) -> list[str]:

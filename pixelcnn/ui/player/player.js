@@ -183,6 +183,7 @@ class Player {
   }
 
   fork(position, level) {
+    if (this.forking) return; // a second click
     const id = Math.random().toString(36).slice(2); // lets the server drop a repeated request
     const value = { run: this.run, position, level, id };
     this.playing = false;
