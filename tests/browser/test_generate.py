@@ -7,55 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PLAYER = ".pxc"
-READ = "e => { const p = e.__player; return {position: p.position, have: p.have, total: p.total,"
-READ += " playing: p.playing, run: p.run, picture: p.picture, done: p.done}; }"
-
-
-def settled(page):
-    page.wait_for_selector(
-        "[data-testid=stApp][data-test-script-state=notRunning]"
-        "[data-test-connection-state=CONNECTED]"
-    )
-
-
-def open_player(page, address, query=""):
-    page.goto(f"{address}/?{query}")
-    page.locator(f"{PLAYER}[data-position]").wait_for()
-    settled(page)
-
-
-def state(page):
-    return page.locator(PLAYER).evaluate(READ)
-
-
-def wait_for(page, condition, *arguments):
-    """Wait until a condition on the player holds; `p` is the player."""
-    element = page.locator(PLAYER).element_handle()
-    page.wait_for_function(
-        f"([e, ...a]) => {{ const p = e.__player; return {condition}; }}",
-        arg=[element, *arguments],
-    )
-
-
-def finish(page):
-    """Go to the end; returns the levels."""
-    page.get_by_role("button", name="To the end").click()
-    wait_for(page, "p.done && p.position === p.total")
-    return page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]")
-
-
-def pause(page):
-    if state(page)["playing"]:
-        page.get_by_role("button", name="Pause", exact=True).click()
-    wait_for(page, "!p.playing")
-
-
-def press(page, slider, key, times=1):
-    thumb = page.get_by_role("slider", name=slider)
-    thumb.focus()
-    for _ in range(times):
-        thumb.press(key)
+from .player import (
+    PLAYER,
+    colours,
+    finish,
+    open_player,
+    pause,
+    pin,
+    press,
+    settled,
+    state,
+    wait_for,
+)
 
 
 def test_pixels_appear_by_themselves_and_pause_holds(page, server):
@@ -133,20 +96,14 @@ def test_the_canvas_shows_the_levels(page, server):
     page.locator(".pxc-field").uncheck()
     levels = finish(page)
     page.mouse.move(0, 0)
-    shown = page.locator(".pxc-picture").evaluate(
-        "c => { const x = c.getContext('2d'), s = c.width / 28, out = [];"
-        " for (let i = 0; i < 784; i++) { const p = x.getImageData("
-        "Math.floor((i % 28 + .5) * s), Math.floor((Math.floor(i / 28) + .5) * s), 1, 1).data;"
-        " out.push(p[0]); } return out; }"
-    )
-    assert shown == levels
+    assert (colours(page, ".pxc-picture")[:, :3] == np.array(levels)[:, None]).all()
 
 
 def test_a_link_reproduces_the_picture(page, server):
     open_player(page, server, "seed=21&class=Ankle+boot")
     first = finish(page)
     page.reload()
-    page.locator(f"{PLAYER}[data-position]").wait_for()
+    page.locator(PLAYER).wait_for()
     assert finish(page) == first
 
 
@@ -154,9 +111,8 @@ def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
     open_player(page, server, "seed=2&class=Bag")
     first = finish(page)
     parent = state(page)["run"]
-    box = page.locator(".pxc-overlay").bounding_box()
-    page.mouse.click(box["x"] + 14.5 * box["width"] / 28, box["y"] + 9.5 * box["height"] / 28)
     position = 9 * 28 + 14
+    pin(page, position)
     forced = 0 if first[position] > 128 else 255
     page.locator(".pxc-level").fill("300")
     page.get_by_role("button", name="Branch", exact=True).click()

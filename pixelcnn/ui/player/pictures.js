@@ -225,6 +225,7 @@ function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, 
 function drawColourBar(canvas, width, max, theme) {
   const ctx = fitCanvas(canvas, width, 32);
   const inset = 8, span = width - 2 * inset;
+  canvas.ariaLabel = `Colour bar, 0 to ${max} bits`;
   for (let x = 0; x < span; x++) {
     ctx.fillStyle = rgba(MAP_COLOURS[Math.round((255 * x) / (span - 1))], 1);
     ctx.fillRect(inset + x, 2, 1.5, 10);
