@@ -162,15 +162,18 @@ def test_a_stale_run_gets_the_current_branch_from_the_start():
     assert len(arrays["level"]) == drawing.current.count
 
 
-def test_old_branches_are_dropped_but_not_the_current_one_nor_its_parent():
+@pytest.mark.parametrize("of_the_first", [True, False])
+def test_old_branches_are_dropped_but_not_the_first_the_current_one_nor_its_parent(of_the_first):
     drawing = new_drawing()
     finish(drawing)
     trunk = drawing.current
+    fork(drawing, 1, 3, "parent")
+    parent = trunk if of_the_first else drawing.current
     for i in range(MAX_BRANCHES + 3):
-        fork(drawing, i, 3, str(i), trunk.run)
-        runs = [branch.run for branch in drawing.branches]
-        assert len(runs) <= MAX_BRANCHES
-        assert drawing.current.run in runs and trunk.run in runs
+        finish(drawing)
+        fork(drawing, i, 3, str(i), parent.run)
+        assert len(drawing.branches) <= MAX_BRANCHES
+        assert {trunk, parent, drawing.current} <= set(drawing.branches)
 
 
 def test_a_dropped_branch_is_forgotten_even_by_its_children():
@@ -178,10 +181,11 @@ def test_a_dropped_branch_is_forgotten_even_by_its_children():
     import weakref
 
     drawing = new_drawing()
-    oldest = weakref.ref(drawing.current)
     for i in range(MAX_BRANCHES + 2):  # each a child of the one before
         finish(drawing)
         fork(drawing, 1, i % 4, str(i))
+        if i == 0:
+            oldest = weakref.ref(drawing.current)
     gc.collect()
     assert oldest() is None
 

@@ -12,6 +12,13 @@ from pixelcnn.ui.drawing import Subject
 ANY_CLASS = "any"
 DEFAULT_CHECKPOINT = "fashion-mnist-gated"
 MAX_SEED = 999_999
+KEYS = ("model", "class", "seed", "pictures", "rows", "image", "temperature", "top_k", "top_p")
+"""Of the controls of the Generate page, in the session state and in the URL."""
+
+
+def settings() -> dict[str, object]:
+    """Read what the controls say at this moment; those that are not on the page say nothing."""
+    return {key: st.session_state[key] for key in KEYS if key in st.session_state}
 
 
 def choose_checkpoint() -> str:
@@ -90,6 +97,13 @@ def choose_subject(checkpoint: str, config: ModelConfig, dataset: str | None) ->
             help="A seed holds many pictures; a sheet begins with this one. Picture i of a sheet "
             "is the same as picture i alone.",
         )
+    last = image + num_images - 1
+    if last > MAX_SEED:
+        st.error(
+            f"A seed holds the pictures 0 to {MAX_SEED:,}; this sheet would end at {last:,}.",
+            icon=":material/error:",
+        )
+        st.stop()
     return Subject(checkpoint, seed, image, num_images, label, per_row)
 
 
@@ -140,10 +154,25 @@ def show_rule(rule: SamplingRule, num_levels: int) -> None:
 
 def show_single(image: int, class_name: str | None) -> None:
     """Set the controls of `choose_subject` to one picture; only before they are drawn."""
+    sheet = settings()
+    st.session_state["sheet"] = {
+        k: sheet[k] for k in ("pictures", "rows", "image", "class") if k in sheet
+    }
     st.session_state["pictures"] = 1
     st.session_state["image"] = image
     if class_name is not None:
         st.session_state["class"] = class_name
+
+
+def offer_sheet() -> None:
+    """Let the visitor go back to the sheet from which a picture was opened, if one was."""
+    sheet = st.session_state.get("sheet")
+    if sheet and st.session_state["pictures"] == 1:
+        st.button(
+            f"Back to the sheet of {sheet['pictures']}",
+            icon=":material/grid_view:",
+            on_click=lambda: st.session_state.update(sheet),
+        )
 
 
 def _new_seed() -> None:

@@ -21,7 +21,7 @@ from pixelcnn.ui.history import History
 from pixelcnn.ui.wire import encode
 
 MAX_BRANCHES = 8
-"""Branches kept of one picture; the oldest one that nobody looks at is dropped."""
+"""Branches kept of one picture; of those between the first and the newest, the oldest goes."""
 SECONDS_PER_ANSWER = 0.12
 """Time in which one answer computes pixels; short, so that the page stays responsive."""
 
@@ -287,7 +287,7 @@ class Drawing:
         self.turn += 1
         if len(self.branches) > MAX_BRANCHES:
             keep = (branch.run, branch.parent)
-            oldest = next(b for b in self.branches if b.run not in keep)
+            oldest = next(b for b in self.branches[1:] if b.run not in keep)
             self.branches.remove(oldest)
 
     def _branch(self, run: str) -> Branch | None:

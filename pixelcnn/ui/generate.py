@@ -19,6 +19,7 @@ PLAYER = "player"
 
 def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
     """Make the session's drawing fit the controls: begin a new one, or tell it a new rule."""
+    st.session_state["prepared"] = controls.settings()
     drawing: Drawing | None = st.session_state.get("drawing")
     identity = (subject, model.modified_ns)
     if drawing is None or st.session_state.get("identity") != identity:
@@ -50,7 +51,11 @@ def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
 @st.fragment(key="live")
 def live() -> None:
     """Mount the player; its requests rerun only this fragment."""
-    if st.session_state.pop("rerun_page", False):
+    # A request of the player may have changed a setting, or may have come in one message with a
+    # change by the visitor: Streamlit then reruns only the fragment, and without the new URL.
+    changed = controls.settings().items() - st.session_state["prepared"].items()
+    if changed:
+        st.session_state.update(changed)  # has it written into the URL
         st.rerun()
     with st.container(key="stage"):
         player(
@@ -70,7 +75,10 @@ def export() -> None:
     drawing: Drawing = st.session_state["drawing"]
     subject = drawing.subject
     name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
-    with st.popover("Download", icon=":material/download:"):
+    with st.container(horizontal=True):
+        controls.offer_sheet()
+        popover = st.popover("Download", icon=":material/download:")
+    with popover:
         st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
         for label, suffix, mime, write, help_text in (
             ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
@@ -190,7 +198,7 @@ def _on_pull() -> None:
             turn=int(request["turn"]),
         )
     if drawing.rule != rule:  # the visitor went to a branch, and only now this is heard of
-        _follow_branch(drawing)
+        controls.show_rule(drawing.rule, drawing.config.num_levels)
     _write_link(drawing)
 
 
@@ -221,17 +229,10 @@ def _on_select() -> None:
         drawing.select(str(st.session_state[PLAYER]["select"]["run"]))
         branch = drawing.current
         message = drawing.message(branch, branch.count, holds=drawing.subject.checkpoint)
-    st.session_state["message"] = (
-        message  # a player that lacks pixels of this branch asks for them
-    )
-    _follow_branch(drawing)
-    _write_link(drawing)
-
-
-def _follow_branch(drawing: Drawing) -> None:
-    """Set the sliders to the rule that is in force in the current branch."""
+    # A player that lacks pixels of this branch asks for them.
+    st.session_state["message"] = message
     controls.show_rule(drawing.rule, drawing.config.num_levels)
-    st.session_state["rerun_page"] = True
+    _write_link(drawing)
 
 
 def _on_open() -> None:
@@ -241,4 +242,3 @@ def _on_open() -> None:
         caption = drawing.captions[image]
         per_class = drawing.subject.labels(drawing.config.num_classes) is not None
         controls.show_single(drawing.subject.image + image, caption if per_class else None)
-        st.session_state["rerun_page"] = True

@@ -74,6 +74,22 @@ def test_a_temperature_changed_during_play_acts_from_the_current_pixel_on(page, 
     assert finish(other) == levels, "the copied link draws another picture"
 
 
+def test_a_setting_that_arrives_together_with_a_pull_is_not_lost(page, server):
+    open_player(page, server, "seed=3")
+    page.locator(".pxc-speed").select_option("15")
+    for temperature in (0.95, 0.9, 0.85, 0.8):
+        # The browser sends both in one message, and as if only the player had changed.
+        page.locator(PLAYER).evaluate(
+            "e => { const pulls = setInterval(() => e.__player.pull(), 5);"
+            " setTimeout(() => clearInterval(pulls), 500); }"
+        )
+        press(page, "Temperature", "ArrowLeft")
+        wait_for(page, "p.trace.rules.at(-1).temperature === a[0]", temperature)
+        page.wait_for_url(f"**_{temperature}_0_1**")
+        page.wait_for_url(f"**temperature={temperature}**")
+        page.wait_for_timeout(500)
+
+
 def test_every_distribution_sums_to_one_and_gives_the_drawn_level(page, server):
     open_player(page, server, "seed=5&temperature=0.9&class=Dress")
     finish(page)
