@@ -154,25 +154,10 @@ def show_rule(rule: SamplingRule, num_levels: int) -> None:
 
 def show_single(image: int, class_name: str | None) -> None:
     """Set the controls of `choose_subject` to one picture; only before they are drawn."""
-    sheet = settings()
-    st.session_state["sheet"] = {
-        k: sheet[k] for k in ("pictures", "rows", "image", "class") if k in sheet
-    }
     st.session_state["pictures"] = 1
     st.session_state["image"] = image
     if class_name is not None:
         st.session_state["class"] = class_name
-
-
-def offer_sheet() -> None:
-    """Let the visitor go back to the sheet from which a picture was opened, if one was."""
-    sheet = st.session_state.get("sheet")
-    if sheet and st.session_state["pictures"] == 1:
-        st.button(
-            f"Back to the sheet of {sheet['pictures']}",
-            icon=":material/grid_view:",
-            on_click=lambda: st.session_state.update(sheet),
-        )
 
 
 def _new_seed() -> None:

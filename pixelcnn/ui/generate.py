@@ -23,7 +23,9 @@ def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
     drawing: Drawing | None = st.session_state.get("drawing")
     identity = (subject, model.modified_ns)
     if drawing is None or st.session_state.get("identity") != identity:
-        start = _history_of_link(model, rule) if drawing is None else _plain(rule)
+        start = st.session_state.pop("begin_with", None)
+        if start is None:
+            start = _history_of_link(model, rule) if drawing is None else _plain(rule)
         try:
             drawing = Drawing(
                 model.model, model.dependency, subject, start, _captions(model, subject)
@@ -76,7 +78,7 @@ def export() -> None:
     subject = drawing.subject
     name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
     with st.container(horizontal=True):
-        controls.offer_sheet()
+        _offer_sheet()
         popover = st.popover("Download", icon=":material/download:")
     with popover:
         st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
@@ -97,6 +99,17 @@ def export() -> None:
                 help=help_text,
                 key=f"download{suffix}",
             )
+
+
+def _offer_sheet() -> None:
+    """Let the visitor go back to the sheet from which a picture was opened, if one was."""
+    sheet = st.session_state.get("sheet")
+    if sheet and st.session_state["pictures"] == 1:
+        st.button(
+            f"Back to the sheet of {sheet['pictures']}",
+            icon=":material/grid_view:",
+            on_click=lambda: st.session_state.update(sheet),
+        )
 
 
 def about(model: LoadedModel) -> None:
@@ -239,6 +252,12 @@ def _on_open() -> None:
     drawing: Drawing = st.session_state["drawing"]
     image = int(st.session_state[PLAYER]["open"]["image"])
     if 0 <= image < drawing.subject.num_images:
+        before = controls.settings()
+        # The same rules at the same pixels, else it would be another picture.
+        same = {"begin_with": drawing.current.history}
+        kept = ("pictures", "rows", "image", "class")
+        st.session_state["sheet"] = {k: before[k] for k in kept if k in before} | same
+        st.session_state.update(same)
         caption = drawing.captions[image]
         per_class = drawing.subject.labels(drawing.config.num_classes) is not None
         controls.show_single(drawing.subject.image + image, caption if per_class else None)
