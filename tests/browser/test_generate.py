@@ -144,6 +144,19 @@ def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
     assert page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]") == first
 
 
+def test_a_refused_branch_is_told_at_once_and_the_player_goes_on(page, server):
+    open_player(page, server, "seed=2&class=Bag")
+    finish(page)
+    run = state(page)["run"]
+    page.locator(PLAYER).evaluate("e => e.__player.fork(300, 999)")
+    page.get_by_text("(=999) must lie in 0..255").wait_for()
+    wait_for(page, "p.forking === null")
+    assert "No branch was made" in page.locator(".pxc-force-message").inner_text()
+    page.get_by_role("button", name="Play", exact=True).click()
+    wait_for(page, "p.playing && p.position > 5")
+    assert state(page)["run"] == run
+
+
 def test_a_sheet_is_drawn_together_and_a_picture_of_it_opened(page, server):
     open_player(page, server, "pictures=4&seed=6")
     page.get_by_role("button", name="To the end").click()
@@ -155,6 +168,10 @@ def test_a_sheet_is_drawn_together_and_a_picture_of_it_opened(page, server):
     settled(page)
     assert finish(page) == sheet[2::4]
     assert "image=2" in page.url and "pictures=" not in page.url
+    page.get_by_role("button", name="Back to the sheet of 4").click()
+    page.wait_for_url("**pictures=4**")
+    wait_for(page, "!p.single")
+    assert finish(page) == sheet
 
 
 def test_downloads_hold_the_finished_picture(page, server):
