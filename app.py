@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pixelcnn.ui.layout import begin_importing_torch, page
+from pixelcnn.ui.player import player
 
 begin_importing_torch()
 
@@ -12,19 +13,24 @@ page(
     "from the distribution that the network predicts from the pixels before it.",
 )
 loading = st.empty()
-loading.info("Loading the model …", icon=":material/hourglass_top:")
+if "drawing" not in st.session_state:
+    # An empty player: the browser loads the code for it while the server imports torch.
+    with loading:
+        player(None, key="loading")
 
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import controls, generate, resources  # noqa: E402
 
-with st.sidebar:
-    model = resources.load_or_stop(controls.choose_checkpoint())
-    subject = controls.choose_subject(model.name, model.model.config, model.info.dataset)
-    st.divider()
-    rule = controls.choose_rule(model.model.config.num_levels)
-    st.caption("Temperature, top-k and top-p act at once, from the current pixel on.")
-
-generate.prepare(model, subject, rule)
-loading.empty()
+try:
+    with st.sidebar:
+        model = resources.load_or_stop(controls.choose_checkpoint())
+        subject = controls.choose_subject(model.name, model.model.config, model.info.dataset)
+        st.divider()
+        rule = controls.choose_rule(model.model.config.num_levels)
+        st.caption("Temperature, top-k and top-p act at once, from the current pixel on.")
+    generate.prepare(model, subject, rule)
+finally:  # also where the page ends because a checkpoint cannot be used
+    loading.empty()
 generate.live()
+generate.export()
 generate.about(model)

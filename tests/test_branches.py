@@ -9,7 +9,7 @@ from pixelcnn.sampling import sample
 from pixelcnn.ui.drawing import MAX_BRANCHES
 from pixelcnn.ui.history import History, from_text, to_text
 
-from .tiny_drawing import COLD, MODEL, PLAIN, expected, fork, new_drawing, picture, pull
+from .tiny_drawing import COLD, MODEL, PLAIN, expected, finish, fork, new_drawing, picture, pull
 
 
 def test_a_new_rule_draws_unseen_pixels_anew_in_the_same_branch():
@@ -73,7 +73,7 @@ def test_a_selected_branch_stays_although_its_child_was_never_heard_of():
 
 def test_a_fork_forces_a_level_and_goes_on_in_a_branch():
     drawing = new_drawing()
-    drawing.current.finish()
+    finish(drawing)
     trunk = drawing.current
     was = int(trunk.level[20, 0])
     header, arrays = fork(drawing, 20, (was + 1) % 4)
@@ -87,9 +87,9 @@ def test_a_fork_forces_a_level_and_goes_on_in_a_branch():
 
 def test_a_fork_of_a_fork_keeps_what_was_forced_before():
     drawing = new_drawing()
-    drawing.current.finish()
+    finish(drawing)
     fork(drawing, 20, 3, "a")
-    drawing.current.finish()
+    finish(drawing)
     fork(drawing, 50, 0, "b")
     wanted = History(((0, PLAIN),), {20: 3, 50: 0})
     assert drawing.current.history == wanted
@@ -99,7 +99,7 @@ def test_a_fork_of_a_fork_keeps_what_was_forced_before():
 
 def test_a_repeated_fork_request_makes_one_branch():
     drawing = new_drawing()
-    drawing.current.finish()
+    finish(drawing)
     trunk = drawing.current.run
     first, _ = fork(drawing, 20, 3, "same", trunk)
     again, arrays = fork(drawing, 20, 3, "same", trunk)
@@ -108,9 +108,36 @@ def test_a_repeated_fork_request_makes_one_branch():
     assert fork(drawing, 20, 3, "other", trunk)[0]["run"] != first["run"]
 
 
+def test_a_fork_of_a_branch_that_is_gone_makes_none():
+    drawing = new_drawing()
+    pull(drawing)
+    header, arrays = fork(drawing, 3, 1, "late", run="dropped")
+    assert len(drawing.branches) == 1 and drawing.current.history == History()
+    assert header["run"] == drawing.current.run and header["start"] == 0
+    assert header["fork_request"] == "late" and header["turn"] == 0
+    assert torch.equal(picture(drawing), sample(MODEL, seed=5))
+
+
+def test_every_answer_to_a_fork_names_its_request():
+    drawing = new_drawing()
+    assert pull(drawing)[0]["fork_request"] is None
+    for _ in range(2):
+        assert fork(drawing, 3, 1, "a")[0]["fork_request"] == "a"
+    assert pull(drawing)[0]["fork_request"] is None
+
+
+def test_no_level_can_be_forced_on_a_sheet():
+    sheet = new_drawing(num_images=3)
+    finish(sheet)
+    with pytest.raises(ValueError, match="in a single picture; this is a sheet of 3"):
+        fork(sheet, 3, 1)
+    assert len(sheet.branches) == 1
+    assert torch.equal(sheet.current.levels(), sample(MODEL, num_images=3, seed=5))
+
+
 def test_a_new_rule_at_a_forced_pixel_not_seen_yet_keeps_it_forced():
     drawing = new_drawing()
-    drawing.current.finish()
+    finish(drawing)
     header, _ = fork(drawing, 20, 3)
     drawing.want(COLD)
     pull(drawing, have=20 + header["count"], position=20, seen=20)
@@ -135,15 +162,18 @@ def test_a_stale_run_gets_the_current_branch_from_the_start():
     assert len(arrays["level"]) == drawing.current.count
 
 
-def test_old_branches_are_dropped_but_not_the_current_one_nor_its_parent():
+@pytest.mark.parametrize("of_the_first", [True, False])
+def test_old_branches_are_dropped_but_not_the_first_the_current_one_nor_its_parent(of_the_first):
     drawing = new_drawing()
-    drawing.current.finish()
+    finish(drawing)
     trunk = drawing.current
+    fork(drawing, 1, 3, "parent")
+    parent = trunk if of_the_first else drawing.current
     for i in range(MAX_BRANCHES + 3):
-        fork(drawing, i, 3, str(i), trunk.run)
-        runs = [branch.run for branch in drawing.branches]
-        assert len(runs) <= MAX_BRANCHES
-        assert drawing.current.run in runs and trunk.run in runs
+        finish(drawing)
+        fork(drawing, i, 3, str(i), parent.run)
+        assert len(drawing.branches) <= MAX_BRANCHES
+        assert {trunk, parent, drawing.current} <= set(drawing.branches)
 
 
 def test_a_dropped_branch_is_forgotten_even_by_its_children():
@@ -151,10 +181,11 @@ def test_a_dropped_branch_is_forgotten_even_by_its_children():
     import weakref
 
     drawing = new_drawing()
-    oldest = weakref.ref(drawing.current)
     for i in range(MAX_BRANCHES + 2):  # each a child of the one before
-        drawing.current.finish()
+        finish(drawing)
         fork(drawing, 1, i % 4, str(i))
+        if i == 0:
+            oldest = weakref.ref(drawing.current)
     gc.collect()
     assert oldest() is None
 
@@ -164,7 +195,7 @@ def test_forced_pixels_and_rules_of_a_history_draw_the_same_picture_again():
     pull(drawing, speed=10_000)
     drawing.want(COLD)
     pull(drawing, have=9, position=9)
-    drawing.current.finish()
+    finish(drawing)
     fork(drawing, 33, 2)
     drawing.want(SamplingRule(temperature=1.15, top_k=3, top_p=0.95))
     pull(drawing, have=44, position=44)

@@ -7,7 +7,8 @@ import torch
 from pixelcnn.config import SamplingRule
 from pixelcnn.sampling import sample
 from pixelcnn.sampling.rules import draw
-from pixelcnn.ui.drawing import Drawing, Subject, rule_text, sampling_loop
+from pixelcnn.ui.code_panel import sampling_loop
+from pixelcnn.ui.drawing import Drawing, Subject, rule_text
 from pixelcnn.ui.history import History
 from pixelcnn.ui.wire import decode
 
@@ -20,6 +21,7 @@ from .tiny_drawing import (
     TOTAL,
     WARM,
     expected,
+    finish,
     new_drawing,
     picture,
     pull,
@@ -105,7 +107,7 @@ def test_the_receptive_field_is_sent_once():
 
 def test_a_new_rule_for_a_finished_picture_draws_it_anew_from_the_start():
     drawing = new_drawing()
-    drawing.current.finish()
+    finish(drawing)
     trunk = drawing.current
     drawing.want(COLD)
     header, _ = pull(drawing, have=TOTAL)
@@ -196,9 +198,10 @@ def test_the_shown_loop_is_that_of_the_naive_sampler():
     assert lines[0] == "for row in range(height):"
     at = {step["what"]: lines[step["line"]].strip() for step in loop["steps"]}
     assert at["col"] == "for col in range(width):"
-    assert at["forward"].startswith("logits = forward(")
+    assert at["forward"] == "everything = forward(model, levels, label, order)"
+    assert at["logits"] == "logits = everything[:, :, channel, row, col]"
     assert at["draw"] == "level = draw(probability, u)"
-    order = ["row", "col", "forward", "rule", "noise", "draw", "store"]
+    order = ["row", "col", "forward", "logits", "rule", "noise", "draw", "store"]
     indices = [next(s["line"] for s in loop["steps"] if s["what"] == what) for what in order]
     assert indices == sorted(set(indices))
     compile("\n".join(["def f():", *(f"    {line}" for line in lines)]), "loop", "exec")

@@ -1,7 +1,10 @@
 """Links that reproduce a picture, and downloads that hold exactly what was drawn."""
 
 import io
+import itertools
 import json
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.history import MAX_LENGTH, History, from_text, to_text
 
 from .tiny import tiny_config, tiny_model
+from .tiny_drawing import finish
 
 COLD = SamplingRule(temperature=0.5)
 HISTORIES = [
@@ -53,6 +57,15 @@ def test_random_rules_survive_the_link():
             temperature, top_p = (random.random(2) * scale + 1e-6).tolist()
             history = History(((0, SamplingRule(temperature=temperature, top_p=top_p)),))
             assert from_text(to_text(history)) == history
+
+
+def test_the_longest_history_survives_the_link():
+    rules = [
+        (p, SamplingRule(temperature=1.05 if p % 2 else 0.35, top_k=255, top_p=0.99))
+        for p in range(784)
+    ]
+    history = History(tuple(rules), {p: 255 for p in range(784)})
+    assert from_text(to_text(history)) == history
 
 
 @pytest.mark.parametrize(
@@ -134,6 +147,40 @@ def test_an_export_finishes_the_picture_by_the_rule_in_force():
     assert drawing.current.done
     wanted = sample(tiny_model(dtype=torch.float32), seed=3, rule=COLD)
     assert torch.equal(drawing.current.levels(), wanted)
+
+
+def test_an_export_is_of_one_moment_while_the_player_goes_on():
+    drawing = new_drawing(seed=3)
+    stop = threading.Event()
+
+    def play():
+        for n in itertools.cycle(range(20)):
+            if stop.is_set():
+                return
+            drawing.want(SamplingRule(temperature=0.5 + 0.05 * n))
+            with drawing.lock:
+                branch = drawing.current
+                drawing.answer_pull(
+                    branch.run, len(branch.rewinds), 0, n, n, 1000, "tiny", drawing.turn
+                )
+
+    player = threading.Thread(target=play)
+    player.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads that take turns often meet often
+    try:
+        traces = [json.loads(exports.as_json(drawing)) for _ in range(20)]
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        player.join()
+    for trace in traces:
+        again = new_drawing(history=from_text(trace["settings"]["history"]), seed=3)
+        finish(again)
+        assert np.array_equal(trace["level"], again.current.level)
+        assert trace["settings"]["total_bits"] == [
+            pytest.approx(again.current.surprise_bits.sum(), rel=1e-5)
+        ]
 
 
 @pytest.mark.parametrize("num_levels", [2, 4, 256])
@@ -222,7 +269,7 @@ def test_settings_reproduce_the_picture(traced):
     assert settings["forced"] == {"9": 2} and len(settings["rules"]) == 2
     assert (settings["height"], settings["width"], settings["num_levels"]) == (5, 6, 4)
     again = new_drawing(history=from_text(settings["history"]), seed=settings["seed"])
-    again.current.finish()
+    finish(again)
     assert torch.equal(again.current.levels(), traced.current.levels())
     total = traced.current.surprise_bits.sum()
     assert settings["total_bits"] == [pytest.approx(total, rel=1e-5)]

@@ -161,7 +161,11 @@ def test_choosing_a_branch_sets_the_sliders_to_its_rule():
 
 def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened():
     page = open_page(pictures=9, rows="true", seed=4)
+    pull(page)
+    page.slider(key="temperature").set_value(0.8).run()
+    pull(page, position=5, seen=5)
     sheet = finish(page)
+    assert len(sheet.current.history.rules) == 2
     assert sheet.captions[:4] == ["T-shirt/top"] * 3 + ["Trouser"]
     levels = sheet.current.level
     header, sections = message(page)
@@ -171,6 +175,19 @@ def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened():
     single = finish(page)
     assert single.subject.image == 4 and single.captions == ["Trouser"]
     assert (single.current.level[:, 0] == levels[:, 4]).all()
+    next(b for b in page.button if b.label == "Back to the sheet of 9").click().run()
+    again = page.session_state["drawing"]
+    assert again.subject == sheet.subject
+    assert (finish(page).current.level == levels).all()
+    assert not [b for b in page.button if b.label.startswith("Back")]
+
+
+def test_a_sheet_that_ends_beyond_the_last_picture_is_refused():
+    page = open_page(pictures=4, image=999_997)
+    assert not page.exception
+    assert "0 to 999,999; this sheet would end at 1,000,000" in page.error[0].value
+    page.slider(key="pictures").set_value(3).run()
+    assert not page.error and page.session_state["drawing"].subject.image == 999_997
 
 
 def test_the_page_says_that_the_causality_check_passed():

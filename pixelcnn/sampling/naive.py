@@ -27,7 +27,8 @@ def iter_naive(
     for row in range(height):
         for col in range(width):
             for channel in range(channels):
-                logits = forward(model, levels, label, order)[:, :, channel, row, col]
+                everything = forward(model, levels, label, order)
+                logits = everything[:, :, channel, row, col]
                 probability = probabilities(logits, rule)
                 u = noise[:, channel, row, col]
                 level = draw(probability, u)

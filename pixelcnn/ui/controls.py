@@ -12,6 +12,13 @@ from pixelcnn.ui.drawing import Subject
 ANY_CLASS = "any"
 DEFAULT_CHECKPOINT = "fashion-mnist-gated"
 MAX_SEED = 999_999
+KEYS = ("model", "class", "seed", "pictures", "rows", "image", "temperature", "top_k", "top_p")
+"""Of the controls of the Generate page, in the session state and in the URL."""
+
+
+def settings() -> dict[str, object]:
+    """Read what the controls say at this moment; those that are not on the page say nothing."""
+    return {key: st.session_state[key] for key in KEYS if key in st.session_state}
 
 
 def choose_checkpoint() -> str:
@@ -90,6 +97,13 @@ def choose_subject(checkpoint: str, config: ModelConfig, dataset: str | None) ->
             help="A seed holds many pictures; a sheet begins with this one. Picture i of a sheet "
             "is the same as picture i alone.",
         )
+    last = image + num_images - 1
+    if last > MAX_SEED:
+        st.error(
+            f"A seed holds the pictures 0 to {MAX_SEED:,}; this sheet would end at {last:,}.",
+            icon=":material/error:",
+        )
+        st.stop()
     return Subject(checkpoint, seed, image, num_images, label, per_row)
 
 

@@ -4,31 +4,24 @@ Knows nothing of Streamlit. The browser asks for pixels with `pull`; every answe
 bytes, and asking twice for the same pixels gives the same answer.
 """
 
-import ast
-import inspect
-import textwrap
 import threading
-import time
 import uuid
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.pictures import Picture, pictures, png_bytes
+from pixelcnn.pictures import png_bytes
 from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
-from pixelcnn.sampling.cached import one_thread
-from pixelcnn.sampling.naive import iter_naive
-from pixelcnn.sampling.rules import entropy_bits, explain, surprise_bits
+from pixelcnn.ui.branch import Branch
+from pixelcnn.ui.code_panel import sampling_loop
 from pixelcnn.ui.history import History
 from pixelcnn.ui.wire import encode
 
 MAX_BRANCHES = 8
-"""Branches kept of one picture; the oldest one that nobody looks at is dropped."""
+"""Branches kept of one picture; of those between the first and the newest, the oldest goes."""
 SECONDS_PER_ANSWER = 0.12
 """Time in which one answer computes pixels; short, so that the page stays responsive."""
 
@@ -62,106 +55,6 @@ class Subject:
         if self.class_per_row and self.num_images > 1:
             return [(i // self.columns) % num_classes for i in range(self.num_images)]
         return None if self.label is None else [self.label] * self.num_images
-
-
-class Branch:
-    """One course of drawing: a sampler, its history of rules, and everything it recorded."""
-
-    def __init__(self, sampler: CachedSampler, history: History, text: str) -> None:
-        c = sampler.config
-        count, images = c.height * c.width, len(sampler.noise)
-        self.run = uuid.uuid4().hex[:8]
-        self.parent: str | None = None  # its run: the branch itself may be dropped
-        self.start = 0
-        self.text = text
-        self.sampler = sampler
-        self.history = history
-        self.rewinds: list[int] = []
-        self.level = np.zeros((count, images), np.uint8)
-        self.uniform = np.ascontiguousarray(
-            sampler.noise.reshape(images, count).T, dtype=np.float32
-        )
-        self.entropy_bits = np.zeros((count, images), np.float32)
-        self.surprise_bits = np.zeros((count, images), np.float32)
-        levels = c.num_levels if images == 1 else 0  # a sheet carries no distributions
-        self.model_probabilities = np.zeros((count, levels), np.float32)
-        self.rule_probabilities = np.zeros((count, levels), np.float32)
-        self.was: dict[int, int] = {}
-
-    @property
-    def count(self) -> int:
-        """Pixels drawn so far."""
-        return self.sampler.position
-
-    @property
-    def total(self) -> int:
-        """Pixels of the picture."""
-        return len(self.level)
-
-    @property
-    def done(self) -> bool:
-        """Whether the picture is finished."""
-        return self.sampler.done
-
-    def draw(self, max_pixels: int, seconds: float) -> None:
-        """Draw at least one pixel, then more until a limit is reached."""
-        until = time.perf_counter() + seconds
-        end = min(self.total, self.count + max_pixels)
-        with one_thread():
-            while self.count < end:
-                self._draw_one()
-                if time.perf_counter() > until:
-                    break
-
-    def finish(self) -> None:
-        """Draw all that is left."""
-        self.draw(self.total, float("inf"))
-
-    def rewind(self, position: int) -> None:
-        """Forget everything from a position on."""
-        self.sampler.rewind(position)
-        self.history = self.history.before(position)
-        self.rewinds.append(position)
-
-    def fork(self, position: int, text: str) -> "Branch":
-        """Make a branch that shares everything before a position."""
-        branch = Branch(self.sampler.fork(), self.history.before(position), text)
-        branch.sampler.rewind(position)
-        branch.parent, branch.start = self.run, position
-        branch.was = {p: v for p, v in self.was.items() if p < position}
-        for name in (
-            "level", "entropy_bits", "surprise_bits", "model_probabilities", "rule_probabilities"
-        ):  # fmt: skip
-            getattr(branch, name)[:position] = getattr(self, name)[:position]
-        return branch
-
-    def levels(self) -> torch.Tensor:
-        """Return the pictures as levels (B, 1, H, W); pixels not drawn yet are 0."""
-        c = self.sampler.config
-        drawn = np.where(np.arange(self.total)[:, None] < self.count, self.level, 0)
-        return torch.from_numpy(drawn.T.astype(np.int64)).view(-1, 1, c.height, c.width)
-
-    def pictures(self) -> list[Picture]:
-        """Return the pictures as display values."""
-        return pictures(self.levels(), self.sampler.config.num_levels)
-
-    def _draw_one(self) -> None:
-        at = self.count
-        rule = self.history.rule_at(at)
-        forced = self.history.forced.get(at)
-        level, logits = self.sampler.step(rule, forced)
-        self.level[at] = level
-        if len(level) > 1:
-            self.entropy_bits[at] = entropy_bits(logits)
-            self.surprise_bits[at] = surprise_bits(logits, level)
-            return
-        steps = explain(logits[0], rule, float(self.sampler.noise.reshape(-1)[at]))
-        if forced is not None:
-            self.was[at] = steps.level
-        self.entropy_bits[at] = steps.entropy_bits
-        self.surprise_bits[at] = surprise_bits(logits, level)
-        self.model_probabilities[at] = steps.model_probabilities
-        self.rule_probabilities[at] = steps.probabilities
 
 
 class Drawing:
@@ -263,14 +156,22 @@ class Drawing:
     ) -> bytes:
         """Force another level at a drawn pixel and go on from there in a new branch.
 
-        A repeated request (the answer was lost) gives the branch that the first one made.
+        A repeated request (the answer was lost) gives the branch that the first one made. A branch
+        that is dropped cannot be forked: the answer is then the current one.
 
         Raises:
-            ValueError: if the pixel is not drawn, or the level does not exist.
+            ValueError: if this is a sheet, the pixel is not drawn, or the level does not exist.
         """
         if (made := self._branch(self._forks.get(request, ""))) is not None:
-            return self.message(made, made.start, holds)
-        parent = self._branch(run) or self.current
+            return self.message(made, made.start, holds, request)
+        if self.subject.num_images > 1:
+            raise ValueError(
+                "A level is forced in a single picture; "
+                f"this is a sheet of {self.subject.num_images}."
+            )
+        parent = self._branch(run)
+        if parent is None:
+            return self.message(self.current, self.current.start, holds, request)
         if not 0 <= position < parent.count:
             raise ValueError(
                 f"`position` (={position}) must be a drawn pixel, 0..{parent.count - 1}."
@@ -285,15 +186,24 @@ class Drawing:
         self._add(branch)
         self._forks[request] = branch.run
         branch.draw(16, SECONDS_PER_ANSWER)
-        return self.message(branch, position, holds)
+        return self.message(branch, position, holds, request)
 
     def select(self, run: str) -> None:
         """Make a branch the current one; its last rule becomes the wanted one."""
         self.current = self._branch(run) or self.current
         self.rule = self.current.history.last_rule
 
-    def message(self, branch: Branch, start: int, holds: str | None = None) -> bytes:
-        """Encode what the player needs, with the pixels from `start` on."""
+    def message(
+        self,
+        branch: Branch,
+        start: int,
+        holds: str | None = None,
+        fork_request: str | None = None,
+    ) -> bytes:
+        """Encode what the player needs, with the pixels from `start` on.
+
+        `fork_request` is the request to fork that this answers, whether or not a branch was made.
+        """
         c, done = self.config, branch.done
         single = self.subject.num_images == 1
         header = {
@@ -335,8 +245,8 @@ class Drawing:
             "png_bytes": [len(png_bytes(p)) for p in branch.pictures()] if done else None,
             "ask": self.ask,
             "turn": self.turn,
+            "fork_request": fork_request,
             "code": sampling_loop() if single else None,
-            "autoplay": True,
         }
         part = slice(start, branch.count)
         sections = {
@@ -377,7 +287,7 @@ class Drawing:
         self.turn += 1
         if len(self.branches) > MAX_BRANCHES:
             keep = (branch.run, branch.parent)
-            oldest = next(b for b in self.branches if b.run not in keep)
+            oldest = next(b for b in self.branches[1:] if b.run not in keep)
             self.branches.remove(oldest)
 
     def _branch(self, run: str) -> Branch | None:
@@ -401,29 +311,3 @@ def rule_text(rule: SamplingRule) -> str:
 def _place(position: int, width: int) -> str:
     row, col = divmod(position, width)
     return "from the start" if position == 0 else f"from row {row}, column {col}"
-
-
-@cache
-def sampling_loop() -> dict[str, list]:
-    """Return the loop of `naive.py` as text, and which line does what.
-
-    Read from the source, so that the page shows the code that runs in the tests.
-    """
-    source = textwrap.dedent(inspect.getsource(iter_naive))
-    function = ast.parse(source).body[0]
-    loop = next(node for node in function.body if isinstance(node, ast.For))
-    wanted = {
-        "row": "for row ",
-        "col": "for col ",
-        "forward": "logits = ",
-        "rule": "probability = ",
-        "noise": "u = ",
-        "draw": "level = ",
-        "store": "levels[",
-    }
-    lines = source.splitlines()[loop.lineno - 1 : loop.end_lineno]
-    steps = []
-    for what, beginning in wanted.items():
-        (index,) = [i for i, line in enumerate(lines) if line.strip().startswith(beginning)]
-        steps.append({"line": index, "what": what})
-    return {"lines": textwrap.dedent("\n".join(lines)).splitlines(), "steps": steps}

@@ -2,62 +2,77 @@
 
 import io
 import json
+import time
+from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from pixelcnn.pictures import animated_sheet, png_bytes, sheet
-from pixelcnn.ui.drawing import Branch, Drawing
+from pixelcnn.ui.branch import Branch
+from pixelcnn.ui.drawing import SECONDS_PER_ANSWER, Drawing
 from pixelcnn.ui.history import to_text
 
 
-def finished(drawing: Drawing) -> Branch:
-    """Draw the current branch to its end and return it."""
-    with drawing.lock:
-        drawing.current.finish()
-        return drawing.current
+@dataclass(frozen=True)
+class Finished:
+    """A finished branch, copied under the lock: playing on does not change it."""
+
+    levels: Tensor
+    """int64 (B, 1, H, W)."""
+    arrays: dict[str, np.ndarray]
+    """The whole trace, pixels in raster order first."""
+    settings: dict[str, object]
+    """All that reproduces the picture."""
+
+
+def finished(drawing: Drawing) -> Finished:
+    """Draw the current branch to its end, a little at a time so that the player is answered."""
+    while True:
+        with drawing.lock:
+            branch = drawing.current
+            branch.draw(branch.total, SECONDS_PER_ANSWER)
+            if branch.done:
+                arrays = {name: values.copy() for name, values in _arrays(branch).items()}
+                return Finished(branch.levels(), arrays, _settings(drawing, branch))
+        time.sleep(0.001)  # a lock that is taken again at once is never passed on
 
 
 def as_png(drawing: Drawing, scale: int) -> bytes:
     """Encode the finished picture or sheet, every pixel `scale` screen pixels wide."""
-    branch = finished(drawing)
-    columns = drawing.subject.columns
-    return png_bytes(
-        sheet(branch.levels(), drawing.config.num_levels, columns=columns, scale=scale)
-    )
+    levels, columns = finished(drawing).levels, drawing.subject.columns
+    return png_bytes(sheet(levels, drawing.config.num_levels, columns=columns, scale=scale))
 
 
 def as_gif(drawing: Drawing) -> bytes:
     """Encode the drawing as an animation of about five seconds."""
-    branch = finished(drawing)
+    levels, columns = finished(drawing).levels, drawing.subject.columns
     scale = 10 if drawing.subject.num_images == 1 else 3
-    return animated_sheet(
-        branch.levels(), drawing.config.num_levels, columns=drawing.subject.columns, scale=scale
-    )
+    return animated_sheet(levels, drawing.config.num_levels, columns=columns, scale=scale)
 
 
 def as_npz(drawing: Drawing) -> bytes:
     """Write the whole trace as arrays, pixels in raster order, with the settings as JSON text."""
-    branch = finished(drawing)
+    done = finished(drawing)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, settings=json.dumps(settings(drawing)), **_arrays(branch))
+    np.savez_compressed(buffer, settings=json.dumps(done.settings), **done.arrays)
     return buffer.getvalue()
 
 
 def as_json(drawing: Drawing) -> bytes:
     """Write the whole trace as JSON; probabilities have six digits."""
-    branch = finished(drawing)
+    done = finished(drawing)
     trace = {
         name: [[round(float(v), 6) for v in row] for row in values]
         if values.dtype.kind == "f"
         else values.tolist()
-        for name, values in _arrays(branch).items()
+        for name, values in done.arrays.items()
     }
-    return json.dumps({"settings": settings(drawing), **trace}).encode()
+    return json.dumps({"settings": done.settings, **trace}).encode()
 
 
-def settings(drawing: Drawing) -> dict[str, object]:
-    """Tell all that reproduces the picture."""
-    subject, branch = drawing.subject, drawing.current
+def _settings(drawing: Drawing, branch: Branch) -> dict[str, object]:
+    subject = drawing.subject
     return {
         "checkpoint": subject.checkpoint,
         "seed": subject.seed,

@@ -19,10 +19,13 @@ PLAYER = "player"
 
 def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
     """Make the session's drawing fit the controls: begin a new one, or tell it a new rule."""
+    st.session_state["prepared"] = controls.settings()
     drawing: Drawing | None = st.session_state.get("drawing")
     identity = (subject, model.modified_ns)
     if drawing is None or st.session_state.get("identity") != identity:
-        start = _history_of_link(model, rule) if drawing is None else _plain(rule)
+        start = st.session_state.pop("begin_with", None)
+        if start is None:
+            start = _history_of_link(model, rule) if drawing is None else _plain(rule)
         try:
             drawing = Drawing(
                 model.model, model.dependency, subject, start, _captions(model, subject)
@@ -50,7 +53,11 @@ def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
 @st.fragment(key="live")
 def live() -> None:
     """Mount the player; its requests rerun only this fragment."""
-    if st.session_state.pop("rerun_page", False):
+    # A request of the player may have changed a setting, or may have come in one message with a
+    # change by the visitor: Streamlit then reruns only the fragment, and without the new URL.
+    changed = controls.settings().items() - st.session_state["prepared"].items()
+    if changed:
+        st.session_state.update(changed)  # has it written into the URL
         st.rerun()
     with st.container(key="stage"):
         player(
@@ -63,7 +70,46 @@ def live() -> None:
         )
     if problem := st.session_state.pop("problem", None):
         st.warning(problem, icon=":material/warning:")
-    _export(st.session_state["drawing"])
+
+
+def export() -> None:
+    """Offer the drawing as files; outside of `live`, so that a pull does not send it again."""
+    drawing: Drawing = st.session_state["drawing"]
+    subject = drawing.subject
+    name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
+    with st.container(horizontal=True):
+        _offer_sheet()
+        popover = st.popover("Download", icon=":material/download:")
+    with popover:
+        st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
+        for label, suffix, mime, write, help_text in (
+            ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
+            ("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=16), "16 x."),
+            ("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
+            ("Trace, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
+            ("Trace, JSON", ".json", "application/json", exports.as_json, "The same as text."),
+        ):
+            st.download_button(
+                label,
+                partial(write, drawing),
+                file_name=name + suffix,
+                mime=mime,
+                on_click="ignore",
+                width="stretch",
+                help=help_text,
+                key=f"download{suffix}",
+            )
+
+
+def _offer_sheet() -> None:
+    """Let the visitor go back to the sheet from which a picture was opened, if one was."""
+    sheet = st.session_state.get("sheet")
+    if sheet and st.session_state["pictures"] == 1:
+        st.button(
+            f"Back to the sheet of {sheet['pictures']}",
+            icon=":material/grid_view:",
+            on_click=lambda: st.session_state.update(sheet),
+        )
 
 
 def about(model: LoadedModel) -> None:
@@ -106,30 +152,6 @@ def _causality(model: LoadedModel) -> None:
         )
     else:
         st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
-
-
-def _export(drawing: Drawing) -> None:
-    subject = drawing.subject
-    name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
-    with st.popover("Download", icon=":material/download:"):
-        st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
-        for label, suffix, mime, write, help_text in (
-            ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
-            ("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=16), "16 x."),
-            ("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
-            ("Trace, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
-            ("Trace, JSON", ".json", "application/json", exports.as_json, "The same as text."),
-        ):
-            st.download_button(
-                label,
-                partial(write, drawing),
-                file_name=name + suffix,
-                mime=mime,
-                on_click="ignore",
-                width="stretch",
-                help=help_text,
-                key=f"download{suffix}",
-            )
 
 
 def _captions(model: LoadedModel, subject: Subject) -> list[str]:
@@ -189,24 +211,28 @@ def _on_pull() -> None:
             turn=int(request["turn"]),
         )
     if drawing.rule != rule:  # the visitor went to a branch, and only now this is heard of
-        _follow_branch(drawing)
+        controls.show_rule(drawing.rule, drawing.config.num_levels)
     _write_link(drawing)
 
 
 def _on_fork() -> None:
     drawing: Drawing = st.session_state["drawing"]
     request = st.session_state[PLAYER]["fork"]
-    try:
-        with drawing.lock:
-            st.session_state["message"] = drawing.answer_fork(
+    name, holds = str(request["id"]), drawing.subject.checkpoint
+    with drawing.lock:
+        try:
+            message = drawing.answer_fork(
                 run=str(request["run"]),
                 position=int(request["position"]),
                 level=int(request["level"]),
-                request=str(request["id"]),
-                holds=drawing.subject.checkpoint,
+                request=name,
+                holds=holds,
             )
-    except ValueError as error:
-        st.session_state["problem"] = f"No branch was made. {error}"
+        except ValueError as error:
+            st.session_state["problem"] = f"No branch was made. {error}"
+            current = drawing.current
+            message = drawing.message(current, current.count, holds, fork_request=name)
+    st.session_state["message"] = message
     _write_link(drawing)
 
 
@@ -216,24 +242,22 @@ def _on_select() -> None:
         drawing.select(str(st.session_state[PLAYER]["select"]["run"]))
         branch = drawing.current
         message = drawing.message(branch, branch.count, holds=drawing.subject.checkpoint)
-    st.session_state["message"] = (
-        message  # a player that lacks pixels of this branch asks for them
-    )
-    _follow_branch(drawing)
-    _write_link(drawing)
-
-
-def _follow_branch(drawing: Drawing) -> None:
-    """Set the sliders to the rule that is in force in the current branch."""
+    # A player that lacks pixels of this branch asks for them.
+    st.session_state["message"] = message
     controls.show_rule(drawing.rule, drawing.config.num_levels)
-    st.session_state["rerun_page"] = True
+    _write_link(drawing)
 
 
 def _on_open() -> None:
     drawing: Drawing = st.session_state["drawing"]
     image = int(st.session_state[PLAYER]["open"]["image"])
     if 0 <= image < drawing.subject.num_images:
+        before = controls.settings()
+        # The same rules at the same pixels, else it would be another picture.
+        same = {"begin_with": drawing.current.history}
+        kept = ("pictures", "rows", "image", "class")
+        st.session_state["sheet"] = {k: before[k] for k in kept if k in before} | same
+        st.session_state.update(same)
         caption = drawing.captions[image]
         per_class = drawing.subject.labels(drawing.config.num_classes) is not None
         controls.show_single(drawing.subject.image + image, caption if per_class else None)
-        st.session_state["rerun_page"] = True

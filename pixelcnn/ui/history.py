@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pixelcnn.config import ModelConfig, SamplingRule
 
-MAX_LENGTH = 2000
-"""Characters of a history in a link."""
+MAX_LENGTH = 40_000
+"""Characters of a history in a link; more than a rule and a forced level at each of 784 pixels."""
 
 
 @dataclass(frozen=True)

@@ -7,55 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PLAYER = ".pxc"
-READ = "e => { const p = e.__player; return {position: p.position, have: p.have, total: p.total,"
-READ += " playing: p.playing, run: p.run, picture: p.picture, done: p.done}; }"
-
-
-def settled(page):
-    page.wait_for_selector(
-        "[data-testid=stApp][data-test-script-state=notRunning]"
-        "[data-test-connection-state=CONNECTED]"
-    )
-
-
-def open_player(page, address, query=""):
-    page.goto(f"{address}/?{query}")
-    page.locator(f"{PLAYER}[data-position]").wait_for()
-    settled(page)
-
-
-def state(page):
-    return page.locator(PLAYER).evaluate(READ)
-
-
-def wait_for(page, condition, *arguments):
-    """Wait until a condition on the player holds; `p` is the player."""
-    element = page.locator(PLAYER).element_handle()
-    page.wait_for_function(
-        f"([e, ...a]) => {{ const p = e.__player; return {condition}; }}",
-        arg=[element, *arguments],
-    )
-
-
-def finish(page):
-    """Go to the end; returns the levels."""
-    page.get_by_role("button", name="To the end").click()
-    wait_for(page, "p.done && p.position === p.total")
-    return page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]")
-
-
-def pause(page):
-    if state(page)["playing"]:
-        page.get_by_role("button", name="Pause", exact=True).click()
-    wait_for(page, "!p.playing")
-
-
-def press(page, slider, key, times=1):
-    thumb = page.get_by_role("slider", name=slider)
-    thumb.focus()
-    for _ in range(times):
-        thumb.press(key)
+from .player import (
+    PLAYER,
+    colours,
+    finish,
+    open_player,
+    pause,
+    pin,
+    press,
+    settled,
+    state,
+    wait_for,
+)
 
 
 def test_pixels_appear_by_themselves_and_pause_holds(page, server):
@@ -111,6 +74,22 @@ def test_a_temperature_changed_during_play_acts_from_the_current_pixel_on(page, 
     assert finish(other) == levels, "the copied link draws another picture"
 
 
+def test_a_setting_that_arrives_together_with_a_pull_is_not_lost(page, server):
+    open_player(page, server, "seed=3")
+    page.locator(".pxc-speed").select_option("15")
+    for temperature in (0.95, 0.9, 0.85, 0.8):
+        # The browser sends both in one message, and as if only the player had changed.
+        page.locator(PLAYER).evaluate(
+            "e => { const pulls = setInterval(() => e.__player.pull(), 5);"
+            " setTimeout(() => clearInterval(pulls), 500); }"
+        )
+        press(page, "Temperature", "ArrowLeft")
+        wait_for(page, "p.trace.rules.at(-1).temperature === a[0]", temperature)
+        page.wait_for_url(f"**_{temperature}_0_1**")
+        page.wait_for_url(f"**temperature={temperature}**")
+        page.wait_for_timeout(500)
+
+
 def test_every_distribution_sums_to_one_and_gives_the_drawn_level(page, server):
     open_player(page, server, "seed=5&temperature=0.9&class=Dress")
     finish(page)
@@ -133,20 +112,14 @@ def test_the_canvas_shows_the_levels(page, server):
     page.locator(".pxc-field").uncheck()
     levels = finish(page)
     page.mouse.move(0, 0)
-    shown = page.locator(".pxc-picture").evaluate(
-        "c => { const x = c.getContext('2d'), s = c.width / 28, out = [];"
-        " for (let i = 0; i < 784; i++) { const p = x.getImageData("
-        "Math.floor((i % 28 + .5) * s), Math.floor((Math.floor(i / 28) + .5) * s), 1, 1).data;"
-        " out.push(p[0]); } return out; }"
-    )
-    assert shown == levels
+    assert (colours(page, ".pxc-picture")[:, :3] == np.array(levels)[:, None]).all()
 
 
 def test_a_link_reproduces_the_picture(page, server):
     open_player(page, server, "seed=21&class=Ankle+boot")
     first = finish(page)
     page.reload()
-    page.locator(f"{PLAYER}[data-position]").wait_for()
+    page.locator(PLAYER).wait_for()
     assert finish(page) == first
 
 
@@ -154,9 +127,8 @@ def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
     open_player(page, server, "seed=2&class=Bag")
     first = finish(page)
     parent = state(page)["run"]
-    box = page.locator(".pxc-overlay").bounding_box()
-    page.mouse.click(box["x"] + 14.5 * box["width"] / 28, box["y"] + 9.5 * box["height"] / 28)
     position = 9 * 28 + 14
+    pin(page, position)
     forced = 0 if first[position] > 128 else 255
     page.locator(".pxc-level").fill("300")
     page.get_by_role("button", name="Branch", exact=True).click()
@@ -172,6 +144,19 @@ def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
     assert page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]") == first
 
 
+def test_a_refused_branch_is_told_at_once_and_the_player_goes_on(page, server):
+    open_player(page, server, "seed=2&class=Bag")
+    finish(page)
+    run = state(page)["run"]
+    page.locator(PLAYER).evaluate("e => e.__player.fork(300, 999)")
+    page.get_by_text("(=999) must lie in 0..255").wait_for()
+    wait_for(page, "p.forking === null")
+    assert "No branch was made" in page.locator(".pxc-force-message").inner_text()
+    page.get_by_role("button", name="Play", exact=True).click()
+    wait_for(page, "p.playing && p.position > 5")
+    assert state(page)["run"] == run
+
+
 def test_a_sheet_is_drawn_together_and_a_picture_of_it_opened(page, server):
     open_player(page, server, "pictures=4&seed=6")
     page.get_by_role("button", name="To the end").click()
@@ -183,6 +168,10 @@ def test_a_sheet_is_drawn_together_and_a_picture_of_it_opened(page, server):
     settled(page)
     assert finish(page) == sheet[2::4]
     assert "image=2" in page.url and "pictures=" not in page.url
+    page.get_by_role("button", name="Back to the sheet of 4").click()
+    page.wait_for_url("**pictures=4**")
+    wait_for(page, "!p.single")
+    assert finish(page) == sheet
 
 
 def test_downloads_hold_the_finished_picture(page, server):

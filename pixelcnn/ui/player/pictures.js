@@ -68,12 +68,14 @@ function sheetLayout(shape, available) {
   const { width, height, images, captions } = shape;
   const single = images === 1;
   let columns = Math.max(1, Math.min(shape.columns || 1, images));
-  const named = !single && captions.some((text) => text);
+  const named = captions.some((text) => text !== captions[0]); // one name for all says nothing
   const gap = single ? 0 : 6;
-  const rowNames = named && columns > 1 && captions.every(
+  const oneNamePerRow = () => named && columns > 1 && captions.every(
     (text, n) => text === captions[n - (n % columns)]);
-  const left = rowNames ? 84 : 0;
+  let left = oneNamePerRow() ? 84 : 0;
   while (columns > 1 && (available - left) / columns - gap < 26) columns = Math.ceil(columns / 2);
+  const rowNames = oneNamePerRow(); // shorter rows may mix names
+  left = rowNames ? left : 0;
   const rows = Math.ceil(images / columns);
   const below = named && !rowNames ? 18 : 0;
   const tallest = single ? 440 : Math.max(720, rows * 48) / rows - gap - below;
@@ -223,6 +225,7 @@ function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, 
 function drawColourBar(canvas, width, max, theme) {
   const ctx = fitCanvas(canvas, width, 32);
   const inset = 8, span = width - 2 * inset;
+  canvas.ariaLabel = `Colour bar, 0 to ${max} bits`;
   for (let x = 0; x < span; x++) {
     ctx.fillStyle = rgba(MAP_COLOURS[Math.round((255 * x) / (span - 1))], 1);
     ctx.fillRect(inset + x, 2, 1.5, 10);
@@ -240,7 +243,17 @@ function drawColourBar(canvas, width, max, theme) {
   }
 }
 
-// A small picture at one canvas pixel per pixel; the style sheet enlarges it.
+// A small picture or sheet at one canvas pixel per pixel; the style sheet fits it in.
 function drawThumbnail(canvas, trace, position) {
-  paintAtlas(canvas, trace, position, { values: null });
+  const { width, total, images, columns } = trace.shape;
+  if (images === 1) return paintAtlas(canvas, trace, position, { values: null });
+  const height = total / width;
+  canvas.width = columns * (width + 1) - 1;
+  canvas.height = Math.ceil(images / columns) * (height + 1) - 1;
+  const atlas = document.createElement("canvas");
+  paintAtlas(atlas, trace, position, { values: null });
+  for (let n = 0; n < images; n++) {
+    canvas.getContext("2d").drawImage(atlas, 0, n * height, width, height,
+      (n % columns) * (width + 1), Math.floor(n / columns) * (height + 1), width, height);
+  }
 }

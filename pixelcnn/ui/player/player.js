@@ -93,7 +93,7 @@ class Player {
     this.code.setCode(trace.shape.images === 1 ? head.code : null);
     const turned = !fresh && head.turn > this.turn; // the server went on in a new branch
     this.turn = fresh ? head.turn : Math.max(this.turn, head.turn);
-    if (fresh) this.startPicture(trace, head.autoplay, first);
+    if (fresh) this.startPicture(trace, first);
     else if (turned && trace !== this.trace) this.startBranch(trace);
     else if (!this.store.traces.has(this.run)) this.show(trace, trace.have);
     if (trace === this.trace) {
@@ -103,6 +103,10 @@ class Player {
         this.arriving = false;
         this.moveTo(this.have);
       }
+    }
+    if (this.forking && head.fork_request === this.forking.value.id) { // answered, but not by a turn
+      this.forking = null;
+      this.panel.say("No branch was made.", true);
     }
     const asked = this.ask !== null && head.ask > this.ask;
     this.ask = Math.max(this.ask ?? 0, head.ask);
@@ -114,13 +118,13 @@ class Player {
     this.touch();
   }
 
-  startPicture(trace, autoplay, first) {
+  startPicture(trace, first) {
     this.pinned = this.hovered = this.hoveredPicture = -1;
     this.forking = null;
     this.screen.resized = true;
     this.root.dataset.mode = trace.shape.images === 1 ? "single" : "sheet";
     this.show(trace, 0);
-    this.playing = Boolean(autoplay);
+    this.playing = true;
     const memory = first ? recall("place") : null; // a remount: go on where the visitor left
     if (memory?.picture === this.picture && memory.run === trace.run) {
       trace.seen = memory.seen;
@@ -179,6 +183,7 @@ class Player {
   }
 
   fork(position, level) {
+    if (this.forking) return; // a second click
     const id = Math.random().toString(36).slice(2); // lets the server drop a repeated request
     const value = { run: this.run, position, level, id };
     this.playing = false;

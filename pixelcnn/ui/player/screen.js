@@ -85,7 +85,9 @@ class Screen {
     const past = Math.max(0, selected);
     setText(find(".pxc-sees"), sees
       ? `sees ${seen} of ${past} past pixels (${percent(seen, past)} %)` : "can see");
+    // Switched off, it keeps its place; over a map the colour bar takes it.
     find(".pxc-field-legend").style.visibility = field ? "visible" : "hidden";
+    find(".pxc-field-legend").hidden = this.view !== "picture";
     setText(find(".pxc-bits"), bitsLine(trace, position));
     const drawn = selected >= 0 && selected < position;
     player.panel.show(trace, { selected, pinned, drawn }, this.chartWidth, this.theme);

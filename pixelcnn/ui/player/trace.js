@@ -283,7 +283,8 @@ function stepComments(trace, position) {
   return {
     row: `row = ${row}`,
     col: `col = ${col}`,
-    forward: `peak: level ${best} (p = ${shortProbability(model[best])})`,
+    forward: `predicts ${thousands(trace.shape.total)} pixels, one is used`,
+    logits: `peak: level ${best} (p = ${shortProbability(model[best])})`,
     rule: `${kept} of ${rule.length} levels kept`,
     noise: `u = ${trace.uniform[position].toFixed(4)}`,
     draw: `level = ${level}${trace.forced.has(position) ? " (forced)" : ""}`,

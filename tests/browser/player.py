@@ -1,0 +1,90 @@
+"""What a visitor does with the player, in the words of the tests."""
+
+import numpy as np
+
+WIDTH = HEIGHT = 28
+TOTAL = WIDTH * HEIGHT
+PLAYER = ".pxc[data-position]"
+READ = "e => { const p = e.__player; return {position: p.position, have: p.have, total: p.total,"
+READ += " playing: p.playing, run: p.run, picture: p.picture, done: p.done}; }"
+
+
+def settled(page):
+    page.wait_for_selector(
+        "[data-testid=stApp][data-test-script-state=notRunning]"
+        "[data-test-connection-state=CONNECTED]"
+    )
+
+
+def open_player(page, address, query=""):
+    page.goto(f"{address}/?{query}")
+    page.locator(PLAYER).wait_for()
+    settled(page)
+
+
+def state(page):
+    return page.locator(PLAYER).evaluate(READ)
+
+
+def wait_for(page, condition, *arguments):
+    """Wait until a condition on the player holds; `p` is the player."""
+    element = page.locator(PLAYER).element_handle()
+    page.wait_for_function(
+        f"([e, ...a]) => {{ const p = e.__player; return {condition}; }}",
+        arg=[element, *arguments],
+    )
+
+
+def finish(page):
+    """Go to the end; returns the levels."""
+    page.get_by_role("button", name="To the end").click()
+    wait_for(page, "p.done && p.position === p.total")
+    return page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]")
+
+
+def pause(page):
+    if state(page)["playing"]:
+        page.get_by_role("button", name="Pause", exact=True).click()
+    wait_for(page, "!p.playing")
+
+
+def press(page, slider, key, times=1):
+    thumb = page.get_by_role("slider", name=slider)
+    thumb.focus()
+    for _ in range(times):
+        thumb.press(key)
+
+
+def centre(page, position):
+    """Where a pixel of the picture is on the screen."""
+    box = page.locator(".pxc-overlay").bounding_box()
+    row, col = divmod(position, WIDTH)
+    return (
+        box["x"] + (col + 0.5) * box["width"] / WIDTH,
+        box["y"] + (row + 0.5) * box["height"] / HEIGHT,
+    )
+
+
+def pin(page, position):
+    page.mouse.click(*centre(page, position))
+    page.mouse.move(0, 0)
+    wait_for(page, "p.pinned === a[0] && p.hovered === -1 && !p.screen.dirty", position)
+
+
+def unpin(page):
+    page.locator(".pxc-unpin").click()
+    page.mouse.move(0, 0)
+    wait_for(page, "p.pinned === -1 && !p.screen.dirty")
+
+
+def colours(page, canvas):
+    """Red, green, blue and alpha at the centre of every pixel of the picture: (784, 4)."""
+    return np.array(
+        page.locator(canvas).evaluate(
+            "(c, [w, h]) => { const x = c.getContext('2d'), out = [];"
+            " for (let p = 0; p < w * h; p++) out.push([...x.getImageData("
+            "Math.floor((p % w + .5) * c.width / w),"
+            " Math.floor((Math.floor(p / w) + .5) * c.height / h), 1, 1).data]); return out; }",
+            [WIDTH, HEIGHT],
+        )
+    )
