@@ -11,6 +11,7 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.likelihoods import bits_per_dim
 from pixelcnn.sampling import CachedSampler, make_noise, sample, sample_cached, sample_naive
 from pixelcnn.sampling.naive import iter_naive
+from pixelcnn.sampling.rules import draw, probabilities
 
 from .tiny import ARCHITECTURES, RULES, label_of, naive_levels, tiny_config, tiny_model
 
@@ -295,3 +296,99 @@ def test_wrong_use_of_the_cached_sampler_is_refused():
     finished(sampler, SHARP)
     with pytest.raises(StopIteration):
         sampler.step(SHARP)
+
+
+CHOICES = [[0, 1, 2], [2, 2, 0], [1], [0, 0, 1, 1, 2]]
+
+
+@pytest.mark.parametrize("indices", CHOICES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_resampled_images_go_on_as_if_they_had_been_drawn_like_that(architecture, shape, indices):
+    model = tiny_model(architecture, num_classes=2, num_levels=5, **shape)
+    dims, label = model.config.num_dims, torch.tensor([0, 1, 2])
+    early = make_noise(model.config, num_images=3, seed=3)
+    late = make_noise(model.config, num_images=len(indices), seed=4)
+    for position in {0, 1, dims // 3, dims // 2, dims - 1, dims}:
+        sampler = CachedSampler(model, early, label)
+        for _ in range(position):
+            sampler.step(RULES[0])
+        fork, history = sampler.fork(), sampler.levels[indices]
+        sampler.resample(np.array(indices), late)
+        logits = []
+        while not sampler.done:
+            logits.append(sampler.step(RULES[0])[1])
+        # The whole network says the same of every picture, so nothing of another was mixed in.
+        whole = model(torch.from_numpy(sampler.levels), label[indices])
+        whole = whole.permute(3, 4, 2, 0, 1).flatten(0, 2)[position:].numpy()
+        for place, (ours, theirs) in enumerate(zip(logits, whole, strict=True)):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10, err_msg=str(place))
+        for step in range(dims):
+            row, col, channel = sampler.coordinates(step)
+            at = np.s_[:, channel, row, col]
+            wanted = history[at] if step < position else None
+            if wanted is None:
+                wanted = draw(probabilities(logits[step - position], RULES[0]), late[at])
+            assert np.array_equal(sampler.levels[at], wanted)
+        # The sampler that it was forked from has noticed nothing.
+        assert np.array_equal(finished(fork, RULES[0]), finished_anew(model, early, label))
+
+
+def finished_anew(model, noise, label):
+    return sample_cached(model, noise, RULES[0], label).numpy()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_copies_of_one_image_differ_from_there_on(architecture):
+    model = tiny_model(architecture)
+    sampler = CachedSampler(model, make_noise(model.config, num_images=4, seed=0))
+    for _ in range(13):
+        sampler.step(RULES[0])
+    sampler.resample(np.array([1, 1, 1, 1]))
+    levels = finished(sampler, RULES[0]).reshape(4, -1)
+    assert (levels[:, :13] == levels[0, :13]).all()
+    assert len(np.unique(levels, axis=0)) == 4
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_prediction_is_made_once_and_moves_with_its_image(architecture):
+    model = tiny_model(architecture, num_channels=3, num_classes=2)
+    noise = make_noise(model.config, num_images=2, seed=1)
+    sampler = CachedSampler(model, noise, torch.tensor([0, 1]))
+    for _ in range(20):
+        logits = sampler.predict()
+        assert sampler.predict() is logits
+        assert sampler.step(SHARP)[1] is logits
+    logits = sampler.predict().copy()
+    sampler.resample(np.array([1, 0]))
+    assert np.array_equal(sampler.predict(), logits[[1, 0]])
+    sampler.rewind(20)
+    np.testing.assert_allclose(sampler.step(SHARP)[1], logits[[1, 0]], rtol=0, atol=1e-12)
+    finished(sampler, SHARP)
+    with pytest.raises(StopIteration):
+        sampler.predict()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_resampled_sampler_can_be_rewound_to_the_resampling_and_no_further(architecture):
+    model = tiny_model(architecture)
+    for position in (0, 6, 10, 17):
+        sampler = CachedSampler(model, make_noise(model.config, num_images=2, seed=0))
+        for _ in range(position):
+            sampler.step(RULES[0])
+        sampler.resample(np.array([1, 1]))
+        picture = finished(sampler, RULES[0])
+        sampler.rewind(position)
+        assert np.array_equal(finished(sampler, RULES[0]), picture)
+        with pytest.raises(ValueError, match=rf"must lie in {position}\.\.30"):
+            sampler.rewind(position - 1)
+
+
+@pytest.mark.parametrize("indices", [[0, 2], [-1], [], [0.5], [[0]], 0])
+def test_only_images_of_the_batch_can_be_resampled(indices):
+    model = tiny_model()
+    sampler = CachedSampler(model, make_noise(model.config, num_images=2, seed=0))
+    with pytest.raises(ValueError, match=r"`indices` .* must be a list of integers 0\.\.1"):
+        sampler.resample(np.array(indices))
+    with pytest.raises(ValueError, match=r"`noise` \(shape \(2, 1, 5, 6\)\) must be \(3, 1, 5, 6"):
+        sampler.resample(np.array([0, 0, 1]))

@@ -62,6 +62,8 @@ class CachedSampler:
         with torch.inference_mode():
             self._network = split_network(model, condition)
         self._row = -1  # the row that the network has begun
+        self._first = 0  # earlier positions cannot be drawn again
+        self._predicted: tuple[int, Array] | None = None  # position and logits not used yet
 
     @property
     def done(self) -> bool:
@@ -84,10 +86,8 @@ class CachedSampler:
             StopIteration: if every dimension is drawn.
             ValueError: if `forced` is not a level, or the rule does not fit the model.
         """
-        if self.done:
-            raise StopIteration
+        logits = self.predict()
         row, col, channel = self.coordinates(self.position)
-        logits = self._logits(row, col)[:, channel]
         if forced is None:
             level = draw(probabilities(logits, rule), self.noise[:, channel, row, col])
         else:
@@ -101,15 +101,65 @@ class CachedSampler:
         self.position += 1
         return level, logits
 
+    def predict(self) -> Array:
+        """Compute the logits (B, K) of the next dimension, and draw nothing.
+
+        Raises:
+            StopIteration: if every dimension is drawn.
+        """
+        if self.done:
+            raise StopIteration
+        if self._predicted is None or self._predicted[0] != self.position:
+            row, col, channel = self.coordinates(self.position)
+            self._predicted = self.position, self._logits(row, col)[:, channel]
+        return self._predicted[1]
+
+    def resample(
+        self, indices: NDArray[np.int64], noise: NDArray[np.float64] | None = None
+    ) -> None:
+        """Keep these images of the batch, in this order and as often as they are named.
+
+        What is drawn so far moves with an image, its label and order too. The noise stays with
+        the place in the batch, so that copies of one image differ from here on. Costs about as
+        much as a few pixels.
+
+        Arguments:
+            indices: int64 (B'), places in the batch.
+            noise: (B', C, H, W), to be used from here on; needed if B' is not B.
+
+        Raises:
+            ValueError: if an index is out of range, or the noise does not fit.
+        """
+        indices = np.asarray(indices)
+        batch = len(self.levels)
+        valid = indices.ndim == 1 and indices.size and indices.dtype.kind in "iu"
+        if not valid or indices.min() < 0 or indices.max() >= batch:
+            raise ValueError(f"`indices` (={indices}) must be a list of integers 0..{batch - 1}.")
+        noise = self.noise if noise is None else noise
+        expected = (len(indices), *self.levels.shape[1:])
+        if noise.shape != expected:
+            raise ValueError(f"`noise` (shape {noise.shape}) must be {expected}.")
+        row = self.coordinates(self.position)[0]
+        self._network.select(indices, row, row_begun=self._row == row)
+        self.noise = noise
+        self.levels = self.levels[indices]
+        self._row = row if self._row == row else -1
+        self._first = self.position
+        if self._predicted is not None:
+            self._predicted = self._predicted[0], self._predicted[1][indices]
+
     def rewind(self, position: int) -> None:
         """Go back so that `position` is drawn next; the rows above are not computed again.
 
         Raises:
-            ValueError: if the position is not drawn yet.
+            ValueError: if the position is not drawn yet, or lies before the last resampling.
         """
-        if not 0 <= position <= self.position:
-            raise ValueError(f"`position` (={position}) must lie in 0..{self.position}.")
+        if not self._first <= position <= self.position:
+            raise ValueError(
+                f"`position` (={position}) must lie in {self._first}..{self.position}."
+            )
         self.position = position
+        self._predicted = None
 
     def fork(self) -> "CachedSampler":
         """Copy the sampler; the copies go on independently, with the same noise."""

@@ -41,6 +41,9 @@ class Network(Protocol):
     def fork(self) -> "Network":
         """Copy what was computed; the weights are shared."""
 
+    def select(self, indices: NDArray[np.int64], row: int, *, row_begun: bool) -> None:
+        """Keep these images, as often as named; of the rows above only what is still read."""
+
 
 class _Map:
     """A feature map with a zero border, (rows, B, columns, F), and views of it for taps."""
@@ -91,6 +94,15 @@ class _Map:
         other.values = self.values.copy()
         return other
 
+    def select(self, indices: NDArray[np.int64], row: int) -> None:
+        """Keep these images, with all that a kernel at this row or a later one reads."""
+        rows = slice(row, row + self.border + 1)  # the lowest kernel row lies `border` above
+        kept = self.values[rows, indices]
+        if len(indices) != self.values.shape[1]:
+            height, _, width, features = self.values.shape
+            self.values = np.zeros((height, len(indices), width, features), kept.dtype)
+        self.values[rows] = kept
+
 
 class _Head:
     """What both networks share: input features, position, head."""
@@ -98,6 +110,7 @@ class _Head:
     def __init__(self, model: AutoregressiveModel, condition: Tensor) -> None:
         c = self.config = model.config
         self.batch = len(condition)
+        self.condition = condition.numpy()
         self.dtype = model.row_bias.numpy().dtype
         position = model.position_features(condition).permute(2, 3, 0, 1)
         self.position_features = position.contiguous().numpy()  # (H, W, B, F)
@@ -108,6 +121,8 @@ class _Head:
         border = c.first_kernel_size // 2
         inputs = c.num_channels * c.features_per_channel
         self.input = self.map(inputs, border)
+        self.position = np.empty(0)  # (W, B, F), what the row begun is told of its place
+        self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
 
     def map(self, features: int, border: int) -> _Map:
         return _Map(
@@ -128,6 +143,22 @@ class _Head:
         border, size = self.input.border, self.config.features_per_channel
         part = slice(channel * size, (channel + 1) * size)
         self.input.values[row + border, :, col + border, part] = self.encoded[level]
+
+    def select_condition(self, indices: NDArray[np.int64]) -> None:
+        """Keep these images in the arrays that depend on the condition alone."""
+        self.position_features = self.position_features[:, :, indices]
+
+    def select(self, indices: NDArray[np.int64], row: int, *, row_begun: bool) -> None:
+        """Keep these images, in this order and as often as they are named."""
+        condition = self.condition[indices]
+        if not np.array_equal(condition, self.condition):
+            self.select_condition(indices)
+        self.condition, self.batch = condition, len(indices)
+        for kept in self.maps():  # of the network
+            kept.select(indices, row)
+        if row_begun:
+            self.position = self.position[:, indices]
+            self.from_above = [above[:, indices] for above in self.from_above]
 
 
 class _GatedNetwork(_Head):
@@ -185,7 +216,6 @@ class _GatedNetwork(_Head):
             border = dilation * (c.kernel_size // 2)
             self.vertical.append(self.map(size, border))
             self.horizontal.append(self.map(size, border))
-        self.from_above: list[Array] = []
         self.gated = np.ones((self.batch, size + 1), self.dtype)  # gated features, then the 1
 
     def fork(self) -> "_GatedNetwork":
@@ -195,6 +225,23 @@ class _GatedNetwork(_Head):
         other.vertical = [m.copy() for m in self.vertical]
         other.horizontal = [m.copy() for m in self.horizontal]
         return other
+
+    def maps(self) -> list[_Map]:
+        """All feature maps that are kept."""
+        return [self.input, *self.vertical, *self.horizontal]
+
+    def select_condition(self, indices: NDArray[np.int64]) -> None:
+        """Keep these images in the arrays that depend on the condition alone."""
+        super().select_condition(indices)
+        self.row_weights = [
+            (weight, bias[indices], link, link_bias[indices])
+            for weight, bias, link, link_bias in self.row_weights
+        ]
+
+    def select(self, indices: NDArray[np.int64], row: int, *, row_begun: bool) -> None:
+        """Keep these images, in this order and as often as they are named."""
+        super().select(indices, row, row_begun=row_begun)
+        self.gated = np.ones((self.batch, self.config.num_features + 1), self.dtype)
 
     def begin_row(self, row: int) -> None:
         """Run the vertical stack for a whole row, and its link to the horizontal stack."""
@@ -267,13 +314,24 @@ class _ClassicNetwork(_Head):
                 (_pointwise(block.reduce), above, left, bias, _pointwise(block.expand))
             )
             self.inner.append(self.map(block.conv.in_channels, dilation * (c.kernel_size // 2)))
-        self.from_above: list[Array] = []
 
     def fork(self) -> "_ClassicNetwork":
         other = copy.copy(self)
         other.input = self.input.copy()
         other.inner = [m.copy() for m in self.inner]
         return other
+
+    def maps(self) -> list[_Map]:
+        """All feature maps that are kept."""
+        return [self.input, *self.inner]
+
+    def select_condition(self, indices: NDArray[np.int64]) -> None:
+        """Keep these images in the arrays that depend on the condition alone."""
+        super().select_condition(indices)
+        self.blocks = [
+            (reduce, above, left, bias[indices], expand)
+            for reduce, above, left, bias, expand in self.blocks
+        ]
 
     def begin_row(self, row: int) -> None:
         """Compute what the upper rows of every kernel read, for a whole row."""

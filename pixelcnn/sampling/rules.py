@@ -105,15 +105,21 @@ def explain(
         cumulative=_cumulative(final),
         uniform=float(uniform),
         level=level,
-        entropy_bits=float(_entropy(model)),
-        rule_entropy_bits=float(_entropy(final)),
+        entropy_bits=float(entropy_of(model)),
+        rule_entropy_bits=float(entropy_of(final)),
         surprise_bits=float(surprise_bits(logits, level)),
     )
 
 
 def entropy_bits(logits: ArrayLike) -> Floats:
     """Compute the entropy of the model's distribution, (..., K) -> (...), bits."""
-    return _entropy(_softmax(np.asarray(logits, dtype=np.float64)))
+    return entropy_of(_softmax(np.asarray(logits, dtype=np.float64)))
+
+
+def entropy_of(probabilities: Floats) -> Floats:
+    """Compute the entropy of distributions, (..., K) -> (...), bits."""
+    positive = np.where(probabilities > 0, probabilities, 1.0)
+    return -(probabilities * np.log2(positive)).sum(-1)
 
 
 def surprise_bits(logits: ArrayLike, level: ArrayLike) -> Floats:
@@ -159,8 +165,3 @@ def _softmax(logits: Floats) -> Floats:
 def _cumulative(probabilities: Floats) -> Floats:
     cumulative = np.cumsum(probabilities, -1)
     return cumulative / cumulative[..., -1:]  # ends at exactly 1, which no uniform number reaches
-
-
-def _entropy(probabilities: Floats) -> Floats:
-    positive = np.where(probabilities > 0, probabilities, 1.0)
-    return -(probabilities * np.log2(positive)).sum(-1)

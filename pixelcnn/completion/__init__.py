@@ -1,0 +1,49 @@
+"""Completing a picture of which some pixels are known.
+
+    known = pixelcnn.occlusion("lower-half", 28, 28)
+    completion = pixelcnn.complete(model, levels, known, num_images=16, label=9)
+    completion.levels  # int64 (1, 16, 1, 28, 28)
+
+Three methods, from exact to rough:
+
+- `prefix`: where all known pixels come before all unknown ones in an order that the model knows,
+  ordinary sampling goes on from them. Exact: every completion is an independent draw from the
+  model's distribution given the known pixels.
+- `particles`: sequential Monte Carlo, for any known pixels. Approximate, but exact in the limit of
+  many particles. `Completion.particles` says how far to trust it.
+- `clamping`: known pixels are put in place as the scan reaches them. Those that come after an
+  unknown pixel are ignored by what is drawn before them, so it is not conditional sampling;
+  `Completion.ignored` says which, and `log_weights` what they would have said.
+"""
+
+from pixelcnn.completion.complete import Completion, begin_completion, complete
+from pixelcnn.completion.known import (
+    OCCLUSIONS,
+    NotAPrefixError,
+    best_order,
+    is_prefix,
+    late_pixels,
+    occlusion,
+)
+from pixelcnn.completion.particles import ParticleReport, ParticleScan
+from pixelcnn.completion.posterior import ClassPosterior, class_posterior, iter_class_posterior
+from pixelcnn.completion.scan import AncestralScan, Scan
+
+__all__ = [
+    "OCCLUSIONS",
+    "AncestralScan",
+    "ClassPosterior",
+    "Completion",
+    "NotAPrefixError",
+    "ParticleReport",
+    "ParticleScan",
+    "Scan",
+    "begin_completion",
+    "best_order",
+    "class_posterior",
+    "complete",
+    "is_prefix",
+    "iter_class_posterior",
+    "late_pixels",
+    "occlusion",
+]

@@ -1,0 +1,188 @@
+"""One function for all ways to complete pictures, and the same as a scan to watch."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pixelcnn.completion.known import check_drawings, choose_order, is_prefix, require_prefix
+from pixelcnn.completion.particles import ParticleScan
+from pixelcnn.completion.result import Completion, Method
+from pixelcnn.completion.scan import AncestralScan, Scan
+from pixelcnn.config import SamplingRule
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.sampling import label_tensor, make_noise
+from pixelcnn.sampling.cached import one_thread
+
+
+def complete(
+    model: AutoregressiveModel,
+    levels: Tensor,
+    known: Tensor,
+    *,
+    method: Method | None = None,
+    num_images: int = 1,
+    seed: int = 0,
+    rule: SamplingRule | None = None,
+    label: int | Sequence[int] | Tensor | None = None,
+    order: int | None = None,
+    first_image: int = 0,
+    num_particles: int = 64,
+    num_clouds: int | None = None,
+    tolerance: float = 0.0,
+) -> Completion:
+    """Complete drawings; the same arguments give the same pictures.
+
+    A drawing's completions do not depend on the other drawings, and without particles completion
+    i is the same in any number of them.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        levels: int64 (B, C, H, W), values 0..K-1, B drawings; only known pixels matter.
+        known: bool (B, 1, H, W), True where a pixel is given; some, but not all of every drawing.
+        method: see `pixelcnn.completion`; None is "prefix" where it is exact, else "particles".
+        num_images: n, completions of each drawing, at least 1.
+        seed: 0 or greater.
+        rule: temperature, top-k and top-p for unknown pixels; None is the model itself. Weights
+            take the model's own probabilities of known pixels.
+        label: one class for all drawings, B classes, or None for any class.
+        order: raster order, see `pixelcnn.orders.ORDER_NAMES`; None chooses for each drawing the
+            one that puts most of the known pixels first.
+        first_image: index of the first completion; 0 with particles.
+        num_particles: particles for each drawing, at least 1.
+        num_clouds: clouds that the particles are split into, a divisor of `num_particles`. Clouds
+            never exchange particles, and the completions come from them in turn: more clouds give
+            more variety from fewer particles each. None is at most one for each completion, and
+            at most as many as each has particles.
+        tolerance: mean difference, in levels, tolerated between known pixels and the picture the
+            model has in mind; 0 demands equality. Only for particles.
+
+    Returns:
+        Everything about the completions, see `Completion`.
+
+    Raises:
+        NotAPrefixError: if `method` is "prefix" and known pixels come after unknown ones.
+        ValueError: if an argument breaks its rule.
+    """
+    levels, known = torch.as_tensor(levels), torch.as_tensor(known)
+    model.check_levels(levels)
+    check_drawings(levels, known, model.config)
+    labels = label_tensor(label, len(levels))
+    if labels is not None and labels.shape != (len(levels),):
+        raise ValueError(f"`label` (={label}) must be one class, or {len(levels)} of them.")
+    parts = []
+    for i in range(len(levels)):
+        scan = begin_completion(
+            model,
+            levels[i : i + 1],
+            known[i : i + 1],
+            method=method,
+            num_images=num_images,
+            seed=seed,
+            rule=rule,
+            label=None if labels is None else int(labels[i]),
+            order=order,
+            first_image=first_image,
+            num_particles=num_particles,
+            num_clouds=num_clouds,
+            tolerance=tolerance,
+        )
+        with one_thread():
+            while not scan.done:
+                scan.step()
+        parts.append(scan.completion())
+    return Completion.join(parts)
+
+
+def begin_completion(
+    model: AutoregressiveModel,
+    levels: Tensor,
+    known: Tensor,
+    *,
+    method: Method | None = None,
+    num_images: int = 1,
+    seed: int = 0,
+    rule: SamplingRule | None = None,
+    label: int | None = None,
+    order: int | None = None,
+    first_image: int = 0,
+    num_particles: int = 64,
+    num_clouds: int | None = None,
+    tolerance: float = 0.0,
+) -> Scan:
+    """Begin to complete one drawing, to watch it grow and to stop when one likes.
+
+        scan = begin_completion(model, levels, known, num_images=4)
+        while not scan.done:
+            scan.step()
+            show(scan.levels, scan.position / scan.num_steps)
+        completion = scan.completion()
+
+    Arguments are those of `complete` with B = 1 and one label.
+
+    Returns:
+        A scan that has not begun.
+
+    Raises:
+        NotAPrefixError: if `method` is "prefix" and known pixels come after unknown ones.
+        ValueError: if an argument breaks its rule.
+    """
+    config = model.config
+    levels, known = torch.as_tensor(levels), torch.as_tensor(known)
+    model.check_levels(levels)
+    if len(levels) != 1:
+        raise ValueError(f"`levels` must hold one drawing, not {len(levels)}.")
+    check_drawings(levels, known, config)
+    if model.training:
+        raise ValueError("`model` must be in evaluation mode: call model.eval() first.")
+    order = choose_order(known[0], config, order)
+    if method is None:
+        method = "prefix" if is_prefix(known[0], order) and tolerance == 0 else "particles"
+    if method not in ("prefix", "clamping", "particles"):
+        raise ValueError(f"`method` (={method!r}) must be 'prefix', 'clamping' or 'particles'.")
+    settings = {"order": order, "rule": rule or SamplingRule(), "label": label}
+    if method == "particles":
+        num_clouds = _check_particles(num_images, num_particles, num_clouds)
+        _require("tolerance", tolerance, 0, config.num_levels - 1, whole=False)
+        if first_image != 0:
+            raise ValueError(
+                f"`first_image` (={first_image!r}) must be 0 with particles: their pictures "
+                "depend on each other."
+            )
+        noise = make_noise(config, num_images=num_particles, seed=seed)
+        return ParticleScan(
+            model, levels[0], known[0], noise=noise, num_images=num_images,
+            num_clouds=num_clouds, tolerance=float(tolerance), seed=seed, **settings,
+        )  # fmt: skip
+    if tolerance != 0:
+        raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 unless `method` is 'particles'.")
+    if method == "prefix":
+        require_prefix(known[0], order, config.num_orders)
+    noise = make_noise(config, num_images=num_images, seed=seed, first_image=first_image)
+    return AncestralScan(model, levels[0], known[0], method=method, noise=noise, **settings)
+
+
+def _check_particles(num_images: int, num_particles: int, num_clouds: int | None) -> int:
+    """Check the numbers, and choose the number of clouds if it is None."""
+    _require("num_images", num_images, 1)
+    _require("num_particles", num_particles, 1)
+    if num_clouds is None:
+        most = min(num_images, math.isqrt(num_particles))
+        return max(n for n in range(1, most + 1) if num_particles % n == 0)
+    _require("num_clouds", num_clouds, 1)
+    if num_particles % num_clouds:
+        raise ValueError(
+            f"`num_clouds` (={num_clouds}) must divide `num_particles` (={num_particles})."
+        )
+    return num_clouds
+
+
+def _require(
+    name: str, value: float, low: int, high: int | None = None, *, whole: bool = True
+) -> None:
+    valid = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not valid or not low <= value or (high is not None and not value <= high):
+        kind = "an integer" if whole else "a number"
+        rule = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"`{name}` (={value!r}) must be {kind} {rule}.")

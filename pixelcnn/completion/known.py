@@ -1,0 +1,190 @@
+"""What is known of a picture, and in which order it comes.
+
+`known` is bool, True where a pixel is given. In an order a known pixel is *late* if an unknown one
+comes before it: ancestral sampling cannot take it into account.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.config import ModelConfig
+from pixelcnn.orders import ORDER_NAMES, from_raster, to_raster
+
+Occlusion = Callable[[int, int, int], Tensor]
+
+
+def _rows(height: int, width: int) -> tuple[Tensor, Tensor]:
+    pixel = torch.arange(height * width).view(height, width)
+    return pixel // width, pixel % width
+
+
+def _around_box(height: int, width: int, seed: int) -> Tensor:
+    row, col = _rows(height, width)
+    inside = (row >= height // 4) & (row < height - height // 4)
+    return ~(inside & (col >= width // 4) & (col < width - width // 4))
+
+
+def _random_half(height: int, width: int, seed: int) -> Tensor:
+    order = np.random.default_rng(seed).permutation(height * width)
+    return torch.from_numpy(order < height * width // 2).view(height, width)
+
+
+OCCLUSIONS: dict[str, Occlusion] = {
+    "upper-half": lambda height, width, seed: _rows(height, width)[0] < height // 2,
+    "lower-half": lambda height, width, seed: _rows(height, width)[0] >= height // 2,
+    "left-half": lambda height, width, seed: _rows(height, width)[1] < width // 2,
+    "right-half": lambda height, width, seed: _rows(height, width)[1] >= width // 2,
+    "around-box": _around_box,
+    "every-other-row": lambda height, width, seed: _rows(height, width)[0] % 2 == 0,
+    "random-half": _random_half,
+}
+"""Ways to hide a part of a picture, by what is left of it; see `occlusion`."""
+
+
+def occlusion(name: str, height: int, width: int, *, seed: int = 0) -> Tensor:
+    """Tell which pixels are known when a part of a picture is hidden.
+
+    >>> occlusion("lower-half", 2, 3)[0, 0].int().tolist()
+    [[0, 0, 0], [1, 1, 1]]
+
+    Arguments:
+        name: key of `OCCLUSIONS`; it names the part that is left.
+        height: H.
+        width: W.
+        seed: fixes "random-half", half of the pixels; 0 or greater.
+
+    Returns:
+        bool (1, 1, H, W), True where known.
+
+    Raises:
+        ValueError: if the name is unknown or the seed negative.
+    """
+    if name not in OCCLUSIONS:
+        raise ValueError(f"`known` (={name!r}) must be one of {', '.join(OCCLUSIONS)}.")
+    if seed < 0:
+        raise ValueError(f"`seed` (={seed}) must be an integer of at least 0.")
+    return OCCLUSIONS[name](height, width, seed)[None, None]
+
+
+def late_pixels(known: Tensor, order: int = 0) -> Tensor:
+    """Find the known pixels that come after an unknown one.
+
+    Arguments:
+        known: bool (..., H, W).
+        order: see `pixelcnn.orders.ORDER_NAMES`.
+
+    Returns:
+        bool, shaped like `known`.
+
+    Raises:
+        ValueError: if the order does not exist.
+    """
+    turned = to_raster(known, order)
+    missed = (~turned.flatten(-2)).cumsum(-1) > 0
+    return from_raster(turned & missed.view(turned.shape), order)
+
+
+def is_prefix(known: Tensor, order: int = 0) -> bool:
+    """Tell whether all known pixels come before all unknown ones, so that sampling is exact.
+
+    Arguments:
+        known: bool (H, W) or (1, H, W).
+        order: see `pixelcnn.orders.ORDER_NAMES`.
+
+    Raises:
+        ValueError: if the order does not exist.
+    """
+    return not late_pixels(known, order).any()
+
+
+def best_order(known: Tensor, num_orders: int) -> int:
+    """Choose the order that puts most of what is known first.
+
+    It maximises the pairs of a known pixel that comes before an unknown one: the number of known
+    pixels that an unknown one is drawn from, summed over the unknown ones. All pairs count exactly
+    if the known pixels are a prefix, so an order in which they are one is always found.
+
+    Arguments:
+        known: bool (H, W) or (1, H, W).
+        num_orders: orders that the model knows, 1 or 8.
+
+    Returns:
+        The order; the lowest one on a tie.
+    """
+
+    def pairs(order: int) -> int:
+        turned = to_raster(known, order).flatten()
+        return int(turned.cumsum(0)[~turned].sum())
+
+    return max(range(num_orders), key=pairs)
+
+
+class NotAPrefixError(ValueError):
+    """The exact method was asked for, but known pixels come after unknown ones in every order."""
+
+
+def choose_order(known: Tensor, config: ModelConfig, order: int | None) -> int:
+    """Check the order asked for, or choose the best one.
+
+    Raises:
+        ValueError: if the model does not know the order.
+    """
+    if order is None:
+        return best_order(known, config.num_orders)
+    if type(order) is not int or order not in range(config.num_orders):
+        raise ValueError(
+            f"`order` (={order!r}) must be an integer from 0 to {config.num_orders - 1}."
+        )
+    return order
+
+
+def require_prefix(known: Tensor, order: int, num_orders: int) -> None:
+    """Check that the known pixels are a prefix.
+
+    Raises:
+        NotAPrefixError: if they are not.
+    """
+    late = int(late_pixels(known, order).sum())
+    if not late:
+        return
+    best = best_order(known, num_orders)
+    if is_prefix(known, best):
+        advice = f"Order {best} ({ORDER_NAMES[best]}) reads all of them first."
+    else:
+        advice = (
+            f"No order that the model knows ({num_orders}) reads all of them first, so it cannot "
+            "be completed exactly: use 'particles' (approximate), or 'clamping', which ignores "
+            "the late ones."
+        )
+    raise NotAPrefixError(
+        f"`known`: {late} of {int(known.sum())} known pixels come after an unknown one in order "
+        f"{order} ({ORDER_NAMES[order]}). {advice}"
+    )
+
+
+def check_drawings(
+    levels: Tensor, known: Tensor, config: ModelConfig, *, need_unknown: bool = True
+) -> None:
+    """Check what is to be completed; the levels themselves are checked by the model.
+
+    Raises:
+        ValueError: if a shape or type is wrong, or a picture has no known or no unknown pixel.
+    """
+    expected = (len(levels), 1, config.height, config.width)
+    if known.shape != expected or known.dtype != torch.bool:
+        raise ValueError(
+            f"`known` (shape {tuple(known.shape)}, {known.dtype}) must be bool {expected}."
+        )
+    for number, one in enumerate(known):
+        if not one.any():
+            raise ValueError(
+                f"`known`: no pixel of drawing {number} is known, so there is nothing to "
+                "complete; `sample` draws whole pictures."
+            )
+        if need_unknown and one.all():
+            raise ValueError(
+                f"`known`: every pixel of drawing {number} is known, so there is nothing to draw."
+            )

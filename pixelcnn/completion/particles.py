@@ -1,0 +1,261 @@
+"""Sequential Monte Carlo: many half-drawn pictures, kept as often as they fit what is known.
+
+Every particle is a picture being drawn. At an unknown pixel it draws a level; at a known one its
+weight is multiplied by the probability of the known level. When the weights get too unequal, the
+particles are drawn anew from themselves in proportion to their weights (resampling).
+
+What is guaranteed: the mean weight is an unbiased estimate of p(known), and the weighted particles
+approach the exact distribution of completions as their number grows, whatever the hints of
+`pixelcnn.completion.lookahead` are. A hint that changes how a level is drawn is divided out of the
+weight at once; one that decides which particles are kept is divided out when they are copied. With
+few particles the result is approximate, and the report says how far to trust it.
+
+References:
+    Gordon, Salmond and Smith 1993 (resampling); Pitt and Shephard 1999 (look-ahead);
+    Naesseth, Lindsten and Schon 2019, arXiv 1903.04797 (unbiased estimates, proper weights).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelcnn.completion.lookahead import GUESS_POWER, column_hints, fill, guess_rows
+from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
+from pixelcnn.completion.scan import Scan
+from pixelcnn.sampling.rules import draw, probabilities
+
+
+class ParticleScan(Scan):
+    """Particles that draw one drawing, see the module's text.
+
+    Arguments:
+        num_images: completions to choose at the end.
+        num_clouds: clouds that the particles are split into, G; they never exchange particles.
+        tolerance: mean difference, in levels, that is tolerated between a known pixel and the
+            picture; 0 demands equality. The particle goes on with its own level there, drawn from
+            the model times a discretized Laplace distribution around the known one, and only
+            `levels` shows the known one.
+        seed: fixes the resampling.
+        others: see `Scan`; the noise has one entry for each particle.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        num_images: int,
+        num_clouds: int,
+        tolerance: float,
+        seed: int,
+        **others: Any,
+    ) -> None:
+        super().__init__(*args, **others)
+        config = self.model.config
+        self.num_images, self.num_clouds, self.tolerance = num_images, num_clouds, tolerance
+        self._seed = seed
+        self._random = np.random.default_rng([seed, 0, 1])  # other numbers than the noise
+        self._column_hints = column_hints(self.known, self.observed, config.num_levels)
+        self._guess_rows = guess_rows(self.known)
+        self._noise_log_prob = _laplace(config.num_levels, tolerance) if tolerance else None
+        # Everything below is by particle, the last axis; one entry until the first unknown pixel.
+        self._log_weights = np.zeros(1)
+        self._column_hint = np.zeros((config.num_channels, config.width, 1))
+        self._guess_hint = np.zeros(1)
+        self._ancestor = np.arange(len(self.noise))
+        self._sizes: list[float] = []
+        self._ancestors: list[int] = []
+        self._resampled_at: list[int] = []
+        if tolerance:  # known pixels are drawn too, from the first to the last
+            self._first_unknown, self.num_steps = 0, config.num_dims
+
+    @property
+    def method(self) -> Method:
+        """How the drawing is completed."""
+        return "particles"
+
+    @property
+    def effective_sample_size(self) -> float:
+        """Particles that the weights amount to, hints included, summed over clouds."""
+        return self._sizes[-1] if self._sizes else float(len(self.noise))
+
+    @property
+    def ancestors(self) -> int:
+        """Particles of the beginning that still have descendants."""
+        return self._ancestors[-1] if self._ancestors else len(self.noise)
+
+    def _spread(self) -> None:
+        super()._spread()
+        self._log_weights = np.repeat(self._log_weights, len(self.noise), -1)
+        self._column_hint = np.repeat(self._column_hint, len(self.noise), -1)
+        self._guess_hint = np.repeat(self._guess_hint, len(self.noise), -1)
+
+    def _begin_row(self, row: int) -> None:
+        if row in self._guess_rows:
+            self._guess_hint = self._guess(row)
+        elif self.known[row].any() or not self.known[row:].any():
+            self._guess_hint = np.zeros_like(self._guess_hint)
+
+    def _guess(self, row: int) -> Floats:
+        """Score the known pixels to come, what lies between being guessed: (P,)."""
+        decided = self.known | (np.arange(len(self.known)) < row)[:, None]
+        future = self.known & ~(np.arange(len(self.known)) < row)[:, None]
+        guessed = fill(self._shown(), decided)
+        return GUESS_POWER * self._log_prob_map(guessed)[:, :, future].sum((1, 2))
+
+    def _take(self, row: int, col: int, channel: int) -> None:
+        logits = self._sampler.predict()
+        level = self.observed[channel, row, col]
+        log_prob = _log_softmax(logits)  # (P, K)
+        if self._noise_log_prob is None:
+            self._log_weights = self._log_weights + log_prob[:, level]
+        else:
+            joint = log_prob + self._noise_log_prob[:, level]
+            total = _log_sum(joint)
+            self._log_weights = self._log_weights + total
+            level = draw(np.exp(joint - total[:, None]), self.noise[:, channel, row, col])
+        self._sampler.step(self.rule, forced=level)
+        self._column_hint[channel, col] = 0  # what it hinted at has come
+
+    def _draw(self, row: int, col: int, channel: int) -> None:
+        hint = self._column_hints[channel, row, col]  # (K,)
+        proposal = probabilities(self._sampler.predict(), self.rule) * np.exp(hint)
+        total = proposal.sum(-1)
+        level = draw(proposal / total[:, None], self.noise[:, channel, row, col])
+        # The weight is multiplied by p(level) / q(level) = total / exp(hint of the level).
+        self._log_weights = self._log_weights + np.log(total) - hint[level]
+        self._column_hint[channel, col] = hint[level]
+        self._sampler.step(self.rule, forced=level)
+
+    def _finish_step(self) -> None:
+        if self.position <= self._first_unknown:  # one picture, which all particles share
+            self._sizes.append(float(len(self.noise)))
+        else:
+            if self.done:
+                self._add_the_rest()
+            clouds = self._clouds(self._log_weights + self._hints())
+            sizes = _effective_size(clouds)
+            self._sizes.append(float(sizes.sum()))
+            poor = sizes < clouds.shape[1] / 2
+            if poor.any() and not self.done:
+                self._resample(clouds, poor)
+        self._ancestors.append(len(np.unique(self._ancestor)))
+
+    def _add_the_rest(self) -> None:
+        """Weigh the known pixels after the last unknown one, which no particle can change."""
+        self._column_hint[:], self._guess_hint[:] = 0, 0
+        pixel = np.arange(self.known.size).reshape(self.known.shape)
+        rest = self.known & (pixel * self.model.config.num_channels >= self.num_steps)
+        if rest.any():
+            rest = self._log_prob_map(self._shown())[:, :, rest]
+            self._log_weights = self._log_weights + rest.sum((1, 2))
+
+    def _hints(self) -> Floats:
+        return self._column_hint.sum((0, 1)) + self._guess_hint
+
+    def _clouds(self, by_particle: Floats) -> Floats:
+        """View (P,) as (G, P / G)."""
+        return by_particle.reshape(self.num_clouds, -1)
+
+    def _resample(self, priorities: Floats, poor: NDArray[np.bool_]) -> None:
+        """Draw the particles of poor clouds anew, in proportion to weights times hints."""
+        indices = np.arange(priorities.size).reshape(priorities.shape)
+        hints = self._clouds(self._hints())
+        log_weights = self._clouds(self._log_weights).copy()
+        for cloud in np.flatnonzero(poor):
+            drawn = _systematic(priorities[cloud], priorities.shape[1], self._random)
+            indices[cloud] = indices[cloud, drawn]
+            # Copies are as frequent as weight times hint says: the hint is taken back.
+            log_weights[cloud] = _log_mean(priorities[cloud]) - hints[cloud, drawn]
+        indices = indices.ravel()
+        self._sampler.resample(indices)
+        self._log_weights = log_weights.ravel()
+        self._column_hint = self._column_hint[..., indices]
+        self._guess_hint = self._guess_hint[indices]
+        self._ancestor = self._ancestor[indices]
+        self._resampled_at.append(self.position - 1)
+
+    def completion(self) -> Completion:
+        """Choose the completions by weight; completion i comes from cloud i modulo G.
+
+        Raises:
+            ValueError: if the scan is not done.
+        """
+        report = self._report()
+        return self._result(
+            report.chosen, is_exact=self._is_prefix and not self.tolerance, report=report
+        )
+
+    def _report(self) -> ParticleReport:
+        """Choose the completions by weight and tell how the particles fared."""
+        clouds = self._clouds(self._log_weights)
+        num_clouds, per_cloud = clouds.shape
+        log_shares = clouds - _log_sum(clouds)[:, None]
+        levels = self._shown()
+        picture = np.unique(levels.reshape(len(levels), -1), axis=0, return_inverse=True)[1]
+        random = np.random.default_rng([self._seed, 0, 2])
+        chosen = np.zeros(self.num_images, dtype=np.int64)
+        for cloud in range(num_clouds):
+            places = np.arange(cloud, self.num_images, num_clouds)
+            drawn = _systematic(log_shares[cloud], len(places), random)
+            chosen[places] = cloud * per_cloud + random.permutation(drawn)
+        shares = [
+            np.bincount(p, np.exp(w))
+            for p, w in zip(self._clouds(picture), log_shares, strict=True)
+        ]
+        return ParticleReport(
+            levels=self.levels,
+            cloud=np.arange(len(levels)) // per_cloud,
+            log_weights=log_shares.ravel(),
+            log_evidence=float(_log_mean(self._log_weights)),
+            cloud_log_evidence=_log_mean(clouds),
+            effective_sample_size=np.array(self._sizes),
+            ancestors=np.array(self._ancestors),
+            resampled_at=tuple(self._resampled_at),
+            chosen=chosen,
+            num_distinct=len(np.unique(picture[chosen])),
+            effective_pictures=float(sum(1 / (share**2).sum() for share in shares)),
+        )
+
+
+def _log_softmax(logits: NDArray[np.floating]) -> Floats:
+    logits = logits.astype(np.float64)
+    if not np.isfinite(logits.max(-1)).all():
+        raise ValueError("The model predicts logits that are not numbers.")
+    return logits - _log_sum(logits)[..., None]
+
+
+def _laplace(num_levels: int, tolerance: float) -> Floats:
+    """Give log p(known level | level of the picture), (K level, K known)."""
+    level = np.arange(num_levels)
+    log_prob = -abs(level[:, None] - level) / tolerance
+    return log_prob - _log_sum(log_prob)[:, None]
+
+
+def _log_sum(logs: Floats) -> Floats:
+    """Compute the log of the sum over the last axis."""
+    highest = logs.max(-1)
+    return highest + np.log(np.exp(logs - highest[..., None]).sum(-1))
+
+
+def _log_mean(logs: Floats) -> Floats:
+    """Compute the log of the mean over the last axis."""
+    return _log_sum(logs) - np.log(logs.shape[-1])
+
+
+def _effective_size(log_weights: Floats) -> Floats:
+    """Compute 1 / sum of squared shares over the last axis."""
+    share = np.exp(log_weights - _log_sum(log_weights)[..., None])
+    return 1 / (share**2).sum(-1)
+
+
+def _systematic(log_weights: Floats, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Draw `count` places in proportion to their weights, evenly spread over the total.
+
+    References:
+        Kitagawa 1996 (systematic resampling).
+    """
+    share = np.exp(log_weights - log_weights.max())
+    cumulative = np.cumsum(share)
+    points = (np.arange(count) + random.random()) / count
+    drawn = np.searchsorted(cumulative / cumulative[-1], points, side="right")
+    return np.minimum(drawn, len(share) - 1)

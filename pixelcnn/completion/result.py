@@ -1,0 +1,91 @@
+"""What a completion returns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Method = Literal["prefix", "clamping", "particles"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ParticleReport:
+    """How the particles of one drawing fared; P particles in G clouds, S dimensions scanned."""
+
+    levels: Tensor
+    """All particles, int64 (P, C, H, W), known pixels as given."""
+    cloud: NDArray[np.int64]
+    """Cloud of each particle, (P,)."""
+    log_weights: Floats
+    """Log of the share that each particle has in its cloud, (P,), nats."""
+    log_evidence: float
+    """Estimate of log p(known), nats; p itself is estimated without bias. With a tolerance it is
+    the probability of the drawing under the model and the tolerated differences."""
+    cloud_log_evidence: Floats
+    """The same from each cloud alone, (G,): how far they differ shows how rough it is."""
+    effective_sample_size: Floats
+    """Particles that the weights amount to, hints included, summed over clouds, (S,)."""
+    ancestors: NDArray[np.int64]
+    """Particles of the beginning that still have descendants, (S,)."""
+    resampled_at: tuple[int, ...]
+    """Dimensions after which particles were resampled, counted in the order of the scan."""
+    chosen: NDArray[np.int64]
+    """Particle that each completion shows, (n,)."""
+    num_distinct: int
+    """Different pictures among the completions."""
+    effective_pictures: float
+    """Different pictures that the weights amount to, summed over clouds."""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether most of the weight of an average cloud lies on one picture."""
+        return self.effective_pictures < 2 * len(self.cloud_log_evidence)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Completions of B drawings, n of each."""
+
+    levels: Tensor
+    """int64 (B, n, C, H, W); known pixels are exactly as given."""
+    method: tuple[Method, ...]
+    """How each drawing was completed, B names."""
+    order: Tensor
+    """Raster order in which each drawing was completed, int64 (B,)."""
+    is_exact: tuple[bool, ...]
+    """Whether the completions are draws from the model's distribution given the known pixels."""
+    ignored: Tensor
+    """Known pixels that the method ignored in part: what was drawn before them does not know of
+    them; bool (B, 1, H, W). Only clamping ignores any."""
+    log_prob: Tensor
+    """log p of the picture shown, in this order and for this class, float64 (B, n), nats."""
+    log_weights: Tensor
+    """Log of the importance weight that turns each picture into a draw given all known pixels,
+    float64 (B, n), nats: with clamping the log-probability of the ignored pixels, else 0."""
+    particles: tuple[ParticleReport | None, ...]
+    """How the particles fared, for each drawing; None without particles."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean level of every pixel over the completions, float64 (B, C, H, W)."""
+        return self.levels.double().mean(1)
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of every pixel over the completions, float64 (B, C, H, W), levels."""
+        return self.levels.double().std(1, correction=0)
+
+    @staticmethod
+    def join(parts: Sequence["Completion"]) -> "Completion":
+        """Put completions of several drawings together."""
+        values = {}
+        for field in fields(Completion):
+            several = [getattr(part, field.name) for part in parts]
+            joined = torch.cat(several) if isinstance(several[0], Tensor) else sum(several, ())
+            values[field.name] = joined
+        return Completion(**values)

@@ -1,0 +1,192 @@
+"""Completing one drawing dimension by dimension, in a raster order of its model."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelcnn.completion.known import is_prefix, late_pixels
+from pixelcnn.completion.lookahead import log_prob_map
+from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
+from pixelcnn.config import SamplingRule
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.orders import from_raster, to_raster
+from pixelcnn.sampling import CachedSampler
+
+
+class Scan(ABC):
+    """Several completions of one drawing, drawn together; stop calling `step` to cancel.
+
+    The scan ends with the last unknown pixel. Known pixels that come before the first unknown one
+    are the same for all pictures and read once.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        levels: int64 (C, H, W), the drawing; only its known pixels matter.
+        known: bool (1, H, W).
+        order: raster order in which the pictures are drawn.
+        noise: (B, C, H, W), fixes the pictures, see `pixelcnn.sampling.make_noise`.
+        rule: in force at unknown pixels.
+        label: class, or None for any class.
+    """
+
+    def __init__(
+        self,
+        model: AutoregressiveModel,
+        levels: Tensor,
+        known: Tensor,
+        *,
+        order: int,
+        noise: Floats,
+        rule: SamplingRule,
+        label: int | None,
+    ) -> None:
+        self.model, self.rule, self.order, self.noise = model, rule, order, noise
+        self.label = label
+        self.known = to_raster(known[0], order).numpy()  # (H, W), turned like all that follows
+        self.observed = np.where(self.known, to_raster(levels, order).numpy(), 0)  # (C, H, W)
+        unknown = np.flatnonzero(~self.known)
+        channels = model.config.num_channels
+        self._first_unknown = int(unknown[0]) * channels
+        self.num_steps = (int(unknown[-1]) + 1) * channels
+        """Dimensions to go through in all."""
+        self.position = 0
+        """Dimensions gone through."""
+        self._is_prefix = is_prefix(known, order)
+        self._sampler = CachedSampler(model, noise[:1], *self._conditions(1))
+
+    @property
+    def done(self) -> bool:
+        """Whether the pictures are complete."""
+        return self.position == self.num_steps
+
+    @property
+    def levels(self) -> Tensor:
+        """The pictures so far, int64 (B, C, H, W): known pixels as given, 0 where not drawn."""
+        return from_raster(torch.from_numpy(self._shown()), self.order)
+
+    @property
+    def decided(self) -> Tensor:
+        """Which pixels of `levels` are known or drawn, bool (1, H, W)."""
+        drawn = np.arange(self.known.size) < self.position // self.model.config.num_channels
+        decided = self.known | drawn.reshape(self.known.shape)
+        return from_raster(torch.from_numpy(decided), self.order)[None]
+
+    def step(self) -> None:
+        """Go one dimension further.
+
+        Raises:
+            StopIteration: if the pictures are complete.
+        """
+        if self.done:
+            raise StopIteration
+        row, col, channel = self._sampler.coordinates(self.position)
+        if self.position == self._first_unknown:
+            self._spread()
+        if col == channel == 0:
+            self._begin_row(row)
+        if self.known[row, col]:
+            self._take(row, col, channel)
+        else:
+            self._draw(row, col, channel)
+        self.position += 1
+        self._finish_step()
+
+    @property
+    @abstractmethod
+    def method(self) -> Method:
+        """How the drawing is completed."""
+
+    @abstractmethod
+    def completion(self) -> Completion:
+        """Return the completions, and all that is known about them, as one drawing (B = 1).
+
+        Raises:
+            ValueError: if the scan is not done.
+        """
+
+    def _result(
+        self, chosen: NDArray[np.int64], *, is_exact: bool, report: ParticleReport | None = None
+    ) -> Completion:
+        """Make the result of the pictures at these places."""
+        if not self.done:
+            raise ValueError(
+                f"The pictures are not complete: {self.position} of {self.num_steps} steps done."
+            )
+        log_prob = torch.from_numpy(self._log_prob_map(self._shown()[chosen]))  # (n, C, H, W)
+        known = torch.from_numpy(self.known)
+        late = late_pixels(known) if self.method == "clamping" else torch.zeros_like(known)
+        return Completion(
+            levels=self.levels[chosen][None],
+            method=(self.method,),
+            order=torch.tensor([self.order]),
+            is_exact=(is_exact,),
+            ignored=from_raster(late, self.order)[None, None],
+            log_prob=log_prob.sum((1, 2, 3))[None],
+            log_weights=(log_prob * late).sum((1, 2, 3))[None],
+            particles=(report,),
+        )
+
+    def _spread(self) -> None:
+        """Go on with all pictures; up to here they are one."""
+        if len(self._sampler.levels) < len(self.noise):
+            self._sampler.resample(np.zeros(len(self.noise), dtype=np.int64), self.noise)
+
+    def _begin_row(self, row: int) -> None:  # noqa: B027 - only particles do something here
+        """Do what comes before a row."""
+
+    @abstractmethod
+    def _take(self, row: int, col: int, channel: int) -> None:
+        """Go over a known dimension."""
+
+    @abstractmethod
+    def _draw(self, row: int, col: int, channel: int) -> None:
+        """Draw an unknown dimension."""
+
+    def _finish_step(self) -> None:  # noqa: B027 - only particles do something here
+        """Do what comes after a dimension."""
+
+    def _shown(self) -> NDArray[np.int64]:
+        """Give the pictures so far, turned, (B, C, H, W)."""
+        levels = np.where(self.known, self.observed, self._sampler.levels)
+        return np.broadcast_to(levels, self.noise.shape).copy()
+
+    def _conditions(self, batch: int) -> tuple[Tensor | None, Tensor]:
+        """Give label and order of a batch."""
+        label = None if self.label is None else torch.full((batch,), self.label)
+        return label, torch.full((batch,), self.order)
+
+    def _log_prob_map(self, levels: NDArray[np.int64]) -> Floats:
+        """Compute log p of every dimension of turned pictures given those before it, in nats."""
+        maps = log_prob_map(self.model, torch.from_numpy(levels), *self._conditions(len(levels)))
+        return maps.numpy()
+
+
+class AncestralScan(Scan):
+    """Pictures drawn independently: exact if what is known comes first, else clamping.
+
+    Known levels are put in place as the scan reaches them. Those that come after an unknown pixel
+    act on what is drawn later, but not on what is drawn before.
+    """
+
+    def __init__(self, *args: Any, method: Method, **others: Any) -> None:
+        super().__init__(*args, **others)
+        self._method = method
+
+    @property
+    def method(self) -> Method:
+        """How the drawing is completed, "prefix" or "clamping"."""
+        return self._method
+
+    def completion(self) -> Completion:
+        """Return all pictures, see `Scan.completion`."""
+        return self._result(np.arange(len(self.noise)), is_exact=self._is_prefix)
+
+    def _take(self, row: int, col: int, channel: int) -> None:
+        self._sampler.step(self.rule, forced=self.observed[channel, row, col])
+
+    def _draw(self, row: int, col: int, channel: int) -> None:
+        self._sampler.step(self.rule)

@@ -1,0 +1,317 @@
+"""Completions against the exact answer: tiny pictures, of which every completion can be listed."""
+
+import itertools
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import bits_per_dim, class_posterior, complete, occlusion
+from pixelcnn.completion import lookahead
+from pixelcnn.completion.known import best_order
+from pixelcnn.config import SamplingRule
+from pixelcnn.orders import NUM_ORDERS, ORDER_NAMES, from_raster
+
+from .tiny import ARCHITECTURES, random_levels, tiny_model
+
+GREY = {"height": 3, "width": 3, "num_levels": 3}
+COLOUR = {"height": 2, "width": 2, "num_levels": 2, "num_channels": 3}
+ORDERS = (1, 8)
+CHANCE = 5.0
+"""Standard errors that a right estimate may lie off, the worst of up to 200."""
+FAR = 10.0
+"""Standard errors that a wrong one lies off at least."""
+
+UPPER = [[1, 1, 1], [0, 0, 0], [0, 0, 0]]
+UPPER_RIGHT = [[0, 1, 1], [0, 0, 1], [0, 0, 0]]
+LOWER = [[0, 0, 0], [0, 0, 0], [1, 1, 1]]
+MIDDLE = [[0, 0, 0], [1, 1, 1], [0, 0, 0]]
+AROUND = [[1, 0, 1], [1, 0, 0], [0, 1, 1]]
+CORNERS = [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
+
+
+@cache
+def sharp_model(architecture, num_orders=1, colour=False, num_classes=0):
+    """A model whose pixels depend on each other, and on the class, strongly."""
+    shape = COLOUR if colour else GREY
+    model = tiny_model(
+        architecture, num_orders=num_orders, num_classes=num_classes, seed=5, **shape
+    )
+    for name, parameter in model.named_parameters():
+        if num_classes and "condition" in name:
+            parameter.data *= 6
+    spread = model(random_levels(model.config, 50)).std()
+    model.head[1].weight.data *= 1.5 / spread
+    model.head[1].bias.data *= 1.5 / spread
+    return model
+
+
+def known_of(rows):
+    return torch.tensor(rows, dtype=torch.bool)[None, None]
+
+
+@cache
+def every_picture(config):
+    levels = itertools.product(range(config.num_levels), repeat=config.num_dims)
+    return torch.tensor(list(levels)).view(-1, config.num_channels, config.height, config.width)
+
+
+@cache
+def log_prob_of_every_picture(model, label, order):
+    c = model.config
+    return -bits_per_dim(model, every_picture(c), label, order) * c.num_dims * np.log(2)
+
+
+def drawing(config, seed=0):
+    return random_levels(config, 1, seed)
+
+
+def pairs(levels, known, num_levels):
+    """Which levels do two unknown dimensions have together? (n, pairs of dimensions and levels)"""
+    unknown = levels[..., ~known[0, 0]].flatten(1)  # (n, U)
+    single = torch.nn.functional.one_hot(unknown, num_levels).flatten(1).double()
+    row, col = torch.triu_indices(single.shape[1], single.shape[1])
+    return single[:, row] * single[:, col]
+
+
+def exact(model, levels, known, *, order=0, tolerance=0.0, label=None):
+    """p(known), and p(pair of levels | known) for every pair; a sum over all pictures."""
+    c = model.config
+    pictures = every_picture(c)
+    log_prob = log_prob_of_every_picture(model, label, order)
+    difference = (pictures - levels).abs()[..., known[0, 0]].flatten(1)  # (n, known dimensions)
+    if tolerance:
+        # p(known level | level of the picture), normalised over what might be known.
+        all_levels = torch.arange(c.num_levels)
+        apart = (all_levels[:, None] - all_levels).abs()
+        total = (-apart / tolerance).exp().sum(1)  # by level of the picture
+        here = pictures[..., known[0, 0]].flatten(1)
+        log_prob = log_prob + (-difference / tolerance - total[here].log()).sum(1)
+    else:
+        log_prob = torch.where((difference == 0).all(1), log_prob, -torch.inf)
+    joint = log_prob.exp()
+    evidence = float(joint.sum())
+    return evidence, (joint @ pairs(pictures, known, c.num_levels) / evidence).numpy()
+
+
+def errors_off(estimates, expected, spread=None):
+    """How many standard errors the mean of independent estimates lies off, at worst.
+
+    Arguments:
+        estimates: (runs, numbers).
+        expected: (numbers,), what they should be on average; rare things have no reliable error.
+        spread: standard deviation of one estimate, (numbers,); None measures it.
+    """
+    often = expected > 0.02 * expected.max()
+    spread = (estimates.std(0) if spread is None else spread)[often]
+    apart = abs(estimates.mean(0) - expected)[often]
+    return float((apart / (spread / np.sqrt(len(estimates)) + 1e-12)).max())
+
+
+def pictures_off(result, known, probability, num_levels):
+    """`errors_off` of independent pictures."""
+    seen = pairs(result.levels[0], known, num_levels).numpy()
+    return errors_off(seen, probability, np.sqrt(probability * (1 - probability)))
+
+
+def clouds_off(report, known, evidence, probability, num_levels):
+    """`errors_off` of clouds: of each, evidence times weighted shares of pairs is unbiased."""
+    clouds = len(report.cloud_log_evidence)
+    weights = np.exp(report.log_weights).reshape(clouds, 1, -1)
+    np.testing.assert_allclose(weights.sum(-1), 1)
+    seen = pairs(report.levels, known, num_levels).numpy().reshape(clouds, weights.shape[-1], -1)
+    estimates = np.exp(report.cloud_log_evidence)[:, None] * (weights @ seen)[:, 0]
+    estimates = np.hstack([estimates, np.exp(report.cloud_log_evidence)[:, None]])
+    return errors_off(estimates, evidence * np.append(probability, 1.0))
+
+
+@pytest.fixture
+def tiny_hints(monkeypatch):
+    """Hints for pictures of three rows and three levels."""
+    monkeypatch.setattr(lookahead, "GUESS_EVERY", 1)
+    monkeypatch.setattr(lookahead, "SCALE", 0.5)
+    monkeypatch.setattr(lookahead, "OUTLIERS", 0.3)
+
+
+@pytest.mark.parametrize("num_orders", ORDERS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_completions_of_a_prefix_are_exact(architecture, num_orders):
+    model, known = sharp_model(architecture, num_orders), known_of(UPPER)
+    levels = drawing(model.config)
+    result = complete(model, levels, known, method="prefix", num_images=4000)
+    assert result.is_exact == (True,) and result.order.tolist() == [0]
+    assert (result.log_weights == 0).all()
+    assert pictures_off(result, known, exact(model, levels, known)[1], 3) < CHANCE
+    # The test can tell: another drawing has another answer.
+    assert pictures_off(result, known, exact(model, (levels + 1) % 3, known)[1], 3) > FAR
+
+
+@pytest.mark.parametrize("order", range(NUM_ORDERS))
+def test_a_prefix_of_any_order_is_completed_exactly_in_that_order(order):
+    model = sharp_model("gated", 8)
+    known = from_raster(known_of([[1, 1, 1], [1, 1, 0], [0, 0, 0]]), order)
+    levels = drawing(model.config, seed=order)
+    result = complete(model, levels, known, num_images=2000)
+    assert result.method == ("prefix",) and result.order.tolist() == [order]
+    assert result.is_exact == (True,)
+    assert pictures_off(result, known, exact(model, levels, known, order=order)[1], 3) < CHANCE
+    assert pictures_off(result, known, exact(model, levels, known, order=order ^ 4)[1], 3) > FAR
+
+
+@pytest.mark.parametrize(
+    ("side", "names"),
+    [
+        ("upper-half", "rows from the top"),
+        ("lower-half", "rows from the bottom"),
+        ("left-half", "columns from the left"),
+        ("right-half", "columns from the right"),
+    ],
+)
+def test_a_model_of_eight_orders_completes_any_half_exactly(side, names):
+    model = tiny_model(num_orders=8, height=6, width=6)
+    known = occlusion(side, 6, 6)
+    result = complete(model, random_levels(model.config, 1), known)
+    assert result.is_exact == (True,) and result.method == ("prefix",)
+    assert ORDER_NAMES[int(result.order)].startswith(names)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.7])
+@pytest.mark.parametrize("rows", [LOWER, AROUND, CORNERS, UPPER])
+@pytest.mark.parametrize("num_orders", ORDERS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_particles_agree_with_the_exact_distribution(
+    architecture, num_orders, rows, tolerance, tiny_hints
+):
+    model, known = sharp_model(architecture, num_orders), known_of(rows)
+    levels = drawing(model.config, seed=1)
+    order = best_order(known[0], num_orders)
+    evidence, probability = exact(model, levels, known, order=order, tolerance=tolerance)
+    result = complete(
+        model, levels, known, method="particles", num_particles=6000, num_clouds=600,
+        num_images=5, tolerance=tolerance,
+    )  # fmt: skip
+    report = result.particles[0]
+    assert clouds_off(report, known, evidence, probability, 3) < CHANCE
+    runs = np.exp(report.cloud_log_evidence)
+    assert runs.std() / np.sqrt(len(runs)) < evidence / 5  # precise enough to tell
+    assert report.log_evidence == pytest.approx(np.log(runs.mean()))
+    assert torch.equal(result.levels[0], report.levels[report.chosen])
+    assert torch.equal(
+        report.levels[..., known[0, 0]], levels[..., known[0, 0]].expand(6000, -1, -1)
+    )
+    # The test can tell: another drawing has another answer.
+    wrong = exact(model, (levels + 1) % 3, known, order=order, tolerance=tolerance)[1]
+    assert clouds_off(report, known, evidence, wrong, 3) > CHANCE
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_many_particles_without_hints_find_the_exact_distribution(architecture, monkeypatch):
+    monkeypatch.setattr(lookahead, "OUTLIERS", 1.0)  # the hint allows anything
+    model, known = sharp_model(architecture), known_of(MIDDLE)
+    levels = drawing(model.config, seed=1)
+    evidence, probability = exact(model, levels, known)
+    result = complete(
+        model, levels, known, method="particles", num_particles=8000, num_clouds=1, num_images=2000
+    )
+    report = result.particles[0]
+    assert report.resampled_at and report.ancestors[-1] < 8000
+    assert np.exp(report.log_evidence) == pytest.approx(evidence, rel=0.1)
+    # The completions are drawn from the particles by weight.
+    for pictures, weights in (
+        (report.levels, np.exp(report.log_weights)),
+        (result.levels[0], np.full(2000, 1 / 2000)),
+    ):
+        shares = weights @ pairs(pictures, known, 3).numpy()
+        assert abs(shares - probability).max() < 0.06
+    assert abs(exact(model, (levels + 1) % 3, known)[1] - probability).max() > 0.2
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_clamping_is_wrong_and_its_weights_repair_it(architecture):
+    model, known = sharp_model(architecture), known_of(LOWER)
+    levels = drawing(model.config, seed=1)
+    evidence, probability = exact(model, levels, known)
+    result = complete(model, levels, known, method="clamping", num_images=16_000)
+    assert result.is_exact == (False,)
+    assert torch.equal(result.ignored, known)
+    assert pictures_off(result, known, probability, 3) > FAR
+    weights = result.log_weights[0].exp().numpy()[:, None]
+    weighted = np.hstack([weights, weights * pairs(result.levels[0], known, 3).numpy()])
+    assert errors_off(weighted, evidence * np.append(1.0, probability)) < CHANCE
+
+
+def test_a_tolerance_changes_the_answer_and_a_tiny_one_demands_equality(tiny_hints):
+    model, known = sharp_model("gated"), known_of(AROUND)
+    levels = drawing(model.config)
+    strict, wide = exact(model, levels, known)[0], exact(model, levels, known, tolerance=1.5)[0]
+    assert wide != pytest.approx(strict, rel=0.5)
+    for tolerance, evidence in ((0.0, strict), (1e-3, strict), (1.5, wide)):
+        result = complete(
+            model, levels, known, method="particles", num_particles=4000, num_clouds=1,
+            tolerance=tolerance,
+        )  # fmt: skip
+        found = np.exp(result.particles[0].log_evidence)
+        assert found == pytest.approx(evidence, rel=0.3)
+        assert not result.is_exact[0]
+
+
+@pytest.mark.parametrize("rows", [[[0, 0], [0, 1]], [[1, 0], [0, 0]], [[0, 1], [1, 0]]])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_colour_pictures_are_completed_right_too(architecture, rows, tiny_hints):
+    model, known = sharp_model(architecture, colour=True), known_of(rows)
+    levels = drawing(model.config, seed=3)
+    evidence, probability = exact(model, levels, known)
+    report = complete(
+        model, levels, known, method="particles", num_particles=6000, num_clouds=600
+    ).particles[0]
+    assert clouds_off(report, known, evidence, probability, 2) < CHANCE
+    if rows[0][0]:
+        drawn = complete(model, levels, known, method="prefix", num_images=4000)
+        assert pictures_off(drawn, known, probability, 2) < CHANCE
+
+
+def test_a_rule_acts_on_unknown_pixels_and_not_on_weights():
+    model, known = sharp_model("gated"), known_of(LOWER)
+    levels = drawing(model.config, seed=1)
+    cold = SamplingRule(temperature=0.0)
+    result = complete(
+        model, levels, known, method="particles", num_particles=40, num_clouds=1, rule=cold,
+    )  # fmt: skip
+    # At temperature 0 every particle draws the same picture, whatever the hints say.
+    assert len(np.unique(result.particles[0].levels.flatten(1), axis=0)) == 1
+    clamped = complete(model, levels, known, method="clamping", rule=cold)
+    assert torch.equal(clamped.levels, result.levels)
+    assert result.particles[0].log_evidence == pytest.approx(float(clamped.log_weights[0, 0]))
+
+
+@pytest.mark.parametrize("num_orders", ORDERS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_posterior_of_a_prefix_is_exact(architecture, num_orders):
+    model = sharp_model(architecture, num_orders, num_classes=3)
+    last_row_and_more = [[0, 1, 1], [1, 1, 1], [1, 1, 1]]  # first, in orders from the bottom
+    everything = [[1] * 3] * 3
+    for rows in (UPPER, everything, *([last_row_and_more] if num_orders == 8 else [])):
+        known, levels = known_of(rows), drawing(model.config, seed=4)
+        posterior = class_posterior(model, levels, known)
+        assert posterior.is_exact
+        evidence = [
+            exact(model, levels, known, order=posterior.order, label=label)[0]
+            for label in range(3)
+        ]
+        np.testing.assert_allclose(posterior.log_evidence, np.log(evidence), rtol=1e-10)
+        np.testing.assert_allclose(posterior.probabilities, evidence / np.sum(evidence))
+        assert posterior.probabilities.max() > 1.3 * posterior.probabilities.min()
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1.0])
+def test_the_posterior_of_other_drawings_is_estimated(tolerance, tiny_hints):
+    model, known = sharp_model("gated", num_classes=3), known_of(LOWER)
+    levels = drawing(model.config, seed=1)
+    posterior = class_posterior(model, levels, known, num_particles=4000, tolerance=tolerance)
+    assert not posterior.is_exact
+    evidence = [
+        exact(model, levels, known, label=label, tolerance=tolerance)[0] for label in range(3)
+    ]
+    np.testing.assert_allclose(posterior.log_evidence.exp(), evidence, rtol=0.15)
+    assert max(evidence) > 1.5 * min(evidence)
