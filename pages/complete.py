@@ -1,0 +1,28 @@
+"""The Complete page: draw a part of a picture, and let the model draw the rest."""
+
+import streamlit as st
+
+from pixelcnn.ui.layout import begin_importing_torch, page
+
+begin_importing_torch()
+
+page(
+    "Complete",
+    "Draw a part of a picture, and let the model complete it: the pixels that you leave unknown "
+    "are drawn at random, given those that are known.",
+)
+loading = st.empty()
+loading.info("Loading the model …", icon=":material/hourglass_top:")
+
+# Imported after the first words are on the screen: they need torch.
+from pixelcnn.ui import resources  # noqa: E402
+from pixelcnn.ui.complete import desk, request, results, settings  # noqa: E402
+
+with st.sidebar:
+    model = resources.load_or_stop(settings.choose_model())
+    chosen = settings.choose_settings(model.model.config, model.info.dataset)
+
+loading.empty()
+desk.prepare(model.model.config)
+request.draw(model, chosen)
+results.show()

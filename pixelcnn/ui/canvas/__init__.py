@@ -1,0 +1,97 @@
+"""The canvas: draw on the model's own pixels, and say which of them are known."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from pixelcnn.ui.complete.sketch import Sketch
+
+_FOLDER = Path(__file__).parent
+_PLAYER = _FOLDER.parent / "player"
+# One module made of several files: components v2 takes a single script. The order is that of use.
+_SCRIPTS = (
+    _PLAYER / "trace.js",
+    _PLAYER / "pictures.js",
+    _PLAYER / "panels.js",
+    _FOLDER / "grid.js",
+    _FOLDER / "paint.js",
+    _FOLDER / "canvas.js",
+)
+
+
+_component = st.components.v2.component(
+    "pixelcnn_canvas",
+    html=(_FOLDER / "canvas.html").read_text(encoding="utf-8"),
+    css=(_FOLDER / "canvas.css").read_text(encoding="utf-8"),
+    js="\n".join(path.read_text(encoding="utf-8") for path in _SCRIPTS),
+)
+
+
+def canvas(
+    sketch: Sketch,
+    *,
+    key: str,
+    revision: int,
+    fresh: bool,
+    link: str,
+    order: int | None = None,
+    ignored: NDArray[np.bool_] | None = None,
+    on_change: Callable[[], None],
+) -> None:
+    """Mount the canvas. The browser keeps the drawing while it is changed there.
+
+    While `on_change` runs, `st.session_state[key]["drawing"]` is `{revision, level, state}`, the
+    last two in base64, see `read_change`.
+
+    Arguments:
+        sketch: what the server knows; it replaces the drawing only with a new revision.
+        key: key of the component.
+        revision: how often the server replaced the drawing.
+        fresh: whether this session has no drawing yet, so that the browser may give back the one
+            it had before a reload.
+        link: the drawing in the address of the page, or "": the browser gives back only what was
+            drawn under the same address.
+        order: raster order to show as arrows, 0..7.
+        ignored: (H, W), known pixels to be crossed out.
+        on_change: called after every change.
+    """
+    bits = None if ignored is None or not ignored.any() else np.packbits(ignored)
+    _component(
+        key=key,
+        data={
+            "height": sketch.height,
+            "width": sketch.width,
+            "levels": sketch.num_levels,
+            "level": _base64(sketch.level),
+            "state": _base64(sketch.state),
+            "revision": revision,
+            "fresh": fresh,
+            "link": link,
+            "order": order,
+            "ignored": None if bits is None else _base64(bits),
+        },
+        on_drawing_change=on_change,
+    )
+
+
+def read_change(value: dict[str, object], sketch: Sketch) -> Sketch:
+    """Turn what the browser sends into a sketch of the same size and levels.
+
+    Raises:
+        ValueError: if it is not one.
+    """
+    level, state = (
+        np.frombuffer(base64.b64decode(str(value[name]), validate=True), np.uint8)
+        for name in ("level", "state")
+    )
+    return Sketch(
+        level.reshape(sketch.level.shape), state.reshape(sketch.level.shape), sketch.num_levels
+    )
+
+
+def _base64(array: NDArray[np.uint8]) -> str:
+    return base64.b64encode(array.tobytes()).decode()

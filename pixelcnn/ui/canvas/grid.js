@@ -1,0 +1,152 @@
+// The drawing itself: levels and states of all pixels, and what the tools do to them.
+// Nothing in this file touches the page.
+
+const UNKNOWN = 0, GIVEN = 1, DRAWN = 2; // as in pixelcnn/ui/complete/sketch.py
+const MAX_UNDO = 60;
+
+const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+
+class Grid {
+  constructor({ height, width, levels }) {
+    Object.assign(this, { height, width, levels }); // `levels` is their number
+    this.level = new Uint8Array(height * width);
+    this.state = new Uint8Array(height * width); // an unknown pixel keeps its level, for invert
+    this.undoStack = [];
+    this.redoStack = [];
+  }
+
+  get total() { return this.height * this.width; }
+
+  fits({ height, width, levels }) {
+    return this.height === height && this.width === width && this.levels === levels;
+  }
+
+  // --- copies of all pixels ---
+
+  copy() { return { level: this.level.slice(), state: this.state.slice() }; }
+
+  put({ level, state }) {
+    this.level.set(level);
+    this.state.set(state);
+  }
+
+  equals({ level, state }) {
+    return this.level.every((value, i) => value === level[i])
+      && this.state.every((value, i) => value === state[i]);
+  }
+
+  // --- undo ---
+
+  // Ends a change that began at `before`; says whether there was one.
+  remember(before) {
+    if (this.equals(before)) return false;
+    this.undoStack.push(before);
+    if (this.undoStack.length > MAX_UNDO) this.undoStack.shift();
+    this.redoStack = [];
+    return true;
+  }
+
+  undo() { return this.swap(this.undoStack, this.redoStack); }
+
+  redo() { return this.swap(this.redoStack, this.undoStack); }
+
+  swap(from, to) {
+    if (!from.length) return false;
+    to.push(this.copy());
+    this.put(from.pop());
+    return true;
+  }
+
+  // --- changes ---
+
+  set(pixel, paint) {
+    if (paint.unknown) {
+      this.state[pixel] = UNKNOWN;
+    } else {
+      this.level[pixel] = paint.level;
+      this.state[pixel] = DRAWN;
+    }
+  }
+
+  apply(pixels, paint) { for (const pixel of pixels) this.set(pixel, paint); }
+
+  clear() {
+    this.level.fill(0);
+    this.state.fill(UNKNOWN);
+  }
+
+  // What was known becomes unknown; what was unknown is given with the level that lies there.
+  invert() {
+    for (let i = 0; i < this.total; i++) this.state[i] = this.state[i] === UNKNOWN ? GIVEN : UNKNOWN;
+  }
+
+  // --- sets of pixels ---
+
+  block(top, left, bottom, right) {
+    const pixels = [];
+    for (let row = Math.max(0, top); row <= Math.min(this.height - 1, bottom); row++) {
+      for (let col = Math.max(0, left); col <= Math.min(this.width - 1, right); col++) {
+        pixels.push(row * this.width + col);
+      }
+    }
+    return pixels;
+  }
+
+  brush({ row, col }, size) {
+    const before = Math.floor((size - 1) / 2);
+    return this.block(row - before, col - before, row - before + size - 1, col - before + size - 1);
+  }
+
+  // All brush marks from one pixel to another, so that a quick stroke has no gaps.
+  stroke(from, to, size) {
+    const steps = Math.max(Math.abs(to.row - from.row), Math.abs(to.col - from.col), 1);
+    const pixels = new Set();
+    for (let i = 0; i <= steps; i++) {
+      const at = {
+        row: Math.round(from.row + ((to.row - from.row) * i) / steps),
+        col: Math.round(from.col + ((to.col - from.col) * i) / steps),
+      };
+      for (const pixel of this.brush(at, size)) pixels.add(pixel);
+    }
+    return [...pixels];
+  }
+
+  rectangle(a, b) {
+    return this.block(Math.min(a.row, b.row), Math.min(a.col, b.col),
+      Math.max(a.row, b.row), Math.max(a.col, b.col));
+  }
+
+  above({ row }) { return this.block(0, 0, row, this.width - 1); }
+
+  below({ row }) { return this.block(row, 0, this.height - 1, this.width - 1); }
+
+  // The connected pixels that look like this one.
+  area({ row, col }) {
+    const look = (pixel) => (this.state[pixel] === UNKNOWN ? -1 : this.level[pixel]);
+    const first = row * this.width + col;
+    const wanted = look(first);
+    const found = new Set([first]);
+    for (const pixel of found) {
+      const x = pixel % this.width;
+      for (const [next, there] of [[pixel - this.width, pixel >= this.width],
+        [pixel + this.width, pixel < this.total - this.width],
+        [pixel - 1, x > 0], [pixel + 1, x < this.width - 1]]) {
+        if (there && look(next) === wanted) found.add(next);
+      }
+    }
+    return [...found];
+  }
+
+  // --- words ---
+
+  count(state) { return this.state.reduce((sum, value) => sum + (value === state), 0); }
+
+  describe({ row, col }) {
+    const pixel = row * this.width + col;
+    const what = ["unknown", "given", "drawn"][this.state[pixel]];
+    return `row ${row}, column ${col}: ${what}`
+      + (this.state[pixel] === UNKNOWN ? "" : `, level ${this.level[pixel]}`);
+  }
+}

@@ -1,0 +1,77 @@
+"""The drawing of the session: one for each size of picture, kept from page to page."""
+
+import streamlit as st
+
+from pixelcnn.config import ModelConfig
+from pixelcnn.ui.canvas import read_change
+from pixelcnn.ui.complete.sketch import MAX_SIDE, Sketch, blank, from_text
+
+CANVAS = "canvas"
+
+
+def prepare(config: ModelConfig) -> None:
+    """Make the session's drawing fit the model; the first one may come with the link."""
+    if config.num_channels != 1 or max(config.height, config.width) > MAX_SIDE:
+        st.info(
+            f"This page completes grey pictures of at most {MAX_SIDE} x {MAX_SIDE} pixels. This "
+            f"model draws {config.height} x {config.width} pixels with {config.num_channels} "
+            "channels: `pixelcnn.complete` does it in Python.",
+            icon=":material/palette:",
+        )
+        st.stop()
+    state = st.session_state
+    if "sketches" not in state:
+        state["sketches"], state["sketch_revision"] = {}, 0
+        state["sketch_fresh"], state["sketch_link"] = True, ""
+        if text := st.query_params.get("drawing"):
+            _read_link(text, config)
+    state["sketch_size"] = size = (config.height, config.width)
+    sketch = state["sketches"].get(size)
+    if sketch is None:
+        sketch = blank(*size, config.num_levels)
+        state["sketch_revision"] += 1
+    state["sketches"][size] = sketch.with_levels(config.num_levels)
+
+
+def current() -> Sketch:
+    """Give the drawing that fits the model."""
+    return st.session_state["sketches"][st.session_state["sketch_size"]]
+
+
+def put(sketch: Sketch) -> None:
+    """Replace the drawing by one of the same size; the canvas can take it back."""
+    state = st.session_state
+    old = current()
+    assert sketch.level.shape == old.level.shape
+    state["sketches"][state["sketch_size"]] = sketch.with_levels(old.num_levels)
+    state["sketch_revision"] += 1
+    state["sketch_fresh"] = False
+
+
+def on_change() -> None:
+    """Take in what was drawn on the canvas, unless it was drawn on what is replaced since."""
+    state = st.session_state
+    if CANVAS not in state:
+        return  # the change came in one message with a change of page, where the browser keeps it
+    value = state[CANVAS]["drawing"]
+    if not value or value["revision"] != state["sketch_revision"]:
+        return
+    state["sketches"][state["sketch_size"]] = read_change(value, current())
+    state["sketch_fresh"] = False
+
+
+def _read_link(text: str, config: ModelConfig) -> None:
+    try:
+        sketch = from_text(text)
+    except ValueError as error:
+        st.warning(f"The drawing in this link cannot be used: {error}.", icon=":material/warning:")
+        return
+    if sketch.level.shape != (config.height, config.width):
+        st.warning(
+            f"The drawing in this link has {sketch.height} x {sketch.width} pixels; this model "
+            f"needs {config.height} x {config.width}. Choose a model of that size to use it.",
+            icon=":material/warning:",
+        )
+    else:
+        st.session_state["sketch_link"] = text
+    st.session_state["sketches"][sketch.level.shape] = sketch

@@ -1,0 +1,92 @@
+"""Downloads of completions: pictures, animation, and everything as data. Knows no Streamlit."""
+
+import io
+import json
+import time
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.pictures import GIF_FRAMES, UNDRAWN, enlarge, gif_bytes, grid, pictures, png_bytes
+from pixelcnn.ui.complete.run import SECONDS_PER_ANSWER, CompletionRun
+from pixelcnn.ui.complete.sketch import to_text
+
+
+def finish(run: CompletionRun) -> None:
+    """Draw the completions to their end, a little at a time so that the sheet is answered."""
+    while True:
+        with run.lock:
+            if run.done:
+                return
+            run.draw(SECONDS_PER_ANSWER)
+        time.sleep(0.001)  # a lock that is taken again at once is never passed on
+
+
+def as_png(run: CompletionRun, scale: int) -> bytes:
+    """Encode the finished sheet, every pixel `scale` screen pixels wide."""
+    finish(run)
+    parts = pictures(torch.from_numpy(run.levels()[:, None]), run.config.num_levels)
+    return png_bytes(enlarge(grid(parts, run.columns), scale))
+
+
+def as_gif(run: CompletionRun) -> bytes:
+    """Encode the sheet growing in the order of the scan, as an animation of about five seconds."""
+    finish(run)
+    parts = pictures(torch.from_numpy(run.levels()[:, None]), run.config.num_levels)
+    steps = run.steps - run.first
+    frames = []
+    for count in [*range(0, steps, max(1, steps // GIF_FRAMES)), steps]:
+        shown = run.sketch.known.flatten()
+        shown[run.pixels[: run.first + count]] = True
+        shown = shown.reshape(run.sketch.known.shape)[:, :, None]
+        frames.append([np.where(shown, part[:, :, None], UNDRAWN) for part in parts])
+    return gif_bytes([enlarge(grid(frame, run.columns), 4) for frame in frames])
+
+
+def as_npz(run: CompletionRun) -> bytes:
+    """Write all that is known about the completions as arrays, with the settings as JSON text."""
+    finish(run)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, settings=json.dumps(_settings(run)), **_arrays(run))
+    return buffer.getvalue()
+
+
+def as_json(run: CompletionRun) -> bytes:
+    """Write the same as JSON; other numbers than levels have six digits."""
+    finish(run)
+    arrays = {
+        name: np.round(values.astype(float), 6).tolist()
+        if values.dtype.kind == "f"
+        else values.tolist()
+        for name, values in _arrays(run).items()
+    }
+    return json.dumps({"settings": _settings(run), **arrays}).encode()
+
+
+def _arrays(run: CompletionRun) -> dict[str, np.ndarray]:
+    mean, deviation = run.mean_and_deviation()
+    sizes, ancestors = run.sizes_and_ancestors()
+    return {
+        "levels": run.levels(),
+        "known": run.sketch.known.copy(),
+        "given": np.where(run.sketch.known, run.sketch.level, 0),
+        "bits": np.array(run.bits()),
+        "log_weights": np.concatenate([part.result.log_weights[0] for part in run.parts]),
+        "mean": mean,
+        "deviation": deviation,
+        "effective_sample_size": sizes,
+        "distinct_ancestors": ancestors,
+    }
+
+
+def _settings(run: CompletionRun) -> dict[str, object]:
+    return asdict(run.wish) | {
+        "order": run.order,
+        "order_name": ORDER_NAMES[run.order],
+        "num_levels": run.config.num_levels,
+        "labels": run.labels,
+        "exact": all(part.result.is_exact[0] for part in run.parts),
+        "drawing": to_text(run.sketch),
+    }

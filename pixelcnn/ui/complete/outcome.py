@@ -1,0 +1,150 @@
+"""What finished completions are worth, in words and as a chart. Knows no Streamlit."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from pixelcnn.completion import ParticleReport, is_prefix
+from pixelcnn.config import SamplingRule
+from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.ui.complete.posterior import PosteriorJob
+from pixelcnn.ui.complete.run import CompletionRun
+from pixelcnn.ui.drawing import rule_text
+
+
+@dataclass(frozen=True)
+class Report:
+    """A paragraph of Markdown."""
+
+    text: str
+    is_warning: bool = False
+
+
+def describe(run: CompletionRun) -> list[Report]:
+    """Tell what finished completions are: exact or not, and how far to trust them."""
+    known = int(run.sketch.known.sum())
+    results = [part.result for part in run.parts]
+    rule = "" if run.wish.rule == SamplingRule() else f" with {rule_text(run.wish.rule)}"
+    if all(result.is_exact[0] for result in results):
+        return [
+            Report(
+                f"**Exact.** {run.wish.num_images} independent draws of the model{rule}, given "
+                f"the {known} known pixels; scanned by {ORDER_NAMES[run.order]}."
+            )
+        ]
+    if run.wish.method == "clamping":
+        return [_clamping(run, known)]
+    reports = [result.particles[0] for result in results]
+    return _particles(run, reports)
+
+
+def _clamping(run: CompletionRun, known: int) -> Report:
+    ignored = int(run.parts[0].result.ignored.sum())
+    weights = torch.cat([part.result.log_weights[0] for part in run.parts]).softmax(0)
+    text = (
+        f"**Not draws given all that is known.** {ignored} of {known} known pixels were ignored "
+        "by what was drawn before them."
+    )
+    if len(weights) > 1:
+        text += (
+            f" Weighted by how probable those pixels are after each completion, one of the "
+            f"{len(weights)} would have {100 * float(weights.max()):.0f} % of all weight."
+        )
+    return Report(text, is_warning=True)
+
+
+def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report]:
+    clouds = sum(len(report.cloud_log_evidence) for report in reports)
+    resampled = sum(len(report.resampled_at) for report in reports)
+    distinct = sum(report.num_distinct for report in reports)
+    effective = sum(report.effective_pictures for report in reports)
+    text = (
+        f"**Approximate.** {run.num_particles} particles"
+        + (f" in {clouds} clouds that do not mix" if clouds > 1 else "")
+        + f", resampled {resampled} times. At the end they amount to {effective:.1f} pictures, "
+        f"and {distinct} of the {run.wish.num_images} completions differ."
+    )
+    if len(reports) == 1:
+        text += f" {_evidence(run, reports[0])}"
+    found = [Report(text)]
+    if any(report.collapsed for report in reports):
+        found.append(
+            Report(
+                "**The particles collapsed:** most of the weight lies on few pictures, so the "
+                "completions vary less than the model would have them. Take more particles, or a "
+                "tolerance"
+                + ("." if run.config.num_orders > 1 else ", or a model of eight orders."),
+                is_warning=True,
+            )
+        )
+    known = int(run.sketch.known.sum())
+    bits = -sum(r.log_evidence for r in reports) / len(reports) / math.log(2) / known
+    blind = math.log2(run.config.num_levels)
+    if not run.wish.tolerance and bits > blind:
+        text = (
+            f"**The drawing is far from anything the model has seen:** {bits:.1f} bits for each "
+            f"known pixel, where a blind guess costs {blind:.0f}. Try a tolerance."
+        )
+        found.append(Report(text, is_warning=True))
+    return found
+
+
+def _evidence(run: CompletionRun, report: ParticleReport) -> str:
+    known = int(run.sketch.known.sum())
+    bits = report.log_evidence / math.log(2)
+    text = f"Estimate of log₂ p(known): {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
+    if len(report.cloud_log_evidence) > 1:
+        low, high = (float(f(report.cloud_log_evidence)) / math.log(2) for f in (np.min, np.max))
+        text += f" (clouds alone: {low:,.0f} to {high:,.0f})"
+    return text + "."
+
+
+def posterior_is_exact(run: CompletionRun) -> bool:
+    """Say whether the posterior over classes needs no particles, and so is quick."""
+    tolerance = run.wish.tolerance if run.wish.method == "particles" else 0.0
+    return tolerance == 0 and is_prefix(torch.from_numpy(run.sketch.known.copy()), run.order)
+
+
+def posterior_chart(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figure:
+    """Draw the probability of each class as bars."""
+    percent = 100 * job.newest.probabilities.numpy()
+    figure = go.Figure(
+        go.Bar(
+            x=percent,
+            y=list(class_names),
+            orientation="h",
+            text=[_percent(value) for value in percent],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.3g} %<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=60 + 24 * len(class_names),
+        margin={"l": 0, "r": 40, "t": 4, "b": 4},
+        xaxis={"range": [0, 100], "ticksuffix": " %", "fixedrange": True},
+        yaxis={"autorange": "reversed", "fixedrange": True},
+        showlegend=False,
+    )
+    return figure
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f} %" if value >= 1 or value == 0 else "< 1 %"
+
+
+def posterior_text(job: PosteriorJob, class_names: tuple[str, ...]) -> str:
+    """Say how the posterior was found, and how far to trust it."""
+    posterior = job.newest
+    if not job.done:
+        return f"After {job.classes_done} of {job.num_classes} classes; the others count as 0."
+    best = class_names[int(posterior.probabilities.argmax())]
+    if posterior.is_exact:
+        return f"Exact, every class being equally likely beforehand. Most probable: {best}."
+    return (
+        f"A rough estimate by particles for each class, every class being equally likely "
+        f"beforehand; a lucky particle can raise a class by much. Most probable: {best}."
+    )

@@ -1,0 +1,79 @@
+"""The probability of each class given a drawing, computed beside everything else."""
+
+from collections.abc import Iterator
+
+import torch
+
+from pixelcnn.completion import ClassPosterior, iter_class_posterior
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.ui.complete.sketch import Sketch
+from pixelcnn.ui.work import Work
+
+PARTICLES = 16
+"""Particles for each class, where the posterior is only estimated."""
+
+
+class PosteriorJob:
+    """Computes `class_posterior` class by class in a thread of its own."""
+
+    def __init__(
+        self, model: AutoregressiveModel, sketch: Sketch, tolerance: float, seed: int
+    ) -> None:
+        self.num_classes = model.config.num_classes
+        self.classes_done = 0
+        self.newest: ClassPosterior | None = None
+        posteriors = iter_class_posterior(
+            model,
+            sketch.levels,
+            sketch.known_tensor,
+            num_particles=PARTICLES,
+            tolerance=tolerance,
+            seed=seed,
+        )
+        self._work = Work("posterior", self._steps(posteriors), lambda key, result: None)
+
+    def _steps(self, posteriors: Iterator[ClassPosterior]) -> Iterator[float]:
+        for posterior in posteriors:
+            self.newest = posterior
+            self.classes_done += 1
+            yield self.classes_done / self.num_classes
+
+    @property
+    def done(self) -> bool:
+        """Whether all classes are computed."""
+        return self.classes_done == self.num_classes
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is at work."""
+        return self._work.running
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed."""
+        return None if self._work.error is None else str(self._work.error)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Expected seconds to the end; None while nothing can be said."""
+        return self._work.seconds_left
+
+    def cancel(self) -> None:
+        """Stop after the class that is being computed."""
+        self._work.cancel()
+
+    def wait(self, seconds: float) -> None:
+        """Return when the thread has ended, or after a time."""
+        self._work.wait(seconds)
+
+    def labels(self, num_images: int, seed: int) -> list[int]:
+        """Draw the classes of completions, in rising order.
+
+        Class c is drawn for `num_images` p(c) of them, rounded up or down at random (systematic
+        sampling), so that a few completions show the posterior well.
+        """
+        cumulative = self.newest.probabilities.cumsum(0)
+        start = torch.rand(1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        points = (torch.arange(num_images) + start) / num_images * cumulative[-1]
+        found = torch.searchsorted(cumulative, points, right=True)
+        return found.clamp(max=self.num_classes - 1).tolist()

@@ -1,0 +1,61 @@
+"""Images of the real test sets to start from; never stored in the repository."""
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+from torch import Tensor
+
+from pixelcnn.config import ModelConfig
+from pixelcnn.data import DATASETS, class_names
+from pixelcnn.pictures import pictures
+from pixelcnn.ui.complete.sketch import Sketch, given
+from pixelcnn.ui.gallery import gallery
+from pixelcnn.ui.real_images import test_set
+
+GALLERY = "test-images"
+SHOWN = 20
+
+
+def choose(config: ModelConfig, dataset: str | None, put: Callable[[Sketch], None]) -> None:
+    """Offer test images that have the size of the model."""
+    shape = (1, config.height, config.width)
+    names = [n for n, d in DATASETS.items() if (d.num_channels, d.size, d.size) == shape]
+    if not names:
+        st.info(f"No test set has grey pictures of {config.height} x {config.width} pixels.")
+        return
+    name = st.selectbox(
+        "Data set",
+        names,
+        names.index(dataset) if dataset in names else 0,
+        format_func=lambda name: DATASETS[name].title,
+        key="test_set",
+    )
+    images = test_set(name, "download-start")
+    if images is None:
+        return
+    levels, label = images
+    first = st.number_input(
+        "First image",
+        0,
+        len(levels) - 1,
+        step=SHOWN,
+        key="test_image",
+        help=f"The test set has {len(levels):,} images; {SHOWN} from this one on are shown.",
+    )
+    shown = levels[first : first + SHOWN]
+    titles = class_names(name, len(DATASETS[name].class_names))
+    gallery(
+        pictures(shown, 256),
+        [f"test image {first + i}, {titles[c]}" for i, c in enumerate(label[first:][:SHOWN])],
+        key=GALLERY,
+        on_choose=partial(_on_choose, shown, put),
+    )
+
+
+def _on_choose(shown: Tensor, put: Callable[[Sketch], None]) -> None:
+    if GALLERY not in st.session_state:
+        return  # the click came in one message with a change of page
+    index = int(st.session_state[GALLERY]["choose"]["index"])
+    if 0 <= index < len(shown):
+        put(given(shown[index, 0].numpy(), 256))

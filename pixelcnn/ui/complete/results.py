@@ -1,0 +1,224 @@
+"""The lower part of the Complete page: the completions, and what they mean."""
+
+from functools import partial
+
+import streamlit as st
+
+from pixelcnn.data import class_names
+from pixelcnn.ui import generate
+from pixelcnn.ui.complete import desk, exports, outcome
+from pixelcnn.ui.complete.posterior import PosteriorJob
+from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.sketch import Sketch, to_text
+from pixelcnn.ui.completions import completions
+from pixelcnn.ui.resources import LoadedModel
+
+SHEET = "completions"
+
+
+def current() -> CompletionRun | None:
+    """Give the completions of the session."""
+    return st.session_state.get("completion")
+
+
+def begin(model: LoadedModel, sketch: Sketch, wish: Wish) -> None:
+    """Begin to complete a drawing; what was being completed is dropped."""
+    state = st.session_state
+    names = class_names(model.info.dataset, model.model.config.num_classes)
+    if job := state.pop("posterior", None):
+        job.cancel()
+    state.pop("completion", None)
+    try:
+        if wish.inferred:
+            state["posterior"] = _infer(model, sketch, wish)
+        run = CompletionRun(model.model, sketch, wish, names, state.get("posterior"))
+        run.draw(0.1)
+    except ValueError as error:
+        state["completion_problem"] = str(error)
+        return
+    state["completion"], state["completion_model"] = run, model
+    state["completion_message"] = run.message()
+    state["sketch_link"] = to_text(sketch)
+
+
+def show() -> None:
+    """Show the completions, once there are any."""
+    if problem := st.session_state.pop("completion_problem", None):
+        st.error(f"This cannot be completed. {problem}", icon=":material/error:")
+    if (run := current()) is None:
+        return
+    if st.session_state.pop("taken", False):
+        st.toast("Taken to the canvas. Undo brings the drawing before it back.")
+    _write_link()
+    _sheet()
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _notes(run)
+        _export(run)
+    if run.class_names:
+        with right:
+            _posterior()
+
+
+@st.fragment
+def _sheet() -> None:
+    """Mount the sheet; its requests rerun only this fragment."""
+    if st.session_state.pop("go_to_generate", False):
+        # Without `query_params` Streamlit refuses to leave a page whose address holds a setting.
+        st.switch_page("app.py", query_params={})
+    if st.session_state.pop("rerun_completions", False):
+        st.rerun()
+    with st.container(key="completions-frame"):
+        # An answer may take a second; what is shown meanwhile is not out of date.
+        st.html("<style>.st-key-completions-frame * { opacity: 1 !important }</style>")
+        completions(
+            st.session_state["completion_message"],
+            key=SHEET,
+            on_pull=_on_pull,
+            on_take=_on_take,
+            on_open=_on_open,
+        )
+
+
+def _notes(run: CompletionRun) -> None:
+    """Say what the completions are worth; the sheet has the page run again when they are done."""
+    if not run.done:
+        return
+    for report in outcome.describe(run):
+        show_it = st.warning if report.is_warning else st.markdown
+        show_it(report.text, **({"icon": ":material/warning:"} if report.is_warning else {}))
+
+
+def _infer(model: LoadedModel, sketch: Sketch, wish: Wish) -> PosteriorJob:
+    tolerance = wish.tolerance if wish.method == "particles" else 0.0
+    return PosteriorJob(model.model, sketch, tolerance, wish.seed)
+
+
+def _posterior() -> None:
+    """Show how probable each class is; cheap if exact, else only when it is asked for."""
+    job: PosteriorJob | None = st.session_state.get("posterior")
+    run = current()
+    if job is None and run.done and outcome.posterior_is_exact(run):
+        job = _begin_posterior()
+    st.markdown("**Class, given what is known**")
+    if job is None:
+        st.caption("How probable each class is, before anything is drawn.")
+        if run.done:
+            st.button(
+                "Estimate the class",
+                icon=":material/bar_chart:",
+                on_click=_begin_posterior,
+                help="By particles for every class in turn; takes some seconds.",
+            )
+    elif job.running:
+        _posterior_pending(job)
+    else:
+        _posterior_chart(job)
+
+
+def _begin_posterior() -> PosteriorJob:
+    state, run = st.session_state, current()
+    state["posterior"] = _infer(state["completion_model"], run.sketch, run.wish)
+    state["posterior"].wait(0.3)  # what is quick needs no bar
+    return state["posterior"]
+
+
+@st.fragment(run_every=0.5)
+def _posterior_pending(job: PosteriorJob) -> None:
+    if not job.running:
+        st.rerun()
+    left = "" if job.seconds_left is None else f", {job.seconds_left:.0f} s left"
+    st.progress(
+        job.classes_done / job.num_classes, f"{job.classes_done} of {job.num_classes}{left}"
+    )
+    _posterior_chart(job)
+    st.button("Stop", on_click=job.cancel, help="Keeps the classes computed so far out of it.")
+
+
+def _posterior_chart(job: PosteriorJob) -> None:
+    if job.error:
+        st.error(f"The classes cannot be compared. {job.error}", icon=":material/error:")
+    elif job.newest is not None:
+        names = current().class_names
+        st.plotly_chart(outcome.posterior_chart(job, names), key="posterior-chart", config=PLAIN)
+        st.caption(outcome.posterior_text(job, names))
+
+
+PLAIN = {"displayModeBar": False}
+
+
+def _export(run: CompletionRun) -> None:
+    """Offer the completions as files; outside of `_sheet`, so that a pull does not send it."""
+    name = f"{run.wish.checkpoint}-{run.wish.method}-seed{run.wish.seed}"
+    with st.popover("Download", icon=":material/download:"):
+        st.caption("The finished completions: what is not drawn yet is drawn first.")
+        for label, suffix, mime, write, help_text in (
+            ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
+            ("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=8), "8 x."),
+            ("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
+            ("Data, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
+            ("Data, JSON", ".json", "application/json", exports.as_json, "The same as text."),
+        ):
+            st.download_button(
+                label,
+                partial(write, run),
+                file_name=name + suffix,
+                mime=mime,
+                on_click="ignore",
+                width="stretch",
+                help=help_text,
+                key=f"completions{suffix}",
+            )
+
+
+def _write_link() -> None:
+    """Keep the address of the page one that reproduces the completions."""
+    text = st.session_state["sketch_link"]
+    if st.query_params.get("drawing") != text:
+        st.query_params["drawing"] = text
+
+
+def _on_pull() -> None:
+    state, run = st.session_state, current()
+    if SHEET not in state:
+        return  # the request came in one message with a change of page
+    request = state[SHEET]["pull"]
+    was_done = run.done
+    try:
+        with run.lock:
+            state["completion_message"] = run.answer_pull(
+                str(request["run"]), int(request["serial"])
+            )
+    except ValueError as error:
+        state["completion_problem"] = str(error)
+        del state["completion"]
+        state["rerun_completions"] = True
+    if run.done and not was_done:
+        state["rerun_completions"] = True
+
+
+def _chosen(event: str) -> tuple[CompletionRun, int, int] | None:
+    """Read which completion, and which pixel of it, was chosen; None if it is of an older run."""
+    if SHEET not in st.session_state:
+        return None
+    run = current()
+    request = st.session_state[SHEET][event]
+    image, pixel = int(request["image"]), int(request["pixel"])
+    valid = 0 <= image < run.wish.num_images and 0 <= pixel < run.sketch.known.size
+    return (run, image, pixel) if valid and request["run"] == run.run and run.done else None
+
+
+def _on_take() -> None:
+    if chosen := _chosen("take"):
+        run, image, _ = chosen
+        desk.put(run.sketch.filled(run.levels()[image]))
+        st.session_state["taken"] = st.session_state["rerun_completions"] = True
+
+
+def _on_open() -> None:
+    if chosen := _chosen("open"):
+        run, image, pixel = chosen
+        generate.show_finished(
+            run.wish.seed, image, run.class_name(image), run.history(image), pixel
+        )
+        st.session_state["go_to_generate"] = True

@@ -1,0 +1,309 @@
+"""The server half of the Complete page's sheet: completions while they are drawn.
+
+Knows nothing of Streamlit. The browser asks for more with the number of the last answer it has;
+every answer holds all that is drawn so far, so that a lost one does no harm.
+"""
+
+import math
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pixelcnn.completion import Completion, ParticleScan, Scan, begin_completion
+from pixelcnn.config import SamplingRule
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.orders import to_raster
+from pixelcnn.sampling import CachedSampler, make_noise
+from pixelcnn.sampling.cached import one_thread
+from pixelcnn.ui.complete.posterior import PosteriorJob
+from pixelcnn.ui.complete.sketch import Sketch
+from pixelcnn.ui.history import History
+from pixelcnn.ui.wire import encode
+
+SECONDS_PER_ANSWER = 0.25
+"""Time in which one answer computes pixels."""
+FEWEST_PARTICLES = 8
+"""For each class, where several are completed."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be completed and how: with the drawing, it fixes every pixel."""
+
+    checkpoint: str
+    """Name of the checkpoint."""
+    method: str
+    """"prefix", "clamping" or "particles"."""
+    num_images: int = 16
+    """Completions that are shown."""
+    num_particles: int = 64
+    """Particles of the method of that name."""
+    tolerance: float = 0.0
+    """How far a known level may be off, in levels; heeded by particles only."""
+    label: int | None = None
+    """Class that is asked for; None for any class."""
+    inferred: bool = False
+    """Whether the class of each completion is drawn from the posterior."""
+    seed: int = 0
+    """Fixes all random numbers."""
+    rule: SamplingRule = SamplingRule()
+    """Temperature, top-k, top-p."""
+
+
+@dataclass
+class Part:
+    """The completions of one class."""
+
+    scan: Scan
+    label: int | None
+    first_image: int
+    num_images: int
+    sizes: list[float] = field(default_factory=list)
+    """Effective sample size after each step."""
+    ancestors: list[int] = field(default_factory=list)
+    """Distinct ancestors after each step."""
+    result: Completion | None = None
+
+    def step(self) -> None:
+        """Go one pixel further; after the last one, sum the result up."""
+        if self.scan.done:
+            self.result = self.scan.completion()
+            return
+        self.scan.step()
+        if isinstance(self.scan, ParticleScan):
+            self.sizes.append(self.scan.effective_sample_size)
+            self.ancestors.append(self.scan.ancestors)
+
+    def levels(self) -> NDArray[np.int64]:
+        """The completions, (n, H, W); of particles not chosen yet some from every cloud."""
+        if self.result is not None:
+            return self.result.levels[0, :, 0].numpy()
+        levels = self.scan.levels[:, 0].numpy()
+        if isinstance(self.scan, ParticleScan):
+            clouds = self.scan.num_clouds
+            image = np.arange(self.num_images)
+            size = len(levels) // clouds
+            return levels[image % clouds * size + image // clouds % size]
+        return levels
+
+
+class CompletionRun:
+    """Completions of one drawing while they are drawn.
+
+    Arguments:
+        model: a grey model, in evaluation mode.
+        sketch: the drawing.
+        wish: how it is to be completed.
+        class_names: name of each class.
+        posterior: for an inferred class; the completions begin when it is done.
+
+    Raises:
+        ValueError: if the drawing or the wish does not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: AutoregressiveModel,
+        sketch: Sketch,
+        wish: Wish,
+        class_names: tuple[str, ...] = (),
+        posterior: PosteriorJob | None = None,
+    ) -> None:
+        self.model, self.config = model, model.config
+        self.sketch, self.wish, self.class_names = sketch, wish, class_names
+        self.posterior = posterior
+        self.run = uuid.uuid4().hex[:8]
+        self.serial = 0
+        self.lock = threading.RLock()
+        """Held while pixels are drawn: an export may finish what is played."""
+        self.labels: list[int] | None = None
+        """Class of each completion; None for any class, or if it is not known yet."""
+        self.parts: list[Part] = []
+        scan = self._scan(wish.label, 0, wish.num_images, wish.num_particles)
+        self.order = scan.order
+        """Raster order of the scan."""
+        self.steps = scan.num_steps
+        """Pixels that the scan goes through."""
+        pixel = torch.arange(sketch.known.size).view(sketch.known.shape)
+        self.pixels = to_raster(pixel, self.order).flatten().numpy()[: self.steps]
+        """The pixel that each step of the scan draws."""
+        self.first = int((~sketch.known.flatten()[self.pixels]).argmax())
+        """The first step that draws a pixel."""
+        if posterior is None:
+            self.parts = [Part(scan, wish.label, 0, wish.num_images)]
+            self.labels = None if wish.label is None else [wish.label] * wish.num_images
+
+    @property
+    def count(self) -> int:
+        """Steps done."""
+        return min((part.scan.position for part in self.parts), default=0)
+
+    @property
+    def done(self) -> bool:
+        """Whether all pixels are drawn and summed up."""
+        return bool(self.parts) and all(part.result is not None for part in self.parts)
+
+    @property
+    def columns(self) -> int:
+        """Completions in a row of the sheet."""
+        return math.ceil(math.sqrt(self.wish.num_images))
+
+    def class_name(self, image: int) -> str | None:
+        """Name the class that a completion was asked for; None for any class."""
+        return None if self.labels is None else self.class_names[self.labels[image]]
+
+    def draw(self, seconds: float) -> None:
+        """Draw at least one pixel, then more until the time is over.
+
+        Raises:
+            ValueError: if the posterior that the classes depend on cannot be computed.
+        """
+        until = time.perf_counter() + seconds
+        if not self.parts:
+            self.posterior.wait(seconds)
+            self._begin_classes()
+        with one_thread():
+            while self.parts and not self.done:
+                waiting = [part for part in self.parts if part.result is None]
+                min(waiting, key=lambda part: part.scan.position).step()
+                if time.perf_counter() > until:
+                    break
+
+    def answer_pull(self, run: str, serial: int) -> bytes:
+        """Answer "I have this much": draw on, unless there is more already, and send it all."""
+        if run == self.run and serial >= self.serial:
+            self.draw(SECONDS_PER_ANSWER)
+        return self.message()
+
+    def levels(self) -> NDArray[np.int64]:
+        """The completions shown, (n, H, W); of unknown pixels not drawn yet 0."""
+        if not self.parts:
+            given = self.sketch.levels[0].numpy()
+            return given.repeat(self.wish.num_images, 0)
+        return np.concatenate([part.levels() for part in self.parts])
+
+    def mean_and_deviation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Compute mean and standard deviation of each pixel over the completions, (H, W)."""
+        levels = self.levels()
+        return levels.mean(0), levels.std(0)
+
+    def bits(self) -> list[float] | None:
+        """Give -log2 of the model's probability of each completion, (n,); None until done."""
+        if not self.done:
+            return None
+        log_prob = torch.cat([part.result.log_prob[0] for part in self.parts])
+        return (-log_prob / math.log(2)).tolist()
+
+    def sizes_and_ancestors(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Give effective sample size and distinct ancestors after each step; else empty."""
+        count = min((len(part.sizes) for part in self.parts), default=0)
+        sizes = sum((np.array(part.sizes[:count]) for part in self.parts), np.zeros(count))
+        ancestors = sum(
+            (np.array(part.ancestors[:count], np.int64) for part in self.parts),
+            np.zeros(count, np.int64),
+        )
+        return sizes, ancestors
+
+    @property
+    def num_particles(self) -> int:
+        """Particles in all; 0 without any."""
+        scans = [part.scan for part in self.parts if isinstance(part.scan, ParticleScan)]
+        return sum(len(scan.noise) for scan in scans)
+
+    def history(self, image: int) -> History:
+        """Say how the Generate page draws a finished completion: with which levels forced.
+
+        Where its own random numbers lead from the known pixels to the same completion, those are
+        all that is forced; else every pixel is.
+        """
+        wanted, known = self.levels()[image], self.sketch.known
+        noise = make_noise(self.config, num_images=1, seed=self.wish.seed, first_image=image)
+        label = None if self.labels is None else torch.tensor([self.labels[image]])
+        sampler = CachedSampler(self.model, noise, label)
+        forced = np.where(known, wanted, -1).flatten().tolist()
+        with one_thread():
+            for level in forced:
+                sampler.step(self.wish.rule, None if level < 0 else level)
+        if not np.array_equal(sampler.levels[0, 0], wanted):
+            forced = wanted.flatten().tolist()
+        return History(
+            ((0, self.wish.rule),), {at: level for at, level in enumerate(forced) if level >= 0}
+        )
+
+    def message(self) -> bytes:
+        """Encode all that is drawn so far."""
+        c = self.config
+        self.serial += 1
+        mean, deviation = self.mean_and_deviation()
+        sizes, ancestors = self.sizes_and_ancestors()
+        header = {
+            "run": self.run,
+            "serial": self.serial,
+            "count": self.count,
+            "steps": self.steps,
+            "first": self.first,
+            "height": c.height,
+            "width": c.width,
+            "num_levels": c.num_levels,
+            "num_images": self.wish.num_images,
+            "columns": self.columns,
+            "captions": [self.class_name(i) or "" for i in range(self.wish.num_images)],
+            "bits": self.bits(),
+            "particles": self.num_particles,
+            "waiting": self._waiting(),
+            "done": self.done,
+        }
+        sections = {
+            "level": self.levels().reshape(-1).astype(np.uint8),
+            "scan": self.pixels.astype(np.uint16),
+            "known": self.sketch.known.reshape(-1).astype(np.uint8),
+            "mean": mean.reshape(-1).astype(np.float32),
+            "deviation": deviation.reshape(-1).astype(np.float32),
+            "ess": sizes.astype(np.float32),
+            "ancestors": ancestors.astype(np.uint16),
+        }
+        return encode(header, sections)
+
+    def _waiting(self) -> str:
+        if self.parts or self.posterior is None:
+            return ""
+        job = self.posterior
+        left = "" if job.seconds_left is None else f", {job.seconds_left:.0f} s left"
+        return f"inferring the class: {job.classes_done} of {job.num_classes}{left}"
+
+    def _begin_classes(self) -> None:
+        job, wish = self.posterior, self.wish
+        if job.error or (not job.running and not job.done):
+            raise ValueError(job.error or "The posterior over the classes was stopped.")
+        if not job.done:
+            return
+        self.labels = job.labels(wish.num_images, wish.seed)
+        for label in sorted(set(self.labels)):
+            first, count = self.labels.index(label), self.labels.count(label)
+            particles = max(
+                FEWEST_PARTICLES, count, round(wish.num_particles * count / wish.num_images)
+            )
+            scan = self._scan(label, first, count, particles)
+            self.parts.append(Part(scan, label, first, count))
+
+    def _scan(self, label: int | None, first: int, count: int, num_particles: int) -> Scan:
+        wish = self.wish
+        particles = wish.method == "particles"
+        return begin_completion(
+            self.model,
+            self.sketch.levels,
+            self.sketch.known_tensor,
+            method=wish.method,
+            num_images=count,
+            seed=wish.seed,
+            rule=wish.rule,
+            label=label,
+            first_image=0 if particles else first,
+            num_particles=num_particles,
+            tolerance=wish.tolerance if particles else 0.0,
+        )

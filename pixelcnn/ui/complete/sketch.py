@@ -1,0 +1,171 @@
+"""A partial picture: the level of every pixel, and whether it is known. Knows no Streamlit."""
+
+import base64
+import binascii
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelcnn.data import dequantize, quantize
+from pixelcnn.pictures import Picture
+
+UNKNOWN, GIVEN, DRAWN = 0, 1, 2
+"""States of a pixel: to be completed; known from a picture; known because it was drawn by hand."""
+MAX_TEXT = 8000
+"""Characters of a drawing in a link; the largest picture of noise needs 7,500."""
+MAX_SIDE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A partial picture; read-only.
+
+    Raises:
+        ValueError: if a shape, level or state breaks its rule.
+    """
+
+    level: NDArray[np.uint8]
+    """(H, W), 0..K-1; an unknown pixel keeps the level that lies under it."""
+    state: NDArray[np.uint8]
+    """(H, W), `UNKNOWN`, `GIVEN` or `DRAWN`."""
+    num_levels: int = 256
+    """K."""
+    known: NDArray[np.bool_] = field(init=False, repr=False)
+    """(H, W), True where the level is evidence."""
+
+    def __post_init__(self) -> None:
+        shape = self.level.shape
+        if (
+            len(shape) != 2
+            or self.state.shape != shape
+            or not 1 <= min(shape) <= max(shape) <= MAX_SIDE
+        ):
+            raise ValueError(
+                f"a drawing of {shape} levels and {self.state.shape} states must be of at most "
+                f"{MAX_SIDE} x {MAX_SIDE} pixels"
+            )
+        if not 2 <= self.num_levels <= 256:
+            raise ValueError(f"the number of levels ({self.num_levels}) must lie in 2..256")
+        for name, values, end in (
+            ("level", self.level, self.num_levels),
+            ("state", self.state, DRAWN + 1),
+        ):
+            if values.dtype != np.uint8 or values.max() >= end:
+                raise ValueError(f"the {name} {values.max()} of a pixel must lie in 0..{end - 1}")
+        object.__setattr__(self, "known", self.state != UNKNOWN)
+
+    @property
+    def height(self) -> int:
+        """H."""
+        return self.level.shape[0]
+
+    @property
+    def width(self) -> int:
+        """W."""
+        return self.level.shape[1]
+
+    @property
+    def levels(self) -> Tensor:
+        """The known levels for the model, int64 (1, 1, H, W); 0 where unknown."""
+        return torch.from_numpy(np.where(self.known, self.level, 0).astype(np.int64))[None, None]
+
+    @property
+    def known_tensor(self) -> Tensor:
+        """`known` for the model, bool (1, 1, H, W)."""
+        return torch.from_numpy(self.known.copy())[None, None]
+
+    def same_as(self, other: "Sketch") -> bool:
+        """Say whether every pixel is the same."""
+        return (
+            self.num_levels == other.num_levels
+            and np.array_equal(self.level, other.level)
+            and np.array_equal(self.state, other.state)
+        )
+
+    def same_evidence(self, other: "Sketch") -> bool:
+        """Say whether the same is known, whatever lies under unknown pixels."""
+        return (
+            self.num_levels == other.num_levels
+            and np.array_equal(self.known, other.known)
+            and torch.equal(self.levels, other.levels)
+        )
+
+    def filled(self, level: NDArray[np.integer]) -> "Sketch":
+        """Give every unknown pixel its level from a whole picture, (H, W)."""
+        return Sketch(
+            np.where(self.known, self.level, level).astype(np.uint8),
+            np.where(self.known, self.state, GIVEN).astype(np.uint8),
+            self.num_levels,
+        )
+
+    def covered(self, known: NDArray[np.bool_]) -> "Sketch":
+        """Cover a part, so that only these pixels can be known, (H, W).
+
+        A picture that was given lies under its covered pixels: there they become known again. Of
+        a drawing by hand, only what was drawn is known.
+        """
+        whole = bool((self.state == GIVEN).any())
+        state = np.where(whole & ~self.known, GIVEN, self.state)
+        return Sketch(
+            self.level, np.where(known, state, UNKNOWN).astype(np.uint8), self.num_levels
+        )
+
+    def with_levels(self, num_levels: int) -> "Sketch":
+        """Say the same greys in another number of levels."""
+        if num_levels == self.num_levels:
+            return self
+        values = dequantize(torch.from_numpy(self.level.copy()), self.num_levels)
+        return Sketch(quantize(values, num_levels).numpy(), self.state, num_levels)
+
+    def picture(self) -> Picture:
+        """Give the levels as display values, those under unknown pixels too."""
+        return dequantize(torch.from_numpy(self.level.copy()), self.num_levels).numpy()
+
+
+def blank(height: int, width: int, num_levels: int) -> Sketch:
+    """Make a drawing in which nothing is known."""
+    zeros = np.zeros((height, width), np.uint8)
+    return Sketch(zeros, zeros.copy(), num_levels)
+
+
+def given(level: NDArray[np.integer], num_levels: int) -> Sketch:
+    """Make a drawing of a whole picture, (H, W)."""
+    level = np.ascontiguousarray(level, np.uint8)
+    return Sketch(level, np.full(level.shape, GIVEN, np.uint8), num_levels)
+
+
+def to_text(sketch: Sketch) -> str:
+    """Write a drawing for a link.
+
+    >>> len(to_text(blank(28, 28, 256)))
+    32
+    """
+    head = bytes([sketch.height, sketch.width, sketch.num_levels - 1])
+    body = zlib.compress(sketch.state.tobytes() + sketch.level.tobytes(), 9)
+    return base64.urlsafe_b64encode(head + body).decode().rstrip("=")
+
+
+def from_text(text: str) -> Sketch:
+    """Read what `to_text` wrote.
+
+    Raises:
+        ValueError: if it is too long, damaged, or no drawing.
+    """
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"{len(text)} characters are more than {MAX_TEXT}")
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        height, width, last_level = data[:3]
+        # A small text must not unpack to a huge array.
+        unpacker = zlib.decompressobj()
+        body = unpacker.decompress(data[3:], 2 * height * width + 1)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise ValueError(f"the text is damaged ({error})") from None
+    if not unpacker.eof or len(body) != 2 * height * width:
+        raise ValueError(f"the text does not hold {height} x {width} pixels")
+    state, level = np.frombuffer(body, np.uint8).reshape(2, height, width)
+    return Sketch(level, state, last_level + 1)

@@ -1,0 +1,182 @@
+"""What a drawing can start from: a blank canvas, a picture of a model, a test image, an upload."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import streamlit as st
+import torch
+from numpy.typing import NDArray
+
+from pixelcnn.checkpoints import CheckpointError, checkpoint_path, read_info
+from pixelcnn.completion import occlusion
+from pixelcnn.config import ModelConfig
+from pixelcnn.data import class_names
+from pixelcnn.pictures import pictures
+from pixelcnn.sampling import sample
+from pixelcnn.ui import resources
+from pixelcnn.ui.complete import real_start
+from pixelcnn.ui.complete.sketch import Sketch, blank, given
+from pixelcnn.ui.complete.uploads import UploadError, read_upload
+from pixelcnn.ui.gallery import gallery
+
+MODEL, TEST_SET, UPLOAD, BLANK = "Gallery", "Test image", "Upload", "Blank"
+COVERS = {
+    "Lower half": "upper-half",
+    "Upper half": "lower-half",
+    "Right half": "left-half",
+    "Left half": "right-half",
+    "Centre box": "around-box",
+    "Every other row": "every-other-row",
+    "Random 50 %": "random-half",
+}
+"""What is covered, and the name of what is left in `pixelcnn.completion.OCCLUSIONS`."""
+MOST_CLASSES = 20
+Put = Callable[[Sketch], None]
+"""Makes a drawing the current one."""
+
+
+def choose_start(config: ModelConfig, dataset: str | None, put: Put) -> None:
+    """Offer everything that a drawing can start from."""
+    start = st.segmented_control(
+        "Start from",
+        [MODEL, TEST_SET, UPLOAD, BLANK],
+        default=MODEL,
+        required=True,
+        key="start",
+        label_visibility="collapsed",
+    )
+    if start == MODEL:
+        _show_gallery(config, put)
+    elif start == TEST_SET:
+        real_start.choose(config, dataset, put)
+    elif start == UPLOAD:
+        _choose_upload(config, put)
+    elif start == BLANK:
+        st.button(
+            "Empty the canvas",
+            icon=":material/ink_eraser:",
+            on_click=lambda: put(blank(config.height, config.width, config.num_levels)),
+            help="All pixels unknown. Undo brings the drawing back.",
+        )
+        st.caption("Then draw on it with the mouse, a finger or the keyboard.")
+
+
+def _choose_upload(config: ModelConfig, put: Put) -> None:
+    st.file_uploader(
+        "Picture",
+        key="upload",
+        on_change=_on_upload,
+        args=(config, put),
+        label_visibility="collapsed",
+        help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind.",
+    )
+    st.toggle(
+        "Invert",
+        key="upload_invert",
+        on_change=_on_upload,
+        args=(config, put),
+        help="The data sets have bright ink on a dark ground. Turn this on for dark ink on paper.",
+    )
+    if problem := st.session_state.get("upload_problem"):
+        st.error(problem, icon=":material/broken_image:")
+    else:
+        st.caption(
+            f"Shrunk to {config.width} x {config.height} pixels and centred; transparent parts "
+            "become background."
+        )
+
+
+def _on_upload(config: ModelConfig, put: Put) -> None:
+    state = st.session_state
+    state["upload_problem"] = None
+    if (file := state.get("upload")) is None:
+        return
+    try:
+        values = read_upload(
+            file.getvalue(), config.height, config.width, invert=bool(state.get("upload_invert"))
+        )
+    except UploadError as error:
+        state["upload_problem"] = f"{file.name}: {error} The drawing is left as it was."
+        return
+    put(given(values, 256))
+
+
+def choose_cover(config: ModelConfig, put: Put, sketch: Callable[[], Sketch]) -> None:
+    """Offer to cover a part of the drawing."""
+    with st.container(horizontal=True, gap="xsmall", key="cover"):
+        for covered, left in COVERS.items():
+            st.button(
+                covered,
+                on_click=_cover,
+                args=(left, config, put, sketch),
+                help="Becomes unknown; the rest of the picture is known.",
+                key=f"cover-{left}",
+            )
+
+
+def _cover(left: str, config: ModelConfig, put: Put, sketch: Callable[[], Sketch]) -> None:
+    seed = st.session_state["cover_seed"] = st.session_state.get("cover_seed", -1) + 1
+    known = occlusion(left, config.height, config.width, seed=seed)[0, 0].numpy()
+    put(sketch().covered(known))
+
+
+def _show_gallery(config: ModelConfig, put: Put) -> None:
+    seed = st.session_state.setdefault("gallery_seed", 0)
+    for name in gallery_checkpoints(config):
+        try:
+            levels, titles = _drawn_pictures(name, checkpoint_path(name).stat().st_mtime_ns, seed)
+        except CheckpointError as error:
+            st.warning(f"No pictures of {name}. {error}", icon=":material/warning:")
+            continue
+        num_levels = read_info(checkpoint_path(name)).config.num_levels
+        key = f"gallery-{name}"
+        with st.container(key=f"{key}-frame"):
+            gallery(
+                pictures(torch.from_numpy(levels), num_levels),
+                titles,
+                key=key,
+                on_choose=partial(_on_choose, key, levels[:, 0], num_levels, put),
+            )
+    st.button(
+        "Draw others",
+        icon=":material/casino:",
+        on_click=_other_gallery,
+        type="tertiary",
+        help="The models draw one new picture of each class.",
+    )
+
+
+def _on_choose(key: str, levels: NDArray[np.int64], num_levels: int, put: Put) -> None:
+    if key not in st.session_state:
+        return  # the click came in one message with a change of page
+    index = int(st.session_state[key]["choose"]["index"])
+    if 0 <= index < len(levels):
+        put(given(levels[index], num_levels))
+
+
+def _other_gallery() -> None:
+    st.session_state["gallery_seed"] += 1
+
+
+def gallery_checkpoints(config: ModelConfig) -> list[str]:
+    """Name the checkpoints that draw pictures of this size: the best one of each data set."""
+    best: dict[str, tuple[float, str]] = {}
+    for name, info in resources.grey_checkpoints(config.height, config.width).items():
+        bits = info.bits_per_dim
+        score = bits.get("test", bits.get("validation", float("inf")))
+        kind = info.dataset or name
+        best[kind] = min(best.get(kind, (score, name)), (score, name))
+    return [name for _, (_, name) in sorted(best.items())]
+
+
+@st.cache_data(max_entries=16, show_spinner="Drawing pictures to start from …")
+def _drawn_pictures(name: str, modified_ns: int, seed: int) -> tuple[NDArray[np.int64], list[str]]:
+    """Draw one picture of each class, (B, 1, H, W), and name them."""
+    loaded = resources.load(name)
+    classes = loaded.model.config.num_classes
+    names = class_names(loaded.info.dataset, classes)[:MOST_CLASSES]
+    label = list(range(len(names))) or None
+    levels = sample(loaded.model, num_images=len(names) or 10, seed=seed, label=label)
+    titles = [f"{title}, drawn by {name}" for title in names] or [f"drawn by {name}"] * 10
+    return levels.numpy(), titles

@@ -1,0 +1,54 @@
+"""What the browser tests do with the canvas of the Complete page."""
+
+CANVAS = ".pxd"
+UNKNOWN, GIVEN, DRAWN = 0, 1, 2
+
+
+def settled(page):
+    page.wait_for_selector(
+        "[data-testid=stApp][data-test-script-state=notRunning]"
+        "[data-test-connection-state=CONNECTED]"
+    )
+
+
+def open_canvas(page, address, query=""):
+    page.goto(f"{address}/complete?{query}")
+    page.locator(f"{CANVAS}[data-revision]").wait_for()
+    page.locator(".pxg button").first.wait_for()
+    settled(page)
+
+
+def drawing(page):
+    """Levels and states, 784 each."""
+    return page.locator(CANVAS).evaluate(
+        "e => ({level: [...e.__canvas.grid.level], state: [...e.__canvas.grid.state]})"
+    )
+
+
+def known(page):
+    return {i for i, state in enumerate(drawing(page)["state"]) if state != UNKNOWN}
+
+
+def point(page, row, col):
+    box = page.locator(".pxd-canvas").bounding_box()
+    return box["x"] + (col + 0.5) * box["width"] / 28, box["y"] + (row + 0.5) * box["height"] / 28
+
+
+def drag(page, start, end, button="left"):
+    page.locator(".pxd-canvas").scroll_into_view_if_needed()
+    page.mouse.move(*point(page, *start))
+    page.mouse.down(button=button)
+    page.mouse.move(*point(page, *end), steps=5)
+    page.mouse.up(button=button)
+
+
+def tool(page, name):
+    page.locator(CANVAS).get_by_role("button", name=name, exact=True).click()
+
+
+def rectangle(top, left, bottom, right):
+    return {r * 28 + c for r in range(top, bottom + 1) for c in range(left, right + 1)}
+
+
+def wait_known(page, count):
+    page.locator(f"{CANVAS}[data-known='{count}']").wait_for()

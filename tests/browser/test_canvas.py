@@ -1,0 +1,190 @@
+"""Drawing on the canvas of the Complete page with mouse, keyboard and finger."""
+
+import pytest
+
+from .canvas import (
+    CANVAS,
+    DRAWN,
+    GIVEN,
+    drag,
+    drawing,
+    known,
+    open_canvas,
+    point,
+    rectangle,
+    settled,
+    tool,
+    wait_known,
+)
+
+
+def test_a_stroke_has_no_gaps_and_the_size_of_the_brush(page, server):
+    open_canvas(page, server)
+    tool(page, "1 pixel")
+    drag(page, (5, 3), (5, 20))
+    assert known(page) == rectangle(5, 3, 5, 20)
+    tool(page, "3 pixels")
+    page.mouse.click(*point(page, 20, 20))
+    assert known(page) == rectangle(5, 3, 5, 20) | rectangle(19, 19, 21, 21)
+    shown = drawing(page)
+    assert all(shown["level"][i] == 255 and shown["state"][i] == DRAWN for i in known(page))
+
+
+def test_paint_is_ink_background_any_grey_or_unknown(page, server):
+    open_canvas(page, server)
+    tool(page, "Rectangle")
+    drag(page, (2, 3), (9, 12))
+    tool(page, "Background")
+    drag(page, (4, 5), (6, 7))
+    page.locator(".pxd-level").fill("100")
+    drag(page, (8, 3), (9, 4))
+    tool(page, "Unknown")
+    drag(page, (2, 11), (3, 12))
+    levels = drawing(page)["level"]
+    assert known(page) == rectangle(2, 3, 9, 12) - rectangle(2, 11, 3, 12)
+    assert {levels[i] for i in rectangle(4, 5, 6, 7)} == {0}
+    assert {levels[i] for i in rectangle(8, 3, 9, 4)} == {100}
+    assert levels[2 * 28 + 3] == 255
+
+
+def test_the_right_button_erases_to_unknown(page, server):
+    open_canvas(page, server)
+    tool(page, "Rectangle")
+    drag(page, (2, 3), (9, 12))
+    drag(page, (2, 3), (4, 12), button="right")
+    assert known(page) == rectangle(5, 3, 9, 12)
+
+
+def test_rows_fill_invert_and_clear(page, server):
+    open_canvas(page, server)
+    tool(page, "Rows ↑")
+    page.mouse.click(*point(page, 3, 10))
+    assert known(page) == rectangle(0, 0, 3, 27)
+    tool(page, "Rows ↓")
+    tool(page, "Background")
+    page.mouse.click(*point(page, 20, 10))
+    assert known(page) == rectangle(0, 0, 3, 27) | rectangle(20, 0, 27, 27)
+    tool(page, "Fill")
+    page.mouse.click(*point(page, 10, 10))
+    assert len(known(page)) == 784
+    assert drawing(page)["level"][10 * 28] == 0 and drawing(page)["level"][0] == 255
+    tool(page, "Unknown")
+    page.mouse.click(*point(page, 1, 1))
+    assert known(page) == rectangle(4, 0, 27, 27)
+    tool(page, "Invert known")
+    assert known(page) == rectangle(0, 0, 3, 27)
+    assert drawing(page)["state"][0] == GIVEN and drawing(page)["level"][0] == 255
+    tool(page, "Clear")
+    assert not known(page)
+
+
+def test_every_change_can_be_taken_back_and_done_again(page, server):
+    open_canvas(page, server)
+    assert page.locator(CANVAS).get_by_role("button", name="Undo").is_disabled()
+    seen = [drawing(page)]
+    drag(page, (5, 3), (5, 20))
+    seen.append(drawing(page))
+    tool(page, "Invert known")
+    seen.append(drawing(page))
+    tool(page, "Clear")
+    seen.append(drawing(page))
+    for state in reversed(seen[:-1]):
+        tool(page, "Undo")
+        assert drawing(page)["state"] == state["state"]
+    page.locator(".pxd-canvas").focus()
+    for state in seen[1:]:
+        page.keyboard.press("Control+y")
+        assert drawing(page)["state"] == state["state"]
+    page.keyboard.press("Control+z")
+    assert drawing(page)["state"] == seen[-2]["state"]
+
+
+def test_the_keyboard_draws(page, server):
+    open_canvas(page, server)
+    page.locator(".pxd-level").focus()
+    page.keyboard.press("Tab")
+    for key in ("1", "Space", "Shift+ArrowRight", "Shift+ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+    assert known(page) == rectangle(14, 14, 14, 16)
+    page.keyboard.press("r")
+    page.keyboard.press("k")
+    page.keyboard.press("Space")
+    page.locator(".pxd-status", has_text="other corner").wait_for()
+    for key in ("ArrowDown", "ArrowDown", "ArrowLeft", "Space"):
+        page.keyboard.press(key)
+    assert known(page) == rectangle(14, 14, 14, 16) | rectangle(15, 15, 17, 16)
+    assert drawing(page)["level"][15 * 28 + 15] == 0
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("b")
+    page.keyboard.press("Delete")
+    assert known(page) == rectangle(14, 14, 14, 16) | rectangle(15, 15, 17, 16) - {16 * 28 + 15}
+    page.locator(".pxd-status", has_text="row 16, column 15: unknown").wait_for()
+
+
+def test_escape_and_a_second_finger_leave_a_shape_undone(page, server):
+    open_canvas(page, server)
+    tool(page, "Rectangle")
+    page.mouse.move(*point(page, 2, 3))
+    page.mouse.down()
+    page.mouse.move(*point(page, 9, 9))
+    page.locator(".pxd-canvas").focus()
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    assert not known(page)
+
+
+def test_a_picture_of_the_gallery_replaces_the_drawing_and_can_be_taken_back(page, server):
+    open_canvas(page, server)
+    drag(page, (5, 3), (5, 20))
+    before = drawing(page)
+    page.locator(".pxg button").nth(8).click()
+    wait_known(page, 784)
+    assert set(drawing(page)["state"]) == {GIVEN} and max(drawing(page)["level"]) > 100
+    tool(page, "Undo")
+    assert drawing(page) == before
+
+
+def test_the_drawing_outlives_other_pages_and_a_reload(page, server):
+    open_canvas(page, server)
+    drag(page, (5, 3), (5, 20))
+    tool(page, "Rectangle")
+    drag(page, (10, 10), (14, 14))
+    before = drawing(page)
+    settled(page)
+    page.get_by_test_id("stPageLink").filter(has_text="Generate").click()
+    page.locator(".pxc[data-position]").wait_for()
+    page.get_by_test_id("stPageLink").filter(has_text="Complete").click()
+    page.locator(f"{CANVAS}[data-revision]").wait_for()
+    assert drawing(page) == before
+    settled(page)
+    page.reload()
+    page.locator(f"{CANVAS}[data-revision]").wait_for()
+    assert drawing(page) == before
+    tool(page, "Undo")
+    assert known(page) == set(range(5 * 28 + 3, 5 * 28 + 22)) | set(range(6 * 28 + 3, 6 * 28 + 22))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_finger_draws_on_a_phone_and_nothing_is_too_wide(browser, server, scheme):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
+    )
+    page = context.new_page()
+    open_canvas(page, server)
+    page.locator(".pxd-canvas").scroll_into_view_if_needed()
+    page.touchscreen.tap(*point(page, 7, 9))
+    assert known(page) == rectangle(7, 9, 8, 10)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(CANVAS).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    context.close()
+
+
+def test_pixels_are_whole_device_pixels_at_every_zoom(page, server):
+    open_canvas(page, server)
+    sizes = []
+    for _ in range(4):
+        page.wait_for_timeout(50)
+        sizes.append(page.locator(".pxd-canvas").evaluate("c => c.width"))
+        if len(sizes) < 4:
+            tool(page, "Larger")
+    assert all(size % 28 == 0 for size in sizes) and sizes == sorted(set(sizes))

@@ -1,0 +1,217 @@
+"""Completions on the Complete page: drawn, watched, understood, taken elsewhere."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .canvas import drag, drawing, known, open_canvas, point, settled, tool, wait_known
+
+SHEET = ".pxr[data-run]"
+FEW = "completions_shown=4&particles=16"
+
+
+def press_complete(page):
+    page.get_by_role("button", name="Complete", exact=True).click()
+
+
+def wait_done(page):
+    page.locator(f"{SHEET}[data-done=true][data-playing=false]").wait_for()
+    settled(page)
+
+
+def start_from_gallery(page, covered, remaining):
+    page.locator(".pxg button").nth(7).click()
+    wait_known(page, 784)
+    page.get_by_role("button", name=covered, exact=True).click()
+    wait_known(page, remaining)
+    settled(page)
+
+
+def sheet(page):
+    """Levels (n, 784), and what the server says about them."""
+    found = page.locator(SHEET).evaluate(
+        "e => ({level: [...e.__completions.growth.level], head: e.__completions.growth.head})"
+    )
+    return np.array(found["level"]).reshape(-1, 784), found["head"]
+
+
+def assert_known_pixels_unchanged(page):
+    levels, _ = sheet(page)
+    canvas = drawing(page)
+    at = sorted(known(page))
+    assert (levels[:, at] == np.array(canvas["level"])[at]).all()
+    return levels
+
+
+def test_strokes_are_completed_by_particles_and_stay_as_they_were_drawn(page, server):
+    open_canvas(page, server, FEW)
+    assert page.get_by_role("button", name="Complete", exact=True).is_disabled()
+    page.get_by_text("Nothing is known yet").wait_for()
+    page.locator(".pxd-level").fill("180")
+    drag(page, (10, 8), (10, 20))
+    drag(page, (16, 4), (16, 24))
+    settled(page)
+    press_complete(page)
+    page.locator(SHEET).wait_for()
+    assert_known_pixels_unchanged(page)  # while they grow, too
+    wait_done(page)
+    levels = assert_known_pixels_unchanged(page)
+    assert len(np.unique(levels, axis=0)) > 1
+    page.get_by_text("Approximate.").first.wait_for()
+    page.get_by_text("16 particles").first.wait_for()
+    assert sheet(page)[1]["particles"] == 16
+    tool(page, "Undo")
+    assert not known(page) & set(range(16 * 28, 18 * 28))
+
+
+def test_a_prefix_is_exact_and_its_link_draws_the_same_again(page, server):
+    open_canvas(page, server, "completions_shown=5&complete_seed=3&complete_class=Sneaker")
+    start_from_gallery(page, "Lower half", 392)
+    press_complete(page)
+    wait_done(page)
+    page.get_by_text("5 independent draws of the model").wait_for()
+    levels = assert_known_pixels_unchanged(page)
+    assert len(np.unique(levels, axis=0)) == 5
+    assert set(sheet(page)[1]["captions"]) == {"Sneaker"}
+    page.locator(".js-plotly-plot .bars").wait_for()  # the posterior over the classes
+    page.get_by_text("Exact, every class being equally likely").wait_for()
+    address = page.url
+    other = page.context.browser.new_context().new_page()  # another visitor opens the link
+    other.set_default_timeout(60_000)
+    other.goto(address)
+    wait_done(other)
+    assert np.array_equal(sheet(other)[0], levels)
+    other.context.close()
+
+
+def test_clamping_marks_what_it_ignores(page, server):
+    open_canvas(page, server, f"{FEW}&method=Clamping")
+    start_from_gallery(page, "Upper half", 392)
+    page.locator(".pxd-ignored", has_text="392 ignored").wait_for()
+    page.get_by_text("392 of 392 known pixels").wait_for()
+    press_complete(page)
+    wait_done(page)
+    page.get_by_text("Not draws given all that is known.").wait_for()
+    assert_known_pixels_unchanged(page)
+
+
+def test_the_sheet_is_played_scrubbed_sorted_and_taken_back(page, server):
+    open_canvas(page, server, "completions_shown=6")
+    start_from_gallery(page, "Lower half", 392)
+    before = drawing(page)
+    press_complete(page)
+    wait_done(page)
+    root = page.locator(SHEET)
+    root.focus()
+    for key, position in (("Home", 0), ("ArrowDown", 28), ("ArrowRight", 29), ("End", 784)):
+        page.keyboard.press(key)
+        page.locator(f"{SHEET}[data-position='{position}']").wait_for()
+    page.locator(f"{SHEET} .pxc-speed").select_option("5")
+    page.keyboard.press("Space")
+    page.locator(f"{SHEET}[data-playing=true]").wait_for()
+    page.keyboard.press("Space")
+    page.locator(f"{SHEET}[data-playing=false]").wait_for()
+    page.keyboard.press("End")
+
+    buttons = page.locator(".pxr .pxc-cells button")
+    page.get_by_role("button", name="Most likely first").click()
+    bits = sheet(page)[1]["bits"]
+    order = buttons.evaluate_all("all => all.map(b => Number(b.dataset.image))")
+    assert order == sorted(range(6), key=bits.__getitem__) and order != list(range(6))
+
+    buttons.first.click(position={"x": 20, "y": 40})
+    page.get_by_role("button", name="Take to the canvas").click()
+    wait_known(page, 784)
+    assert drawing(page)["level"] == sheet(page)[0][order[0]].tolist()
+    tool(page, "Undo")
+    assert drawing(page) == before
+
+
+def test_a_completion_opens_on_the_generate_page_at_a_pixel(page, server):
+    open_canvas(page, server, FEW)
+    start_from_gallery(page, "Lower half", 392)
+    press_complete(page)
+    wait_done(page)
+    levels, _ = sheet(page)
+    cell = page.locator(".pxr .pxc-cells button").nth(2)
+    box = cell.bounding_box()
+    cell.click(position={"x": 10.5 * box["width"] / 28, "y": 20.5 * box["height"] / 28})
+    page.locator(".pxr-name", has_text="3 · row 20, column 10").wait_for()
+    page.get_by_role("button", name="Open on the Generate page").click()
+    page.locator(".pxc:not(.pxr)[data-position='784']").wait_for()
+    shown = page.locator(".pxc:not(.pxr)[data-position]").evaluate(
+        "e => ({level: [...e.__player.trace.level], pinned: e.__player.pinned})"
+    )
+    assert shown == {"level": levels[2].tolist(), "pinned": 20 * 28 + 10}
+
+
+def test_the_sheet_is_downloaded_as_picture_and_data(page, server):
+    open_canvas(page, server, FEW)
+    start_from_gallery(page, "Lower half", 392)
+    press_complete(page)
+    wait_done(page)
+    levels, _ = sheet(page)
+    page.get_by_role("button", name="Download").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="PNG", exact=True).click()
+    picture = np.asarray(Image.open(download.value.path()))
+    assert np.array_equal(picture[:28, :28], levels[0].reshape(28, 28))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Data, JSON").click()
+    data = json.loads(download.value.path().read_text())
+    assert np.array_equal(np.array(data["levels"]).reshape(4, 784), levels)
+    assert data["settings"]["exact"] is True
+
+
+def upload(page, name, content):
+    page.locator("input[type=file]").set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    )
+
+
+def test_uploads_become_drawings_and_bad_files_are_named(page, server):
+    open_canvas(page, server)
+    page.get_by_test_id("stMain").get_by_text("Upload", exact=True).click()
+    page.locator("input[type=file]").wait_for(state="attached")
+    picture = np.arange(784, dtype=np.uint8).reshape(28, 28)
+    good = io.BytesIO()
+    Image.fromarray(picture).save(good, "PNG")
+    upload(page, "good.png", good.getvalue())
+    wait_known(page, 784)
+    assert drawing(page)["level"] == picture.ravel().tolist()
+    before = drawing(page)
+    for name, content, message in (
+        ("bad.png", b"no picture at all", "bad.png: This is no picture that can be read"),
+        ("cut.png", good.getvalue()[:60], "cut.png: The picture is damaged"),
+    ):
+        upload(page, name, content)
+        page.get_by_text(message).wait_for()
+        assert drawing(page) == before
+    settled(page)
+    assert page.locator("[data-testid=stException]").count() == 0
+    tool(page, "Undo")
+    assert not known(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_completions_fit_and_answer_to_a_finger(browser, server, scheme):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
+    )
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    open_canvas(page, server, FEW)
+    start_from_gallery(page, "Lower half", 392)
+    page.locator(".pxd-canvas").scroll_into_view_if_needed()
+    page.touchscreen.tap(*point(page, 3, 3))
+    settled(page)
+    press_complete(page)
+    wait_done(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(SHEET).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    page.locator(".pxr .pxc-cells button").nth(1).tap()
+    page.locator(".pxr-name", has_text="2 ·").wait_for()
+    context.close()

@@ -1,0 +1,356 @@
+"""The Complete page as Streamlit runs it, without a browser."""
+
+import base64
+import dataclasses
+import json
+import time
+
+import numpy as np
+import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1 import AppTest
+
+from pixelcnn.checkpoints import (
+    CheckpointInfo,
+    checkpoint_path,
+    load_checkpoint,
+    save_checkpoint,
+)
+from pixelcnn.data import class_names
+from pixelcnn.models import build_model
+from pixelcnn.ui.complete.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, given, to_text
+from pixelcnn.ui.wire import decode
+
+from .made_up_data import write_mnist_like
+from .tiny import randomize, tiny_config
+
+TIMEOUT = 120
+
+
+def open_page(**query) -> AppTest:
+    page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+    page.switch_page("pages/complete.py")
+    for name, value in query.items():
+        page.query_params[name] = str(value)
+    return page.run()
+
+
+def send(page: AppTest, key: str, *, state: dict | None = None, **trigger: dict) -> AppTest:
+    """Do what the browser does for a component; Streamlit has no public call for it."""
+    component = page.get_by_key(key).proto.id
+    states = page._tree.get_widget_states()
+    if state is not None:
+        states.widgets.append(WidgetState(id=component, json_value=json.dumps(state)))
+    for event, value in trigger.items():
+        events = json.dumps([{"event": event, "value": value}])
+        name = f"$$STREAMLIT_INTERNAL_KEY_{component}__events"
+        states.widgets.append(WidgetState(id=name, json_trigger_value=events))
+    return page._run(states)
+
+
+def canvas_data(page: AppTest) -> dict:
+    return json.loads(page.get_by_key("canvas").proto.json)
+
+
+def shown(page: AppTest) -> Sketch:
+    """What the canvas is sent."""
+    data = canvas_data(page)
+    level, state = (
+        np.frombuffer(base64.b64decode(data[name]), np.uint8).reshape(
+            data["height"], data["width"]
+        )
+        for name in ("level", "state")
+    )
+    return Sketch(level, state, data["levels"])
+
+
+def draw(page: AppTest, sketch: Sketch, revision: int | None = None) -> AppTest:
+    value = {
+        "revision": canvas_data(page)["revision"] if revision is None else revision,
+        "level": base64.b64encode(sketch.level.tobytes()).decode(),
+        "state": base64.b64encode(sketch.state.tobytes()).decode(),
+    }
+    return send(page, "canvas", state={"drawing": value})
+
+
+def half(rows=slice(0, 14)) -> Sketch:
+    state = np.zeros((28, 28), np.uint8)
+    state[rows] = DRAWN
+    level = np.where(state > 0, np.arange(28, dtype=np.uint8) * 9, 0).astype(np.uint8)
+    return Sketch(level, state)
+
+
+def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
+    page = open_page()
+    assert not page.exception and not page.error
+    data = canvas_data(page)
+    assert (data["height"], data["width"], data["levels"]) == (28, 28, 256)
+    assert data["fresh"] and not shown(page).known.any()
+    (gallery,) = [g for g in page.get("bidi_component") if "gallery" in g.proto.component_name]
+    pictures = json.loads(gallery.proto.json)
+    assert len(pictures) == 10 and "Ankle boot" in pictures[9]["title"]
+
+
+def test_a_drawing_reaches_the_session_and_comes_back():
+    page = draw(open_page(), half())
+    assert not page.exception
+    assert shown(page).same_as(half())
+    assert not canvas_data(page)["fresh"]
+
+
+def test_a_drawing_on_a_replaced_canvas_is_not_taken():
+    page = open_page()
+    first = canvas_data(page)["revision"]
+    choose(page, 3)
+    picture = shown(page)
+    draw(page, half(), revision=first)
+    assert shown(page).same_as(picture)
+
+
+def choose(page: AppTest, index: int) -> AppTest:
+    return send(page, "gallery-fashion-mnist-gated", choose={"index": index})
+
+
+def test_a_picture_of_the_gallery_is_wholly_known_and_others_can_be_drawn():
+    page = choose(open_page(), 4)
+    first = shown(page)
+    assert (first.state == GIVEN).all() and first.level.max() > 100
+    (others,) = [b for b in page.button if b.label == "Draw others"]
+    others.click().run()
+    choose(page, 4)
+    assert not shown(page).same_as(first)
+
+
+def test_a_link_brings_its_drawing():
+    page = open_page(drawing=to_text(half()))
+    assert not page.exception and not page.warning
+    assert shown(page).same_as(half())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "The drawing in this link cannot be used"),
+        (to_text(given(np.zeros((5, 6), np.uint8), 256)), "5 x 6 pixels; this model needs 28"),
+    ],
+)
+def test_a_link_whose_drawing_cannot_be_used_says_why(text, message):
+    page = open_page(drawing=text)
+    assert not page.exception
+    assert message in page.warning[0].value
+    assert not shown(page).known.any()
+
+
+def start_from(page: AppTest, what: str) -> AppTest:
+    page.session_state["start"] = what
+    return page.run()
+
+
+def test_blank_empties_the_canvas():
+    page = start_from(draw(open_page(), half()), "Blank")
+    (button,) = [b for b in page.button if b.label == "Empty the canvas"]
+    button.click().run()
+    assert (shown(page).state == UNKNOWN).all()
+
+
+def test_an_image_of_the_test_set_is_taken_as_it_is(tmp_path, monkeypatch):
+    _, test = write_mnist_like(tmp_path, "FashionMNIST")
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
+    page = start_from(open_page(), "Test image")
+    assert not page.exception
+    pictures = json.loads(page.get_by_key("test-images").proto.json)
+    assert len(pictures) == 6 and pictures[3]["title"] == "test image 3, Dress"
+    send(page, "test-images", choose={"index": 3})
+    assert np.array_equal(shown(page).level, test[3])
+    page.number_input(key="test_image").set_value(4).run()
+    send(page, "test-images", choose={"index": 1})
+    assert np.array_equal(shown(page).level, test[5])
+
+
+def test_without_a_network_the_download_says_so(tmp_path, monkeypatch, no_network):
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "nothing"))
+    page = start_from(open_page(), "Test image")
+    (button,) = [b for b in page.button if b.label.startswith("Download")]
+    assert button.label == "Download Fashion-MNIST (31 MB)"
+    button.click().run()
+    until = time.monotonic() + 20
+    while not page.error:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+        page.run()
+    assert "no network in tests" in page.error[0].value and "nothing" in page.error[0].value
+
+
+def test_a_damaged_test_set_is_named(tmp_path, monkeypatch):
+    write_mnist_like(tmp_path, "FashionMNIST")
+    (tmp_path / "FashionMNIST/raw/t10k-images-idx3-ubyte").write_bytes(b"no images")
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
+    page = start_from(open_page(), "Test image")
+    assert not page.exception
+    assert "is damaged" in page.error[0].value
+
+
+# --- completing ----------------------------------------------------------------------------------
+
+
+def complete(page: AppTest) -> AppTest:
+    """Press the button, and pull until everything is drawn, as the browser does."""
+    (button,) = [b for b in page.button if b.label == "Complete"]
+    assert not button.disabled
+    button.click().run()
+    until = time.monotonic() + TIMEOUT
+    while not (head := message(page)[0])["done"]:
+        assert time.monotonic() < until and not page.exception
+        send(page, "completions", pull={"run": head["run"], "serial": head["serial"]})
+    return page
+
+
+def message(page: AppTest) -> tuple[dict, dict[str, np.ndarray]]:
+    """What the sheet is sent."""
+    return decode(page.get_by_key("completions").proto.bytes)
+
+
+def words(page: AppTest) -> str:
+    elements = [*page.markdown, *page.caption, *page.warning]
+    return "\n".join(element.value for element in elements)
+
+
+def radio_captions(page: AppTest) -> str:
+    return "\n".join(page.radio(key="method").proto.captions)
+
+
+def test_a_half_is_completed_exactly_and_known_pixels_stay():
+    page = complete(draw(open_page(completions_shown=3, complete_seed=5), half()))
+    head, arrays = message(page)
+    assert (head["num_images"], head["particles"]) == (3, 0)
+    levels = arrays["level"].reshape(3, 28, 28)
+    assert (levels[:, :14] == half().level[:14]).all()
+    assert len(np.unique(levels, axis=0)) == 3
+    assert "**Exact.** 3 independent draws of the model, given the 392 known pixels" in words(page)
+    until = time.monotonic() + TIMEOUT
+    while "Exact, every class being equally likely" not in words(page):  # a thread computes it
+        assert time.monotonic() < until
+        page.run()
+    assert page.query_params["drawing"] == to_text(half())
+
+
+def test_a_lower_half_is_completed_by_particles_that_say_how_far_to_trust_them():
+    page = open_page(completions_shown=2, particles=16)
+    assert "prefix" not in words(page)
+    draw(page, half(slice(14, 28)))
+    assert "come late in the model's only order" in radio_captions(page)
+    assert "16 pictures grow together" in radio_captions(page)
+    complete(page)
+    head, arrays = message(page)
+    assert head["particles"] == 16
+    assert (arrays["level"].reshape(2, 28, 28)[:, 14:] == half(slice(14, 28)).level[14:]).all()
+    assert "**Approximate.** 16 particles" in words(page) and "log₂ p(known)" in words(page)
+    assert any(b.label == "Estimate the class" for b in page.button)
+
+
+def test_clamping_says_what_it_ignores():
+    page = draw(open_page(completions_shown=2, method="Clamping"), half(slice(14, 28)))
+    ignored = np.unpackbits(
+        np.frombuffer(base64.b64decode(canvas_data(page)["ignored"]), np.uint8)
+    )
+    assert np.array_equal(ignored.reshape(28, 28), np.arange(28).repeat(28).reshape(28, 28) >= 14)
+    complete(page)
+    assert "392 of 392 known pixels were ignored" in words(page)
+
+
+def test_a_chosen_class_is_drawn_and_an_inferred_one_follows_the_posterior():
+    page = complete(
+        draw(open_page(completions_shown=2, complete_class="Bag", complete_seed=1), half())
+    )
+    assert message(page)[0]["captions"] == ["Bag", "Bag"]
+    page.selectbox(key="complete_class").select("inferred").run()
+    assert "of an earlier drawing or other settings" in words(page)
+    complete(page)
+    assert set(message(page)[0]["captions"]) <= set(class_names("fashion-mnist", 10))
+
+
+def test_a_completion_is_taken_to_the_canvas():
+    page = complete(draw(open_page(completions_shown=2), half()))
+    head, arrays = message(page)
+    send(page, "completions", take={"run": head["run"], "image": 1, "pixel": 500})
+    assert np.array_equal(shown(page).level.ravel(), arrays["level"].reshape(2, -1)[1])
+    assert (shown(page).state[14:] == GIVEN).all() and (shown(page).state[:14] == DRAWN).all()
+    revision = canvas_data(page)["revision"]
+    send(page, "completions", take={"run": "an older one", "image": 0, "pixel": 500})
+    send(page, "completions", take={"run": head["run"], "image": 2, "pixel": 500})
+    assert canvas_data(page)["revision"] == revision
+
+
+@pytest.mark.parametrize(
+    ("state", "why"), [(UNKNOWN, "Nothing is known yet"), (GIVEN, "Every pixel is known")]
+)
+def test_a_drawing_that_leaves_nothing_to_do_says_why(state, why):
+    page = draw(
+        open_page(), Sketch(np.zeros((28, 28), np.uint8), np.full((28, 28), state, np.uint8))
+    )
+    (button,) = [b for b in page.button if b.label == "Complete"]
+    assert button.disabled and why in words(page)
+
+
+def test_an_impossible_method_cannot_be_pressed():
+    page = draw(open_page(method="Prefix"), half(slice(14, 28)))
+    (button,) = [b for b in page.button if b.label == "Complete"]
+    assert button.disabled and "not possible with this drawing" in words(page)
+
+
+def test_a_hand_drawing_is_offered_a_tolerance():
+    assert "*tolerance*" in words(draw(open_page(), half()))
+    assert "*tolerance*" not in words(draw(open_page(tolerance=10), half()))
+
+
+@pytest.fixture
+def with_orders(tmp_path, monkeypatch):
+    """The shipped checkpoints, and a random one of eight orders."""
+    _, info = load_checkpoint(checkpoint_path("fashion-mnist-gated"))
+    config = tiny_config(height=28, width=28, num_levels=256, num_orders=8)
+    info = dataclasses.replace(info, config=config, bits_per_dim={})
+    path = tmp_path / "fashion-mnist-orders.safetensors"
+    save_checkpoint(path, randomize(build_model(config)), info)
+    paths = {"fashion-mnist-gated": checkpoint_path("fashion-mnist-gated"), path.stem: path}
+    for module in ("ui.controls", "ui.resources"):
+        monkeypatch.setattr(f"pixelcnn.{module}.list_checkpoints", lambda: paths)
+    for module in ("ui.resources", "ui.complete.starts"):
+        monkeypatch.setattr(f"pixelcnn.{module}.checkpoint_path", lambda name: paths[name])
+
+
+def test_a_model_of_eight_orders_is_chosen_first_and_exact_from_below(with_orders):
+    page = open_page(completions_shown=2)
+    assert page.selectbox(key="model").value == "fashion-mnist-orders"
+    draw(page, half(slice(14, 28)))
+    assert canvas_data(page)["order"] in (2, 3)  # rows from the bottom
+    assert "Order: rows from the bottom" in words(page)
+    complete(page)
+    assert "**Exact.** 2 independent draws" in words(page)
+    drawn = message(page)[1]["scan"]
+    assert set(drawn[:392] // 28) == set(range(14, 28)) and set(drawn[392:] // 28) == set(
+        range(14)
+    )
+
+
+def test_a_model_of_one_order_points_to_one_of_eight_where_that_is_exact(with_orders):
+    page = draw(open_page(model="fashion-mnist-gated"), half(slice(14, 28)))
+    (button,) = [b for b in page.button if b.label == "Exact with fashion-mnist-orders"]
+    button.click().run()
+    assert page.selectbox(key="model").value == "fashion-mnist-orders"
+    assert shown(page).same_as(half(slice(14, 28)))
+    assert not [b for b in page.button if b.label.startswith("Exact with")]
+    middle = Sketch(half().level, np.roll(half(slice(0, 10)).state, 9, 0))
+    page = draw(open_page(model="fashion-mnist-gated"), middle)
+    assert not [b for b in page.button if b.label.startswith("Exact with")]
+
+
+def test_a_model_of_colours_is_refused_in_words(tmp_path, monkeypatch):
+    config = tiny_config(height=8, width=8, num_levels=16, num_channels=3)
+    path = tmp_path / "colours.safetensors"
+    info = CheckpointInfo(config=config, dataset=None, images_seen=0, bits_per_dim={})
+    save_checkpoint(path, randomize(build_model(config)), info)
+    monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", lambda: {"colours": path})
+    monkeypatch.setattr("pixelcnn.ui.resources.checkpoint_path", lambda name: path)
+    page = open_page()
+    assert not page.exception
+    assert "completes grey pictures" in page.info[0].value

@@ -1,0 +1,120 @@
+"""Partial pictures: what is known, what a link carries, and what it refuses."""
+
+import base64
+import zlib
+
+import numpy as np
+import pytest
+
+from pixelcnn.ui.complete.sketch import (
+    DRAWN,
+    GIVEN,
+    MAX_TEXT,
+    UNKNOWN,
+    Sketch,
+    blank,
+    from_text,
+    given,
+    to_text,
+)
+
+
+def random_sketch(height=5, width=7, num_levels=256, seed=0):
+    random = np.random.default_rng(seed)
+    level = random.integers(0, num_levels, (height, width), dtype=np.uint8)
+    return Sketch(level, random.integers(0, 3, (height, width), dtype=np.uint8), num_levels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (28, 28), (64, 64)])
+@pytest.mark.parametrize("num_levels", [2, 4, 256])
+def test_a_drawing_survives_the_link(size, num_levels):
+    sketch = random_sketch(*size, num_levels)
+    text = to_text(sketch)
+    assert from_text(text).same_as(sketch)
+    assert len(text) <= MAX_TEXT and not set(text) - set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    )
+
+
+def test_a_brush_stroke_makes_a_short_link():
+    state = np.zeros((28, 28), np.uint8)
+    state[10:12, 5:20] = DRAWN
+    level = np.where(state > 0, 255, 0).astype(np.uint8)
+    assert len(to_text(Sketch(level, state))) < 100
+
+
+def packed(head, body):
+    return base64.urlsafe_b64encode(bytes(head) + zlib.compress(bytes(body))).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is damaged"),
+        ("!!!!", "is damaged"),
+        ("AAAA", "does not hold 0 x 0"),
+        ("ä" * 8, "is damaged"),
+        ("A" * (MAX_TEXT + 1), "are more than"),
+        (packed([2, 3, 255], [0] * 11), "does not hold 2 x 3 pixels"),
+        (packed([2, 3, 255], [0] * 13), "does not hold 2 x 3 pixels"),
+        (packed([2, 3, 255], [0] * 10**6), "does not hold 2 x 3 pixels"),
+        (packed([2, 3, 255], [0] * 12)[:-6], "does not hold|damaged"),
+        (packed([0, 3, 255], []), "at most 64 x 64"),
+        (packed([65, 1, 255], [0] * 130), "at most 64 x 64"),
+        (packed([2, 3, 0], [0] * 12), r"number of levels \(1\)"),
+        (packed([2, 3, 3], [0] * 11 + [4]), "level 4 of a pixel must lie in 0..3"),
+        (packed([2, 3, 3], [3] + [0] * 11), "state 3 of a pixel must lie in 0..2"),
+    ],
+)
+def test_texts_that_are_no_drawing_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        from_text(text)
+
+
+def test_only_known_levels_reach_the_model():
+    sketch = random_sketch()
+    assert sketch.levels.shape == sketch.known_tensor.shape == (1, 1, 5, 7)
+    known = sketch.known_tensor[0, 0].numpy()
+    assert np.array_equal(known, sketch.state != UNKNOWN)
+    assert np.array_equal(sketch.levels[0, 0].numpy(), np.where(known, sketch.level, 0))
+
+
+def test_nothing_of_a_blank_drawing_is_known_and_all_of_a_given_one():
+    assert not blank(5, 7, 4).known.any()
+    picture = random_sketch().level
+    assert given(picture, 256).known.all()
+    assert np.array_equal(given(picture, 256).levels[0, 0], picture)
+
+
+def test_a_given_picture_lies_under_its_covered_pixels():
+    picture = given(random_sketch().level, 256)
+    upper, left = np.zeros((2, 5, 7), bool)
+    upper[:2], left[:, :3] = True, True
+    covered = picture.covered(upper)
+    assert np.array_equal(covered.known, upper)
+    assert np.array_equal(covered.covered(left).known, left)
+    assert covered.covered(np.ones((5, 7), bool)).same_as(picture)
+
+
+def test_of_a_drawing_by_hand_only_what_was_drawn_can_be_known():
+    state = np.zeros((5, 7), np.uint8)
+    state[1:4, 2] = DRAWN
+    drawing = Sketch(np.full((5, 7), 9, np.uint8), state)
+    upper = np.zeros((5, 7), bool)
+    upper[:2] = True
+    assert np.array_equal(drawing.covered(upper).known, (state > 0) & upper)
+    assert (drawing.covered(upper).state[state == 0] == UNKNOWN).all()
+
+
+def test_covering_tells_drawn_from_given_pixels():
+    state = np.full((5, 7), GIVEN, np.uint8)
+    state[0] = DRAWN
+    everything = np.ones((5, 7), bool)
+    assert np.array_equal(Sketch(random_sketch().level, state).covered(everything).state, state)
+
+
+@pytest.mark.parametrize("num_levels", [2, 4, 7, 256])
+def test_levels_survive_as_greys(num_levels):
+    sketch = random_sketch(num_levels=num_levels)
+    assert sketch.with_levels(256).with_levels(num_levels).same_as(sketch)
+    assert np.array_equal(sketch.with_levels(256).level, sketch.picture())

@@ -1,0 +1,134 @@
+"""Uploaded files of all kinds become levels, or a message that says why not."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelcnn.ui.complete.uploads import MAX_BYTES, UploadError, read_upload
+
+
+def file_of(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def random_picture(height=28, width=28, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def test_a_grey_picture_of_the_right_size_is_taken_as_it_is():
+    picture = random_picture()
+    assert np.array_equal(read_upload(file_of(Image.fromarray(picture)), 28, 28), picture)
+
+
+def test_inverting_turns_dark_ink_into_bright_ink():
+    picture = random_picture()
+    content = file_of(Image.fromarray(picture))
+    assert np.array_equal(read_upload(content, 28, 28, invert=True), 255 - picture)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
+def test_lossless_formats_are_exact(kind):
+    picture = random_picture()
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = file_of(Image.fromarray(picture), kind, **options)
+    assert abs(read_upload(content, 28, 28).astype(int) - picture).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
+def test_every_mode_of_a_white_square_is_read(mode):
+    image = Image.new("L", (28, 28), 0)
+    image.paste(255, (10, 5, 20, 15))
+    kind = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
+    converted = image.convert("RGB").convert(mode) if mode != "1" else image.convert("1")
+    if mode == "HSV":
+        converted = converted.convert("RGB")
+    result = read_upload(file_of(converted, kind), 28, 28)
+    assert np.array_equal(result, np.asarray(image))
+
+
+def test_sixteen_bits_are_scaled_to_eight():
+    values = (np.arange(784, dtype=np.uint16) * 83).reshape(28, 28)
+    result = read_upload(file_of(Image.fromarray(values)), 28, 28)
+    assert abs(result - values / 257).max() <= 0.51
+
+
+def test_large_pictures_are_averaged_and_keep_their_proportions():
+    picture = random_picture(28, 14)
+    large = picture.repeat(10, 0).repeat(10, 1)  # 280 x 140
+    result = read_upload(file_of(Image.fromarray(large)), 28, 28)
+    assert np.array_equal(result[:, 7:21], picture)
+    assert not result[:, :7].any() and not result[:, 21:].any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (3000, 2), (7, 9), (29, 28)])
+def test_any_size_fits(size):
+    picture = np.full(size, 200, np.uint8)
+    result = read_upload(file_of(Image.fromarray(picture)), 28, 28)
+    assert result.shape == (28, 28) and set(np.unique(result)) <= {0, 200} and result.any()
+
+
+def test_the_orientation_noted_by_a_camera_is_heeded():
+    picture = np.zeros((28, 28), np.uint8)
+    picture[:14] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    content = file_of(Image.fromarray(picture), "PNG", exif=exif)
+    assert np.array_equal(read_upload(content, 28, 28), np.rot90(picture, -1))
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_what_is_transparent_becomes_background(invert):
+    rgba = np.zeros((28, 28, 4), np.uint8)
+    rgba[..., :3] = 50
+    rgba[5:10, :, 3] = 255
+    result = read_upload(file_of(Image.fromarray(rgba)), 28, 28, invert=invert)
+    assert (result[5:10] == (205 if invert else 50)).all()
+    assert not result[:5].any() and not result[10:].any()
+
+
+def test_of_an_animation_the_first_frame_is_taken():
+    frames = [Image.new("L", (28, 28), value) for value in (40, 200)]
+    content = file_of(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert (read_upload(content, 28, 28) == 40).all()
+
+
+def huge_png():
+    """A small file that claims 60,000 x 60,000 pixels."""
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no picture that can be read"),
+        (b"hello, this is text", "is no picture that can be read. Formats: PNG, JPEG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no picture"),
+        (file_of(Image.new("L", (64, 64), 9))[:60], "is damaged|no picture"),
+        (file_of(Image.fromarray(random_picture(200, 200)), "JPEG")[:1500], "is damaged"),
+        (b"x" * (MAX_BYTES + 1), "10.0 MB; at most 10 MB"),
+        (huge_png(), "million"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(content, message):
+    with pytest.raises(UploadError, match=message):
+        read_upload(content, 28, 28)
+
+
+def test_float_values_out_of_range_are_refused():
+    values = np.full((28, 28), -3.0, np.float32)
+    with pytest.raises(UploadError, match="from -3 to -3; they must lie in 0..65535"):
+        read_upload(file_of(Image.fromarray(values), "TIFF"), 28, 28)
+    values[0, 0] = np.nan
+    with pytest.raises(UploadError, match="not numbers"):
+        read_upload(file_of(Image.fromarray(values), "TIFF"), 28, 28)
