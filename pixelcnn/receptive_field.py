@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
 
 import numpy as np
 import torch
@@ -86,9 +88,12 @@ def check_causality(
     if any(not 0 <= p < total for p in positions):
         raise ValueError(f"`positions` (={positions}) must lie in 0..{total - 1}.")
     largest, seen = 0.0, 0
+    generator = torch.Generator().manual_seed(0)
     for start in range(0, len(positions), BATCH):
         part = positions[start : start + BATCH]
-        gradient = _gradients(model, part, label)  # (n, H*W)
+        shape = (len(part), c.num_channels, c.height, c.width)
+        levels = torch.randint(0, c.num_levels, shape, generator=generator)
+        gradient = _gradients(model, levels, part, label)  # (n, H*W)
         order = torch.arange(total)
         future = order[None, :] >= torch.tensor(part)[:, None]
         # A NaN must not pass as "no dependence": it fails the comparison with 0 in `is_causal`.
@@ -105,16 +110,40 @@ def check_causality(
     )
 
 
-def _gradients(model: AutoregressiveModel, positions: list[int], label: int | None) -> Tensor:
+def forbidden_pixels(
+    model: AutoregressiveModel, levels: Tensor, pixel: int, label: int | None = None
+) -> NDArray[np.bool_]:
+    """Find the pixels, its own or later ones, that a prediction for an image depends on.
+
+    Arguments:
+        model: any model with `encode` and `logits_from_features`.
+        levels: int64 (1, C, H, W).
+        pixel: the predicted pixel, 0..H*W-1.
+        label: class, or None for any.
+
+    Returns:
+        bool (H, W); all False of a causal model.
+
+    Raises:
+        ValueError: if there is no such pixel.
+    """
+    _check_pixel(pixel, model.config.height * model.config.width)
+    gradient = _gradients(model, levels, [pixel], label)[0]
+    gradient[:pixel] = 0.0
+    return (gradient != 0).view(levels.shape[2:]).numpy()  # NaN is not 0 either
+
+
+def _gradients(
+    model: AutoregressiveModel, levels: Tensor, positions: list[int], label: int | None
+) -> Tensor:
     """Return |d prediction / d pixel|, summed over features and channels: (n, H*W).
 
-    What a channel may read of its own pixel is left out; NaN where the prediction is not a number.
+    Image n of `levels` (n, C, H, W) is for position n. What a channel may read of its own pixel is
+    left out; NaN where the prediction is not a number.
     """
     c = model.config
     image, pixel = torch.arange(len(positions)), torch.tensor(positions)
-    generator = torch.Generator().manual_seed(0)
-    shape = (len(positions), c.num_channels, c.height, c.width)
-    levels = torch.randint(0, c.num_levels, shape, generator=generator)
+    generator = torch.Generator().manual_seed(1)
     labels = None if label is None else torch.full((len(positions),), label)
     # Every order in turn: with one for each image, none goes unchecked.
     condition = model.condition(len(positions), labels, image % c.num_orders)
@@ -136,7 +165,6 @@ def _gradients(model: AutoregressiveModel, positions: list[int], label: int | No
     return total
 
 
-@torch.inference_mode()
 def dependency_maps(model: AutoregressiveModel) -> NDArray[np.bool_]:
     """Compose the masks of all layers: which input pixels can influence which prediction.
 
@@ -149,28 +177,133 @@ def dependency_maps(model: AutoregressiveModel) -> NDArray[np.bool_]:
     Returns:
         bool (H*W, H*W): entry [j, i] says whether pixel i can influence the prediction at pixel j.
     """
+    return layer_fields(model)[-1].maps()
+
+
+class Kind(IntEnum):
+    """What a pixel is for a prediction, or for the features of one layer at its place."""
+
+    SEEN = 1
+    """Past, and it can influence the prediction."""
+    BLIND_SPOT = 2
+    """Past and inside the reach of the kernels, and yet it cannot."""
+    BEYOND_REACH = 3
+    """Past, but farther away than the kernels reach."""
+    FUTURE = 4
+    """Later in the order; it must not influence the prediction."""
+    CURRENT = 5
+    """The predicted pixel itself."""
+
+
+@dataclass(frozen=True)
+class LayerField:
+    """What the features behind one layer can depend on, and so the prediction if it ended there.
+
+    1x1 convolutions are no layers here: they do not change the field.
+    """
+
+    mask_type: Literal["A", "B"]
+    """"A" for the first layer."""
+    kernel_size: int
+    """k."""
+    dilation: int
+    """Distance between two taps, in pixels."""
+    reach: int
+    """Rows above and columns to either side that kernels of these sizes span together."""
+    height: int
+    width: int
+    packed: NDArray[np.uint8]
+    """uint8 (H*W, H*W / 8, rounded up): row j is the map of pixel j, see `np.packbits`."""
+
+    @property
+    def name(self) -> str:
+        """Kernel, mask and dilation in words."""
+        size = f"{self.kernel_size} x {self.kernel_size}, mask {self.mask_type}"
+        return size + (f", dilation {self.dilation}" if self.dilation > 1 else "")
+
+    def maps(self) -> NDArray[np.bool_]:
+        """Return bool (H*W, H*W), as `dependency_maps` does for the last layer."""
+        return np.unpackbits(self.packed, axis=1, count=len(self.packed)).astype(bool)
+
+    def kinds(self, pixel: int) -> NDArray[np.uint8]:
+        """Sort all pixels by what they are for one prediction.
+
+        Arguments:
+            pixel: the predicted pixel, 0..H*W-1 in raster order.
+
+        Returns:
+            uint8 (H, W), values of `Kind`.
+
+        Raises:
+            ValueError: if there is no such pixel.
+        """
+        _check_pixel(pixel, self.height * self.width)
+        return self._kinds(np.arange(pixel, pixel + 1))[0].reshape(self.height, self.width)
+
+    def totals(self) -> dict[Kind, int]:
+        """Count the pairs (prediction, pixel) of each kind over all predictions."""
+        counts = np.bincount(self._kinds(np.arange(len(self.packed))).ravel(), minlength=6)
+        return {kind: int(counts[kind]) for kind in Kind}
+
+    def _kinds(self, pixels: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Do the work of `kinds` for several predictions: (n, H*W)."""
+        every = np.arange(len(self.packed))
+        seen = np.unpackbits(self.packed[pixels], axis=1, count=len(every)).astype(bool)
+        row, col = np.divmod(every[None], self.width)
+        at_row, at_col = np.divmod(pixels[:, None], self.width)
+        near = (at_row - row <= self.reach) & (abs(at_col - col) <= self.reach)
+        kinds = np.where(near, np.uint8(Kind.BLIND_SPOT), np.uint8(Kind.BEYOND_REACH))
+        kinds[seen] = Kind.SEEN
+        kinds[every[None] > pixels[:, None]] = Kind.FUTURE
+        kinds[np.arange(len(pixels)), pixels] = Kind.CURRENT
+        return kinds
+
+
+@torch.inference_mode()
+def layer_fields(model: AutoregressiveModel) -> list[LayerField]:
+    """Compose the masks layer by layer: how the receptive field grows with depth.
+
+    Arguments:
+        model: either model.
+
+    Returns:
+        The field behind the first layer and behind every block; the last one is the model's.
+
+    Raises:
+        ValueError: if the model is of another kind.
+    """
     c = model.config
     total = c.height * c.width
-    # reads[row, col] is the set of input pixels, as H*W booleans, that a feature there depends on.
-    pixel = np.eye(total, dtype=bool).reshape(c.height, c.width, total)
+    # reads[row, col] is the set of input pixels, one bit each, that a feature there depends on.
+    pixel = np.packbits(np.eye(total, dtype=bool), axis=1).reshape(c.height, c.width, -1)
+    fields: list[LayerField] = []
+
+    def note(mask_type: Literal["A", "B"], size: int, dilation: int, reads: NDArray) -> None:
+        reach = (fields[-1].reach if fields else 0) + dilation * (size // 2)
+        packed = reads.reshape(total, -1)
+        fields.append(LayerField(mask_type, size, dilation, reach, c.height, c.width, packed))
+
     if isinstance(model, GatedPixelCNN):
         vertical = _spread(model.first_vertical, pixel)
         horizontal = _spread(model.first_horizontal, pixel)
-        for block in model.blocks:
+        note("A", c.first_kernel_size, 1, vertical | horizontal)  # what the stacks know together
+        for block, dilation in zip(model.blocks, c.dilations, strict=True):
             above = _spread(block.vertical, vertical)
             vertical = vertical | above
             horizontal = horizontal | above | _spread(block.horizontal, horizontal)
-        field = horizontal
+            note("B", c.kernel_size, dilation, horizontal)
     elif isinstance(model, PixelCNN):
-        field = _spread(model.first, pixel)
-        for block in model.blocks:
-            field = field | _spread(block.conv, field)
+        reads = _spread(model.first, pixel)
+        note("A", c.first_kernel_size, 1, reads)
+        for block, dilation in zip(model.blocks, c.dilations, strict=True):
+            reads = reads | _spread(block.conv, reads)
+            note("B", c.kernel_size, dilation, reads)
     else:
         raise ValueError(f"`model` (={type(model).__name__}) must be a PixelCNN or GatedPixelCNN.")
-    return field.reshape(total, total)
+    return fields
 
 
-def _spread(layer: torch.nn.Conv2d, reads: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _spread(layer: torch.nn.Conv2d, reads: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Unite, for every position, what the positions under a layer's open taps depend on."""
     masked = getattr(layer, "masked_weight", None)
     weight = masked() if masked else layer.weight
@@ -194,3 +327,8 @@ def past_coverage(dependency: NDArray[np.bool_]) -> tuple[int, int]:
     """Count the pairs (prediction, earlier pixel) that are seen, and all such pairs."""
     past = np.tri(len(dependency), k=-1, dtype=bool)
     return int((dependency & past).sum()), int(past.sum())
+
+
+def _check_pixel(pixel: int, total: int, name: str = "pixel") -> None:
+    if not 0 <= pixel < total:
+        raise ValueError(f"`{name}` (={pixel}) must lie in 0..{total - 1}.")

@@ -1,0 +1,50 @@
+"""The Masks page: what a prediction may read, computed from the loaded model."""
+
+import streamlit as st
+
+from pixelcnn.ui.layout import begin_importing_torch, page
+
+begin_importing_torch()
+
+page(
+    "Masks",
+    "What may a prediction read, and what does it read? Everything here is computed from the "
+    "loaded model, or from a net that you set up.",
+)
+loading = st.empty()
+loading.info("Loading the model …", icon=":material/hourglass_top:")
+
+# Imported after the first words are on the screen: they need torch.
+from pixelcnn.ui import controls, resources  # noqa: E402
+from pixelcnn.ui.masks import growth, guide, kernels, leak, own, proof  # noqa: E402
+from pixelcnn.ui.masks.shown import choose_picture  # noqa: E402
+
+GUIDE = "What PixelCNN is"
+SECTIONS = {
+    "Masks": kernels.show,
+    "Why A then B": leak.show,
+    "Receptive field": growth.show,
+    "Prove it": proof.show,
+    "Build your own": own.show,
+    GUIDE: guide.show,
+}
+
+loading.empty()  # now, for the page may end where there is no model
+with st.sidebar:
+    model = resources.load_or_stop(controls.choose_checkpoint())
+    shown = choose_picture(model)
+    st.caption("The model and the picture hold for all sections.")
+
+if "section" not in st.query_params:  # a link to a step needs no more than the step
+    st.session_state.setdefault("section", GUIDE if "step" in st.query_params else "Masks")
+section = st.segmented_control(
+    "Section",
+    list(SECTIONS),
+    required=True,
+    key="section",
+    bind="query-params",
+    label_visibility="collapsed",
+)
+if section != GUIDE:
+    st.query_params.pop("step", None)
+SECTIONS[section](model, shown)

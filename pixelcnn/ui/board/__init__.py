@@ -1,0 +1,59 @@
+"""The board: panels of pixels and kernel entries to hover over, click, slide and play."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from pixelcnn.ui.board.message import Board, Frames, Look, Panel
+
+__all__ = ["Board", "Frames", "Look", "Panel", "board"]
+
+_FOLDER = Path(__file__).parent
+# One module made of several files, in the order of use. The first three are the player's: how a
+# message is read, how canvases are painted, which colours the page has.
+_SCRIPTS = (
+    "../player/trace.js",
+    "../player/pictures.js",
+    "../player/panels.js",
+    "looks.js",
+    "grid.js",
+    "board.js",
+)
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+_component = st.components.v2.component(
+    "pixelcnn_board",
+    html=_read("board.html"),
+    css=_read("board.css"),
+    js="\n".join(_read(name) for name in _SCRIPTS),
+)
+
+
+def board(content: Board, *, key: str, on_pick: Callable[[str, int], None] | None = None) -> None:
+    """Mount a board, or change what the one with this key shows.
+
+    Arguments:
+        content: what is shown.
+        key: of the component.
+        on_pick: called with the name of the mark that the visitor moved, and its new pixel.
+    """
+
+    def picked() -> None:
+        if key not in st.session_state:  # the visitor has gone to another page at that moment
+            return
+        pick = st.session_state[key]["pick"]
+        st.session_state[f"{key}_echo"] = int(pick["number"])
+        if on_pick is not None and pick["name"] in content.picks:
+            on_pick(pick["name"], int(pick["pixel"]))
+
+    with st.container(key=f"{key}_stage"):
+        _component(
+            key=key,
+            data=content.message(st.session_state.get(f"{key}_echo", 0)),
+            on_pick_change=picked,
+        )

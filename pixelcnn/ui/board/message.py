@@ -1,0 +1,176 @@
+"""What a board shows, as data: panels of cells, marks, frames. Knows nothing of Streamlit."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelcnn.receptive_field import Kind
+from pixelcnn.ui.wire import encode
+
+
+class Look(IntEnum):
+    """How a cell is painted; the first five are those of `receptive_field.Kind`."""
+
+    NOTHING = 0
+    SEEN = Kind.SEEN
+    BLIND_SPOT = Kind.BLIND_SPOT
+    BEYOND_REACH = Kind.BEYOND_REACH
+    FUTURE = Kind.FUTURE
+    CURRENT = Kind.CURRENT
+    LEAK = 6
+    READS_PAST = 7
+    READS_PRESENT = 8
+    HIDDEN_PRESENT = 9
+    HIDDEN_FUTURE = 10
+    ABSENT = 11
+    READS_ROWS_ABOVE = 12
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One grid of cells: a picture, a map or a kernel."""
+
+    title: str
+    height: int
+    """Cells from top to bottom."""
+    width: int
+    """Cells from left to right."""
+    picture: NDArray[np.uint8] | None = None
+    """(H, W) or (H, W, 3) display values."""
+    shades: NDArray[np.floating] | None = None
+    """(H, W), 0..1 on the colour map, or -1..1 if it has `two_sides`; instead of a picture."""
+    two_sides: bool = False
+    """Whether the shades have a sign."""
+    bar: Sequence[tuple[float, str]] = ()
+    """Ticks of the colour bar: shade and text."""
+    values: NDArray[np.floating] | None = None
+    """(H, W), the number told of a cell."""
+    unit: str = ""
+    """What the values are; written before the number."""
+    numbers: bool = False
+    """Whether the values are written into the cells, where there is room."""
+    looks: NDArray[np.uint8] | None = None
+    """(H, W), or (frames, H, W), values of `Look`."""
+    unpainted: Sequence[int] = ()
+    """Looks that are only told, so that the shades below them show."""
+    captions: Sequence[str] = ()
+    """One text, or one for each frame."""
+    reveal: bool = False
+    """Whether frame n shows only the first n cells."""
+    dilation: int = 0
+    """Of a kernel: distance between two entries, in pixels; 0 for what is no kernel."""
+    tile: tuple[int, int] | None = None
+    """Rows and columns of one feature's tile in an overview: a cell is named by its feature, and
+    arrow keys go from tile to tile."""
+    is_choosable: bool = False
+    """Whether a click moves a mark."""
+    size: int = 440
+    """Largest width on the screen, in CSS pixels."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Steps that the visitor walks through, or plays, without the server."""
+
+    count: int
+    labels: Sequence[str] = ()
+    """One for each frame; without any, a frame is a number of pixels."""
+    start: int = 0
+    per_second: float = 1.0
+    slides: str = ""
+    """Name of the mark that goes to pixel n in frame n."""
+    button: str = "Play"
+    """What the button that plays is called."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Panels side by side, with what they share."""
+
+    panels: Sequence[Panel]
+    words: Mapping[int, str] = field(default_factory=dict)
+    """What a look means, for the text under the pointer."""
+    legend: Sequence[int] = ()
+    """Looks that are explained below the panels, in words."""
+    marks: Mapping[str, int] = field(default_factory=dict)
+    """Pixels that are outlined in every panel that is no kernel, by name."""
+    picks: Mapping[str, str] = field(default_factory=dict)
+    """Marks that a click may move: name to the text of a button; one alone needs no button."""
+    frames: Frames | None = None
+    hint: str = ""
+    """What to do, shown while the pointer is elsewhere."""
+
+    def message(self, echo: int) -> bytes:
+        """Encode for the browser.
+
+        Arguments:
+            echo: number of the last pick that the server has heard of; newer ones in the browser
+                are kept.
+        """
+        sections: dict[str, np.ndarray] = {}
+        panels = [self._panel(n, panel, sections) for n, panel in enumerate(self.panels)]
+        header: dict[str, Any] = {
+            "panels": panels,
+            "words": {str(int(k)): v for k, v in self.words.items()},
+            "legend": [int(k) for k in self.legend],
+            "picks": list(self.picks.items()),
+            "hint": self.hint,
+            "frames": None,
+        }
+        if self.frames is not None:
+            f = self.frames
+            header["frames"] = {
+                "count": f.count,
+                "labels": list(f.labels),
+                "rate": f.per_second,
+                "slides": f.slides,
+                "button": f.button,
+            }
+        # The browser stays at its frame as long as only marks move.
+        identity = hashlib.blake2b(encode(_shape_of(header), {}), digest_size=8).hexdigest()
+        header |= {"identity": identity, "marks": self.marks, "echo": echo}
+        header["start"] = self.frames.start if self.frames else 0
+        return encode(header, sections)
+
+    @staticmethod
+    def _panel(n: int, panel: Panel, sections: dict[str, np.ndarray]) -> dict[str, Any]:
+        names = {}
+        for name, dtype in (
+            ("picture", np.uint8), ("shades", np.float32), ("values", np.float32),
+            ("looks", np.uint8),
+        ):  # fmt: skip
+            array = getattr(panel, name)
+            if array is not None:
+                names[name] = f"{name}{n}"
+                sections[names[name]] = np.ascontiguousarray(array, dtype=dtype)
+        return {
+            "title": panel.title,
+            "height": panel.height,
+            "width": panel.width,
+            "sections": names,
+            "colours": 3 if panel.picture is not None and panel.picture.ndim == 3 else 1,
+            "twoSides": panel.two_sides,
+            "bar": [list(tick) for tick in panel.bar],
+            "unpainted": [int(look) for look in panel.unpainted],
+            "unit": panel.unit,
+            "numbers": panel.numbers,
+            "captions": list(panel.captions),
+            "reveal": panel.reveal,
+            "dilation": panel.dilation,
+            "tile": panel.tile,
+            "choosable": panel.is_choosable,
+            "size": panel.size,
+        }
+
+
+def _shape_of(header: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a header what may change while the visitor stays at his frame."""
+    panels = [
+        {k: p[k] for k in ("title", "height", "width", "dilation")} for p in header["panels"]
+    ]
+    return {"panels": panels, "frames": header["frames"] and header["frames"]["count"]}

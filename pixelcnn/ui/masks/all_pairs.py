@@ -1,0 +1,80 @@
+"""The check of all pairs of pixels on the Masks page: button, progress, counts, picture."""
+
+import numpy as np
+import streamlit as st
+
+from pixelcnn.influence import PairCheck, check_pairs
+from pixelcnn.pictures import Picture
+from pixelcnn.receptive_field import past_coverage
+from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.masks import computed, panels
+from pixelcnn.ui.masks.shown import Shown
+from pixelcnn.ui.resources import LoadedModel
+
+
+def show(model: LoadedModel, shown: Shown) -> None:
+    """Draw the part below the single pair."""
+    total = model.model.config.num_dims
+    st.markdown("#### All pairs")
+    st.markdown(
+        f"One after the other each of the {total:,} levels of this picture is changed, by half "
+        "the range, and every prediction is compared with the one before, bit for bit: "
+        f"{total * total:,} pairs."
+    )
+    check = result_of(
+        ("pairs", model.name, model.modified_ns, shown.key),
+        lambda: check_pairs(model.model, shown.levels, shown.label),
+        slot="pairs",
+        button="Check all pairs",
+        what="Checking all pairs",
+    )
+    if check is None:
+        return
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        _counts(model, check)
+    with right:
+        st.image(matrix_picture(check), width=480)
+        st.caption(
+            "Every pair: one row for each prediction j, one column for each changed pixel i. "
+            "Blue: it changed. Orange: past, but no change. Grey: future, no change. Red: a leak."
+        )
+
+
+def _counts(model: LoadedModel, check: PairCheck) -> None:
+    verdict = f"**{check.future_changed:,}** of {check.future_pairs:,} pairs"
+    if check.future_changed == 0:
+        st.success(
+            f"Zero dependence on the future: {verdict} with *i* at *j* or later changed a bit of "
+            "the prediction.",
+            icon=":material/verified:",
+        )
+    else:
+        st.error(f"NOT CAUSAL: {verdict} changed.", icon=":material/gpp_bad:")
+    st.metric(
+        "Share of the past that is seen",
+        panels.share(check.past_changed, check.past_pairs),
+        help="Pairs with i before j whose prediction changed, measured on this picture.",
+    )
+    counted = f"{check.past_changed:,} of {check.past_pairs:,} pairs with *i* before *j* changed. "
+    if model.model.config.num_channels == 1:  # else the maps are of pixels, the pairs of channels
+        maps = computed.fields(model)[-1].maps()
+        outside = int((check.matrix() & ~maps).sum())
+        counted += (
+            f"The masks let {past_coverage(maps)[0]:,} through; outside of these {outside:,} "
+            "changed. "
+        )
+    st.markdown(
+        f"{counted}An influence too small for this one change of level to show is counted as none."
+    )
+
+
+def matrix_picture(check: PairCheck) -> Picture:
+    """Paint every pair: (N, N, 3), rows are predictions, columns are changed dimensions."""
+    changed = check.matrix()
+    past = np.tri(len(changed), k=-1, dtype=bool)
+    picture = np.full((*changed.shape, 3), (224, 227, 233), np.uint8)
+    picture[past & ~changed] = (245, 125, 20)
+    picture[past & changed] = (45, 130, 255)
+    picture[~past & changed] = (225, 20, 45)
+    return picture

@@ -1,0 +1,115 @@
+"""What the sections compute from a model, kept by the content it is computed from."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelcnn import influence as trial
+from pixelcnn import kernels
+from pixelcnn.config import ModelConfig
+from pixelcnn.models import AutoregressiveModel, build_model
+from pixelcnn.receptive_field import (
+    CausalityReport,
+    LayerField,
+    check_causality,
+    forbidden_pixels,
+    layer_fields,
+    spread_positions,
+)
+from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
+from pixelcnn.ui.resources import LoadedModel
+
+CHECKED = 2
+"""Predictions differentiated for the switch of the first mask: enough to find its leak."""
+
+
+@kept(8)
+def fields(model: LoadedModel) -> list[LayerField]:
+    """Compose the masks of the loaded weights, layer by layer."""
+    return layer_fields(model.model)
+
+
+@kept(16)
+def fields_of_shape(config: ModelConfig) -> list[LayerField]:
+    """Compose the masks of a model of this shape.
+
+    Weights and features do not matter for it, so a net with as few as possible is made.
+    """
+    small = replace(
+        config,
+        num_features=config.num_channels,
+        head_features=config.num_channels,
+        num_levels=2,
+        num_classes=0,
+        num_orders=1,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return layer_fields(build_model(small))
+
+
+@kept(64)
+def num_parameters(config: ModelConfig) -> int:
+    """Count the parameters of a model of this shape, by making one."""
+    with torch.random.fork_rng(devices=[]):
+        return build_model(config).num_parameters
+
+
+@kept(64)
+def one_kernel(model: LoadedModel, path: str) -> kernels.Kernel:
+    """Lay out one convolution of the loaded model."""
+    return kernels.kernel(model.model, path)
+
+
+@kept(4)
+def _leaking(model: LoadedModel) -> AutoregressiveModel:
+    return trial.leaking_copy(model.model)
+
+
+def chosen_model(model: LoadedModel, wrong: bool) -> AutoregressiveModel:
+    """Return the loaded model, or its copy with mask B in the first layer."""
+    return _leaking(model) if wrong else model.model
+
+
+@kept(16)
+def quick_check(model: LoadedModel, wrong: bool) -> CausalityReport:
+    """Differentiate a few predictions of the model, or of its leaking copy."""
+    network = chosen_model(model, wrong)
+    with trial.one_thread():
+        return check_causality(network, spread_positions(network, CHECKED))
+
+
+@kept(256)
+def leaks(model: LoadedModel, wrong: bool, shown: Shown, pixel: int) -> NDArray[np.bool_]:
+    """Find the pixels that the prediction at one pixel reads and must not: bool (H, W)."""
+    with trial.one_thread():
+        return forbidden_pixels(chosen_model(model, wrong), shown.levels, pixel, shown.label)
+
+
+@kept(256)
+def effective(model: LoadedModel, shown: Shown, pixel: int, channel: int) -> NDArray[np.float32]:
+    """Measure the effective receptive field of one prediction: (H, W)."""
+    return trial.effective_receptive_field(model.model, shown.levels, shown.label, pixel, channel)
+
+
+@kept(16)
+def logits(model: LoadedModel, shown: Shown) -> Tensor:
+    """Predict every pixel of the picture in one pass: (1, K, C, H, W)."""
+    return trial.logits(model.model, shown.levels, shown.label)
+
+
+@kept(32)
+def block_features(model: LoadedModel, shown: Shown, block: int) -> tuple[Tensor, Tensor]:
+    """Give the features before a residual block, and what it adds: (F, H, W) each."""
+    with trial.one_thread():
+        return kernels.block_features(model.model, shown.levels, shown.label, block)
+
+
+def drawn(model: LoadedModel, shown: Shown) -> Tensor:
+    """Return a picture that the model drew: the one shown, or beside a real one a sample."""
+    if shown.key[0] == SAMPLE:
+        return shown.levels
+    return sample_of(model, 0, shown.label)

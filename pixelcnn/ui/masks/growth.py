@@ -1,0 +1,175 @@
+"""Section Receptive field: how it grows layer by layer, and how much of it is used."""
+
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from pixelcnn.config import ModelConfig
+from pixelcnn.receptive_field import Kind, LayerField
+from pixelcnn.ui.board import Board, Frames, Look, board
+from pixelcnn.ui.masks import computed, panels
+from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.resources import LoadedModel
+
+NAMES = {"classic": "Classic stack", "gated": "Gated, two stacks"}
+LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
+
+
+@st.fragment(key="section_growth")
+def show(model: LoadedModel, shown: Shown) -> None:
+    """Draw the section; its controls rerun nothing else."""
+    config = model.model.config
+    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    st.markdown(
+        "One layer reads its kernel. The next reads what that one knew, and so on: the field "
+        "grows. In the **classic** stack a step to the right always costs a step up, so pixels "
+        "above and to the right stay unseen: the **blind spot**. The **gated** model gives the "
+        "rows above a stack of their own, and has none."
+    )
+    both = both_fields(model)
+    board(
+        Board(
+            panels=[
+                panels.picture_panel(
+                    shown.levels, config.num_levels, title,
+                    looks=np.stack([field.kinds(pixel) for field in fields]),
+                    captions=[panels.field_caption(f, pixel, f.kinds(pixel)) for f in fields],
+                )
+                for title, fields in both.items()
+            ],
+            words=panels.FIELD_WORDS,
+            legend=LEGEND,
+            marks={"pixel": pixel},
+            picks={"pixel": "Pixel"},
+            frames=frames(both[next(iter(both))]),
+            hint="Click a pixel; play or drag the slider through the layers.",
+        ),
+        key="growth",
+        on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
+    )  # fmt: skip
+    other = "classic" if config.architecture == "gated" else "gated"
+    st.caption(
+        f"{NAMES[config.architecture]}: from the weights of {model.name}. {NAMES[other]}: a net "
+        "with the same kernels and dilations, from its masks alone. Shares are of the past of "
+        "this pixel."
+    )
+    with st.expander("Numbers, layer by layer"):
+        show_table(growth_table(both, pixel))
+        st.caption(
+            f"The pixel is {place(pixel, config)}. Reach: rows up and columns to either side."
+        )
+        _totals(both)
+    st.divider()
+    _effective(model, shown, pixel)
+
+
+def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
+    """Give the growth of the classic and of the gated model, the loaded one from its weights."""
+    config = model.model.config
+    fields = {}
+    for architecture, name in NAMES.items():
+        if architecture == config.architecture:
+            fields[f"{name} (loaded)"] = computed.fields(model)
+        else:
+            fields[name] = computed.fields_of_shape(shape_of(config, architecture))
+    return fields
+
+
+def shape_of(config: ModelConfig, architecture: str) -> ModelConfig:
+    """Change the architecture of a model, and leave its kernels as they are."""
+    return replace(config, architecture=architecture)
+
+
+def frames(fields: list[LayerField]) -> Frames:
+    """Make one frame of each layer."""
+    last = len(fields) - 1
+    names = ["first layer", *(f"block {n} of {last}" for n in range(1, last + 1))]
+    return Frames(
+        count=len(fields),
+        labels=[f"{name}: {f.name}" for name, f in zip(names, fields, strict=True)],
+        start=last,
+        button="Play",
+    )
+
+
+def growth_table(both: dict[str, list[LayerField]], pixel: int) -> list[dict[str, str]]:
+    """Write the numbers of every layer for one pixel, both models side by side."""
+    rows = []
+    for number, layers in enumerate(zip(*both.values(), strict=True)):
+        row = {"Layer": "first" if number == 0 else f"block {number}", "Kernel": layers[0].name}
+        row["Reach"] = str(layers[0].reach)
+        for name, field in zip(both, layers, strict=True):
+            kinds = field.kinds(pixel)
+            short = name.split(",")[0].split(" ")[0]
+            row[f"{short}: sees"] = panels.share(int((kinds == Kind.SEEN).sum()), pixel)
+            row[f"{short}: blind spot"] = panels.share(
+                int((kinds == Kind.BLIND_SPOT).sum()), pixel
+            )
+        rows.append(row)
+    return rows
+
+
+def show_table(rows: list[dict[str, str]]) -> None:
+    """Show a growth table, and offer it as a file."""
+    st.table(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    st.download_button(
+        "CSV", text.getvalue(), "receptive-field.csv", "text/csv", on_click="ignore",
+        icon=":material/download:", help="The same numbers as a file.",
+    )  # fmt: skip
+
+
+def _totals(both: dict[str, list[LayerField]]) -> None:
+    for name, fields in both.items():
+        totals = fields[-1].totals()
+        past = sum(totals[kind] for kind in (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH))
+        st.markdown(
+            f"**{name}**, all pixels together: {panels.share(totals[Kind.SEEN], past)} of the "
+            f"past is seen, {panels.share(totals[Kind.BLIND_SPOT], past)} lies in the blind spot."
+        )
+
+
+def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
+    config = model.model.config
+    st.markdown("#### What it can read, and what it uses")
+    st.markdown(
+        "The masks say what a prediction *can* read. How strongly it *does* on this picture is "
+        "measured by the gradient of the log-probability of the level that is there "
+        "(Luo et al. 2016): what a small change of a pixel would do. *Prove it* tries a real one."
+    )
+    channel = 0
+    if config.num_channels == 3:
+        channel = "RGB".index(
+            st.segmented_control(
+                "Channel", list("RGB"), default="R", required=True, key="channel",
+                bind="query-params",
+            )
+        )  # fmt: skip
+    field = computed.fields(model)[-1]
+    kinds = field.kinds(pixel)
+    board(
+        Board(
+            panels=(
+                panels.picture_panel(
+                    shown.levels, config.num_levels, "Theoretical: what the masks let through",
+                    looks=kinds, captions=[panels.field_caption(field, pixel, kinds)],
+                ),
+                panels.effective_panel(
+                    computed.effective(model, shown, pixel, channel), pixel,
+                    "Effective: size of the gradient, on this picture",
+                ),
+            ),
+            words=panels.FIELD_WORDS,
+            marks={"pixel": pixel},
+            picks={"pixel": "Pixel"},
+            hint=f"Both for the prediction at {place(pixel, config)} of the {shown.title}.",
+        ),
+        key="effective",
+        on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+"""Section What PixelCNN is: a path of seven steps over the same picture and model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pixelcnn.ui.masks import steps
+from pixelcnn.ui.masks.shown import Shown
+from pixelcnn.ui.resources import LoadedModel
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stop of the path."""
+
+    title: str
+    text: str
+    """At most 60 words."""
+    live: Callable[[LoadedModel, Shown], None]
+    """Draws the pictures beside the text."""
+
+
+STEPS = (
+    Step(
+        "A picture is a sequence",
+        "To a computer a picture is a grid of numbers, here levels from black to white. Read "
+        "it like a page: row by row, left to right. Now it is one long sequence. PixelCNN draws "
+        "in this order. Press Play, or point at a pixel to see its level.",
+        steps.sequence,
+    ),
+    Step(
+        "One pixel is a distribution",
+        "The network looks at the pixels before this one and gives every possible level a "
+        "probability: spread out where much may come, narrow where it is sure. Then one level is "
+        "drawn at random, as with loaded dice. Click pixels at an edge, in the background, "
+        "inside the shape.",
+        steps.one_distribution,
+    ),
+    Step(
+        "The picture is a product",
+        "How probable is the whole picture? Multiply the probabilities of all its pixels, each "
+        "given those before. The product is tiny, so count bits instead: halving the probability "
+        "adds one bit. Training makes this sum small for real pictures. Bright pixels surprised "
+        "the model.",
+        steps.product,
+    ),
+    Step(
+        "Masks hide the future",
+        "A convolution reads a window around each pixel, and half of that window comes later. So "
+        "masks set those weights to 0. Mask A in the first layer hides the pixel itself as well. "
+        "Later layers have mask B. Slide the kernel and see what it may read.",
+        steps.masks,
+    ),
+    Step(
+        "Blocks add to what is known",
+        "Each layer turns numbers into numbers, called features, at every pixel. A residual block "
+        "does not replace them: it adds a correction. So many blocks can be stacked and still be "
+        "trained, and each one lets a pixel hear from farther away.",
+        steps.residual,
+    ),
+    Step(
+        "Train at once, draw one by one",
+        "In training the true picture is the input, so all predictions come from one pass: this "
+        "is teacher forcing. In drawing the later pixels do not exist yet, so it takes one step "
+        "for each. Left: the expected level of every pixel, given the true ones before it.",
+        steps.training,
+    ),
+    Step(
+        "Its relatives",
+        "An RNN, LSTM or GRU squeezes the whole past into one state and trains step after step. "
+        "A transformer looks straight at all of the past, at a cost that grows with the square "
+        "of the length. PixelCNN reads a fixed field, quickly and in parallel. All of them draw "
+        "one pixel at a time.",
+        steps.relatives,
+    ),
+)
+
+
+def current_step() -> int:
+    """Read the step from the URL; what is no step is named, and the path begins."""
+    text = st.query_params.get("step", str(st.session_state.get("guide_step", 1)))
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= len(STEPS):
+        return int(text)
+    st.warning(
+        f"`step` (={text!r}) in the link must be a number from 1 to {len(STEPS)}; shown is 1.",
+        icon=":material/warning:",
+    )
+    return 1
+
+
+@st.fragment(key="section_guide")
+def show(model: LoadedModel, shown: Shown) -> None:
+    """Draw the step of the URL; back and next rerun nothing else."""
+    number = current_step()
+    step = STEPS[number - 1]
+    st.session_state["guide_step"] = number
+    st.progress(number / len(STEPS))
+    st.markdown(f"#### {number}. {step.title}")
+    with st.container(key="guide_text"):
+        st.html("<style>.st-key-guide_text p { font-size: 1.2rem }</style>")
+        st.markdown(step.text)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Back", icon=":material/arrow_back:", disabled=number == 1,
+            on_click=_go, args=(number - 1,), key="guide_back",
+        )  # fmt: skip
+        st.button(
+            "Next", icon=":material/arrow_forward:", disabled=number == len(STEPS),
+            on_click=_go, args=(number + 1,), key="guide_next", type="primary",
+        )  # fmt: skip
+        st.caption(f"Step {number} of {len(STEPS)}", width="content")
+    step.live(model, shown)
+
+
+def _go(number: int) -> None:
+    st.query_params["step"] = str(number)

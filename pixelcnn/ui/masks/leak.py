@@ -1,0 +1,109 @@
+"""Section Why A then B: what mask B in the first layer would do."""
+
+import streamlit as st
+
+from pixelcnn.influence import influence
+from pixelcnn.models import GatedPixelCNN
+from pixelcnn.ui.board import Board, Look, board
+from pixelcnn.ui.masks import computed, figures, panels
+from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.resources import LoadedModel
+
+
+@st.fragment(key="section_first")
+def show(model: LoadedModel, shown: Shown) -> None:
+    """Draw the section; its controls rerun nothing else."""
+    config = model.model.config
+    st.markdown(
+        "The input of the first layer holds the very pixel that is to be predicted. Mask A hides "
+        "it. All later layers read features that no longer know it, so mask B is safe there. "
+        "What if the first layer had mask B too?"
+    )
+    wrong = st.toggle(
+        "Use mask B in the first layer (wrong)", key="wrong", bind="query-params",
+        help="A copy of the loaded model in which the centre of the first kernel is open.",
+    )  # fmt: skip
+    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    found = computed.leaks(model, wrong, shown, pixel)
+    kinds = computed.fields(model)[-1].kinds(pixel)
+    first = "B" if wrong else "A"
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        board(
+            Board(
+                panels=(
+                    panels.mask_panel(
+                        config.first_kernel_size, first, 1, f"First layer: mask {first}", 200
+                    ),
+                    panels.mask_panel(
+                        config.kernel_size, "B", 1, "All later layers: mask B", 200
+                    ),
+                    panels.picture_panel(
+                        shown.levels, config.num_levels, "What the prediction reads",
+                        looks=panels.with_leaks(kinds, found), captions=[shown.title], size=400,
+                    ),
+                ),
+                words=panels.FIELD_WORDS | panels.ENTRY_WORDS,
+                legend=(Look.SEEN, Look.FUTURE, *((Look.LEAK,) if wrong else (Look.CURRENT,))),
+                marks={"pixel": pixel},
+                picks={"pixel": "Pixel"},
+                hint="Click a pixel: its prediction is checked.",
+            ),
+            key="leak",
+            on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
+        )  # fmt: skip
+    with right:
+        _verdict(model, wrong)
+        _own_level(model, shown, pixel, wrong)
+    if wrong:
+        _consequence(model)
+
+
+def _verdict(model: LoadedModel, wrong: bool) -> None:
+    report = computed.quick_check(model, wrong)
+    if report.is_causal:
+        st.success(f"**Causality check passed.** {report.text}", icon=":material/verified:")
+    else:
+        st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
+
+
+def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> None:
+    """Change the very pixel that is predicted, and look at its prediction."""
+    config = model.model.config
+    level = int(shown.levels[0, 0].view(-1)[pixel])
+    other = (level + config.num_levels // 2) % config.num_levels
+    result = influence(
+        computed.chosen_model(model, wrong),
+        shown.levels,
+        shown.label,
+        changed=(pixel, 0),
+        level=other,
+        predicted=(pixel, 0),
+    )
+    where = place(pixel, config) + (", red," if config.num_channels == 3 else "")
+    st.markdown(f"The level at {where} is changed from {level} to {other}. Its own prediction:")
+    st.plotly_chart(
+        figures.before_after(result.before, result.after, level), key="leak_chart",
+        config={"displayModeBar": False},
+    )  # fmt: skip
+    if result.unchanged:
+        st.markdown(f":green[**Not a bit changed:**] all {config.num_levels} logits are the same.")
+    else:
+        st.markdown(
+            f":red[**It changed:**] {panels.percent(result.total_variation)} of the probability "
+            "moved, because the prediction reads its own answer."
+        )
+
+
+def _consequence(model: LoadedModel) -> None:
+    stack = " of the horizontal stack" if isinstance(model.model, GatedPixelCNN) else ""
+    st.markdown(
+        "**What would go wrong.** In training the true image is the input. With mask B the "
+        "network reads each answer in its own input and learns to copy it: the loss falls far "
+        "below what is possible, and nothing is learned about pictures. In generation the pixel "
+        "is not there yet, so it copies whatever fills the empty place."
+    )
+    st.caption(
+        f"In this copy the opened weights{stack} are whatever the mask hid: no training ever used "
+        "them. Training with mask B would turn this chance leak into a copy of the answer."
+    )

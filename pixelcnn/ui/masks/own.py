@@ -1,0 +1,155 @@
+"""Section Build your own: the field, the blind spot and the size of a net set up here."""
+
+import re
+
+import numpy as np
+import streamlit as st
+
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.data import DATASETS
+from pixelcnn.receptive_field import Kind, LayerField
+from pixelcnn.training.command import command_line
+from pixelcnn.training.runs import RunConfig
+from pixelcnn.ui.board import Board, board
+from pixelcnn.ui.masks import computed, panels
+from pixelcnn.ui.masks.growth import LEGEND, frames, growth_table, show_table
+from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.resources import LoadedModel
+
+PATTERNS = {
+    "1": (1,),
+    "1, 2": (1, 2),
+    "1, 2, 4": (1, 2, 4),
+    "1, 2, 4, 8": (1, 2, 4, 8),
+}
+OWN_LIST = "own list"
+MAX_FEATURES = 96
+"""More would take longer to make and count than a slider may take to answer."""
+
+
+@st.fragment(key="section_own")
+def show(model: LoadedModel, shown: Shown) -> None:
+    """Draw the section; its controls rerun nothing else."""
+    config = model.model.config
+    st.markdown(
+        "Set up a net of your own and see what its predictions can read, on the picture of the "
+        f"loaded model ({config.height} x {config.width} pixels). The field depends on the masks "
+        "only, so nothing has to be trained."
+    )
+    left, right = st.columns([4, 8], gap="medium")
+    with left:
+        try:
+            own = choose_config(config)
+        except ValueError as error:
+            st.error(f"There is no such net. {error}", icon=":material/error:")
+            return
+    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    fields = computed.fields_of_shape(own)
+    kinds = fields[-1].kinds(pixel)
+    with right:
+        one, two, three = st.columns(3)
+        one.metric("Parameters", f"{computed.num_parameters(own):,}")
+        two.metric("Past seen", panels.share(int((kinds == Kind.SEEN).sum()), pixel))
+        three.metric("Blind spot", panels.share(int((kinds == Kind.BLIND_SPOT).sum()), pixel))
+        board(
+            Board(
+                panels=(
+                    panels.picture_panel(
+                        shown.levels, config.num_levels, f"Field at {place(pixel, config)}",
+                        looks=np.stack([field.kinds(pixel) for field in fields]),
+                        captions=[
+                            panels.field_caption(f, pixel, f.kinds(pixel)) for f in fields
+                        ],
+                    ),
+                ),
+                words=panels.FIELD_WORDS,
+                legend=LEGEND,
+                marks={"pixel": pixel},
+                picks={"pixel": "Pixel"},
+                frames=frames(fields),
+                hint="Click a pixel; play or drag the slider through the layers.",
+            ),
+            key="own",
+            on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
+        )  # fmt: skip
+    st.markdown(_all_pixels(fields[-1]))
+    with st.expander("Numbers, layer by layer"):
+        show_table(growth_table({own.architecture.capitalize(): fields}, pixel))
+    if model.info.dataset in DATASETS:
+        with st.expander("Train this net"):
+            run = RunConfig(model=own, train=TrainConfig(dataset=model.info.dataset))
+            st.code(command_line(run, "NAME"), language="sh", wrap_lines=True)
+
+
+def choose_config(config: ModelConfig) -> ModelConfig:
+    """Let the visitor set up a net for images like those of the loaded model.
+
+    Raises:
+        ValueError: if the own list of dilations is none.
+    """
+    architecture = st.segmented_control(
+        "Architecture", ["Classic", "Gated"], default="Classic", required=True, key="net",
+        bind="query-params",
+        help="Classic: one stack, with a blind spot. Gated: two stacks, without.",
+    )  # fmt: skip
+    first, later = st.columns(2)
+    sizes = (3, 5, 7, 9)
+    first_size = first.selectbox(
+        "First kernel, A", sizes, index=2, key="first", bind="query-params"
+    )  # fmt: skip
+    size = later.selectbox(
+        "Later kernels, B", sizes, key="later", bind="query-params"
+    )  # fmt: skip
+    pattern = st.selectbox(
+        "Dilations, repeated", [*PATTERNS, OWN_LIST], key="pattern", bind="query-params",
+        help="Distance between two entries of a kernel, block by block.",
+    )  # fmt: skip
+    if pattern == OWN_LIST:
+        text = st.text_input(
+            "One dilation for each block", "1 2 4 8", key="dilations", bind="query-params"
+        )
+        dilations = dilations_of(text)
+    else:
+        depth = st.slider("Blocks", 1, 16, 6, key="blocks", bind="query-params")
+        dilations = tuple((PATTERNS[pattern] * depth)[:depth])
+    step = config.num_channels
+    features = st.slider(
+        "Features", 8 * step, MAX_FEATURES, 48, 8 * step, key="features", bind="query-params",
+        help="Width of every layer. It changes the size, not the field.",
+    )  # fmt: skip
+    return ModelConfig(
+        architecture=architecture.lower(),
+        num_levels=config.num_levels,
+        num_channels=config.num_channels,
+        height=config.height,
+        width=config.width,
+        num_classes=config.num_classes,
+        num_features=features,
+        head_features=128 * step,
+        first_kernel_size=first_size,
+        kernel_size=size,
+        dilations=dilations,
+    )
+
+
+def dilations_of(text: str) -> tuple[int, ...]:
+    """Read a list of dilations, separated by spaces or commas.
+
+    Raises:
+        ValueError: if it is none; the text names it. What a model allows `ModelConfig` checks.
+    """
+    parts = re.split(r"[\s,]+", text.strip())
+    if not all(re.fullmatch(r"\d{1,3}", part) for part in parts):
+        raise ValueError(f"`dilations` (={text!r}) must be whole numbers, like `1 2 4 8`.")
+    return tuple(map(int, parts))
+
+
+def _all_pixels(field: LayerField) -> str:
+    totals = field.totals()
+    past = sum(totals[kind] for kind in (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH))
+    return (
+        f"All pixels together: {panels.share(totals[Kind.SEEN], past)} of the past is seen, "
+        f"{panels.share(totals[Kind.BLIND_SPOT], past)} lies in the blind spot, "
+        f"{panels.share(totals[Kind.BEYOND_REACH], past)} is out of reach. "
+        f"Reach: {field.reach} pixels up and to either side."
+    )

@@ -1,0 +1,310 @@
+"""Panels of the Masks page, made from a model's numbers. Knows nothing of Streamlit."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelcnn.kernels import Kernel
+from pixelcnn.masks import kernel_mask
+from pixelcnn.pictures import pictures
+from pixelcnn.receptive_field import LayerField
+from pixelcnn.ui.board import Look, Panel
+
+FIELD_WORDS = {
+    Look.SEEN: "past, can be read",
+    Look.BLIND_SPOT: "past, but in the blind spot",
+    Look.BEYOND_REACH: "past, but out of reach",
+    Look.FUTURE: "future, must not be read",
+    Look.CURRENT: "the pixel to be predicted",
+    Look.LEAK: "LEAK: it is read, but must not be",
+}
+ENTRY_WORDS = {
+    Look.READS_PAST: "past: read",
+    Look.READS_PRESENT: "present: read",
+    Look.HIDDEN_PRESENT: "present: hidden by the mask",
+    Look.HIDDEN_FUTURE: "future: hidden by the mask",
+    Look.ABSENT: "not part of this convolution",
+    Look.READS_ROWS_ABOVE: "this row: read, but the vertical stack there knows rows above only",
+}
+KERNEL_LEGEND = tuple(ENTRY_WORDS)[:4]
+SMALLEST_SHADE = 1e-4
+"""Share of the largest gradient at which the colour map of the effective field begins."""
+
+
+def picture_panel(
+    levels: Tensor,
+    num_levels: int,
+    title: str,
+    *,
+    looks: NDArray[np.uint8] | None = None,
+    captions: Sequence[str] = (),
+    is_choosable: bool = True,
+    reveal: bool = False,
+    size: int = 440,
+) -> Panel:
+    """Show an image, int64 (1, C, H, W), with its levels under the pointer; see `Panel`."""
+    _, channels, height, width = levels.shape
+    return Panel(
+        title,
+        height,
+        width,
+        picture=pictures(levels, num_levels)[0],
+        values=levels[0, 0].numpy() if channels == 1 else None,
+        unit="level" if channels == 1 else "",
+        looks=looks,
+        captions=captions,
+        is_choosable=is_choosable,
+        reveal=reveal,
+        size=size,
+    )
+
+
+def mask_panel(
+    kernel_size: int, mask_type: str, dilation: int, title: str = "", size: int = 240
+) -> Panel:
+    """Show the mask of a kernel for one channel, 1 where it reads."""
+    mask = kernel_mask(kernel_size, mask_type).numpy()
+    looks = entry_looks(mask[None, None] != 0, np.ones_like(mask, dtype=bool))
+    where = "the pixel itself is hidden" if mask_type == "A" else "the position itself is read"
+    return Panel(
+        title or f"Mask {mask_type}",
+        kernel_size,
+        kernel_size,
+        values=mask,
+        numbers=True,
+        looks=looks,
+        dilation=dilation,
+        captions=[f"{mask.sum()} of {mask.size} entries read; {where}."],
+        size=size,
+    )
+
+
+def entry_looks(
+    is_open: NDArray[np.bool_], is_part: NDArray[np.bool_], is_vertical: bool = False
+) -> NDArray[np.uint8]:
+    """Sort a kernel's entries by what they are: past, present, future; read or hidden.
+
+    Arguments:
+        is_open: (outputs, inputs, k, k), whether the mask lets an entry read; one that reads for
+            any pair of features counts.
+        is_part: (k, k), whether the convolution has the entry.
+        is_vertical: whether it belongs to the vertical stack.
+
+    Returns:
+        uint8 (k, k), values of `Look`.
+    """
+    reads = is_open.any((0, 1))
+    size = len(is_part)
+    centre = size * size // 2
+    order = np.arange(size * size).reshape(size, size)
+    looks = np.full((size, size), Look.HIDDEN_FUTURE, dtype=np.uint8)
+    looks[(order < centre) & reads] = Look.READS_PAST
+    looks[order == centre] = Look.READS_PRESENT if reads.flat[centre] else Look.HIDDEN_PRESENT
+    if is_vertical:
+        looks[size // 2][reads[size // 2]] = Look.READS_ROWS_ABOVE
+    looks[~is_part] = Look.ABSENT
+    return looks
+
+
+def weights_panel(kernel: Kernel, output: int, source: int | None, size: int = 360) -> Panel:
+    """Show the learned weights of one output feature under the mask.
+
+    Arguments:
+        kernel: of the loaded model.
+        output: output feature.
+        source: input feature; None takes all together (Euclidean norm).
+        size: see `Panel`.
+    """
+    inputs = slice(None) if source is None else slice(source, source + 1)
+    is_open = kernel.is_open[output : output + 1, inputs]
+    together = source is None
+    values = kernel.taken_together(output) if together else kernel.weights[output, source]
+    largest = float(abs(values).max())
+    visible = np.where(is_open.any((0, 1)), values, np.nan)
+    reads = (Look.READS_PAST, Look.READS_PRESENT, Look.READS_ROWS_ABOVE)
+    what = "all inputs" if source is None else f"input {source}"
+    return Panel(
+        f"Feature {output}, {what}",
+        kernel.size,
+        kernel.size,
+        shades=visible / (largest or 1.0),
+        two_sides=source is not None,
+        bar=weight_bar(largest, source is not None),
+        values=visible,
+        numbers=True,
+        unit="weight" if source is not None else "norm of the weights",
+        looks=entry_looks(is_open, kernel.is_part, kernel.is_vertical),
+        unpainted=reads,
+        dilation=kernel.dilation,
+        captions=[_weights_caption(kernel)],
+        size=size,
+    )
+
+
+def _weights_caption(kernel: Kernel) -> str:
+    if kernel.mask_type is None:
+        return "No mask: it passes on what the rows above say."
+    if kernel.is_vertical:
+        return "The vertical stack needs no mask: its kernel has no entry below its row."
+    return "Hatched entries are hidden: whatever is stored there is multiplied by 0."
+
+
+def weight_bar(largest: float, two_sides: bool) -> list[tuple[float, str]]:
+    """Label the colour bar of weights."""
+    top = [(1.0, f"{largest:.2g}")]
+    return [(-1.0, f"−{largest:.2g}"), (0.0, "0"), *top] if two_sides else [(0.0, "0"), *top]
+
+
+def overview_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
+    """Show the weights of all output features at once, the chosen one framed.
+
+    Of a 1x1 convolution this is the matrix of its weights, one row for each output.
+    """
+    if kernel.size == 1:
+        matrix = kernel.weights[:, :, 0, 0]
+        looks = np.zeros(matrix.shape, np.uint8)
+        shades = np.where(kernel.is_open[:, :, 0, 0], matrix, np.nan)
+        title = f"All weights: {matrix.shape[0]} outputs down, {matrix.shape[1]} inputs across"
+    else:
+        if source is None:
+            tiles = np.linalg.norm(kernel.weights, axis=1)  # (outputs, k, k)
+            is_open = kernel.is_open.any(1)
+        else:
+            tiles, is_open = kernel.weights[:, source], kernel.is_open[:, source]
+        part = np.ix_(kernel.is_part.any(1), kernel.is_part.any(0))
+        visible = np.where(is_open, tiles, np.nan)
+        shades, looks = _tiled(visible[:, *part], output)
+        title = f"All {len(tiles)} features of this layer; click one"
+    largest = float(np.nanmax(abs(shades), initial=0.0))
+    two_sides = source is not None or kernel.size == 1
+    return Panel(
+        title,
+        *shades.shape,
+        shades=shades / (largest or 1.0),
+        two_sides=two_sides,
+        bar=weight_bar(largest, two_sides),
+        values=shades,
+        unit="weight" if two_sides else "norm",
+        looks=looks,
+        tile=None if kernel.size == 1 else _tile_shape(kernel),
+        is_choosable=True,
+        size=520,
+    )
+
+
+def overview_columns(count: int) -> int:
+    """Count the kernels in a row of the overview: it is wider than tall."""
+    return int(np.ceil(np.sqrt(1.6 * count)))
+
+
+def feature_at(kernel: Kernel, cell: int) -> tuple[int, int | None]:
+    """Tell which output, and of a 1x1 convolution which input, a cell of the overview shows."""
+    outputs, inputs = kernel.weights.shape[:2]
+    if kernel.size == 1:
+        return divmod(cell, inputs)
+    height, width = _tile_shape(kernel)
+    columns = overview_columns(outputs)
+    row, col = divmod(cell, columns * width + 1)
+    across = min(col // width, columns - 1)  # the last line belongs to the last tile
+    return min(row // height * columns + across, outputs - 1), None
+
+
+def cell_of(kernel: Kernel, output: int, source: int | None) -> int:
+    """Give the cell of the overview in the middle of a feature's kernel."""
+    outputs, inputs = kernel.weights.shape[:2]
+    if kernel.size == 1:
+        return output * inputs + (source or 0)
+    height, width = _tile_shape(kernel)
+    columns = overview_columns(outputs)
+    row, col = divmod(output, columns)
+    return (row * height + height // 2) * (columns * width + 1) + col * width + width // 2
+
+
+def _tile_shape(kernel: Kernel) -> tuple[int, int]:
+    """Rows and columns that a kernel takes in the overview, one line each included."""
+    return int(kernel.is_part.any(1).sum()) + 1, int(kernel.is_part.any(0).sum()) + 1
+
+
+def _tiled(
+    tiles: NDArray[np.floating], chosen: int
+) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
+    """Lay (n, rows, columns) out with lines between; the lines around the chosen are marked."""
+    count = len(tiles)
+    height, width = tiles.shape[1] + 1, tiles.shape[2] + 1
+    columns = overview_columns(count)
+    shape = (-(-count // columns) * height + 1, columns * width + 1)
+    shades, looks = np.full(shape, np.nan), np.zeros(shape, np.uint8)
+    for n, tile in enumerate(tiles):
+        row, col = n // columns * height, n % columns * width
+        shades[row + 1 : row + height, col + 1 : col + width] = tile
+        if n == chosen:
+            looks[row : row + height + 1, col : col + width + 1] = Look.CURRENT
+            looks[row + 1 : row + height, col + 1 : col + width] = Look.NOTHING
+    return shades, looks
+
+
+def field_caption(field: LayerField, pixel: int, kinds: NDArray[np.uint8]) -> str:
+    """Tell what one prediction sees, and what it is blind for."""
+    seen, blind, beyond = ((kinds == k).sum() for k in (1, 2, 3))
+    text = f"sees {seen} of {pixel} past pixels ({share(seen, pixel)})"
+    text += f" · blind spot {blind} ({share(blind, pixel)})"
+    return text + (f" · out of reach {beyond}" if beyond else "")
+
+
+def share(part: int, whole: int) -> str:
+    """Write a share of the past in percent; without a past there is none."""
+    return percent(part / whole) if whole else "no past"
+
+
+def percent(value: float) -> str:
+    """Write a share with one decimal, so that neither nothing nor all is said of what is not."""
+    number = f"{100 * value:.1f}"
+    if number == "0.0" and value > 0:
+        number = "less than 0.1"
+    elif number == "100.0" and value < 1:
+        number = "more than 99.9"
+    return f"{number}\N{NO-BREAK SPACE}%"
+
+
+def effective_panel(field: NDArray[np.float32], pixel: int, title: str) -> Panel:
+    """Show an effective receptive field on a logarithmic scale, relative to its largest value."""
+    height, width = field.shape
+    largest = float(field.max())
+    relative = field / (largest or 1.0)
+    with np.errstate(divide="ignore"):
+        shades = 1 - np.log10(relative) / np.log10(SMALLEST_SHADE)
+    shades = np.where(field > 0, np.clip(shades, 0, 1), np.nan)
+    looks = np.zeros(field.shape, np.uint8)
+    looks.flat[pixel + 1 :] = Look.FUTURE
+    looks.flat[pixel] = Look.CURRENT
+    return Panel(
+        title,
+        height,
+        width,
+        shades=shades,
+        bar=[(0.0, "1/10,000"), (0.5, "1/100"), (1.0, "largest")],
+        values=relative,
+        unit="gradient, share of the largest:",
+        looks=looks,
+        captions=[effective_caption(field)],
+        is_choosable=True,
+    )
+
+
+def effective_caption(field: NDArray[np.float32]) -> str:
+    """Tell how few pixels carry most of the gradient."""
+    ordered = np.sort(field.ravel())[::-1].astype(np.float64)
+    total = ordered.sum()
+    if total == 0:
+        return "No pixel acts on this prediction."
+    reached = np.cumsum(ordered) / total
+    half, most = (int((reached < part).sum()) + 1 for part in (0.5, 0.95))
+    many = int((field > 0).sum())
+    return f"half of the gradient lies on {half} of {many} pixels, 95 % on {most}"
+
+
+def with_leaks(kinds: NDArray[np.uint8], leaks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Mark the pixels that must not be read, but are."""
+    return np.where(leaks, np.uint8(Look.LEAK), kinds)

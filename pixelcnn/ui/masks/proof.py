@@ -1,0 +1,146 @@
+"""Section Prove it: change one pixel and watch one prediction; try all pairs."""
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelcnn.influence import Influence, influence
+from pixelcnn.receptive_field import Kind
+from pixelcnn.ui.board import Board, board
+from pixelcnn.ui.masks import all_pairs, computed, figures, panels
+from pixelcnn.ui.masks.growth import LEGEND
+from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.resources import LoadedModel
+
+WHY_UNCHANGED = {
+    Kind.CURRENT: "It is the predicted pixel itself, and mask A hides it.",
+    Kind.FUTURE: "It comes later in the order, and the masks hide it.",
+    Kind.BLIND_SPOT: "It is past, but it lies in the blind spot.",
+    Kind.BEYOND_REACH: "It is past, but out of the reach of the kernels.",
+}
+
+
+@st.fragment(key="section_proof")
+def show(model: LoadedModel, shown: Shown) -> None:
+    """Draw the section; its controls rerun nothing else."""
+    config = model.model.config
+    changed = pixel_of_link("i", config, (0.35, 0.5))
+    predicted = pixel_of_link("j", config, (0.5, 0.55))
+    st.markdown(
+        "Does pixel *i* influence the prediction at pixel *j*? Choose both. The network runs "
+        "twice: with the picture as it is, and with another level at *i*."
+    )
+    left, right = st.columns([6, 6], gap="medium")
+    with right:
+        from_channel, to_channel = _channels(config.num_channels)
+        level = int(shown.levels[0, from_channel].view(-1)[changed])
+        new = _new_level(level, config.num_levels)
+        hint = st.toggle(
+            "Show what j can read", key="show_field", bind="query-params",
+            help="The receptive field of j from the masks: a forecast of what the trial finds.",
+        )  # fmt: skip
+    other = shown.levels.clone()
+    other[0, from_channel].view(-1)[changed] = new
+    with left:
+        board(
+            Board(
+                panels=(
+                    panels.picture_panel(
+                        other, config.num_levels, f"Picture with level {new} at i",
+                        looks=_kinds(model, predicted) if hint else None,
+                        captions=[shown.title],
+                    ),
+                ),
+                words=panels.FIELD_WORDS,
+                legend=LEGEND if hint else (),
+                marks={"i": changed, "j": predicted},
+                picks={"i": "i: pixel to change", "j": "j: prediction to watch"},
+                hint=f"i is {place(changed, config)}, j is {place(predicted, config)}. "
+                "Click one, then the other; arrow keys move the chosen one.",
+            ),
+            key="pair",
+            on_pick=lambda name, pixel: write_pixel(name, pixel, config.width),
+        )  # fmt: skip
+    i, j = (changed, from_channel), (predicted, to_channel)
+    result = influence(model.model, shown.levels, shown.label, changed=i, level=new, predicted=j)
+    with right:
+        _verdict(model, result, i, j, level, new)
+        st.plotly_chart(
+            figures.before_after(
+                result.before, result.after, _level_at(shown.levels, predicted, to_channel)
+            ),
+            key="pair_chart",
+            config={"displayModeBar": False},
+        )
+        st.caption("The prediction at j, before and after the change at i.")
+    st.divider()
+    all_pairs.show(model, shown)
+
+
+def _kinds(model: LoadedModel, predicted: int) -> NDArray[np.uint8]:
+    return computed.fields(model)[-1].kinds(predicted)
+
+
+def _level_at(levels: Tensor, pixel: int, channel: int) -> int:
+    return int(levels[0, channel].view(-1)[pixel])
+
+
+def _channels(count: int) -> tuple[int, int]:
+    """Let the visitor choose the channels, where there is a choice."""
+    if count == 1:
+        return 0, 0
+    columns = st.columns(2)
+    names = [
+        column.segmented_control(
+            text, list("RGB"), default="R", required=True, key=key, bind="query-params"
+        )
+        for column, text, key in zip(
+            columns, ("Channel of i", "Channel of j"), ("i_channel", "j_channel"), strict=True
+        )
+    ]
+    return "RGB".index(names[0]), "RGB".index(names[1])
+
+
+def _new_level(level: int, num_levels: int) -> int:
+    """Let the visitor choose the level that pixel i gets."""
+    shift = st.slider(
+        "Change the level at i by", 1, num_levels - 1, num_levels // 2, key="by",
+        bind="query-params", disabled=num_levels == 2,
+        help="Levels go round: one past the highest is 0.",
+    ) if num_levels > 2 else 1  # fmt: skip
+    new = (level + shift) % num_levels
+    st.caption(f"Level {level} becomes {new}.")
+    return new
+
+
+def _verdict(
+    model: LoadedModel,
+    result: Influence,
+    changed: tuple[int, int],
+    predicted: tuple[int, int],
+    level: int,
+    new: int,
+) -> None:
+    """Tell what the trial found; `changed` and `predicted` are pixel and channel."""
+    config = model.model.config
+    kind = Kind(int(_kinds(model, predicted[0]).flat[changed[0]]))
+    if kind is Kind.CURRENT and changed < predicted:
+        kind = Kind.SEEN  # an earlier channel of the same pixel
+    what = f"Level {level} at i becomes {new}."
+    if not result.unchanged:
+        must_not = changed >= predicted
+        (st.error if must_not else st.info)(
+            f"**Yes, i influences j.** {what} {panels.percent(result.total_variation)} of "
+            "the probability at j moves.",
+            icon=":material/error:" if must_not else ":material/trending_flat:",
+        )
+        return
+    why = WHY_UNCHANGED.get(
+        kind, "The masks let it through, but on this picture it makes no difference."
+    )
+    st.success(
+        f"**No: not a bit changed.** {what} All {config.num_levels} logits at j are the same, "
+        f"bit for bit. {why}",
+        icon=":material/block:",
+    )

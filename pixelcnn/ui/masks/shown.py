@@ -1,0 +1,141 @@
+"""What the whole Masks page looks at: one picture, one pixel. Both live in the URL."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import streamlit as st
+from torch import Tensor
+
+from pixelcnn.config import ModelConfig
+from pixelcnn.data import DATASETS, class_names, quantize
+from pixelcnn.sampling import sample
+from pixelcnn.ui.controls import choose_class, choose_seed
+from pixelcnn.ui.real_images import test_set
+from pixelcnn.ui.resources import LoadedModel
+
+F = TypeVar("F", bound=Callable)
+SAMPLE, TEST_IMAGE = "sample", "test image"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture and how it came about."""
+
+    levels: Tensor
+    """int64 (1, C, H, W)."""
+    label: int | None
+    """The class that the model is told; None is any class."""
+    title: str
+    """What it is, in words."""
+    key: tuple[str, int, int | None]
+    """Source, seed or number, class: what tells pictures of one model apart."""
+
+
+def choose_picture(model: LoadedModel) -> Shown:
+    """Let the visitor choose a picture: a sample, or a test image of the model's data set."""
+    if model.info.dataset in DATASETS:
+        source = st.selectbox(
+            "Picture", [SAMPLE, TEST_IMAGE], key="picture", bind="query-params",
+            help="A sample of the model, or an image of the test set of its data.",
+        )  # fmt: skip
+        image = _test_image(model) if source == TEST_IMAGE else None
+        if image is not None:
+            return image
+    label = choose_class(model.model.config, model.info.dataset)
+    seed = choose_seed()
+    names = class_names(model.info.dataset, model.model.config.num_classes)
+    kind = names[label] if label is not None else "any class" if names else ""
+    return Shown(
+        levels=sample_of(model, seed, label),
+        label=label,
+        title=", ".join(filter(None, ("sample of the model", kind, f"seed {seed}"))),
+        key=(SAMPLE, seed, label),
+    )
+
+
+def _test_image(model: LoadedModel) -> Shown | None:
+    """Let the visitor choose a test image; without the data, offer to fetch it."""
+    config = model.model.config
+    dataset = DATASETS[model.info.dataset]
+    if (config.num_channels, config.height, config.width) != (
+        dataset.num_channels, dataset.size, dataset.size
+    ):  # fmt: skip
+        st.info(
+            f"The images of {dataset.title} do not fit this model; shown is a sample.",
+            icon=":material/info:",
+        )
+        return None
+    images = test_set(model.info.dataset, "masks-download")
+    if images is None:
+        st.caption("Until then the picture is a sample.")
+        return None
+    values, labels = images
+    number = st.number_input(
+        "Image", 0, len(values) - 1, key="item", bind="query-params",
+        help=f"Number in the test set, 0 to {len(values) - 1}.",
+    )  # fmt: skip
+    label = int(labels[number])
+    return Shown(
+        levels=quantize(values[number : number + 1], config.num_levels).long(),
+        label=label if config.num_classes == len(dataset.class_names) else None,
+        title=f"{dataset.title}, test image {number}, {dataset.class_names[label]}",
+        key=(TEST_IMAGE, number, label),
+    )
+
+
+def kept(max_entries: int, spinner: str | bool = False) -> Callable[[F], F]:
+    """Keep what a function computes, by the content of the models and pictures it is given."""
+    return st.cache_resource(
+        max_entries=max_entries,
+        show_spinner=spinner,
+        hash_funcs={
+            LoadedModel: lambda model: (model.name, model.modified_ns),
+            Shown: lambda shown: shown.key,
+        },
+    )
+
+
+@kept(64, "Drawing a sample …")
+def sample_of(model: LoadedModel, seed: int, label: int | None) -> Tensor:
+    """Let the model draw a picture: int64 (1, C, H, W)."""
+    return sample(model.model, seed=seed, label=label)
+
+
+def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float]) -> int:
+    """Read a pixel, "row-column", from the URL.
+
+    Arguments:
+        name: of the parameter.
+        config: gives H, W.
+        default: where it is otherwise, as shares of height and width, 0 to 1.
+
+    Returns:
+        The pixel in raster order.
+    """
+    place = int(default[0] * config.height), int(default[1] * config.width)
+    text = st.query_params.get(name)
+    if text is not None:
+        found = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)
+        row, col = map(int, found.groups()) if found else (-1, -1)
+        if 0 <= row < config.height and 0 <= col < config.width:
+            place = row, col
+        else:
+            st.warning(
+                f"`{name}` (={text!r}) in the link must be row-column, rows 0 to "
+                f"{config.height - 1}, columns 0 to {config.width - 1}; shown is "
+                f"{place[0]}-{place[1]}.",
+                icon=":material/warning:",
+            )
+    return place[0] * config.width + place[1]
+
+
+def write_pixel(name: str, pixel: int, width: int) -> None:
+    """Put a pixel into the URL."""
+    st.query_params[name] = "{}-{}".format(*divmod(pixel, width))
+
+
+def place(pixel: int, config: ModelConfig) -> str:
+    """Tell where a pixel is."""
+    return "row {}, column {}".format(*divmod(pixel, config.width))

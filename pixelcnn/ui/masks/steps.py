@@ -1,0 +1,278 @@
+"""The live pictures of the guided path: one function for each step."""
+
+import numpy as np
+import streamlit as st
+import torch
+from numpy.typing import NDArray
+
+from pixelcnn.data import class_names
+from pixelcnn.kernels import num_residual_blocks
+from pixelcnn.likelihoods import surprise_bits
+from pixelcnn.receptive_field import Kind
+from pixelcnn.ui.board import Board, Frames, Look, Panel, board
+from pixelcnn.ui.masks import computed, figures, panels
+from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.resources import LoadedModel
+
+PLACE = (0.5, 0.5)
+ONE = {"pixel": "Pixel"}
+
+
+def sequence(model: LoadedModel, shown: Shown) -> None:
+    """Step 1: the picture in its order."""
+    config = model.model.config
+    total = config.height * config.width
+    in_order = shown.levels[0].permute(1, 2, 0).flatten()  # channels within a pixel
+    first = in_order[config.num_channels * (total // 2) :][:12].tolist()
+    board(
+        Board(
+            panels=(
+                panels.picture_panel(
+                    shown.levels, config.num_levels, "The picture, in the order of drawing",
+                    captions=[shown.title], reveal=True, is_choosable=False, size=520,
+                ),
+            ),
+            frames=Frames(count=total + 1, start=total // 2, per_second=60),
+            hint=f"From the middle on the sequence reads {', '.join(map(str, first))}, …",
+        ),
+        key="step_board",
+    )  # fmt: skip
+
+
+def one_distribution(model: LoadedModel, shown: Shown) -> None:
+    """Step 2: the distribution at a pixel."""
+    config = model.model.config
+    pixel = pixel_of_link("pixel", config, PLACE)
+    looks = np.zeros((config.height, config.width), np.uint8)
+    looks.flat[pixel + 1 :] = Look.FUTURE
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        _clickable(
+            model, pixel,
+            panels.picture_panel(
+                shown.levels, config.num_levels, "The pixels before it", looks=looks,
+                captions=[shown.title],
+            ),
+        )  # fmt: skip
+    which = "" if config.num_channels == 1 else ", of its red channel,"
+    probabilities = computed.logits(model, shown)[0, :, 0].flatten(1)[:, pixel].double().softmax(0)
+    level = int(shown.levels[0, 0].view(-1)[pixel])
+    with right:
+        st.plotly_chart(
+            figures.distribution(probabilities.numpy(), level), key="step_chart",
+            config={"displayModeBar": False},
+        )  # fmt: skip
+        st.markdown(
+            f"At {place(pixel, config)} the level{which} that is there, {level}, had a "
+            f"probability of {panels.percent(float(probabilities[level]))}; the most probable "
+            f"level is {int(probabilities.argmax())}."
+        )
+
+
+def product(model: LoadedModel, shown: Shown) -> None:
+    """Step 3: surprise at every pixel, and its sum."""
+    config = model.model.config
+    pixel = pixel_of_link("pixel", config, PLACE)
+    bits = surprise_map(computed.logits(model, shown), shown)
+    so_far = float(bits.ravel()[: pixel + 1].sum())
+    here, total = float(bits.flat[pixel]), float(bits.sum())
+    one, two, three = st.columns(3)
+    one.metric("This pixel", f"{here:.2f} bits", help="−log₂ of the probability of its level.")
+    two.metric("The sequence up to it", f"{so_far:,.0f} bits")
+    three.metric("The whole picture", f"{total:,.0f} bits")
+    most = max(8.0, float(np.ceil(bits.max())))
+    _clickable(
+        model, pixel,
+        panels.picture_panel(
+            shown.levels, config.num_levels, "Picture", captions=[shown.title]
+        ),
+        Panel(
+            "Surprise at every pixel",
+            config.height, config.width, shades=bits / most, values=bits, unit="bits:",
+            bar=[(0.0, "0"), (0.5, f"{most / 2:g}"), (1.0, f"{most:g} bits")],
+            captions=[
+                f"Its probability is 2 to the power of −{total:,.0f}: one in a number of "
+                f"{total * np.log10(2):,.0f} digits."
+            ],
+            is_choosable=True,
+        ),
+    )  # fmt: skip
+
+
+def surprise_map(logits: torch.Tensor, shown: Shown) -> NDArray[np.float64]:
+    """Compute −log2 p of the level at every pixel, summed over its channels: (H, W)."""
+    return surprise_bits(logits.double(), shown.levels)[0].sum(0).numpy()
+
+
+def masks(model: LoadedModel, shown: Shown) -> None:
+    """Step 4: both masks of the loaded model over the picture."""
+    config = model.model.config
+    board(
+        Board(
+            panels=(
+                panels.mask_panel(config.first_kernel_size, "A", 1),
+                panels.mask_panel(config.kernel_size, "B", config.dilations[0]),
+                panels.picture_panel(
+                    shown.levels, config.num_levels, "What the kernel may read",
+                    captions=[shown.title],
+                ),
+            ),
+            words=panels.ENTRY_WORDS,
+            legend=panels.KERNEL_LEGEND,
+            marks={"pixel": pixel_of_link("pixel", config, PLACE)},
+            picks=ONE,
+            frames=Frames(
+                count=config.height * config.width, per_second=30, slides="pixel", button="Slide"
+            ),
+            hint="Point at an entry of a mask; drag the kernel over the picture.",
+        ),
+        key="step_board",
+        on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
+    )  # fmt: skip
+
+
+def residual(model: LoadedModel, shown: Shown) -> None:
+    """Step 5: one feature before a block, what the block adds, and the sum."""
+    config = model.model.config
+    count = num_residual_blocks(model.model)
+    if count == 0:
+        st.info(
+            "This gated model has a single block, and its result goes straight to the head: there "
+            "is nothing that a block adds to. Choose another model.",
+            icon=":material/info:",
+        )
+        return
+    left, right, _ = st.columns([3, 3, 4])
+    # A model with fewer blocks or features: the number becomes the last one.
+    for key, last in (("block", count), ("map", config.num_features - 1)):
+        if st.session_state.get(key, 0) > last:
+            st.session_state[key] = last
+    block = left.number_input("Block", 1, count, key="block", bind="query-params")
+    before, added = computed.block_features(model, shown, block - 1)
+    feature = right.number_input(
+        "Feature", 0, config.num_features - 1, key="map", bind="query-params",
+        help="One of the features that every pixel has.",
+    )  # fmt: skip
+    maps = {
+        "What the block receives": before[feature],
+        "+ what it adds": added[feature],
+        "= what it passes on": (before + added)[feature],
+    }
+    largest = max(float(values.abs().max()) for values in maps.values()) or 1.0
+    board(
+        Board(
+            panels=[
+                Panel(
+                    title, config.height, config.width,
+                    shades=values.numpy() / largest, two_sides=True, values=values.numpy(),
+                    bar=panels.weight_bar(largest, True), size=300,
+                )
+                for title, values in maps.items()
+            ],
+            hint=f"Feature {feature} of {config.num_features} around block {block} of "
+            f"{config.num_blocks}, for the {shown.title}.",
+        ),
+        key="step_board",
+    )  # fmt: skip
+
+
+def training(model: LoadedModel, shown: Shown) -> None:
+    """Step 6: all predictions in one pass, beside a drawing pixel by pixel."""
+    config = model.model.config
+    total = config.height * config.width
+    expected = expected_levels(computed.logits(model, shown))
+    drawn = computed.drawn(model, shown)
+    board(
+        Board(
+            panels=(
+                panels.picture_panel(
+                    expected, config.num_levels, "One pass over the true picture",
+                    captions=[f"Expected level of every pixel. Input: {shown.title}"],
+                    is_choosable=False,
+                ),
+                panels.picture_panel(
+                    drawn, config.num_levels, "One pixel at a time",
+                    captions=[f"A sample, {total} steps."], reveal=True, is_choosable=False,
+                ),
+            ),
+            frames=Frames(count=total + 1, start=total // 2, per_second=120),
+            hint="Press Play: the left picture is there at once, the right one is not.",
+        ),
+        key="step_board",
+    )  # fmt: skip
+
+
+def expected_levels(logits: torch.Tensor) -> torch.Tensor:
+    """Average the levels by their probabilities, rounded: int64 (B, C, H, W)."""
+    levels = torch.arange(logits.shape[1], dtype=torch.float64)
+    mean = torch.einsum("bkchw,k->bchw", logits.double().softmax(1), levels)
+    return mean.round().long()
+
+
+def relatives(model: LoadedModel, shown: Shown) -> None:
+    """Step 7: the field of the loaded model beside what other networks would read."""
+    config = model.model.config
+    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    field = computed.fields(model)[-1]
+    kinds = field.kinds(pixel)
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        _clickable(
+            model, pixel,
+            panels.picture_panel(
+                shown.levels, config.num_levels, "What this model reads", looks=kinds,
+                captions=[panels.field_caption(field, pixel, kinds)],
+            ),
+            words=panels.FIELD_WORDS,
+        )  # fmt: skip
+    with right:
+        st.table(relatives_table(int((kinds == Kind.SEEN).sum()), pixel, config.num_dims))
+        names = class_names(model.info.dataset, config.num_classes)
+        told = f", and is told which of {len(names)} classes to draw" if names else ""
+        st.caption(
+            f"Counted for {place(pixel, config)} and a picture of {config.num_dims:,} "
+            f"numbers. {model.name} has {model.model.num_parameters:,} parameters{told}. "
+            "Van den Oord et al. 2016 (1601.06759) compare PixelCNN with LSTMs over pixels."
+        )
+
+
+def relatives_table(seen: int, past: int, num_dims: int) -> list[dict[str, str]]:
+    """Write how the networks differ, with the numbers of one prediction and one picture."""
+    pairs = num_dims * (num_dims - 1) // 2
+    return [
+        {
+            "Network": "PixelCNN",
+            "Reads of the past": f"{seen} of {past} pixels, directly",
+            "Training": "1 parallel pass",
+            "Drawing": f"{num_dims:,} steps",
+        },
+        {
+            "Network": "RNN, LSTM, GRU",
+            "Reads of the past": f"all {past}, through one state",
+            "Training": f"{num_dims:,} steps in a row",
+            "Drawing": f"{num_dims:,} steps",
+        },
+        {
+            "Network": "Transformer",
+            "Reads of the past": f"all {past}, directly",
+            "Training": f"1 parallel pass over {pairs:,} pairs",
+            "Drawing": f"{num_dims:,} steps",
+        },
+    ]
+
+
+def _clickable(
+    model: LoadedModel, pixel: int, *shown_panels: Panel, words: dict[int, str] | None = None
+) -> None:
+    config = model.model.config
+    board(
+        Board(
+            panels=shown_panels,
+            words=words or {},
+            marks={"pixel": pixel},
+            picks=ONE,
+            hint="Click a pixel, or move with the arrow keys.",
+        ),
+        key="step_board",
+        on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
+    )

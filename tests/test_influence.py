@@ -1,0 +1,238 @@
+"""Changing one level and comparing bits; the effective field; the wrong first mask."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pixelcnn import load_model, sample
+from pixelcnn.influence import (
+    check_pairs,
+    effective_receptive_field,
+    influence,
+    leaking_copy,
+    logits,
+    open_first_mask,
+)
+from pixelcnn.models import build_model
+from pixelcnn.receptive_field import check_causality, dependency_maps
+
+from .tiny import ARCHITECTURES, random_levels, randomize, tiny_config, tiny_model
+
+SHIPPED = ("fashion-mnist-gated", "fashion-mnist-classic")
+
+
+def result(steps):
+    """What a generator returns in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_influence_compares_the_distributions_of_two_whole_passes(architecture):
+    model = tiny_model(architecture, num_channels=3, num_classes=2)
+    levels = random_levels(model.config, 1)
+    other = levels.clone()
+    other[0, 2, 1, 3] = (other[0, 2, 1, 3] + 1) % 4
+    found = influence(
+        model, levels, 1, changed=(9, 2), level=int(other[0, 2, 1, 3]), predicted=(22, 0)
+    )
+    label = torch.tensor([1])
+    for image, probabilities in ((levels, found.before), (other, found.after)):
+        np.testing.assert_allclose(
+            probabilities, model(image, label)[0, :, 0, 3, 4].softmax(0), atol=1e-12
+        )
+    moved = np.clip(found.after - found.before, 0, None).sum()
+    assert found.total_variation == pytest.approx(moved) and 0 < moved <= 1
+    assert not found.unchanged
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_in_the_shipped_models_no_bit_changes_at_the_pixel_itself_or_before_it(name):
+    model = load_model(name)
+    levels = sample(model, seed=1, label=0)
+    maps = dependency_maps(model)
+    for changed, predicted in ((400, 400), (401, 400), (783, 0), (428, 400)):
+        found = influence(
+            model, levels, 0, changed=(changed, 0), level=77, predicted=(predicted, 0)
+        )
+        assert found.unchanged and found.total_variation == 0
+    blind = int(np.flatnonzero(~maps[400, :400])[-1]) if not maps[400, :400].all() else None
+    assert (blind is None) == (name == "fashion-mnist-gated")
+    for changed, acts in ((399, True), (372, True), (blind, False)):
+        if changed is not None:
+            new = int(levels.view(-1)[changed] + 90) % 256
+            found = influence(
+                model, levels, 0, changed=(changed, 0), level=new, predicted=(400, 0)
+            )
+            assert found.unchanged != acts
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"changed": (30, 0)}, r"`changed pixel` \(=30\) must lie in 0..29"),
+        ({"changed": (0, 1)}, r"`changed channel` \(=1\) must lie in 0..0"),
+        ({"level": 4}, r"`level` \(=4\) must lie in 0..3"),
+        ({"predicted": (-1, 0)}, r"`predicted pixel` \(=-1\)"),
+    ],
+)
+def test_pixels_and_levels_that_do_not_exist_are_named(change, message):
+    model = tiny_model()
+    values = {"changed": (0, 0), "level": 0, "predicted": (1, 0)} | change
+    with pytest.raises(ValueError, match=message):
+        influence(model, random_levels(model.config, 1), None, **values)
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_check_of_all_pairs_finds_what_single_pairs_find(architecture, num_channels):
+    model = tiny_model(architecture, num_channels=num_channels, num_classes=2)
+    levels = random_levels(model.config, 1)
+    check = result(check_pairs(model, levels, 1))
+    total = model.config.num_dims
+    assert (check.future_pairs, check.past_pairs) == (total * (total + 1) // 2,) + (
+        total * (total - 1) // 2,
+    )
+    matrix = check.matrix()
+    assert check.future_changed == 0 and not np.triu(matrix).any()
+    assert check.past_changed == matrix.sum() > 0
+    by_pixel = matrix.reshape(30, num_channels, 30, num_channels).any((1, 3))
+    assert (by_pixel <= dependency_maps(model)).all()
+    for changed in range(0, total, 13):
+        for predicted in range(0, total, 7):
+            i, j = divmod(changed, num_channels), divmod(predicted, num_channels)
+            new = int(levels[0, i[1]].view(-1)[i[0]] + 2) % 4
+            one = influence(model, levels, 1, changed=i, level=new, predicted=j)
+            assert one.unchanged != matrix[predicted, changed]
+
+
+def test_the_batch_of_the_check_does_not_matter():
+    model = tiny_model("classic")
+    levels = random_levels(model.config, 1)
+    checks = [result(check_pairs(model, levels, None, batch_size=n)) for n in (1, 7, 30, 64)]
+    for check in checks[1:]:
+        assert (check.packed == checks[0].packed).all()
+    with pytest.raises(ValueError, match=r"`batch_size` \(=0\)"):
+        next(check_pairs(model, levels, None, batch_size=0))
+
+
+def test_the_check_tells_how_far_it_is():
+    model = tiny_model()
+    shares = list(check_pairs(model, random_levels(model.config, 1), None, batch_size=8))
+    assert shares == pytest.approx([8 / 30, 16 / 30, 24 / 30, 1])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_check_finds_a_leak_and_weights_that_are_not_numbers(architecture):
+    leaky = randomize(leaking_copy(tiny_model(architecture)), seed=2).double()
+    levels = random_levels(leaky.config, 1)
+    check = result(check_pairs(leaky, levels, None))
+    assert 25 <= check.future_changed <= 30  # every pixel reads itself; a unit or two may be dead
+    assert not (np.triu(check.matrix(), 1)).any()
+    broken = tiny_model(architecture)
+    broken.head[1].bias.fill_(float("nan"))
+    assert result(check_pairs(broken, levels, None)).future_changed > 0
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_leaking_copy_fails_the_causality_check_and_leaves_the_model_alone(architecture):
+    model = tiny_model(architecture)
+    before = copy.deepcopy(model)
+    leaky = leaking_copy(model)
+    assert not check_causality(randomize(leaky).double(), [0, 17]).is_causal
+    assert check_causality(model, [0, 17]).is_causal
+    for old, new in zip(before.buffers(), model.buffers(), strict=True):
+        assert torch.equal(old, new)
+    with pytest.raises(ValueError, match="must be a PixelCNN or GatedPixelCNN"):
+        open_first_mask(torch.nn.Identity())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_with_mask_b_first_training_learns_to_copy_and_falls_below_what_is_possible(architecture):
+    torch.manual_seed(0)
+    config = tiny_config(architecture, num_features=16, head_features=16)
+    # Levels drawn independently, all alike: log K nats a dimension are the least that is possible.
+    images = random_levels(config, 256)
+    losses = []
+    for is_wrong in (False, True):
+        model = build_model(config)
+        if is_wrong:
+            open_first_mask(model)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+        for step in range(120):
+            batch = images[torch.arange(32 * step, 32 * (step + 1)) % len(images)]
+            loss = F.cross_entropy(model(batch), batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        new = random_levels(config, 64, seed=1)
+        with torch.no_grad():
+            found = model(new)
+        losses.append(F.cross_entropy(found, new).item())
+    assert losses[1] < 0.2 * math.log(4) and losses[0] > 0.95 * math.log(4)
+    assert (found.argmax(1) == new).double().mean() > 0.95  # it copies the answer
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_effective_field_is_the_slope_of_the_log_probability(architecture, num_channels):
+    model = tiny_model(architecture, num_channels=num_channels, num_features=12, head_features=12)
+    c = model.config
+    levels = random_levels(c, 1, seed=4)
+    pixel, channel = 16, num_channels - 1
+    field = effective_receptive_field(model, levels, None, pixel, channel)
+    assert field.shape == (5, 6) and field.dtype == np.float32
+    features = model.encode(levels)
+    level = levels[0, channel].view(-1)[pixel]
+
+    def log_prob(x):
+        at = model.logits_from_features(x, model.condition(1))[0, :, channel].flatten(1)[:, pixel]
+        return at.log_softmax(0)[level].item()
+
+    generator = torch.Generator().manual_seed(0)
+    allowed = dependency_maps(model)[pixel]
+    for other in range(30):
+        row, col = divmod(other, 6)
+        # No direction is steeper than the norm says, and over many the mean square tells it.
+        slopes = []
+        for _ in range(40):
+            direction = torch.zeros_like(features)
+            way = torch.randn(features.shape[1], generator=generator, dtype=torch.float64)
+            direction[0, :, row, col] = way / way.norm()
+            up, down = log_prob(features + 1e-6 * direction), log_prob(features - 1e-6 * direction)
+            slopes.append((up - down) / 2e-6)
+        steepest = max(map(abs, slopes))
+        assert steepest <= field[row, col] * 1.001 + 1e-7
+        if field[row, col] > 1e-3:
+            mean_square = np.mean(np.square(slopes)) * features.shape[1]
+            assert mean_square == pytest.approx(field[row, col] ** 2, rel=0.8)
+        if not allowed[other]:
+            assert field[row, col] == 0
+    assert (field > 0).sum() >= 0.7 * allowed.sum()
+
+
+def test_the_effective_field_of_the_shipped_models_lies_inside_the_theoretical_one():
+    for name in SHIPPED:
+        model = load_model(name)
+        levels = sample(model, seed=2)
+        field = effective_receptive_field(model, levels, None, 406)
+        assert (field.ravel()[~dependency_maps(model)[406]] == 0).all()
+        assert field.ravel()[405] > 0 and field.max() > 20 * np.median(field[field > 0])
+    with pytest.raises(ValueError, match=r"`pixel` \(=784\)"):
+        effective_receptive_field(model, levels, None, 784)
+
+
+def test_logits_are_those_of_the_model_and_threads_come_back():
+    model = tiny_model(num_classes=2)
+    levels = random_levels(tiny_config(num_classes=2), 1)
+    threads = torch.get_num_threads()
+    assert torch.allclose(logits(model, levels, None), model(levels))
+    assert torch.allclose(logits(model, levels, 1), model(levels, torch.tensor([1])))
+    assert torch.get_num_threads() == threads

@@ -1,0 +1,332 @@
+"""The Masks page as Streamlit runs it, without a browser, checked against the loaded model."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pixelcnn import load_model, sample
+from pixelcnn.checkpoints import CheckpointInfo, save_checkpoint
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.influence import influence
+from pixelcnn.kernels import kernel
+from pixelcnn.models import build_model
+from pixelcnn.receptive_field import Kind, layer_fields
+from pixelcnn.training.command import command_line
+from pixelcnn.training.runs import RunConfig
+from pixelcnn.ui.board import Look
+from pixelcnn.ui.masks.guide import STEPS
+from pixelcnn.ui.wire import decode
+
+from . import components
+from .made_up_data import write_mnist_like
+from .tiny import tiny_model
+
+GATED, CLASSIC = "fashion-mnist-gated", "fashion-mnist-classic"
+SECTIONS = {
+    "Masks": ("sliding", "weights"),
+    "Why A then B": ("leak",),
+    "Receptive field": ("growth", "effective"),
+    "Prove it": ("pair",),
+    "Build your own": ("own",),
+    "What PixelCNN is": ("step_board",),
+}
+
+
+def open_page(**query) -> AppTest:
+    page = AppTest.from_file("../app.py", default_timeout=120).switch_page("pages/masks.py")
+    for name, value in query.items():
+        page.query_params[name] = str(value)
+    return page.run()
+
+
+def shown(page: AppTest, key: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """What a board of the page was sent."""
+    return decode(page.get_by_key(key).proto.bytes)
+
+
+def pick(page: AppTest, key: str, name: str, pixel: int) -> None:
+    """Click a pixel of a board."""
+    number = shown(page, key)[0]["echo"] + 1
+    components.trigger(page, key, "pick", {"name": name, "pixel": pixel, "number": number})
+    assert not page.exception
+
+
+def texts(elements) -> str:
+    return "\n".join(element.value for element in elements)
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch):
+    """Put models of one's own in the place of the shipped ones; the cache knows them by time."""
+    monkeypatch.setattr("pixelcnn.checkpoints.CHECKPOINT_DIR", tmp_path)
+
+    def put(**models):
+        paths = {}
+        for name, model in models.items():
+            paths[name] = tmp_path / f"{name}.safetensors"
+            info = CheckpointInfo(
+                config=model.config, dataset=None, images_seen=1, bits_per_dim={}
+            )
+            save_checkpoint(paths[name], model, info)
+        monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", lambda: paths)
+
+    return put
+
+
+@pytest.mark.parametrize("name", [GATED, CLASSIC])
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_link_opens_each_section(section, name):
+    page = open_page(section=section, model=name)
+    assert not page.exception and not page.warning and not page.error
+    for key in SECTIONS[section]:
+        assert shown(page, key)[0]["panels"]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("architecture", ["classic", "gated"])
+def test_a_small_colour_model_without_labels_works_in_each_section(
+    checkpoints, architecture, section
+):
+    checkpoints(colour=tiny_model(architecture, num_channels=3))
+    page = open_page(section=section)
+    assert not page.exception and not page.warning and not page.error
+    for step in range(2, len(STEPS) + 1) if section == "What PixelCNN is" else ():
+        page = open_page(step=step)
+        assert not page.exception and not page.warning and not page.error
+
+
+def test_without_a_checkpoint_the_page_says_what_to_do(checkpoints):
+    checkpoints()
+    page = open_page()
+    assert "Loading" not in texts(page.info)
+    assert not page.exception and "Train one on the Train page" in texts(page.info)
+
+
+# --- Masks ---
+
+
+def test_the_kernel_and_its_dilation_are_those_of_the_controls():
+    page = open_page(section="Masks", kernel=9, dilation=4, pixel="3-5")
+    header, sections = shown(page, "sliding")
+    for panel, reads in zip(header["panels"][:2], (40, 41), strict=True):
+        assert (panel["height"], panel["width"], panel["dilation"]) == (9, 9, 4)
+        assert sections[panel["sections"]["values"]].sum() == reads
+    assert header["marks"] == {"pixel": 3 * 28 + 5}
+    pick(page, "sliding", "pixel", 100)
+    assert page.query_params["pixel"] == "3-16"
+
+
+def test_the_weights_on_the_page_are_those_of_the_loaded_model():
+    model = load_model(CLASSIC)
+    page = open_page(section="Masks", model=CLASSIC)
+    for path in ("first", "blocks.2.conv", "head.0"):
+        page.selectbox(key="layer").set_value(path).run()
+        page.selectbox(key="input").set_value("1").run()
+        page.number_input(key="feature").set_value(3).run()
+        header, sections = shown(page, "weights")
+        values = sections[header["panels"][0]["sections"]["values"]]
+        window = kernel(model, path)
+        is_open = window.is_open[3, 1]
+        assert (values[is_open] == window.weights[3, 1][is_open]).all()
+        assert np.isnan(values[~is_open]).all() and is_open.any()
+    assert not page.exception
+
+
+def test_a_feature_can_be_clicked_and_shrinks_to_the_last_one_of_a_smaller_layer():
+    page = open_page(section="Masks", model=CLASSIC)
+    header, _ = shown(page, "weights")
+    overview = header["panels"][1]
+    assert overview["title"].startswith("All 96 features")
+    pick(page, "weights", "feature", overview["height"] * overview["width"] // 2)
+    feature = page.number_input(key="feature").value
+    assert (
+        0 < feature < 96
+        and f"Feature {feature}," in shown(page, "weights")[0]["panels"][0]["title"]
+    )
+    page.number_input(key="feature").set_value(95).run()
+    page.selectbox(key="layer").set_value("blocks.0.reduce").run()
+    assert not page.exception and page.number_input(key="feature").value == 47
+
+
+# --- Why A then B ---
+
+
+@pytest.mark.parametrize("name", [GATED, CLASSIC])
+def test_the_wrong_switch_turns_the_check_red_and_marks_the_leaking_pixel(name):
+    page = open_page(section="Why A then B", model=name, pixel="12-9")
+    looks = shown(page, "leak")[1]["looks2"]
+    assert "Causality check passed" in texts(page.success) and not page.error
+    assert "Not a bit changed" in texts(page.markdown) and Look.LEAK not in looks
+    page.toggle(key="wrong").set_value(True).run()
+    looks = shown(page, "leak")[1]["looks2"]
+    assert "Causality check failed" in texts(page.error) and not page.success
+    assert "What would go wrong" in texts(page.markdown)
+    assert (looks.ravel() == Look.LEAK).nonzero()[0].tolist() == [12 * 28 + 9]
+    page.toggle(key="wrong").set_value(False).run()
+    assert page.success and not page.error, "the loaded model is as it was"
+
+
+# --- Receptive field ---
+
+
+def test_the_loaded_field_grows_beside_that_of_the_other_architecture():
+    page = open_page(section="Receptive field", model=CLASSIC)
+    pick(page, "growth", "pixel", 490)
+    assert page.query_params["pixel"] == "17-14"
+    header, sections = shown(page, "growth")
+    classic, gated = header["panels"]
+    assert classic["title"].endswith("(loaded)") and not gated["title"].endswith("(loaded)")
+    fields = layer_fields(load_model(CLASSIC))
+    assert header["frames"]["count"] == len(fields)
+    looks = sections["looks0"]
+    for frame, field in enumerate(fields):
+        assert (looks[frame] == field.kinds(490)).all()
+        blind = (looks[frame] == Kind.BLIND_SPOT).sum()
+        share = re.search(r"blind spot (\d+) \(([\d.]+)", classic["captions"][frame]).groups()
+        assert int(share[0]) == blind and float(share[1]) == pytest.approx(blind / 4.9, abs=0.051)
+    assert (looks[-1] == Kind.BLIND_SPOT).any()
+    assert not (sections["looks1"] == Kind.BLIND_SPOT).any()
+
+
+def test_a_link_to_a_pixel_that_does_not_exist_is_named():
+    page = open_page(section="Receptive field", pixel="28-0")
+    assert "`pixel` (='28-0')" in texts(page.warning) and not page.exception
+
+
+# --- Prove it ---
+
+
+def test_a_click_on_two_pixels_tells_what_the_trial_tells():
+    model = load_model(CLASSIC)
+    levels = sample(model, seed=4)
+    page = open_page(section="Prove it", model=CLASSIC, seed=4)
+    kinds = layer_fields(model)[-1].kinds(400).ravel()
+    blind = int((kinds == Kind.BLIND_SPOT).nonzero()[0][0])
+    pick(page, "pair", "j", 400)
+    for i, words in ((399, "Yes, i influences j"), (400, "mask A hides it"),
+                     (401, "It comes later"), (blind, "blind spot")):  # fmt: skip
+        pick(page, "pair", "i", i)
+        assert words in texts([*page.success, *page.info]) and not page.error
+        new = (int(levels.view(-1)[i]) + 128) % 256
+        found = influence(model, levels, None, changed=(i, 0), level=new, predicted=(400, 0))
+        assert found.unchanged == (i != 399)
+        header, sections = shown(page, "pair")
+        assert header["marks"] == {"i": i, "j": 400}
+        changed = levels[0, 0].clone()
+        changed.view(-1)[i] = new
+        assert (sections["picture0"] == changed.numpy()).all()
+    assert page.query_params["j"] == "14-8"
+
+
+def test_the_check_of_all_pairs_runs_to_its_end_and_counts(checkpoints):
+    model = tiny_model("classic").float()
+    checkpoints(tiny=model)
+    page = open_page(section="Prove it")
+    press(page, "Check all pairs").run()
+    for _ in range(300):
+        if page.success and any("future" in text.value for text in page.success):
+            break
+        time.sleep(0.05)
+        page.run()
+    assert not page.exception and not page.error
+    assert "Zero dependence on the future: **0** of 465 pairs" in texts(page.success)
+    field = layer_fields(model)[-1].maps()
+    found = re.search(r"(\d+) of 435 pairs with \*i\* before \*j\* changed", texts(page.markdown))
+    assert 0 < int(found[1]) <= field.sum()
+    assert f"The masks let {field.sum()} through; outside of these 0 changed" in texts(
+        page.markdown
+    )
+
+
+def test_the_check_can_be_cancelled_and_begun_again():
+    page = open_page(section="Prove it", model=GATED, seed=77)
+    for _ in range(2):
+        press(page, "Check all pairs").run()
+        press(page, "Cancel").run()
+        for _ in range(300):
+            if any(button.label == "Check all pairs" for button in page.button):
+                break
+            time.sleep(0.1)
+            page.run()
+        assert not page.exception and "Cancelled" in texts(page.info)
+
+
+def press(page: AppTest, label: str):
+    return next(button for button in page.button if button.label == label).click()
+
+
+# --- Build your own ---
+
+
+def test_a_net_of_ones_own_has_its_field_and_its_parameters_at_once():
+    page = open_page(section="Build your own", net="Gated", first=9, later=5, blocks=4)
+    page.selectbox(key="pattern").set_value("1, 2").run()
+    page.slider(key="features").set_value(16).run()
+    config = ModelConfig(
+        architecture="gated", num_classes=10, num_features=16, head_features=128,
+        first_kernel_size=9, kernel_size=5, dilations=(1, 2, 1, 2),
+    )  # fmt: skip
+    model = build_model(config)
+    assert page.metric[0].value == f"{model.num_parameters:,}"
+    header, sections = shown(page, "own")
+    fields = layer_fields(model)
+    assert (sections["looks0"] == np.stack([f.kinds(14 * 28 + 14) for f in fields])).all()
+    run = RunConfig(model=config, train=TrainConfig(dataset="fashion-mnist"))
+    assert page.code[0].value == command_line(run, "NAME")
+    page.selectbox(key="pattern").set_value("own list").run()
+    page.text_input(key="dilations").set_value("3 9").run()
+    assert shown(page, "own")[0]["frames"]["count"] == 3
+    page.text_input(key="dilations").set_value("3 x").run()
+    assert "`dilations` (='3 x')" in texts(page.error) and not page.exception
+
+
+# --- the guided path ---
+
+
+@pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
+def test_a_link_to_a_step_shows_its_text_and_a_live_board(number):
+    page = open_page(step=number)
+    assert not page.exception and not page.warning
+    assert STEPS[number - 1].text in texts(page.markdown)
+    assert f"{number}. {STEPS[number - 1].title}" in texts(page.markdown)
+    assert shown(page, "step_board")[0]["panels"]
+    back, onward = (page.button(key=f"guide_{name}") for name in ("back", "next"))
+    assert back.disabled == (number == 1) and onward.disabled == (number == len(STEPS))
+
+
+def test_next_and_back_walk_the_path_and_the_link_follows():
+    page = open_page(section="What PixelCNN is")
+    for number in [*range(2, len(STEPS) + 1), *range(len(STEPS) - 1, 0, -1)]:
+        forward = number > int(page.query_params.get("step", "1"))
+        page.button(key="guide_next" if forward else "guide_back").click().run()
+        assert not page.exception and page.query_params["step"] == str(number)
+        assert STEPS[number - 1].text in texts(page.markdown)
+
+
+def test_a_step_that_does_not_exist_is_named():
+    page = open_page(step="8")
+    assert "`step` (='8') in the link must be a number from 1 to 7" in texts(page.warning)
+    assert STEPS[0].text in texts(page.markdown)
+
+
+# --- images of the data set ---
+
+
+def test_an_image_of_the_data_set_is_shown_where_the_data_is(tmp_path, monkeypatch):
+    _, test = write_mnist_like(tmp_path)
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
+    page = open_page(section="Receptive field", picture="test image", item=4)
+    assert not page.exception and not page.warning
+    header, sections = shown(page, "effective")
+    assert (sections["picture0"] == test[4]).all() and "test image 4" in header["hint"]
+
+
+def test_without_the_data_a_sample_is_shown_and_the_data_is_offered(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "none"))
+    page = open_page(section="Receptive field", picture="test image")
+    assert not page.exception and "is not in the folder" in texts(page.caption)
+    assert any(button.label.startswith("Download Fashion-MNIST") for button in page.button)
+    assert "sample of the model" in shown(page, "effective")[0]["hint"]

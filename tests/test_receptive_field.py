@@ -1,0 +1,137 @@
+"""The field layer by layer: against gradients of the network cut off there, and against trial."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import load_model, sample
+from pixelcnn.influence import leaking_copy, logits
+from pixelcnn.receptive_field import (
+    Kind,
+    dependency_maps,
+    forbidden_pixels,
+    layer_fields,
+    past_coverage,
+)
+
+from .tiny import (
+    ARCHITECTURES,
+    dependence,
+    pixel_offsets,
+    random_levels,
+    randomize,
+    tiny_config,
+    tiny_model,
+)
+
+WIDE = {"num_features": 12, "head_features": 24}
+SHIPPED = ("fashion-mnist-gated", "fashion-mnist-classic")
+PAST = (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH)
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_field_of_a_layer_is_that_of_a_network_that_ends_there(architecture, num_channels):
+    shape = {"num_channels": num_channels, "height": 7, "width": 8, **WIDE}
+    dilations = (1, 2, 1)
+    whole = layer_fields(tiny_model(architecture, dilations=dilations, **shape))
+    assert len(whole) == 4
+    for count in (1, 2, 3):
+        part = tiny_model(architecture, dilations=dilations[:count], **shape)
+        seen = (dependence(part) != 0).any((0, 2))
+        assert (whole[count].maps() == seen).all()
+
+
+def test_the_first_field_is_the_kernel_with_mask_a():
+    down, right = pixel_offsets(7, 8)
+    past = (down < 0) | ((down == 0) & (right < 0))
+    inside = past & (down >= -2) & (abs(right) <= 2)
+    for architecture in ARCHITECTURES:
+        model = tiny_model(architecture, height=7, width=8, first_kernel_size=5)
+        assert (layer_fields(model)[0].maps() == inside).all()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_fields_grow_and_end_with_the_dependency_maps(architecture):
+    model = tiny_model(architecture, dilations=(2, 1, 3))
+    fields = layer_fields(model)
+    for before, after in zip(fields, fields[1:], strict=False):
+        assert (before.maps() <= after.maps()).all() and before.reach < after.reach
+    assert (fields[-1].maps() == dependency_maps(model)).all()
+    assert [f.reach for f in fields] == [1, 3, 4, 7]
+    assert fields[0].name == "3 x 3, mask A" and fields[1].name == "3 x 3, mask B, dilation 2"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
+    model = tiny_model(architecture, height=7, width=9)
+    down, right = pixel_offsets(7, 9)
+    for field in layer_fields(model):
+        maps = field.maps()
+        kinds = np.stack([field.kinds(pixel).ravel() for pixel in range(63)])
+        order = np.arange(63)
+        assert ((kinds == Kind.CURRENT) == np.eye(63, dtype=bool)).all()
+        assert ((kinds == Kind.FUTURE) == (order[None] > order[:, None])).all()
+        past = order[None] < order[:, None]
+        assert ((kinds == Kind.SEEN) == maps).all()
+        near = (down >= -field.reach) & (abs(right) <= field.reach)
+        assert ((kinds == Kind.BLIND_SPOT) == (past & ~maps & near)).all()
+        totals = field.totals()
+        assert {kind: int((kinds == kind).sum()) for kind in Kind} == totals
+        assert (totals[Kind.SEEN], sum(totals[k] for k in PAST)) == past_coverage(maps)
+
+
+def test_only_the_classic_model_has_a_blind_spot():
+    for architecture, is_blind in (("classic", True), ("gated", False)):
+        for field in layer_fields(tiny_model(architecture, height=9, width=9))[1:]:
+            assert (field.totals()[Kind.BLIND_SPOT] > 0) == is_blind
+
+
+def test_a_pixel_that_does_not_exist_is_named():
+    field = layer_fields(tiny_model())[0]
+    with pytest.raises(ValueError, match=r"`pixel` \(=30\) must lie in 0..29"):
+        field.kinds(30)
+    with pytest.raises(ValueError, match=r"`pixel` \(=-1\) must lie in 0..29"):
+        forbidden_pixels(tiny_model(), random_levels(tiny_config(), 1), -1)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_changing_pixels_of_the_shipped_models_changes_what_the_maps_say(name):
+    model = load_model(name)
+    maps = dependency_maps(model)
+    levels = sample(model, seed=3, label=2)
+    before = logits(model, levels, 2)
+    hits = expected = 0
+    for changed in (0, 5, 27, 130, 391, 400, 600, 755, 783):
+        other = levels.clone()
+        other.view(-1)[changed] = (other.view(-1)[changed] + 100) % 256
+        differs = (logits(model, other, 2) != before).any(1).flatten().numpy()
+        assert not differs[: changed + 1].any()  # the prediction at it and before it
+        assert (differs <= maps[:, changed]).all()  # nothing outside of the field
+        hits, expected = hits + differs.sum(), expected + maps[:, changed].sum()
+    assert hits >= 0.97 * expected  # an influence can be too small for one change to show
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_mask_b_in_the_first_layer_leaks_the_pixel_itself_and_no_other(architecture, num_channels):
+    model = tiny_model(architecture, num_channels=num_channels, **WIDE)
+    leaky = randomize(leaking_copy(model), seed=1).double()
+    levels = random_levels(model.config, 1)
+    for pixel in (0, 13, 29):
+        assert not forbidden_pixels(model, levels, pixel).any()
+        assert forbidden_pixels(leaky, levels, pixel).ravel().nonzero()[0].tolist() == [pixel]
+
+
+def test_the_field_of_a_shape_needs_no_weights():
+    config = tiny_config("classic", dilations=(1, 2), height=9, width=9)
+    narrow = dataclasses.replace(config, num_features=1, head_features=1)
+    fields = layer_fields(randomize(tiny_model("classic", dilations=(1, 2), height=9, width=9)))
+    with torch.random.fork_rng():
+        from pixelcnn.models import build_model
+
+        other = layer_fields(build_model(narrow))
+    for one, two in zip(fields, other, strict=True):
+        assert (one.packed == two.packed).all()
