@@ -1,0 +1,162 @@
+"""The same random numbers through several settings, and through several temperatures."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelcnn.config import SamplingRule
+from pixelcnn.data import dequantize
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
+from pixelcnn.sampling.cached import one_thread
+from pixelcnn.sampling.rules import entropy_bits, entropy_of, probabilities, surprise_bits
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures drawn with one rule, and what the model said while they were."""
+
+    levels: Tensor
+    """int64 (B, C, H, W)."""
+    surprise_bits: NDArray[np.float64]
+    """-log2 of the model's own probability of each level drawn, (B, C, H, W)."""
+    entropy_bits: NDArray[np.float64]
+    """Entropy of the model's distribution, (B, C, H, W)."""
+    rule_entropy_bits: NDArray[np.float64]
+    """Entropy of what was drawn from, after temperature, top-k and top-p, (B, C, H, W)."""
+
+
+def draw_with_record(
+    model: AutoregressiveModel,
+    noise: NDArray[np.float64],
+    rule: SamplingRule,
+    label: int | None = None,
+) -> Generator[float, None, Drawn]:
+    """Draw pictures from given random numbers; yields the share that is done after each row.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        noise: (B, C, H, W), see `pixelcnn.sampling.make_noise`.
+        rule: temperature, top-k and top-p.
+        label: class of all pictures, or None for any class.
+
+    Returns:
+        The same levels as `pixelcnn.sampling.sample`, with a record.
+
+    Raises:
+        ValueError: if an argument does not fit the model.
+    """
+    sampler = CachedSampler(model, noise, label_tensor(label, len(noise)))
+    c = model.config
+    record = np.zeros((3, *noise.shape))
+    while not sampler.done:
+        with one_thread():  # between two rows whoever asked may do other work
+            for _ in range(c.width * c.num_channels):
+                row, col, channel = sampler.coordinates(sampler.position)
+                level, logits = sampler.step(rule)
+                at = np.s_[:, channel, row, col]
+                record[0][at] = surprise_bits(logits, level)
+                record[1][at] = entropy_bits(logits)
+                record[2][at] = entropy_of(probabilities(logits, rule))
+        yield sampler.position / c.num_dims
+    return Drawn(torch.from_numpy(sampler.levels), *record)
+
+
+def first_difference(first: Tensor, second: Tensor) -> int | None:
+    """Find the first pixel, in raster order, at which two images differ.
+
+    Arguments:
+        first: display values (C, H, W), see `pixelcnn.data.dequantize`.
+        second: the same shape.
+
+    Returns:
+        row * W + col, or None if the images are equal.
+    """
+    differs = (first != second).any(0).flatten().nonzero()
+    return int(differs[0]) if len(differs) else None
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """Pictures drawn at one temperature."""
+
+    temperature: float
+    levels: Tensor
+    """int64 (B, C, H, W)."""
+    bits_per_dim: float
+    """Mean over the pictures, by the model itself (temperature 1)."""
+    rule_entropy_bits: float
+    """Mean entropy of the distributions that were drawn from, per dimension."""
+    diversity: float
+    """See `diversity`."""
+
+
+def sweep_temperatures(
+    model: AutoregressiveModel,
+    temperatures: Sequence[float],
+    *,
+    num_images: int,
+    seed: int = 0,
+    label: int | None = None,
+) -> Generator[float, None, list[SweepRow]]:
+    """Draw a row of pictures at each temperature; picture i has the same noise in every row.
+
+    Yields the share that is done.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        temperatures: one for each row, 0 or greater.
+        num_images: pictures in a row, at least 1.
+        seed: fixes the noise.
+        label: class of all pictures, or None for any class.
+
+    Raises:
+        ValueError: if an argument breaks its rule.
+    """
+    noise = make_noise(model.config, num_images=num_images, seed=seed)
+    rows = []
+    for number, temperature in enumerate(temperatures):
+        steps = draw_with_record(model, noise, SamplingRule(temperature=temperature), label)
+        drawn = yield from part_of(steps, number, len(temperatures))
+        rows.append(
+            SweepRow(
+                temperature=temperature,
+                levels=drawn.levels,
+                bits_per_dim=float(drawn.surprise_bits.mean()),
+                rule_entropy_bits=float(drawn.rule_entropy_bits.mean()),
+                diversity=diversity(drawn.levels, model.config.num_levels),
+            )
+        )
+    return rows
+
+
+def diversity(levels: Tensor, num_levels: int) -> float:
+    """Measure how different pictures are: mean absolute difference of two of them, 0 to 1.
+
+    Averaged over all pairs and all dimensions; 1 is the whole range from black to white. 0 for a
+    single picture.
+
+    Arguments:
+        levels: int64 (B, C, H, W).
+        num_levels: K.
+    """
+    values = dequantize(levels, num_levels).double() / 255
+    gaps = [(a - b).abs().mean().item() for a, b in combinations(values, 2)]
+    return sum(gaps) / len(gaps) if gaps else 0.0
+
+
+def part_of(
+    steps: Generator[float, None, Drawn], number: int, count: int
+) -> Generator[float, None, Drawn]:
+    """Run one of `count` equal parts of a work; yields the share of the whole that is done."""
+    while True:
+        try:
+            share = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        yield (number + share) / count

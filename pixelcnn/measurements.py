@@ -1,0 +1,102 @@
+"""Measured numbers, kept as small JSON files beside the checkpoints.
+
+Each says which weights it was measured with and by which command, so that a page can show it
+without the data, and say so where the weights have changed since.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pixelcnn.checkpoints import (
+    CHECKPOINT_DIR,
+    CheckpointError,
+    checkpoint_path,
+    weights_digest,
+    write_atomically,
+)
+
+FORMAT = "pixelcnn-measurement-1"
+FOLDER = CHECKPOINT_DIR / "measurements"
+MAX_BYTES = 4 * 2**20
+
+Result = TypeVar("Result")
+
+
+class MeasurementError(Exception):
+    """A file of measurements is damaged or foreign; names file and reason."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Where some numbers come from, and the numbers as JSON values."""
+
+    command: str
+    """The command that measured them."""
+    weights: dict[str, str]
+    """Digest of the weights of every checkpoint that took part, by name."""
+    values: Mapping[str, Any]
+    """The numbers."""
+
+    @property
+    def outdated(self) -> list[str]:
+        """Checkpoints that are gone, or whose weights are no longer the measured ones."""
+        return [name for name, digest in self.weights.items() if not is_current(name, digest)]
+
+
+def is_current(name: str, digest: str) -> bool:
+    """Say whether a checkpoint exists and has the weights of a digest."""
+    try:
+        return weights_digest(checkpoint_path(name)) == digest
+    except CheckpointError:
+        return False
+
+
+def measurement_path(name: str) -> Path:
+    """Give the file of a measurement, e.g. of "paradox-fashion-mnist-gated"."""
+    return FOLDER / f"{name}.json"
+
+
+def save_measurement(path: Path, measurement: Measurement) -> None:
+    """Write a measurement atomically."""
+    content = {
+        "format": FORMAT,
+        "command": measurement.command,
+        "weights": measurement.weights,
+        "values": measurement.values,
+    }
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    # One table a line, so that a changed number is a readable change.
+    text = text.replace('],"', '],\n"').replace('},"', '},\n"').replace("},{", "},\n{")
+    write_atomically(path, (text + "\n").encode())
+
+
+def load_measurement(
+    path: Path, read: Callable[[Mapping[str, Any]], Result]
+) -> tuple[Measurement, Result] | None:
+    """Read a measurement; None if there is none.
+
+    Arguments:
+        path: the file.
+        read: turns the values into what they mean, and raises ValueError if they mean nothing.
+
+    Raises:
+        MeasurementError: if the file is damaged or foreign.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise MeasurementError(f"{path}: has more than {MAX_BYTES} bytes.")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format (={content['format']!r}) is not {FORMAT!r}")
+        weights = {str(name): str(digest) for name, digest in content["weights"].items()}
+        measurement = Measurement(str(content["command"]), weights, content["values"])
+        return measurement, read(measurement.values)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MeasurementError(
+            f"{path}: is damaged, or no measurement of this app ({error})."
+        ) from error

@@ -1,0 +1,152 @@
+"""The table of models: what every checkpoint reaches, costs and sees."""
+
+import statistics
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixelcnn.checkpoints import CheckpointInfo
+from pixelcnn.data import iterate_batches
+from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
+from pixelcnn.measurements import measurement_path
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.receptive_field import dependency_maps, past_coverage
+from pixelcnn.sampling import sample
+
+EVALUATION_BATCH = 50
+TIMED = 5
+"""Pictures drawn one after the other to measure the time; the median counts."""
+TABLE_PATH = measurement_path("table")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow:
+    """One checkpoint in the table."""
+
+    checkpoint: str
+    """Its name."""
+    weights: str
+    """Digest of its weights, see `pixelcnn.checkpoints.weights_digest`."""
+    dataset: str
+    """Key of the data set that it learned."""
+    architecture: str
+    """`classic` or `gated`."""
+    num_levels: int
+    """K; bits/dim at different K cannot be compared."""
+    num_orders: int
+    """Raster orders that it knows."""
+    test_bits_per_dim: float
+    """On the test split; the mean over the orders that it knows."""
+    ensemble_bits_per_dim: float | None
+    """Of the mean probability of all orders; None for a model of one order."""
+    test_images: int
+    """Test images scored."""
+    num_parameters: int
+    """Trained numbers."""
+    images_seen: int
+    """Training images that it has seen, repetitions included."""
+    past_seen: float
+    """Share of all pairs (prediction, earlier pixel) inside the receptive field, 0 to 1."""
+    seconds_one: float
+    """Seconds to draw one picture alone with the cached sampler, median."""
+    seconds_of_16: float
+    """Seconds for each of 16 pictures drawn together, median."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelRow":
+        """Read what `dataclasses.asdict` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError: if a field is missing, unknown or of another type.
+        """
+        row = cls(**values)
+        for name, value in asdict(row).items():
+            kind = cls.__annotations__[name]
+            if kind is float and type(value) is int:
+                continue
+            if not isinstance(value, kind):
+                raise ValueError(f"{name} (={value!r}) is not of type {kind}")
+        return row
+
+
+def read_table(values: Mapping[str, Any]) -> list[ModelRow]:
+    """Read the rows of a stored table.
+
+    Raises:
+        ValueError, TypeError, KeyError: if they are something else.
+    """
+    return [ModelRow.from_dict(row) for row in values["rows"]]
+
+
+def score_images(
+    model: AutoregressiveModel, levels: Tensor, label: Tensor
+) -> Generator[float, None, Tensor]:
+    """Score images in every order that the model knows, with their classes if it knows any.
+
+    Yields the share that is done.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        levels: uint8 (N, C, H, W).
+        label: int64 (N,).
+
+    Returns:
+        (N, num_orders), bits/dim.
+    """
+    c = model.config
+    scores = torch.zeros(0, c.num_orders)
+    for batch, batch_label in iterate_batches(levels, label, EVALUATION_BATCH):
+        given = batch_label if c.num_classes else None
+        part = [bits_per_dim(model, batch, given, order) for order in range(c.num_orders)]
+        scores = torch.cat([scores, torch.stack(part, 1)])
+        yield len(scores) / len(levels)
+    return scores
+
+
+def make_row(
+    name: str, weights: str, model: AutoregressiveModel, info: CheckpointInfo, scores: Tensor
+) -> ModelRow:
+    """Measure coverage and sampling time, and put them beside the scores of the test images.
+
+    Arguments:
+        name: of the checkpoint.
+        weights: digest of its weights.
+        model: the model itself, in evaluation mode.
+        info: what the checkpoint says about itself.
+        scores: (N, num_orders), bits/dim, from `score_images`.
+    """
+    c = model.config
+    seen, past = past_coverage(dependency_maps(model))
+    scores = scores.double()
+    several = c.num_orders > 1
+    return ModelRow(
+        checkpoint=name,
+        weights=weights,
+        dataset=info.dataset or "",
+        architecture=c.architecture,
+        num_levels=c.num_levels,
+        num_orders=c.num_orders,
+        test_bits_per_dim=scores.mean().item(),
+        ensemble_bits_per_dim=ensemble_bits_per_dim(scores, c.num_dims).mean().item()
+        if several
+        else None,
+        test_images=len(scores),
+        num_parameters=model.num_parameters,
+        images_seen=info.images_seen,
+        past_seen=seen / max(past, 1),
+        seconds_one=_seconds_to_draw(model, 1),
+        seconds_of_16=_seconds_to_draw(model, 16) / 16,
+    )
+
+
+def _seconds_to_draw(model: AutoregressiveModel, num_images: int) -> float:
+    times = []
+    for seed in range(TIMED):
+        started = time.perf_counter()
+        sample(model, num_images=num_images, seed=seed)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)

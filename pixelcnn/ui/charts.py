@@ -1,0 +1,309 @@
+"""Charts and their data: pure functions from numbers to a Plotly figure. Knows no Streamlit."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pixelcnn.calibration import Calibration
+from pixelcnn.comparison import SweepRow
+from pixelcnn.paradox import MADE_UP, SCORES, Paradox, set_title
+from pixelcnn.scores import ClassScores, Score
+
+# Told apart by people who see few colours too, on white and on black (after Okabe and Ito).
+BLUE, ORANGE, GREEN, PINK, GOLD = "#3f83cc", "#d9772b", "#2f9e77", "#c45fa8", "#b98a00"
+SERIES = (BLUE, ORANGE, GREEN, PINK, GOLD)
+GREY = "#8a93a3"
+HEIGHT = 320
+SCORE_TITLES = {
+    "likelihood": "Likelihood",
+    "complexity": "Minus compressed size",
+    "ratio": "Ratio of two models",
+}
+"""Of the scores in `pixelcnn.paradox.SCORES`."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure, and the numbers in it."""
+
+    name: str
+    """Of the files to download, without a suffix."""
+    figure: go.Figure
+    """What is shown."""
+    columns: dict[str, Sequence[object]]
+    """Columns of one length: every number that the figure shows."""
+
+
+def as_csv(columns: dict[str, Sequence[object]]) -> bytes:
+    """Write columns as CSV with a header."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return buffer.getvalue().encode()
+
+
+def as_json(columns: dict[str, Sequence[object]]) -> bytes:
+    """Write columns as a JSON list of objects."""
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return json.dumps(rows, allow_nan=False).encode()
+
+
+def score_columns(score: Score) -> dict[str, Sequence[object]]:
+    """Tabulate every pixel of a scored image, in the order in which they were predicted."""
+    _, width = score.surprise_bits.shape
+    rows, cols = np.divmod(score.scan, width)
+    levels = score.levels.flatten(1).numpy()
+    names = ["level"] if len(levels) == 1 else ["red", "green", "blue"]
+    return {
+        "step": list(range(len(score.scan))),
+        "row": rows.tolist(),
+        "column": cols.tolist(),
+        **{n: v[score.scan].tolist() for n, v in zip(names, levels, strict=True)},
+        "surprise_bits": score.surprise_bits.reshape(-1)[score.scan].tolist(),
+        "entropy_bits": score.entropy_bits.reshape(-1)[score.scan].tolist(),
+        "cumulative_bits": score.cumulative_bits.tolist(),
+    }
+
+
+def codes_chart(total_bits: float, codes: dict[str, float]) -> Chart:
+    """Compare the model's bits with those of other codes."""
+    names, bits = ["model", *codes], [total_bits, *codes.values()]
+    figure = go.Figure(
+        go.Bar(
+            x=bits,
+            y=names,
+            orientation="h",
+            marker_color=[BLUE, *[GREY] * len(codes)],
+            text=[f"{b:,.0f}" for b in bits],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:,.1f} bits<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(title="bits for the whole picture", range=[0, 1.12 * max(bits)])
+    return Chart("bits-by-code", _laid_out(figure, 220), {"code": names, "bits": bits})
+
+
+def distribution_chart(score: Score, row: int, col: int) -> Chart:
+    """Show what was predicted at one pixel, with the level that is there marked."""
+    probability = score.log_probabilities[:, :, row, col].double().exp().numpy()  # (K, C)
+    levels = score.levels[:, row, col].tolist()
+    channels = [""] if len(levels) == 1 else ["red", "green", "blue"]
+    colours = (BLUE,) if len(levels) == 1 else ("#d04444", "#3f9e4d", "#3f6fcc")
+    figure = go.Figure()
+    x = list(range(len(probability)))
+    columns: dict[str, Sequence[object]] = {"level": x}
+    for channel, level, p, colour in zip(channels, levels, probability.T, colours, strict=True):
+        figure.add_bar(
+            x=x,
+            y=p,
+            name=channel or "predicted",
+            marker_color=colour,
+            marker_line_width=0,
+            hovertemplate="level %{x}: p = %{y:.4g}<extra>" + channel + "</extra>",
+        )
+        # Not a bar: with a probability of nearly 0 the mark must still be seen.
+        figure.add_vline(
+            x=level,
+            line={"color": ORANGE, "width": 2, "dash": "dot"},
+            annotation={
+                "text": f"{channel} {level}: p = {p[level]:.3g}".strip(),
+                "xanchor": "left" if level < len(p) / 2 else "right",
+                "font": {"color": ORANGE},
+            },
+        )
+        columns[f"{channel} probability".strip()] = p.tolist()
+    figure.update_layout(bargap=0, barmode="overlay", showlegend=len(levels) > 1)
+    figure.update_xaxes(title="level", range=[-0.5, len(probability) - 0.5])
+    figure.update_yaxes(title="probability", rangemode="tozero")
+    return Chart(f"distribution-row-{row}-column-{col}", _laid_out(figure), columns)
+
+
+def classes_chart(scores: ClassScores, names: Sequence[str], true_label: int | None) -> Chart:
+    """Show how much more each class pays than the best one, and the posterior."""
+    extra = scores.total_bits - scores.total_bits.min()
+    # The posterior as a power of ten: its own value may be too small for a float.
+    exponent = -extra * np.log10(2) - np.log10((2.0**-extra).sum())
+    labels = [f"{n} (true)" if i == true_label else n for i, n in enumerate(names)]
+    figure = go.Figure(
+        go.Bar(
+            x=scores.total_bits,
+            y=labels,
+            orientation="h",
+            marker_color=[BLUE if e == 0 else GREY for e in extra],
+            text=[
+                f"{p:.1%}" if p >= 0.0005 else f"10<sup>{e:.0f}</sup>"
+                for p, e in zip(scores.posterior, exponent, strict=True)
+            ],
+            textposition="outside",
+            cliponaxis=False,
+            customdata=np.stack([extra, scores.posterior], 1),
+            hovertemplate="%{y}: %{x:,.1f} bits, %{customdata[0]:.1f} more than the best; "
+            "posterior %{customdata[1]:.3g}<extra></extra>",
+        )
+    )
+    span = max(float(extra.max()), 1.0)
+    low = float(scores.total_bits.min())
+    figure.update_xaxes(
+        title="bits if told this class (axis cut off)",
+        range=[max(0, low - 0.35 * span), low + 1.25 * span],
+    )
+    figure.update_yaxes(autorange="reversed")
+    columns = {
+        "class": list(names),
+        "bits": scores.total_bits.tolist(),
+        "log_likelihood_nats": (-scores.total_bits * np.log(2)).tolist(),
+        "posterior": scores.posterior.tolist(),
+    }
+    return Chart("classes", _laid_out(figure, 90 + 24 * len(labels)), columns)
+
+
+def paradox_chart(paradox: Paradox, score: str) -> Chart:
+    """Show the histogram of a score for every set, in bins that they share."""
+    names = list(paradox.bits_per_dim)
+    values = {name: np.array(paradox.score(score, name)) for name in names}
+    both = np.concatenate(list(values.values()))
+    edges = np.linspace(both.min(), both.max() + 1e-9, 61)
+    middle = (edges[1:] + edges[:-1]) / 2
+    figure = go.Figure()
+    columns: dict[str, Sequence[object]] = {"from": edges[:-1].tolist(), "to": edges[1:].tolist()}
+    for name, colour in zip(names, SERIES, strict=False):
+        share = np.histogram(values[name], edges)[0] / len(values[name])
+        title = set_title(name, paradox.dataset)
+        own = name == paradox.dataset
+        figure.add_scatter(
+            x=middle,
+            y=share,
+            name=title + (" (what it learned)" if own else ""),
+            mode="lines",
+            line={"color": colour, "shape": "hvh", "width": 2.5 if own else 1.5},
+            fill="tozeroy" if own else None,
+            hovertemplate="%{x:.2f}: %{y:.1%}<extra>" + title + "</extra>",
+        )
+        columns[title] = share.tolist()
+    figure.update_xaxes(title=f"{SCORES[score]}: further right is stranger")
+    figure.update_yaxes(title="share of the pictures", tickformat=".0%", rangemode="tozero")
+    figure.update_layout(legend={"orientation": "h", "y": -0.25})
+    return Chart(f"{score}-histogram", _laid_out(figure, 400), columns)
+
+
+def auroc_chart(paradox: Paradox) -> Chart:
+    """Show how well each score tells each other set from the model's own."""
+    others = paradox.others
+    # Short names: there is no room for more on a phone.
+    titles = [MADE_UP.get(name, set_title(name, paradox.dataset)) for name in others]
+    figure = go.Figure()
+    columns: dict[str, Sequence[object]] = {"set": titles}
+    for score, colour in zip(paradox.scores, SERIES, strict=False):
+        values = [paradox.auroc(score, name) for name in others]
+        figure.add_bar(
+            x=titles,
+            y=values,
+            name=SCORE_TITLES[score],
+            marker_color=colour,
+            text=[f"{v:.2f}" for v in values],
+            hovertemplate="%{x}: AUROC %{y:.3f}<extra>" + SCORE_TITLES[score] + "</extra>",
+        )
+        columns[f"{score} AUROC"] = values
+    figure.add_hline(y=0.5, line={"color": GREY, "dash": "dash"})
+    figure.update_yaxes(title="AUROC", range=[0, 1.08])
+    figure.update_xaxes(tickangle=0)
+    figure.update_layout(
+        barmode="group", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    )
+    return Chart("auroc", _laid_out(figure, 340), columns)
+
+
+def reliability_chart(calibration: Calibration, logarithmic: bool) -> Chart:
+    """Show how often what was predicted with a probability happened."""
+    rows = calibration.reliability()
+    predicted, happened, events = (list(column) for column in zip(*rows, strict=True))
+    shown = [i for i, h in enumerate(happened) if h > 0 or not logarithmic]
+    figure = go.Figure()
+    low = min(predicted[i] for i in shown) if logarithmic else 0
+    figure.add_scatter(
+        x=[low, 1],
+        y=[low, 1],
+        mode="lines",
+        line={"color": GREY, "dash": "dash"},
+        name="perfect",
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[predicted[i] for i in shown],
+        y=[happened[i] for i in shown],
+        customdata=[events[i] for i in shown],
+        mode="lines+markers",
+        line={"color": BLUE},
+        name="measured",
+        hovertemplate="predicted %{x:.4g}, happened %{y:.4g} (%{customdata:,} predictions)"
+        "<extra></extra>",
+    )
+    axis = "log" if logarithmic else "linear"
+    figure.update_xaxes(title="predicted probability", type=axis, exponentformat="power")
+    figure.update_yaxes(title="how often it happened", type=axis, exponentformat="power")
+    figure.update_layout(showlegend=False)
+    columns = {"predicted": predicted, "happened": happened, "predictions": events}
+    return Chart("reliability", _laid_out(figure, 380), columns)
+
+
+def sweep_chart(rows: Sequence[SweepRow]) -> Chart:
+    """Show what temperature does to bits, entropy and diversity."""
+    temperatures = [row.temperature for row in rows]
+    series = {
+        "bits/dim of the pictures, by the model": [row.bits_per_dim for row in rows],
+        "entropy of what was drawn from, bits/dim": [row.rule_entropy_bits for row in rows],
+    }
+    percent = [100 * row.diversity for row in rows]
+    figure = go.Figure()
+    for (name, values), colour in zip(series.items(), SERIES, strict=False):
+        figure.add_scatter(
+            x=temperatures,
+            y=values,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour},
+            hovertemplate="T = %{x:g}: %{y:.3f}<extra></extra>",
+        )
+    figure.add_scatter(
+        x=temperatures,
+        y=percent,
+        name="diversity, % of the grey range (right axis)",
+        mode="lines+markers",
+        line={"color": GREEN, "dash": "dot"},
+        yaxis="y2",
+        hovertemplate="T = %{x:g}: %{y:.1f} %<extra></extra>",
+    )
+    figure.update_xaxes(title="temperature")
+    figure.update_yaxes(title="bits/dim", rangemode="tozero")
+    figure.update_layout(
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "showgrid": False,
+            "tickmode": "auto",
+        },
+        legend={"orientation": "h", "y": -0.25},
+    )
+    columns = {
+        "temperature": temperatures,
+        "bits_per_dim": series["bits/dim of the pictures, by the model"],
+        "rule_entropy_bits_per_dim": series["entropy of what was drawn from, bits/dim"],
+        "diversity": [row.diversity for row in rows],
+    }
+    return Chart("temperatures", _laid_out(figure, 380), columns)
+
+
+def _laid_out(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
+    figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 24, "b": 10})
+    figure.update_yaxes(automargin=True)
+    figure.update_xaxes(automargin=True)
+    return figure

@@ -1,0 +1,113 @@
+"""Calibration: whether what the model predicts happens as often as it says."""
+
+from collections.abc import Generator
+
+import streamlit as st
+
+from pixelcnn.calibration import GROUPS, UNSURE_BITS, Calibration, measure_calibration
+from pixelcnn.data import DATASETS, quantize
+from pixelcnn.measurements import MeasurementError, load_measurement, measurement_path
+from pixelcnn.ui.charts import reliability_chart
+from pixelcnn.ui.exhibits import offer_data, show_chart
+from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.measure.live import ask_images, choose_numbers, say_source
+from pixelcnn.ui.real_images import test_set
+from pixelcnn.ui.resources import LoadedModel
+
+
+def show(model: LoadedModel) -> None:
+    """Show stored counts, or count here."""
+    dataset = model.info.dataset
+    if dataset not in DATASETS:
+        st.info(f"{model.name} does not say which data set it learned.", icon=":material/info:")
+        return
+    st.caption(
+        "A forecast of 30 % rain is good if it rains on 30 % of such days. The same can be asked "
+        "of every level that the model predicts, on test images that it never saw."
+    )
+    live = choose_numbers("calibration")
+    calibration = _measured_here(model, dataset) if live else _stored(model)
+    if calibration is None:
+        return
+    _intervals(calibration)
+    st.markdown("##### Reliability curve")
+    logarithmic = st.toggle(
+        "Logarithmic axes",
+        key="logarithmic",
+        bind="query-params",
+        help="Shows the small probabilities, which most levels have.",
+    )
+    show_chart(reliability_chart(calibration, logarithmic), f"reliability-{logarithmic}")
+    st.caption(
+        "All pairs of a pixel and a level, sorted into bins by the predicted probability: on the "
+        "dashed line, it happens exactly as often as predicted, above it more often, below "
+        "it less often. Points with few predictions scatter by chance."
+    )
+
+
+def _intervals(calibration: Calibration) -> None:
+    rows, columns = [], {"predictions": [], "interval": [], "promised": [], "observed": []}
+    titles = {"all": "all pixels", "unsure": f"entropy of at least {UNSURE_BITS:g} bit"}
+    for group in GROUPS:
+        for nominal, promised, observed in calibration.coverage(group):
+            if calibration.dims[group] == 0:
+                continue
+            rows.append(
+                f"| {nominal:.0%} | {titles[group]}, {calibration.dims[group]:,} | "
+                f"{promised:.1%} | **{observed:.1%}** |"
+            )
+            for name, value in zip(
+                columns, (titles[group], nominal, promised, observed), strict=True
+            ):
+                columns[name].append(value)
+    st.markdown("##### How often did the level fall inside the interval?")
+    st.markdown(
+        "| Interval | Predictions | Promised | Observed |\n|---|---|---|---|\n" + "\n".join(rows)
+    )
+    st.caption(
+        "The central interval of 50 % leaves at most a quarter of the probability below it and a "
+        "quarter above. Levels are whole numbers, so an interval holds 50 % or more; *promised* "
+        "is what it holds on average. The model is calibrated if *observed* equals *promised*."
+    )
+    offer_data("intervals", columns, "intervals")
+
+
+def _stored(model: LoadedModel) -> Calibration | None:
+    command = f"python -m pixelcnn measure calibration {model.name}"
+    try:
+        stored = load_measurement(
+            measurement_path(f"calibration-{model.name}"), Calibration.from_dict
+        )
+    except MeasurementError as error:
+        st.error(f"The stored numbers cannot be used. {error}", icon=":material/error:")
+        return None
+    if stored is None:
+        st.info(
+            f"Nothing is stored for {model.name}. Measure it here, or run `{command}`.",
+            icon=":material/info:",
+        )
+        return None
+    measurement, calibration = stored
+    say_source(measurement, f"{calibration.num_images} test images, told their class")
+    return calibration
+
+
+def _measured_here(model: LoadedModel, dataset: str) -> Calibration | None:
+    images = ask_images("calibration")
+    data = test_set(dataset, "download-calibration")
+    if data is None:
+        return None
+
+    def work() -> Generator[float, None, Calibration]:
+        config = model.model.config
+        levels = quantize(data[0][:images], config.num_levels)
+        label = data[1][:images] if config.num_classes else None
+        return measure_calibration(model.model, levels, label)
+
+    return result_of(
+        ("calibration", model.name, model.modified_ns, images),
+        work,
+        slot="calibration",
+        button=f"Count over {images:,} images",
+        what="Counting",
+    )

@@ -1,0 +1,174 @@
+"""The paradox: pictures of another kind can be more probable than those that were learned."""
+
+from collections.abc import Generator
+
+import streamlit as st
+
+from pixelcnn.checkpoints import CheckpointError
+from pixelcnn.data import DATASETS, dataset_of, quantize
+from pixelcnn.measurements import MeasurementError, load_measurement, measurement_path
+from pixelcnn.paradox import (
+    SCORES,
+    Paradox,
+    describe,
+    make_sets,
+    measure_paradox,
+    other_dataset,
+    second_checkpoint,
+    set_title,
+)
+from pixelcnn.ui.charts import SCORE_TITLES, auroc_chart, paradox_chart
+from pixelcnn.ui.exhibits import offer_data, show_chart
+from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.measure.live import ask_images, choose_numbers, say_source
+from pixelcnn.ui.real_images import test_set
+from pixelcnn.ui.resources import LoadedModel, load
+
+
+def show(model: LoadedModel) -> None:
+    """Show stored numbers, or measure them here."""
+    dataset = model.info.dataset
+    if dataset not in DATASETS:
+        st.info(f"{model.name} does not say which data set it learned.", icon=":material/info:")
+        return
+    st.caption(
+        f"Is a picture of {dataset_of(other_dataset(dataset)).title} improbable for a model of "
+        f"{dataset_of(dataset).title}? One would think so. Nalisnick et al. 2019 "
+        "([1810.09136](https://arxiv.org/abs/1810.09136)) found that many models say the opposite."
+    )
+    live = choose_numbers("paradox")
+    paradox = _measured_here(model, dataset) if live else _stored(model)
+    if paradox is None:
+        return
+    own = dataset_of(dataset).title
+    st.markdown("\n".join(f"- {sentence}" for sentence in describe(paradox)))
+    _background(paradox)
+    score = st.segmented_control(
+        "Score",
+        paradox.scores,
+        default="likelihood",
+        required=True,
+        key="score",
+        bind="query-params",
+        format_func=SCORE_TITLES.get,
+        help="likelihood: bits/dim. Minus compressed size: Serra et al. 2020. Ratio: Ren et al. "
+        "2019.",
+    )
+    st.caption(_explanation(score, paradox))
+    show_chart(paradox_chart(paradox, score), f"histogram-{score}")
+    st.markdown("##### Which score tells the sets apart?")
+    st.caption(
+        "AUROC: the probability that the score holds a picture of the other set for stranger "
+        f"than one of {own}. 1 is perfect, 0.5 a coin, and below 0.5 the score says the opposite "
+        "of the truth."
+    )
+    show_chart(auroc_chart(paradox), "auroc")
+    offer_data("every-picture", _columns(paradox), "every-picture", "Data of every picture")
+    if "ratio" not in paradox.scores:
+        other = other_dataset(dataset)
+        st.info(
+            f"The ratio of two models (Ren et al. 2019) needs a checkpoint that learned "
+            f"{dataset_of(other).title}; there is none in these numbers.",
+            icon=":material/info:",
+        )
+
+
+def _background(paradox: Paradox) -> None:
+    """Show how much of each set is black background, which hardly costs anything."""
+    lines, columns = [], {"set": [], "background": [], "bits_background": [], "bits_other": []}
+    for name, (share, dark, other) in paradox.background.items():
+        title = set_title(name, paradox.dataset)
+        rest = f"{other:.2f}" if share < 1 else "none"
+        lines.append(f"| {title} | {share:.0%} | {dark:.2f} | {rest} |")
+        for column, value in zip(columns, (title, share, dark, other), strict=True):
+            columns[column].append(value)
+    with st.expander("Where do the bits go?"):
+        st.markdown(
+            "| Set | Pixels of level 0 | Bits for one of these | Bits for any other pixel |\n"
+            "|---|---|---|---|\n" + "\n".join(lines)
+        )
+        st.caption(
+            "Bits/dim is a mean over all pixels. Where the background is nearly free, a picture "
+            "with more of it can be more probable although each of its other pixels costs more."
+        )
+        offer_data("background", columns, "background")
+
+
+def _explanation(score: str, paradox: Paradox) -> str:
+    own = dataset_of(paradox.dataset).title
+    other = dataset_of(other_dataset(paradox.dataset)).title
+    if score == "likelihood":
+        return (
+            "Bits/dim of each picture, by the model that is told no class: the sum of what its "
+            "pixels cost, cheap background included."
+        )
+    if score == "complexity":
+        return (
+            "Bits/dim minus the size of the smaller of PNG and gzip, in bits/dim (Serra et al. "
+            "2020, [1909.11480](https://arxiv.org/abs/1909.11480)): how much better the model is "
+            "than a compressor that knows nothing. It pays for a simple picture what a simple "
+            "picture should cost."
+        )
+    return (
+        "Bits/dim by this model minus bits/dim by the second one (after Ren et al. 2019, "
+        "[1906.02845](https://arxiv.org/abs/1906.02845)): what both find easy cancels. Ren et al. "
+        f"train the second model on perturbed pictures of {own}; here it is a model of {other}, "
+        f"which knows the very pictures that are to be told from {own}: that is easier."
+    )
+
+
+def _columns(paradox: Paradox) -> dict[str, list[object]]:
+    columns: dict[str, list[object]] = {"set": [], "image": []}
+    for name, bits in paradox.bits_per_dim.items():
+        columns["set"] += [set_title(name, paradox.dataset)] * len(bits)
+        columns["image"] += list(range(len(bits)))
+    for score in paradox.scores:
+        columns[SCORES[score]] = [v for n in paradox.bits_per_dim for v in paradox.score(score, n)]
+    return columns
+
+
+def _stored(model: LoadedModel) -> Paradox | None:
+    command = f"python -m pixelcnn measure paradox {model.name}"
+    try:
+        stored = load_measurement(measurement_path(f"paradox-{model.name}"), Paradox.from_dict)
+    except MeasurementError as error:
+        st.error(f"The stored numbers cannot be used. {error}", icon=":material/error:")
+        return None
+    if stored is None:
+        st.info(
+            f"Nothing is stored for {model.name}. Measure it here, or run `{command}`.",
+            icon=":material/info:",
+        )
+        return None
+    measurement, paradox = stored
+    images = len(paradox.bits_per_dim[paradox.dataset])
+    say_source(measurement, f"{images} pictures of each set, told no class")
+    return paradox
+
+
+def _measured_here(model: LoadedModel, dataset: str) -> Paradox | None:
+    images = ask_images("paradox")
+    names = (dataset, other_dataset(dataset))
+    sets = [test_set(name, f"download-{name}") for name in names]
+    if any(part is None for part in sets):
+        return None
+    num_levels = model.model.config.num_levels
+    second = second_checkpoint(model.info)
+    try:
+        loaded = load(str(second)) if second is not None else None
+    except CheckpointError as error:
+        st.warning(f"No second model: {error}", icon=":material/warning:")
+        loaded = None
+
+    def work() -> Generator[float, None, Paradox]:
+        own, other = (quantize(levels[:images], num_levels) for levels, _ in sets)
+        tried = make_sets(own, other, names, num_levels)
+        return measure_paradox(model.model, loaded and loaded.model, dataset, tried)
+
+    return result_of(
+        ("paradox", model.name, model.modified_ns, loaded and loaded.modified_ns, images),
+        work,
+        slot="paradox",
+        button=f"Score {5 * images:,} pictures",
+        what="Scoring",
+    )

@@ -1,0 +1,142 @@
+"""Score a picture: what it costs, where, and what each class would say."""
+
+import streamlit as st
+
+from pixelcnn.data import class_names
+from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.scores import ClassScores, Score, code_bits, score_classes, score_image
+from pixelcnn.ui.charts import classes_chart, codes_chart, distribution_chart, score_columns
+from pixelcnn.ui.controls import ANY_CLASS
+from pixelcnn.ui.exhibits import offer_data, show_chart
+from pixelcnn.ui.long_work import results
+from pixelcnn.ui.maps import maps
+from pixelcnn.ui.measure.sources import Chosen, choose_picture
+from pixelcnn.ui.messages import encode_score
+from pixelcnn.ui.resources import LoadedModel
+
+MAPS = "maps"
+
+
+def show(model: LoadedModel) -> None:
+    """Choose a picture, then show what the model says about it."""
+    st.caption(
+        "A model that predicts well needs few bits: a picture costs the sum of -log₂ of the "
+        "probability of every level in it. Hover the maps or the curve; click a pixel for its "
+        "distribution."
+    )
+    with st.container(border=True):
+        chosen = choose_picture(model)
+    if chosen is None:
+        return
+    label, order = _told(model, chosen)
+    with st.spinner("Scoring …", show_time=False):
+        score = _score(model, chosen, label, order)
+    codes = code_bits(chosen.levels, model.model.config.num_levels)
+    st.markdown(
+        f"**{chosen.caption}** · {score.bits_per_dim:.3f} bits/dim at "
+        f"{model.model.config.num_levels} levels · **{score.total_bits:,.0f} bits** in all, "
+        f"{score.total_bits / codes['PNG']:.0%} of its PNG"
+    )
+    _pixels(model, score)
+    _codes(score, codes)
+    if model.model.config.num_classes:
+        _classes(model, chosen, order)
+
+
+def _told(model: LoadedModel, chosen: Chosen) -> tuple[int | None, int]:
+    """Ask what the model is told: class and order."""
+    c = model.model.config
+    names = class_names(model.info.dataset, c.num_classes)
+    left, right = st.columns(2)
+    label, order = None, 0
+    if names:
+        name = left.selectbox(
+            "Told to the model",
+            [ANY_CLASS, *names],
+            key="told",
+            bind="query-params",
+            help="The class that the model is told while it scores. Below are all of them.",
+        )
+        label = None if name == ANY_CLASS else names.index(name)
+    if c.num_orders > 1:
+        order = ORDER_NAMES.index(
+            right.selectbox("Reading order", ORDER_NAMES, key="order", bind="query-params")
+        )
+    return label, order
+
+
+def _score(model: LoadedModel, chosen: Chosen, label: int | None, order: int) -> Score:
+    key = ("score", model.name, model.modified_ns, chosen.fingerprint, label, order)
+    score = results().get(key)
+    if score is None:
+        score = score_image(model.model, chosen.levels, label, order)
+        results().put(key, score)
+    return score
+
+
+def _codes(score: Score, codes: dict[str, float]) -> None:
+    st.markdown("##### Beside other codes")
+    left, right = st.columns([3, 2])
+    with left:
+        show_chart(codes_chart(score.total_bits, codes), "codes")
+    right.caption(
+        "With an arithmetic coder the model could store the picture in its bits, rounded up. PNG "
+        "and gzip are whole files, headers included; they know nothing of clothes or digits. The "
+        "uniform code spends the same on every pixel."
+    )
+
+
+@st.fragment(key="pixels")
+def _pixels(model: LoadedModel, score: Score) -> None:
+    """The maps and the distribution at the chosen pixel; a click reruns only this."""
+    c = model.model.config
+    count = c.height * c.width
+    default = int(score.surprise_bits.argmax())
+    pixel = _pixel_of_link(count, default)
+    message = encode_score(score, c, pixel)
+
+    def on_select() -> None:
+        if MAPS not in st.session_state:
+            return  # the click came in one message with a change of page
+        value = st.session_state[MAPS]["select"]
+        if value and 0 <= int(value["pixel"]) < count:
+            st.query_params["pixel"] = str(int(value["pixel"]))
+
+    with st.container(key="maps-frame"):
+        maps(message, key=MAPS, on_select=on_select)
+    offer_data("bits-per-pixel", score_columns(score), "bits")
+    row, col = divmod(pixel, c.width)
+    st.markdown(f"##### What was predicted at row {row}, column {col}")
+    show_chart(distribution_chart(score, row, col), "distribution")
+
+
+def _pixel_of_link(count: int, default: int) -> int:
+    """Read the chosen pixel from the address; without one, the most surprising is taken."""
+    text = st.query_params.get("pixel", "")
+    return int(text) if text.isascii() and text.isdigit() and int(text) < count else default
+
+
+def _classes(model: LoadedModel, chosen: Chosen, order: int) -> None:
+    c = model.model.config
+    key = ("classes", model.name, model.modified_ns, chosen.fingerprint, order)
+    scores: ClassScores | None = results().get(key)
+    if scores is None:
+        with st.spinner("Asking every class …", show_time=False):
+            scores = score_classes(model.model, chosen.levels, order)
+        results().put(key, scores)
+    names = class_names(model.info.dataset, c.num_classes)
+    best = int(scores.posterior.argmax())
+    verdict = ""
+    if chosen.label is not None:
+        verdict = " (**right**)" if best == chosen.label else f" (it is {names[chosen.label]})"
+    st.markdown("##### What would each class say?")
+    st.markdown(
+        f"The picture is most probable as **{names[best]}**{verdict}, with a posterior of "
+        f"{scores.posterior[best]:.1%} if all classes are equally likely before. Told no class, "
+        f"the model needs {scores.any_class_bits:,.1f} bits."
+    )
+    show_chart(classes_chart(scores, names, chosen.label), "classes")
+    st.caption(
+        "By Bayes' rule a model that draws is also a classifier: p(class | picture) is "
+        "proportional to p(picture | class). One bit less means twice as likely."
+    )

@@ -1,0 +1,278 @@
+"""Where the picture that is scored comes from."""
+
+import hashlib
+import io
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from pixelcnn.config import SamplingRule
+from pixelcnn.data import DATASETS, class_names, quantize
+from pixelcnn.paradox import other_dataset
+from pixelcnn.sampling import sample
+from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
+from pixelcnn.ui.real_images import test_set
+from pixelcnn.ui.resources import LoadedModel
+
+MAX_PIXELS = 4_000_000
+"""Of an uploaded picture."""
+GREYS = " .:-=+*#%@"
+"""Characters of a typed picture, from black to white."""
+_BODY = " " * 8 + "=" + "*" * 10 + "="
+EXAMPLE = "\n".join(
+    [
+        "",
+        " " * 9 + "-==" + " " * 4 + "==-",
+        " " * 6 + "=+*******" + "*******+=",
+        *[" " * 3 + "=+**" + " =" + "*" * 10 + "= " + "**+="] * 6,
+        *[_BODY] * 17,
+    ]
+)
+"""A T-shirt of sorts, to begin with."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A picture to score."""
+
+    levels: Tensor
+    """int64 (C, H, W)."""
+    caption: str
+    """What it is, in a few words."""
+    label: int | None = None
+    """Its class, where that is known and one of the model's own."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tell one picture from another."""
+        return hashlib.sha256(self.levels.numpy().tobytes()).hexdigest()[:16]
+
+
+def choose_picture(model: LoadedModel) -> Chosen | None:
+    """Let the visitor choose a picture; None while there is none, and the page says why."""
+    sources: dict[str, Callable[[LoadedModel], Chosen | None]] = {
+        "A sample": _sample,
+        "Test image": _test_image,
+        "Generate page": _from_generate,
+        "Typed": _typed,
+        "Upload": _upload,
+    }
+    source = st.segmented_control(
+        "Picture",
+        list(sources),
+        default="A sample",
+        required=True,
+        key="source",
+        bind="query-params",
+        help="A sample that the model draws; a real image of a test set; the picture on the "
+        "Generate page; one that you type; a file of yours.",
+    )
+    return sources[source](model)
+
+
+def _sample(model: LoadedModel) -> Chosen:
+    c = model.model.config
+    names = class_names(model.info.dataset, c.num_classes)
+    left, middle, right = st.columns(3, vertical_alignment="bottom")
+    label = None
+    if names:
+        name = left.selectbox(
+            "Class drawn", [ANY_CLASS, *names], key="sample_class", bind="query-params"
+        )
+        label = None if name == ANY_CLASS else names.index(name)
+    temperature = middle.slider(
+        "Temperature", 0.0, 2.0, 1.0, 0.05, key="sample_temperature", bind="query-params"
+    )
+    seed = right.number_input("Seed", 0, MAX_SEED, key="sample_seed", bind="query-params")
+    rule = SamplingRule(temperature=temperature)
+    levels = _draw(model.name, model.modified_ns, model.model, seed, rule, label)
+    told = "any class" if label is None else names[label]
+    return Chosen(levels, f"drawn by {model.name}: {told}, temperature {temperature:g}", label)
+
+
+@st.cache_data(max_entries=64, show_spinner="Drawing the picture …")
+def _draw(
+    name: str,
+    modified_ns: int,
+    _model: torch.nn.Module,
+    seed: int,
+    rule: SamplingRule,
+    label: int | None,
+) -> Tensor:
+    return sample(_model, seed=seed, rule=rule, label=label)[0]
+
+
+def _test_image(model: LoadedModel) -> Chosen | None:
+    c = model.model.config
+    own = model.info.dataset if model.info.dataset in DATASETS else "fashion-mnist"
+    offered = [own, other_dataset(own), *DATASETS]
+    names = [
+        name
+        for name in dict.fromkeys(offered)
+        if (DATASETS[name].num_channels, DATASETS[name].size) == (c.num_channels, c.height)
+    ]
+    if not names or c.height != c.width:
+        st.info(f"No data set has pictures of {c.height} x {c.width} pixels like this model.")
+        return None
+    left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
+    name = left.selectbox(
+        "Data set",
+        names,
+        format_func=lambda key: DATASETS[key].title,
+        key="set",
+        bind="query-params",
+    )
+    images = test_set(name, "download-score")
+    if images is None:
+        return None
+    values, label = images
+    number = middle.number_input(
+        "Image",
+        0,
+        MAX_SEED,
+        key="item",
+        bind="query-params",
+        help=f"Number in the test set, 0 to {len(values) - 1}.",
+    )
+    right.button(
+        "Random",
+        icon=":material/casino:",
+        width="stretch",
+        on_click=_random_image,
+        args=(len(values),),
+    )
+    if number >= len(values):
+        st.warning(
+            f"Image {number} does not exist: {DATASETS[name].title} has the test images 0 to "
+            f"{len(values) - 1}.",
+            icon=":material/warning:",
+        )
+        return None
+    true = int(label[number])
+    known = name == model.info.dataset and c.num_classes == len(DATASETS[name].class_names)
+    return Chosen(
+        quantize(values[number], c.num_levels).long(),
+        f"{DATASETS[name].title}, test image {number}: {DATASETS[name].class_names[true]}",
+        true if known else None,
+    )
+
+
+def _random_image(count: int) -> None:
+    st.session_state["item"] = random.randrange(count)
+
+
+def _from_generate(model: LoadedModel) -> Chosen | None:
+    c = model.model.config
+    drawing = st.session_state.get("drawing")
+    if drawing is None:
+        st.info(
+            "Nothing has been drawn yet. Open the Generate page, let it draw, and come back.",
+            icon=":material/animation:",
+        )
+        return None
+    other = drawing.config
+    if (other.num_levels, other.height, other.width, other.num_channels) != (
+        c.num_levels, c.height, c.width, c.num_channels
+    ):  # fmt: skip
+        st.warning(
+            f"The picture on the Generate page has {other.height} x {other.width} pixels and "
+            f"{other.num_levels} levels; {model.name} needs {c.height} x {c.width} and "
+            f"{c.num_levels}.",
+            icon=":material/warning:",
+        )
+        return None
+    with drawing.lock:
+        branch = drawing.current
+        branch.draw(branch.total, float("inf"))
+        levels = branch.levels()
+    image = 0
+    if len(levels) > 1:
+        image = int(
+            st.number_input("Picture of the sheet", 0, len(levels) - 1, key="sheet_picture")
+        )
+    caption = drawing.captions[image]
+    names = class_names(model.info.dataset, c.num_classes)
+    label = names.index(caption) if caption in names else None
+    drawn_by = f"the Generate page, drawn by {drawing.subject.checkpoint}"
+    return Chosen(levels[image], f"{drawn_by}: {caption}", label)
+
+
+def _typed(model: LoadedModel) -> Chosen:
+    c = model.model.config
+    st.html("<style>.st-key-typed textarea { font: 13px/1 monospace }</style>")
+    text = st.text_area(
+        "A picture in characters",
+        EXAMPLE,
+        height=400,
+        key="typed",
+        help=f"One line for each row; from black to white: {GREYS!r}. What is missing is black.",
+    )
+    values = read_typed(text, c.height, c.width).expand(c.num_channels, -1, -1)
+    return Chosen(quantize(values, c.num_levels).long(), "typed by hand")
+
+
+def read_typed(text: str, height: int, width: int) -> Tensor:
+    """Read a picture typed in characters, any other than those of `GREYS` as white.
+
+    Returns:
+        uint8 (1, H, W).
+    """
+    values = np.zeros((1, height, width), np.uint8)
+    for row, line in enumerate(text.splitlines()[:height]):
+        for col, character in enumerate(line[:width]):
+            at = GREYS.find(character)
+            values[0, row, col] = 255 if at < 0 else 255 * at // (len(GREYS) - 1)
+    return torch.from_numpy(values)
+
+
+def _upload(model: LoadedModel) -> Chosen | None:
+    c = model.model.config
+    file = st.file_uploader("A picture", ["png", "jpg", "jpeg", "webp", "gif", "bmp"])
+    invert = st.toggle(
+        "Invert", key="invert", help="Clothes and digits of the data sets are bright on black."
+    )
+    if file is None:
+        st.caption(f"It is made {c.height} x {c.width} pixels and {c.num_levels} levels.")
+        return None
+    try:
+        levels = read_upload(file.getvalue(), c.num_channels, c.height, c.width, invert)
+    except ValueError as error:
+        st.error(f"{file.name} cannot be used. {error}", icon=":material/error:")
+        return None
+    return Chosen(quantize(levels, c.num_levels).long(), f"uploaded: {file.name}")
+
+
+def read_upload(content: bytes, channels: int, height: int, width: int, invert: bool) -> Tensor:
+    """Read a picture: the middle is cut out in the model's proportions and scaled down.
+
+    Returns:
+        uint8 (C, H, W).
+
+    Raises:
+        ValueError: if it is no picture, or a huge one.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(
+                    f"It has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}."
+                )
+            whole = ImageOps.exif_transpose(image).convert("RGBA")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError("It is no picture in a format that can be read.") from error
+    flat = Image.alpha_composite(Image.new("RGBA", whole.size, "black"), whole)
+    grey = flat.convert("L" if channels == 1 else "RGB")
+    share = min(grey.width / width, grey.height / height)
+    cut = max(1, round(share * width)), max(1, round(share * height))
+    left, top = (grey.width - cut[0]) // 2, (grey.height - cut[1]) // 2
+    middle = grey.crop((left, top, left + cut[0], top + cut[1]))
+    fitted = middle.resize((width, height), Image.Resampling.LANCZOS)
+    values = np.asarray(ImageOps.invert(fitted) if invert else fitted)
+    values = values[None] if channels == 1 else values.transpose(2, 0, 1)
+    return torch.from_numpy(values.copy())

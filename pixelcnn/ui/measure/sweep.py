@@ -1,0 +1,86 @@
+"""One row of samples for each temperature, with what changes."""
+
+import streamlit as st
+import torch
+
+from pixelcnn.comparison import SweepRow, sweep_temperatures
+from pixelcnn.data import class_names
+from pixelcnn.pictures import png_bytes, sheet
+from pixelcnn.ui.charts import sweep_chart
+from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
+from pixelcnn.ui.exhibits import show_chart
+from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.resources import LoadedModel
+
+OFFERED = [round(0.1 * step, 1) for step in range(21)]
+DEFAULT = [0.0, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
+
+
+def show(model: LoadedModel) -> None:
+    """Ask what to draw, draw it, show rows and curves."""
+    c = model.model.config
+    st.caption(
+        "Before a level is drawn, the logits are divided by the temperature T. Below 1 the likely "
+        "levels become likelier; above 1 all become more alike. In a column all pictures have the "
+        "same random numbers."
+    )
+    temperatures = sorted(
+        st.multiselect("Temperatures", OFFERED, DEFAULT, key="sweep", bind="query-params")
+    )
+    left, middle, right = st.columns(3)
+    names = class_names(model.info.dataset, c.num_classes)
+    label = None
+    if names:
+        name = left.selectbox("Class", [ANY_CLASS, *names], key="sweep_class", bind="query-params")
+        label = None if name == ANY_CLASS else names.index(name)
+    seed = middle.number_input("Seed", 0, MAX_SEED, key="sweep_seed", bind="query-params")
+    images = right.slider("Pictures in a row", 2, 16, 8, key="sweep_images", bind="query-params")
+    if not temperatures:
+        st.info("Choose at least one temperature.", icon=":material/info:")
+        return
+    rows = result_of(
+        ("sweep", model.name, model.modified_ns, tuple(temperatures), label, seed, images),
+        lambda: sweep_temperatures(
+            model.model, temperatures, num_images=images, seed=seed, label=label
+        ),
+        slot="sweep",
+        button=f"Draw {images * len(temperatures)} pictures",
+        what="Drawing",
+    )
+    if rows is not None:
+        _rows(rows, c.num_levels)
+
+
+def _rows(rows: list[SweepRow], num_levels: int) -> None:
+    for row in rows:
+        told, shown = st.columns([2, 7], vertical_alignment="center")
+        told.markdown(
+            f"**T = {row.temperature:g}**  \n{row.bits_per_dim:.2f} bits/dim  \n"
+            f"entropy {row.rule_entropy_bits:.2f}  \ndiversity {row.diversity:.1%}"
+        )
+        content = png_bytes(sheet(row.levels, num_levels, columns=len(row.levels), scale=4))
+        shown.image(content, width="stretch", alt=f"Samples at temperature {row.temperature:g}")
+    show_chart(sweep_chart(rows), "sweep-chart")
+    st.caption(
+        "Bits/dim: what the pictures cost by the model itself, at temperature 1. Entropy: mean "
+        "over all pixels, in bits, of the distribution that was drawn from. Diversity: mean "
+        "difference of two pictures of the row, as a share of the range from black to white. "
+        "At T = 1 the pictures come from the model itself, and the first two agree on average."
+    )
+    content = png_bytes(
+        sheet(
+            torch.cat([row.levels for row in rows]),
+            num_levels,
+            columns=len(rows[0].levels),
+            scale=2,
+        )
+    )
+    st.download_button(
+        "All pictures, PNG",
+        content,
+        file_name="temperatures.png",
+        mime="image/png",
+        on_click="ignore",
+        icon=":material/image:",
+        key="sweep-png",
+    )

@@ -1,0 +1,64 @@
+"""The Measure page as Streamlit runs it, and what its tests ask of it."""
+
+import json
+import time
+
+import numpy as np
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1 import AppTest
+
+from pixelcnn.ui.wire import decode
+
+TIMEOUT = 120
+NAME = "fashion-mnist-gated"
+
+
+def open_page(**query) -> AppTest:
+    page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+    page.switch_page("pages/measure.py")
+    for name, value in query.items():
+        page.query_params[name] = value if isinstance(value, list) else str(value)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def wait_for(page: AppTest, condition) -> AppTest:
+    """Rerun, as the fragment with the progress bar does, until something holds."""
+    end = time.monotonic() + TIMEOUT
+    while not condition(page):
+        assert time.monotonic() < end and not page.exception
+        time.sleep(0.2)
+        page.run()
+    return page
+
+
+def trigger(page: AppTest, key: str, event: str, value: dict) -> AppTest:
+    """Do what the browser does when a component reports; Streamlit has no public call for it."""
+    component = page.get_by_key(key).proto.id
+    states = page._tree.get_widget_states()
+    events = json.dumps([{"event": event, "value": value}])
+    states.widgets.append(
+        WidgetState(id=f"$$STREAMLIT_INTERNAL_KEY_{component}__events", json_trigger_value=events)
+    )
+    return page._run(states)
+
+
+def message(page: AppTest, key: str) -> tuple[dict, dict[str, np.ndarray]]:
+    return decode(page.get_by_key(key).proto.bytes)
+
+
+def figure(page: AppTest, key: str) -> dict:
+    return json.loads(page.get_by_key(key).proto.spec)
+
+
+def has(page: AppTest, key: str) -> bool:
+    try:
+        return page.get_by_key(key) is not None
+    except KeyError:
+        return False
+
+
+def texts(page: AppTest) -> str:
+    parts = [*page.markdown, *page.caption, *page.info, *page.warning, *page.error]
+    return "\n".join(part.value for part in parts)

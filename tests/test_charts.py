@@ -1,0 +1,169 @@
+"""Charts of the Measure page and what its components are told: the numbers, and no others."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn.calibration import Calibration
+from pixelcnn.comparison import draw_with_record, sweep_temperatures
+from pixelcnn.config import SamplingRule
+from pixelcnn.data import dequantize
+from pixelcnn.paradox import make_sets, measure_paradox
+from pixelcnn.sampling import make_noise
+from pixelcnn.scores import code_bits, score_classes, score_image
+from pixelcnn.ui import charts
+from pixelcnn.ui.messages import (
+    Panel,
+    encode_panels,
+    encode_score,
+    first_differences,
+    panel_columns,
+)
+from pixelcnn.ui.wire import decode
+
+from .test_calibration import finish
+from .test_paradox import NAMES, images
+from .tiny import random_levels, tiny_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model(num_classes=3)
+
+
+@pytest.fixture(scope="module")
+def score(model):
+    return score_image(model, random_levels(model.config, 1)[0], 1)
+
+
+def read_csv(content):
+    return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def test_csv_and_json_hold_the_same_rows():
+    columns = {"a": [1, 2], "b, with comma": ["x", 'y "z"']}
+    assert read_csv(charts.as_csv(columns)) == [
+        {"a": "1", "b, with comma": "x"},
+        {"a": "2", "b, with comma": 'y "z"'},
+    ]
+    assert json.loads(charts.as_json(columns)) == [
+        {"a": 1, "b, with comma": "x"},
+        {"a": 2, "b, with comma": 'y "z"'},
+    ]
+
+
+def every_chart(model, score):
+    calibration = Calibration()
+    levels = random_levels(model.config, 3)
+    calibration.add(model(levels), levels)
+    sets = make_sets(images(0), images(1), NAMES, 4)
+    paradox = finish(measure_paradox(model, tiny_model(seed=1), NAMES[0], sets))
+    rows = finish(sweep_temperatures(model, [0.0, 1.0], num_images=3))
+    return [
+        charts.codes_chart(score.total_bits, code_bits(score.levels, 4)),
+        charts.distribution_chart(score, 2, 3),
+        charts.classes_chart(score_classes(model, score.levels), ["a", "b", "c"], 1),
+        *(charts.paradox_chart(paradox, name) for name in paradox.scores),
+        charts.auroc_chart(paradox),
+        charts.reliability_chart(calibration, False),
+        charts.reliability_chart(calibration, True),
+        charts.sweep_chart(rows),
+    ]
+
+
+def test_every_chart_can_be_downloaded_with_all_the_numbers_that_it_shows(model, score):
+    made = every_chart(model, score)
+    assert len({chart.name for chart in made}) == len(made) - 1  # reliability on two kinds of axes
+    for chart in made:
+        rows = json.loads(charts.as_json(chart.columns))
+        assert len(rows) == len(read_csv(charts.as_csv(chart.columns))) > 0
+        told = np.array([v for row in rows for v in row.values() if isinstance(v, int | float)])
+        for trace in chart.figure.data:
+            if trace.name == "perfect":
+                continue  # the diagonal
+            values = trace.x if getattr(trace, "orientation", None) == "h" else trace.y
+            scale = 100 if "%" in (trace.name or "") else 1
+            for value in values:
+                assert np.isclose(told, value / scale, rtol=1e-9, atol=1e-12).any()
+
+
+def test_the_distribution_is_that_of_the_logits_and_the_true_level_is_marked(model, score):
+    chart = charts.distribution_chart(score, 2, 3)
+    p = model(score.levels[None], torch.tensor([1]))[0, :, 0, 2, 3].softmax(0)
+    np.testing.assert_allclose(chart.figure.data[0].y, p, rtol=1e-5)
+    assert sum(chart.figure.data[0].y) == pytest.approx(1)
+    level = int(score.levels[0, 2, 3])
+    assert chart.figure.layout.shapes[0].x0 == level
+    assert f"p = {p[level]:.3g}" in chart.figure.layout.annotations[0].text
+
+
+def test_a_colour_picture_has_one_distribution_for_each_channel():
+    model = tiny_model(num_channels=3, num_features=12, head_features=12)
+    levels = random_levels(model.config, 1)[0]
+    score = score_image(model, levels)
+    chart = charts.distribution_chart(score, 1, 1)
+    assert [trace.name for trace in chart.figure.data] == ["red", "green", "blue"]
+    columns = charts.score_columns(score)
+    assert columns["green"] == levels[1].flatten().tolist()
+
+
+def test_the_table_of_pixels_follows_the_scan(score):
+    columns = charts.score_columns(score)
+    assert columns["row"][7] == 1 and columns["column"][7] == 1
+    assert columns["level"] == score.levels.flatten().tolist()
+    assert columns["cumulative_bits"][-1] == pytest.approx(sum(columns["surprise_bits"]))
+
+
+def test_the_maps_are_told_the_score(model, score):
+    header, sections = decode(encode_score(score, model.config, 9))
+    assert (header["height"], header["width"], header["selected"]) == (5, 6, 9)
+    np.testing.assert_allclose(sections["surprise"], score.surprise_bits.ravel(), rtol=1e-6)
+    np.testing.assert_allclose(sections["entropy"], score.entropy_bits.ravel(), rtol=1e-6)
+    assert sections["levels"].ravel().tolist() == score.levels.flatten().tolist()
+    assert sections["values"].ravel().tolist() == dequantize(score.levels, 4).flatten().tolist()
+    assert sections["scan"].tolist() == list(range(30)) and header["uniform_bits"] == 2
+    other = decode(encode_score(score, model.config, 10))[0]
+    assert other["id"] == header["id"], "choosing a pixel makes no other picture"
+
+
+def panels_of(model, temperatures):
+    noise = make_noise(model.config, num_images=1, seed=3)
+    drawn = [
+        finish(draw_with_record(model, noise, SamplingRule(temperature=t))) for t in temperatures
+    ]
+    captions = [f"temperature {t}" for t in temperatures]
+    return [Panel(c, model.config, d) for c, d in zip(captions, drawn, strict=True)], noise[0]
+
+
+def test_the_players_are_told_levels_noise_and_first_differences(model):
+    panels, noise = panels_of(model, [1.0, 1.0, 0.5])
+    header, sections = decode(encode_panels(panels, noise))
+    assert header["captions"] == ["temperature 1.0", "temperature 1.0", "temperature 0.5"]
+    assert header["first"] == first_differences(panels) and header["first"][:2] == [None, None]
+    first = header["first"][2]
+    a, b = (sections[f"levels{n}"].ravel() for n in (0, 2))
+    assert (a[:first] == b[:first]).all() and a[first] != b[first]
+    np.testing.assert_allclose(sections["uniform"].ravel(), noise.ravel(), rtol=1e-6)
+    assert (sections["levels1"] == sections["levels0"]).all()
+    surprise = panels[2].drawn.surprise_bits.ravel()
+    np.testing.assert_allclose(sections["surprise2"], surprise, rtol=1e-6)
+    columns = panel_columns(panels)
+    assert columns["3: temperature 0.5, level"] == b.tolist()
+    assert len(columns) == 2 + 2 * 3
+
+
+def test_models_with_other_numbers_of_levels_are_compared_by_what_is_seen():
+    two, four = tiny_model(num_levels=2), tiny_model(num_levels=4)
+    black = {
+        m: Panel("x", m.config, finish(draw_with_record(m, noise, SamplingRule(temperature=0))))
+        for m in (two, four)
+        for noise in [make_noise(m.config, num_images=1, seed=0)]
+    }
+    seen = [dequantize(p.drawn.levels[0], m.config.num_levels) for m, p in black.items()]
+    differs = (seen[0] != seen[1]).flatten().nonzero()
+    expected = int(differs[0]) if len(differs) else None
+    assert first_differences(list(black.values())) == [None, expected]

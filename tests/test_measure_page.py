@@ -1,0 +1,156 @@
+"""Scoring a picture on the Measure page, without a browser."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+import pixelcnn
+from pixelcnn.data import load_dataset
+from pixelcnn.sampling import sample
+from pixelcnn.scores import code_bits
+from pixelcnn.ui.measure.sources import EXAMPLE, read_typed, read_upload
+
+from .measure_page import (
+    NAME,
+    TIMEOUT,
+    figure,
+    message,
+    open_page,
+    texts,
+    trigger,
+    wait_for,
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pixelcnn.load_model(NAME)
+
+
+def test_a_sample_is_scored_as_the_library_scores_it(no_data, model):
+    page = open_page(sample_seed=3, sample_class="Bag", told="Coat")
+    levels = sample(model, seed=3, label=8)
+    bits = pixelcnn.bits_per_dim(model, levels, 4).item()
+    assert f"{bits:.3f} bits/dim at 256 levels" in texts(page)
+    header, sections = message(page, "maps")
+    assert sections["levels"].ravel().tolist() == levels.flatten().tolist()
+    assert sections["surprise"].sum() == pytest.approx(bits * 784, rel=1e-5)
+    assert header["selected"] == int(sections["surprise"].argmax())
+    assert f"{code_bits(levels[0], 256)['PNG']:,.0f}" in json.dumps(figure(page, "codes"))
+
+
+def test_a_chosen_pixel_shows_its_distribution_and_stays_in_the_link(no_data, model):
+    page = open_page(sample_seed=1)
+    header, sections = message(page, "maps")
+    trigger(page, "maps", "select", {"id": header["id"], "pixel": 300})
+    assert page.query_params["pixel"] == "300" and not page.exception
+    assert "row 10, column 20" in texts(page)
+    levels = torch.tensor(sections["levels"].astype(np.int64)).view(1, 1, 28, 28)
+    p = model(levels)[0, :, 0, 10, 20].softmax(0)
+    shown = figure(page, "distribution")["layout"]["annotations"][0]["text"]
+    assert f"p = {p[levels[0, 0, 10, 20]].item():.3g}" in shown
+    again = open_page(sample_seed=1, pixel=300)
+    assert "row 10, column 20" in texts(again)
+
+
+@pytest.mark.parametrize("pixel", ["784", "-1", "x", "1e2", "³"])
+def test_a_pixel_that_does_not_exist_is_not_taken_from_a_link(no_data, pixel):
+    page = open_page(pixel=pixel)
+    assert not page.exception and "What was predicted at row" in texts(page)
+
+
+def test_the_class_posterior_names_the_most_probable_class(no_data, model):
+    page = open_page(sample_seed=2, sample_class="Trouser")
+    levels = sample(model, seed=2, label=1)
+    bits = [pixelcnn.bits_per_dim(model, levels, c).item() * 784 for c in range(10)]
+    posterior = torch.tensor(bits).mul(-np.log(2)).double().softmax(0)
+    names = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker"]
+    best = int(posterior.argmax())
+    assert f"**{names[best]}**" in texts(page)
+    shown = next(t for t in texts(page).splitlines() if "with a posterior" in t)
+    told = float(shown.split("posterior of ")[1].split("%")[0]) / 100
+    assert told == pytest.approx(posterior[best].item(), abs=2e-3)
+
+
+def test_without_the_data_the_page_offers_to_fetch_it_and_says_why_it_failed(no_data, no_network):
+    page = open_page(source="Test image")
+    button = next(b for b in page.button if b.label.startswith("Download Fashion-MNIST"))
+    assert "31 MB" in button.label
+    button.click().run()
+    wait_for(page, lambda p: p.error)
+    assert "could not be fetched" in page.error[0].value
+
+
+def test_a_test_image_is_scored_and_its_class_compared(made_up_data):
+    page = open_page(source="Test image", item=4)
+    levels, _ = load_dataset("fashion-mnist", "test")
+    _, sections = message(page, "maps")
+    assert sections["levels"].ravel().tolist() == levels[4].flatten().tolist()
+    assert "test image 4: Coat" in texts(page) and "Coat (true)" in json.dumps(
+        figure(page, "classes")["data"]
+    )
+    page.number_input(key="item").set_value(30).run()
+    assert "Image 30 does not exist" in page.warning[0].value and not page.exception
+    page.number_input(key="item").set_value(2).run()
+    page.selectbox(key="set").set_value("mnist").run()
+    assert "MNIST, test image 2: 2" in texts(page)
+    assert "(true)" not in json.dumps(figure(page, "classes")["data"])
+
+
+def test_the_picture_of_the_generate_page_can_be_scored(no_data):
+    page = open_page(source="Generate page")
+    assert "Nothing has been drawn yet" in page.info[0].value
+    page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+    page.query_params["seed"] = "6"
+    page.run()
+    page.switch_page("pages/measure.py")
+    page.query_params["source"] = "Generate page"
+    page.run()
+    assert not page.exception
+    drawn = page.session_state["drawing"].current.levels()
+    _, sections = message(page, "maps")
+    assert sections["levels"].ravel().tolist() == drawn.flatten().tolist()
+
+
+def test_a_typed_picture_can_be_scored(no_data):
+    page = open_page(source="Typed")
+    _, sections = message(page, "maps")
+    typed = read_typed(EXAMPLE, 28, 28)
+    assert sections["levels"].ravel().tolist() == typed.flatten().tolist()
+    page.text_area(key="typed").set_value("@.\n =").run()
+    levels = message(page, "maps")[1]["levels"].ravel()
+    assert levels[[0, 1, 28, 29]].tolist() == [255, 28, 0, 113] and levels.sum() == 396
+
+
+def test_an_upload_is_cut_to_the_middle_scaled_and_inverted():
+    picture = np.zeros((60, 100), np.uint8)
+    picture[:, 20:80] = 200  # the middle square
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    assert (read_upload(buffer.getvalue(), 1, 28, 28, False) == 200).all()
+    assert (read_upload(buffer.getvalue(), 3, 20, 20, True) == 55).all()
+    for content, words in ((b"no picture", "no picture"), (big_png(), "more than 4,000,000")):
+        with pytest.raises(ValueError, match=words):
+            read_upload(content, 1, 28, 28, False)
+
+
+def big_png():
+    buffer = io.BytesIO()
+    Image.new("1", (3000, 2000)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_an_uploaded_file_is_scored_or_refused_on_the_page(no_data):
+    page = open_page(source="Upload")
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), 90).save(buffer, "PNG")
+    page.file_uploader[0].set_value(("mine.png", buffer.getvalue(), "image/png")).run()
+    assert "uploaded: mine.png" in texts(page)
+    assert (message(page, "maps")[1]["levels"] == 90).all()
+    page.file_uploader[0].set_value(("bad.png", b"nothing", "image/png")).run()
+    assert "bad.png cannot be used" in page.error[0].value and not page.exception

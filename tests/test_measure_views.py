@@ -1,0 +1,206 @@
+"""The other views of the Measure page, without a browser: stored numbers, and long work."""
+
+import numpy as np
+import pytest
+import torch
+
+import pixelcnn
+from pixelcnn.calibration import Calibration
+from pixelcnn.data import load_dataset
+from pixelcnn.measurements import Measurement, load_measurement, save_measurement
+from pixelcnn.paradox import Paradox, describe, make_sets, measure_paradox
+from pixelcnn.sampling import sample
+
+from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
+from .test_calibration import finish
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pixelcnn.load_model(NAME)
+
+
+def store(tmp_path, monkeypatch, kind, values, weights):
+    path = tmp_path / f"{kind}-{NAME}.json"
+    save_measurement(path, Measurement(f"measure {kind}", weights, values))
+    monkeypatch.setattr(f"pixelcnn.ui.measure.{kind}.measurement_path", lambda _: path)
+    return path
+
+
+def small_paradox(model):
+    noise = torch.Generator().manual_seed(0)
+    own, other = (
+        torch.randint(0, 256, (3, 1, 28, 28), generator=noise).to(torch.uint8) for _ in range(2)
+    )
+    sets = make_sets(own, other, ("fashion-mnist", "mnist"), 256)
+    return finish(measure_paradox(model, None, "fashion-mnist", sets))
+
+
+def test_the_stored_paradox_is_shown_without_the_data(no_data, tmp_path, monkeypatch, model):
+    paradox = small_paradox(model)
+    digest = pixelcnn.checkpoints.weights_digest(pixelcnn.checkpoints.checkpoint_path(NAME))
+    path = store(tmp_path, monkeypatch, "paradox", paradox.to_dict(), {NAME: digest})
+    page = open_page(view="Paradox")
+    stored = load_measurement(path, Paradox.from_dict)[1]
+    for sentence in describe(stored):
+        assert sentence in texts(page)
+    bars = figure(page, "auroc")["data"]
+    assert [trace["name"] for trace in bars] == ["Likelihood", "Minus compressed size"]
+    assert f"{stored.auroc('likelihood', 'mnist'):.2f}" == bars[0]["text"][0]
+    assert "needs a checkpoint that learned MNIST" in page.info[-1].value
+    assert not page.warning
+    page.segmented_control(key="score").set_value("complexity").run()
+    assert has(page, "histogram-complexity") and "1909.11480" in texts(page)
+
+
+def test_numbers_of_other_weights_are_not_passed_off_as_those_of_the_model(
+    no_data, tmp_path, monkeypatch, model
+):
+    store(tmp_path, monkeypatch, "paradox", small_paradox(model).to_dict(), {NAME: "0" * 16})
+    page = open_page(view="Paradox")
+    assert f"The weights of {NAME} have changed since" in page.warning[0].value
+
+
+@pytest.mark.parametrize("kind", ["paradox", "calibration"])
+def test_absent_and_damaged_numbers_are_named(no_data, tmp_path, monkeypatch, kind):
+    path = tmp_path / "numbers.json"
+    monkeypatch.setattr(f"pixelcnn.ui.measure.{kind}.measurement_path", lambda _: path)
+    page = open_page(view=kind.capitalize())
+    assert f"`python -m pixelcnn measure {kind} {NAME}`" in page.info[0].value
+    path.write_text("{")
+    page = open_page(view=kind.capitalize())
+    assert "numbers.json: is damaged" in page.error[0].value and not page.exception
+
+
+def test_the_paradox_can_be_measured_here(made_up_data):
+    page = open_page(view="Paradox", paradox_numbers="Measure here", paradox_images=20)
+    button = next(b for b in page.button if b.label == "Score 100 pictures")
+    button.click().run()
+    wait_for(page, lambda p: any("bits/dim on average" in m.value for m in p.markdown))
+    # Kept for the next visitor, who need not wait.
+    other = open_page(view="Paradox", paradox_numbers="Measure here", paradox_images=20)
+    assert any("bits/dim on average" in m.value for m in other.markdown)
+
+
+def test_long_work_can_be_cancelled_and_begun_again(made_up_data):
+    page = open_page(
+        view="Calibration", calibration_numbers="Measure here", calibration_images=1000
+    )
+    next(b for b in page.button if b.label.startswith("Count over")).click().run()
+    next(b for b in page.button if b.label == "Cancel").click().run()
+    wait_for(page, lambda p: p.info and "Cancelled" in p.info[0].value)
+    assert any(b.label.startswith("Count over") for b in page.button)
+
+
+def test_the_calibration_measured_here_is_that_of_the_library(made_up_data, model):
+    page = open_page(view="Calibration", calibration_numbers="Measure here", calibration_images=20)
+    next(b for b in page.button if b.label == "Count over 20 images").click().run()
+    wait_for(page, lambda p: any("Reliability" in m.value for m in p.markdown))
+    levels, label = load_dataset("fashion-mnist", "test")
+    direct = Calibration()
+    for part in range(0, 20, 10):
+        batch = levels[part : part + 10].long()
+        direct.add(model(batch, label[part : part + 10]), batch)
+    table = next(m.value for m in page.markdown if m.value.startswith("| Interval"))
+    for group in ("all", "unsure"):
+        for _, promised, observed in direct.coverage(group):
+            assert f"{promised:.1%} | **{observed:.1%}**" in table
+
+
+def test_common_noise_shows_what_differs_with_the_first_difference(no_data, model):
+    page = open_page(view="Common noise", common_seed=4, common_t=["1.0", "0.5"])
+    wait_for(page, lambda p: has(p, "together"))
+    header, sections = message(page, "together")
+    assert header["captions"] == ["temperature 1", "temperature 0.5"]
+    for number, temperature in enumerate((1.0, 0.5)):
+        rule = pixelcnn.SamplingRule(temperature=temperature)
+        levels = sample(model, seed=4, rule=rule).flatten().tolist()
+        assert sections[f"levels{number}"].ravel().tolist() == levels
+    a, b = (sections[f"levels{n}"].ravel() for n in (0, 1))
+    assert header["first"] == [None, int(np.flatnonzero(a != b)[0])]
+
+
+@pytest.mark.parametrize(
+    ("differs", "captions"),
+    [
+        ("Class", ["T-shirt/top", "Trouser", "Pullover"]),
+        ("Checkpoint", ["fashion-mnist-gated", "fashion-mnist-classic"]),
+    ],
+)
+def test_classes_and_checkpoints_can_differ(no_data, differs, captions):
+    page = open_page(view="Common noise", differs=differs)
+    wait_for(page, lambda p: has(p, "together"))
+    assert message(page, "together")[0]["captions"][: len(captions)] == captions
+
+
+def test_stages_of_a_training_can_differ_and_without_any_the_page_says_how(
+    no_data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("pixelcnn.ui.measure.together.list_stages", lambda _: [])
+    page = open_page(view="Common noise", differs="Stage of training")
+    assert "--stages" in page.info[0].value and not has(page, "together")
+    stage = tmp_path / "00005000.safetensors"
+    stage.write_bytes(pixelcnn.checkpoints.checkpoint_path("fashion-mnist-classic").read_bytes())
+    monkeypatch.setattr("pixelcnn.ui.measure.together.list_stages", lambda _: [stage])
+    page = open_page(view="Common noise", differs="Stage of training")
+    wait_for(page, lambda p: has(p, "together"))
+    assert message(page, "together")[0]["captions"] == ["the finished model", "5,000 images seen"]
+
+
+def test_temperatures_are_swept_in_the_background(no_data, model):
+    page = open_page(view="Temperatures", sweep=["0.0", "1.0"], sweep_images=2, sweep_class="Bag")
+    next(b for b in page.button if b.label == "Draw 4 pictures").click().run()
+    wait_for(page, lambda p: any("T = 1" in m.value for m in p.markdown))
+    levels = sample(model, num_images=2, label=8)
+    bits = pixelcnn.bits_per_dim(model, levels, 8).mean().item()
+    assert f"**T = 1**  \n{bits:.2f} bits/dim" in texts(page)
+    assert "**T = 0**" in texts(page) and "diversity 0.0%" in texts(page)
+    assert has(page, "sweep-chart")
+
+
+def test_the_table_lists_every_checkpoint_and_shows_no_numbers_of_other_weights(
+    no_data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("pixelcnn.ui.measure.table.TABLE_PATH", tmp_path / "table.json")
+    page = open_page(view="Models")
+    table = next(m.value for m in page.markdown if m.value.startswith("| Checkpoint"))
+    info = pixelcnn.checkpoints.read_info(pixelcnn.checkpoints.checkpoint_path(NAME))
+    parameters = pixelcnn.load_model(NAME).num_parameters
+    line = next(text for text in table.splitlines() if NAME in text)
+    assert f"{parameters:,}" in line and f"{info.bits_per_dim['test']:.3f}" in line
+    assert "not measured" in line and "evaluate --table --write" in page.info[0].value
+    row = {
+        "checkpoint": NAME, "weights": "0" * 16, "dataset": "fashion-mnist",
+        "architecture": "gated", "num_levels": 256, "num_orders": 1, "test_bits_per_dim": 1.234,
+        "ensemble_bits_per_dim": None, "test_images": 10_000, "num_parameters": 1,
+        "images_seen": 1, "past_seen": 1.0, "seconds_one": 0.125, "seconds_of_16": 0.0625,
+    }  # fmt: skip
+    save_measurement(tmp_path / "table.json", Measurement("x", {}, {"rows": [row]}))
+    assert "1.234" not in texts(open_page(view="Models"))
+    row["weights"] = pixelcnn.checkpoints.weights_digest(
+        pixelcnn.checkpoints.checkpoint_path(NAME)
+    )
+    save_measurement(tmp_path / "table.json", Measurement("x", {}, {"rows": [row]}))
+    page = open_page(view="Models")
+    assert "**1.234**" in texts(page) and "0.12 s" in texts(page)
+
+
+def test_every_chart_offers_its_data(no_data, tmp_path, monkeypatch, model):
+    store(tmp_path, monkeypatch, "paradox", small_paradox(model).to_dict(), {})
+    for view in ("Score a picture", "Paradox"):
+        page = open_page(view=view)
+        charts = len(page.get("plotly_chart"))
+        labels = [button.label for button in page.get("download_button")]
+        assert charts > 1 and labels.count("CSV") >= charts and labels.count("JSON") >= charts
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, no_data):
+    (tmp_path / "broken.safetensors").write_bytes(b"not a checkpoint")
+    monkeypatch.setattr("pixelcnn.checkpoints.CHECKPOINT_DIR", tmp_path)
+    broken = {"broken": tmp_path / "broken.safetensors"}
+    for module in ("controls", "measure.together", "measure.table"):
+        monkeypatch.setattr(f"pixelcnn.ui.{module}.list_checkpoints", lambda: broken)
+    for view in ("Score a picture", "Common noise"):
+        page = open_page(view=view)
+        assert "broken.safetensors" in page.error[0].value
+    assert "damaged" in texts(open_page(view="Models"))

@@ -1,0 +1,122 @@
+"""The likelihood paradox: sets, scores and what is said about them."""
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn.likelihoods import bits_per_dim
+from pixelcnn.paradox import Paradox, describe, make_sets, measure_paradox, set_title
+from pixelcnn.scores import auroc, complexity_bits
+
+from .test_calibration import finish
+from .tiny import tiny_model
+
+NAMES = ("fashion-mnist", "mnist")
+
+
+def images(seed, count=6, num_levels=4):
+    shape = (count, 1, 5, 6)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, num_levels, shape, generator=generator).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    model, second = tiny_model(num_classes=3), tiny_model(num_classes=2, seed=1)
+    sets = make_sets(images(0), images(1), NAMES, 4)
+    return model, second, sets, finish(measure_paradox(model, second, NAMES[0], sets))
+
+
+def test_the_five_sets_are_what_they_are_called():
+    own, other = images(0, 300, 256), images(1, 300, 256)
+    sets = make_sets(own, other, NAMES, 256)
+    assert list(sets) == ["fashion-mnist", "mnist", "flipped", "noised", "constant"]
+    assert (sets["fashion-mnist"] == own).all() and (sets["mnist"] == other).all()
+    assert (sets["flipped"].numpy() == own.numpy()[:, :, ::-1]).all()
+    middle = (own > 80) & (own < 175)  # far from the ends, where nothing is cut off
+    noise = sets["noised"][middle].float() - own[middle].float()
+    assert noise.std() == pytest.approx(16, abs=1) and noise.mean() == pytest.approx(0, abs=1)
+    assert (sets["constant"].flatten(1) == sets["constant"][:, 0, :1, 0]).all()
+    assert sets["constant"].unique().tolist() == list(range(256))
+    assert all(s.dtype == torch.uint8 and s.shape == own.shape for s in sets.values())
+    assert (make_sets(own, other, NAMES, 256)["noised"] == sets["noised"]).all()
+
+
+def test_sets_need_images_of_one_shape():
+    with pytest.raises(ValueError, match="same shape"):
+        make_sets(images(0), images(1, 5), NAMES, 4)
+    with pytest.raises(ValueError, match="at least one"):
+        make_sets(images(0)[:0], images(1)[:0], NAMES, 4)
+
+
+def test_every_image_is_scored_by_both_models_and_by_its_compressed_size(measured):
+    model, second, sets, paradox = measured
+    for name, levels in sets.items():
+        levels = levels.long()
+        assert paradox.bits_per_dim[name] == pytest.approx(bits_per_dim(model, levels).tolist())
+        ratio = bits_per_dim(model, levels) - bits_per_dim(second, levels)
+        assert paradox.score("ratio", name) == pytest.approx(ratio.tolist())
+        sizes = [complexity_bits(x, 4) / 30 for x in levels]
+        corrected = bits_per_dim(model, levels).numpy() - np.array(sizes)
+        assert paradox.score("complexity", name) == pytest.approx(corrected.tolist())
+        assert paradox.score("likelihood", name) == paradox.bits_per_dim[name]
+        surprise = -model(levels).log_softmax(1).gather(1, levels[:, None])[:, 0] / np.log(2)
+        dark = levels == 0
+        share, on_dark, elsewhere = paradox.background[name]
+        assert share == pytest.approx(dark.double().mean().item())
+        assert on_dark == pytest.approx(surprise[dark].mean().item())
+        assert elsewhere == pytest.approx(surprise[~dark].mean().item())
+    for score in paradox.scores:
+        expected = auroc(paradox.score(score, NAMES[0]), paradox.score(score, "mnist"))
+        assert paradox.auroc(score, "mnist") == expected
+
+
+def test_without_a_second_model_there_is_no_ratio():
+    model = tiny_model()
+    sets = make_sets(images(0), images(1), NAMES, 4)
+    paradox = finish(measure_paradox(model, None, NAMES[0], sets))
+    assert paradox.scores == ("likelihood", "complexity")
+    assert Paradox.from_dict(paradox.to_dict()).scores == paradox.scores
+
+
+def test_models_of_other_images_cannot_be_compared():
+    steps = measure_paradox(tiny_model(), tiny_model(num_levels=5), NAMES[0], {"a": images(0)})
+    with pytest.raises(ValueError, match="same levels"):
+        next(steps)
+
+
+def test_numbers_survive_json_and_foreign_ones_are_refused(measured):
+    paradox = measured[3]
+    again = Paradox.from_dict(paradox.to_dict())
+    for name in paradox.bits_per_dim:
+        for score in paradox.scores:
+            expected = pytest.approx(paradox.score(score, name), abs=2e-4)
+            assert again.score(score, name) == expected
+    values = paradox.to_dict()
+    for wrong in (
+        {"a": 1},
+        values | {"dataset": "absent"},
+        values | {"compressed": {"mnist": [1.0]}},
+        values | {"background": {name: [1.0] for name in values["bits_per_dim"]}},
+        values | {"bits_per_dim": {name: ["x"] * 6 for name in values["bits_per_dim"]}},
+    ):
+        with pytest.raises(ValueError):
+            Paradox.from_dict(wrong)
+
+
+def made_up(digits):
+    own = [3.0, 2.0, 4.0]
+    return Paradox("fashion-mnist", {"fashion-mnist": own, "mnist": digits}, {}, None, {})
+
+
+def test_the_sentences_follow_the_numbers():
+    (sentence,) = describe(made_up([1.0, 1.5, 3.5]))
+    assert sentence.startswith("MNIST: 2.00 bits/dim on average, **more** probable than Fashion-")
+    assert "(3.00); 67% of them are more probable than the median" in sentence
+    (sentence,) = describe(made_up([5.0, 6.0, 2.5]))
+    assert "4.50 bits/dim on average, less probable" in sentence and "33% of them" in sentence
+
+
+def test_sets_have_names_for_people():
+    titles = [set_title(name, "mnist") for name in ("mnist", "flipped", "noised", "constant")]
+    assert titles == ["MNIST", "MNIST, upside down", "MNIST, with noise", "Constant"]

@@ -1,0 +1,122 @@
+"""Scores of one image, against direct computation from the logits."""
+
+import gzip
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelcnn.scores import auroc, code_bits, complexity_bits, score_classes, score_image
+
+from .tiny import ARCHITECTURES, random_levels, tiny_model
+
+
+def model_of(architecture="gated", **changes):
+    return tiny_model(architecture, num_classes=3, **changes)
+
+
+def log2_probabilities(model, levels, label=None, order=0):
+    """log2 p of every level of every dimension, straight from the logits."""
+    labels = None if label is None else torch.tensor([label])
+    logits = model(levels[None], labels, torch.tensor([order]))[0].numpy()  # (K, C, H, W)
+    exponentials = np.exp(logits - logits.max(0))
+    return np.log2(exponentials / exponentials.sum(0))
+
+
+def of_levels(log2, levels):
+    return np.take_along_axis(log2, levels.numpy()[None], 0)[0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_surprise_and_entropy_are_those_of_the_logits(architecture, channels):
+    model = model_of(architecture, num_channels=channels, num_features=12, head_features=12)
+    levels = random_levels(model.config, 1)[0]
+    score = score_image(model, levels, label=1)
+    log2 = log2_probabilities(model, levels, 1)
+    np.testing.assert_allclose(score.surprise_bits, -of_levels(log2, levels).sum(0), rtol=1e-10)
+    entropy = -(2**log2 * log2).sum(0).sum(0)
+    np.testing.assert_allclose(score.entropy_bits, entropy, rtol=1e-10)
+    np.testing.assert_allclose(
+        score.log_probabilities.numpy(), log2 * math.log(2), rtol=1e-5, atol=1e-5
+    )
+    assert score.total_bits == pytest.approx(score.surprise_bits.sum())
+    assert score.bits_per_dim == pytest.approx(score.total_bits / levels.numel())
+
+
+def test_cumulative_bits_follow_the_scan_and_end_at_the_total():
+    model = model_of()
+    score = score_image(model, random_levels(model.config, 1)[0])
+    assert score.scan.tolist() == list(range(30))
+    np.testing.assert_allclose(np.diff(score.cumulative_bits), score.surprise_bits.flat[1:])
+    assert score.cumulative_bits[-1] == pytest.approx(score.total_bits)
+
+
+@pytest.mark.parametrize("order", range(8))
+def test_maps_are_given_in_the_image_as_it_is_whatever_the_order(order):
+    """The image is turned by hand, scored in the usual order, and every pixel is looked up."""
+    model = model_of(height=5, width=5, num_orders=8)
+    levels = random_levels(model.config, 1)[0]
+    score = score_image(model, levels, 2, order)
+    pixel = np.arange(25).reshape(5, 5)
+    for axis, bit in (("swap", 4), (0, 2), (1, 1)):
+        if order & bit:
+            pixel = pixel.T if axis == "swap" else np.flip(pixel, axis)
+    assert score.scan.tolist() == pixel.ravel().tolist()
+    turned = levels.flatten()[torch.from_numpy(pixel.ravel().copy())].view(1, 5, 5)
+    log2 = log2_probabilities(model, turned, 2, order)
+    surprise = -of_levels(log2, turned).sum(0).ravel()
+    np.testing.assert_allclose(score.surprise_bits.ravel()[score.scan], surprise, rtol=1e-10)
+    np.testing.assert_allclose(score.cumulative_bits, surprise.cumsum(), rtol=1e-10)
+
+
+def test_the_class_posterior_is_bayes_rule():
+    model = model_of()
+    levels = random_levels(model.config, 1)[0]
+    scores = score_classes(model, levels)
+    bits = [-of_levels(log2_probabilities(model, levels, c), levels).sum() for c in range(3)]
+    np.testing.assert_allclose(scores.total_bits, bits, rtol=1e-10)
+    evidence = sum(2 ** (bits[0] - b) for b in bits)
+    np.testing.assert_allclose(
+        scores.posterior, [2 ** (bits[0] - b) / evidence for b in bits], rtol=1e-8
+    )
+    assert scores.posterior.sum() == pytest.approx(1)
+    any_class = -of_levels(log2_probabilities(model, levels), levels).sum()
+    assert scores.any_class_bits == pytest.approx(any_class)
+
+
+def test_a_model_without_classes_has_no_class_scores():
+    model = tiny_model()
+    with pytest.raises(ValueError, match=r"`num_classes` \(=0\)"):
+        score_classes(model, random_levels(model.config, 1)[0])
+
+
+def test_codes_are_whole_files_that_can_be_read_again():
+    levels = torch.arange(784).view(1, 28, 28) % 256
+    bits = code_bits(levels, 256)
+    packed = gzip.compress(bytes(levels.flatten().tolist()), 9, mtime=0)
+    assert bits["gzip"] == 8 * len(packed)
+    buffer = io.BytesIO()
+    Image.fromarray(levels[0].numpy().astype(np.uint8)).save(buffer, "PNG", optimize=True)
+    assert bits["PNG"] == 8 * len(buffer.getvalue())
+    assert bits["uniform"] == 784 * 8
+    assert complexity_bits(levels, 256) == min(bits["PNG"], bits["gzip"])
+    assert code_bits(levels % 2, 2)["uniform"] == 784
+
+
+def test_simple_images_are_less_complex_than_noise():
+    noise = torch.randint(0, 256, (1, 28, 28), generator=torch.Generator().manual_seed(0))
+    assert complexity_bits(torch.zeros_like(noise), 256) < complexity_bits(noise, 256) / 5
+
+
+def test_auroc_counts_the_pairs_that_are_in_the_right_order():
+    random = np.random.default_rng(0)
+    inside, outside = random.integers(0, 9, 40), random.integers(2, 12, 30)
+    pairs = [(o > i) + 0.5 * (o == i) for i in inside for o in outside]
+    assert auroc(inside, outside) == pytest.approx(np.mean(pairs))
+    assert auroc(outside, inside) == pytest.approx(1 - np.mean(pairs))
+    with pytest.raises(ValueError, match="at least one"):
+        auroc([], [1])
