@@ -1,13 +1,15 @@
-"""Data sets of torchvision as levels, with fixed splits.
+"""Data sets as levels, with fixed splits: those of torchvision, one class of them, own images.
 
 `torchvision` reads and, on a user's machine, downloads the files. A local copy is named by
-`--data-dir` or the environment variable `PIXELCNN_DATA`; otherwise `data/` is used.
+`--data-dir` or the environment variable `PIXELCNN_DATA`; otherwise `data/`, beside the package, is
+used. One's own
+images are a file made by `pixelcnn.own_images`.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,11 +17,13 @@ import torch
 from torch import Tensor
 
 from pixelcnn.config import ModelConfig
+from pixelcnn.own_images import SUFFIX, ImageSetError, describe_image_set, load_image_set
 
 Split = Literal["train", "validation", "test"]
 DATA_ENVIRONMENT_VARIABLE = "PIXELCNN_DATA"
+DEFAULT_DATA_DIR = Path(__file__).resolve().parent.parent / "data"
 VALIDATION_IMAGES = 5000
-"""Images held out of torchvision's training set; the test set is touched only to report."""
+"""Images held out of the training images, or a quarter of them if these are fewer."""
 
 _CLOTHES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -30,12 +34,12 @@ _DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of torchvision that the models can learn."""
+    """A data set that the models can learn."""
 
     title: str
     """Name as people write it."""
     torchvision_name: str
-    """Class in `torchvision.datasets`."""
+    """Class in `torchvision.datasets`; empty for one's own images."""
     class_names: tuple[str, ...]
     """Name of each label."""
     num_channels: int = 1
@@ -69,8 +73,8 @@ class DataError(Exception):
 
 
 def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder of the data: the one given, else $PIXELCNN_DATA, else `data/`."""
-    return Path(given or os.environ.get(DATA_ENVIRONMENT_VARIABLE) or "data")
+    """Return the folder of the data: the one given, else $PIXELCNN_DATA, else our `data/`."""
+    return Path(given or os.environ.get(DATA_ENVIRONMENT_VARIABLE) or DEFAULT_DATA_DIR)
 
 
 def load_dataset(
@@ -83,10 +87,11 @@ def load_dataset(
 ) -> tuple[Tensor, Tensor]:
     """Load one split of a data set.
 
-    The validation split is a fixed random choice of 5,000 training images.
+    The validation split is a fixed random choice of 5,000 training images, of a quarter of them if
+    there are fewer than 20,000. The test split is touched only to report.
 
     Arguments:
-        name: key of `DATASETS`.
+        name: see `dataset_of`.
         split: "train", "validation" or "test".
         directory: see `data_dir`.
         num_levels: K; the 256 values of the files are quantized to 0..K-1.
@@ -103,6 +108,36 @@ def load_dataset(
     dataset = dataset_of(name)
     if split not in ("train", "validation", "test"):
         raise DataError(f"`split` (={split!r}) must be 'train', 'validation' or 'test'.")
+    if dataset.torchvision_name:
+        values, label = _read_torchvision(dataset, split, directory, download)
+    elif split == "test":
+        raise DataError(f"{name}: one's own images have no test split; use 'validation'.")
+    else:
+        values, label = _read_own(name)
+    if split != "test":
+        order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
+        held_out = min(VALIDATION_IMAGES, max(len(values) // 4, 1))
+        chosen = order[:held_out] if split == "validation" else order[held_out:]
+        values, label = values[chosen], label[chosen]
+    only = _only_class(name)
+    if only is not None:  # chosen after the split, so that held-out images stay held out
+        values, label = values[label == only], torch.zeros(int((label == only).sum())).long()
+    if len(values) == 0:
+        raise DataError(f"`dataset` (={name!r}) has no image in its {split} split.")
+    return quantize(values, num_levels).contiguous(), label
+
+
+def _read_own(name: str) -> tuple[Tensor, Tensor]:
+    try:
+        return load_image_set(name)
+    except ImageSetError as error:
+        raise DataError(str(error)) from error
+
+
+def _read_torchvision(
+    dataset: Dataset, split: Split, directory: str | os.PathLike[str] | None, download: bool
+) -> tuple[Tensor, Tensor]:
+    """Read the training or the test images of torchvision: uint8 (N, C, H, W), int64 (N,)."""
     folder = data_dir(directory)
     datasets = _torchvision_datasets()
     try:
@@ -124,29 +159,57 @@ def load_dataset(
     values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)  # (N, C, H, W)
     label = torch.as_tensor(loaded.targets).long()
     label = label[:, 0] if label.ndim == 2 else label  # QMNIST: the first column is the class
-    if split != "test":
-        order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
-        held_out = (
-            order[:VALIDATION_IMAGES] if split == "validation" else order[VALIDATION_IMAGES:]
-        )
-        values, label = values[held_out], label[held_out]
-    return quantize(values, num_levels).contiguous(), label
+    return values, label
 
 
 def dataset_of(name: str) -> Dataset:
     """Look a data set up.
 
+    >>> dataset_of("mnist/3").title, dataset_of("fashion-mnist/9").title
+    ("MNIST, only '3'", "Fashion-MNIST, only 'Ankle boot'")
+
+    Arguments:
+        name: key of `DATASETS`; or key/number for one class of it, without labels; or the path of
+            a file of one's own images, see `pixelcnn.own_images`.
+
     Raises:
-        DataError: if the name is unknown.
+        DataError: if the name is unknown, or the file cannot be read.
     """
-    if name not in DATASETS:
-        raise DataError(f"`dataset` (={name!r}) must be one of {', '.join(DATASETS)}.")
-    return DATASETS[name]
+    if name in DATASETS:
+        return DATASETS[name]
+    key, _, label = name.partition("/")
+    if key in DATASETS:
+        names = DATASETS[key].class_names
+        if label not in map(str, range(len(names))):
+            raise DataError(
+                f"`dataset` (={name!r}) must be {key} or {key}/N with a class N from 0 to "
+                f"{len(names) - 1}."
+            )
+        title = f"{DATASETS[key].title}, only {names[int(label)]!r}"
+        return replace(DATASETS[key], title=title, class_names=())
+    if not name.endswith(SUFFIX):
+        raise DataError(
+            f"`dataset` (={name!r}) must be one of {', '.join(DATASETS)}, one class of these such "
+            f"as mnist/3, or a file *{SUFFIX} made by `python -m pixelcnn images`."
+        )
+    try:
+        names, channels, size = describe_image_set(name)
+    except ImageSetError as error:
+        raise DataError(str(error)) from error
+    return Dataset(Path(name).name.removesuffix(SUFFIX), "", names, channels, size)
+
+
+def _only_class(name: str) -> int | None:
+    key, _, label = name.partition("/")
+    return int(label) if key in DATASETS and label else None
 
 
 def class_names(name: str | None, num_classes: int) -> tuple[str, ...]:
     """Name every class of a model trained on this data set; "class i" where it is unknown."""
-    known = DATASETS[name].class_names if name in DATASETS else ()
+    try:
+        known = dataset_of(name).class_names if name else ()
+    except DataError:  # a checkpoint from elsewhere: its data set need not be here
+        known = ()
     return known if len(known) == num_classes else tuple(f"class {i}" for i in range(num_classes))
 
 
@@ -184,9 +247,9 @@ def check_fits(config: ModelConfig, dataset: str) -> None:
                 f"`{name}` (={getattr(config, name)}) must be {need} for {wanted.title}."
             )
     if config.num_classes not in (0, len(wanted.class_names)):
+        allowed = "0" if not wanted.class_names else f"0 or {len(wanted.class_names)}"
         raise DataError(
-            f"`num_classes` (={config.num_classes}) must be 0 or {len(wanted.class_names)} "
-            f"for {wanted.title}."
+            f"`num_classes` (={config.num_classes}) must be {allowed} for {wanted.title}."
         )
 
 

@@ -1,6 +1,7 @@
 """Data sets as levels: quantization, splits, and what is said when the files are missing."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_the_folder_is_the_one_given_else_the_environment_else_data(monkeypatch)
     assert str(data_dir("given")) == "given"
     assert str(data_dir()) == "from-environment"
     monkeypatch.delenv(DATA_ENVIRONMENT_VARIABLE)
-    assert str(data_dir()) == "data"
+    assert data_dir() == Path(data.__file__).parent.parent / "data"
 
 
 def test_class_names_are_those_of_the_data_set_or_numbers():

@@ -1,23 +1,27 @@
 """Training as a generator of events. No files, no threads, no screen.
 
 The state is explicit and everything random is a function of (seed, images seen), so a run that is
-stopped and resumed computes exactly what an uninterrupted one computes.
+stopped and resumed computes exactly what an uninterrupted one computes. Under torchrun every
+process reads its share of each batch, and all compute what one process computes with the whole.
 """
 
 import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import iterate_batches
 from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.models import AutoregressiveModel, build_model
 from pixelcnn.orders import each_to_raster
+from pixelcnn.training.devices import bfloat16_works, processes, sum_over_processes
+
+EVALUATION_BATCH = 50
 
 
 class TrainingError(Exception):
@@ -40,6 +44,18 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Evaluating:
+    """A part of an evaluation; a run stopped here evaluates again when it goes on."""
+
+    step: int
+    images_seen: int
+    done: float
+    """Share of the evaluation that is over."""
+    bits_per_dim: float
+    """Mean so far."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The average weights scored on the validation split."""
 
@@ -50,7 +66,7 @@ class Evaluation:
     """Whether `TrainConfig.stages` asks to keep these weights."""
 
 
-Event = Progress | Evaluation
+Event = Progress | Evaluating | Evaluation
 
 
 class TrainingState:
@@ -64,10 +80,21 @@ class TrainingState:
         learning rate of AdamW).
     """
 
-    def __init__(self, model_config: ModelConfig, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        model_config: ModelConfig,
+        config: TrainConfig,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.bfloat16 = config.bfloat16 and bfloat16_works(self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = build_model(model_config)
+            self.model = build_model(model_config).to(self.device)
+        self.network: nn.Module = self.model
+        """What is called to train: the model, or the model that averages over all processes."""
+        if processes()[1] > 1:
+            self.network = DistributedDataParallel(self.model, broadcast_buffers=False)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         kernels = {
             f"{name}.weight": module.weight
@@ -89,6 +116,32 @@ class TrainingState:
         self.images_evaluated = 0
         """Images seen at the last evaluation."""
 
+    def compile(self) -> None:
+        """Let torch compile the network that is trained, at its first use; the average is not."""
+        self.model.logits_from_features = torch.compile(
+            self.model.logits_from_features, dynamic=False
+        )
+
+    @torch.no_grad()
+    def begin_with(self, source: AutoregressiveModel) -> None:
+        """Begin with the weights of a trained model instead of random ones.
+
+        A model of one raster order is what each of several orders begins with.
+
+        Raises:
+            TrainingError: if its configuration differs in more than the orders and the dropout.
+        """
+        wanted = self.model.config
+        same = replace(source.config, num_orders=wanted.num_orders, dropout=wanted.dropout)
+        if wanted != same or source.config.num_orders not in (1, wanted.num_orders):
+            raise TrainingError(
+                "The weights to begin with belong to another shape of model: "
+                f"{source.config.to_dict()} instead of {wanted.to_dict()}."
+            )
+        for model in (self.model, self.ema):
+            for mine, theirs in zip(model.parameters(), source.parameters(), strict=True):
+                mine.copy_(theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1)))
+
     def update(self, rate: float) -> None:
         """Do one optimizer update with the gradients that the model holds."""
         for name, matrix in self._matrices.items():
@@ -107,7 +160,8 @@ class TrainingState:
                 for key, value in optimizer.state.get(parameter, {}).items():
                     tensors[f"optimizer.{name}.{key}"] = value
         counts = torch.tensor([self.step, self.images_seen, self.images_evaluated])
-        return {k: v.detach().contiguous() for k, v in tensors.items()} | {"counts": counts}
+        tensors["counts"] = counts
+        return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `to_tensors` returned.
@@ -135,7 +189,10 @@ class TrainingState:
                         raise ValueError(f"{name} has only {sorted(values)} of the optimizer")
                     if any(v.shape not in (parameter.shape, ()) for v in values.values()):
                         raise ValueError(f"the optimizer's tensors of {name} have another shape")
-                    optimizer.state[parameter] = values
+                    # Counts of steps, of shape (), stay on the CPU, where AdamW wants them.
+                    optimizer.state[parameter] = {
+                        k: v.to(self.device) if v.ndim else v for k, v in values.items()
+                    }
             self.step, self.images_seen, self.images_evaluated = tensors["counts"].tolist()
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"The training state does not fit this run: {error}") from error
@@ -168,9 +225,10 @@ def train(
     train_split: tuple[Tensor, Tensor],
     validation_split: tuple[Tensor, Tensor],
 ) -> Iterator[Event]:
-    """Train until `total_images` were seen; yields after every update and every evaluation.
+    """Train until `total_images` were seen; yields after every update and in every evaluation.
 
-    Between two events the state is consistent and can be saved.
+    Between two events the state is consistent and can be saved. In several processes, all yield
+    the same events.
 
     Arguments:
         state: where to start; changed in place.
@@ -179,16 +237,23 @@ def train(
         validation_split: likewise.
 
     Raises:
-        TrainingError: if the loss or the gradient is not a number.
+        TrainingError: if the loss or the gradient is not a number, or a batch has fewer images
+            than there are processes.
     """
     levels, label = train_split
+    if min(config.batch_size, len(levels)) < processes()[1]:
+        raise TrainingError(
+            f"A batch of {min(config.batch_size, len(levels))} images cannot be shared by "
+            f"{processes()[1]} processes: choose a larger batch_size."
+        )
     started, images_before = time.monotonic(), state.images_seen
     while True:
         due = _marks_passed(state.images_seen, config)
         done = _marks_passed(state.images_evaluated, config)
         if due != done:
             part = tuple(t[: config.validation_images] for t in validation_split)
-            score = evaluate(state.ema, *part, bfloat16=config.bfloat16)
+            for share, score in iter_evaluate(state.ema, *part, bfloat16=state.bfloat16):
+                yield Evaluating(state.step, state.images_seen, share, score)
             state.images_evaluated = state.images_seen
             is_stage = due[1] != done[1]
             yield Evaluation(state.step, state.images_seen, score, is_stage)
@@ -217,55 +282,102 @@ def _marks_passed(images_seen: int, config: TrainConfig) -> tuple[int, int, bool
 def train_step(
     state: TrainingState, config: TrainConfig, levels: Tensor, label: Tensor
 ) -> tuple[float, float, float]:
-    """Do one optimizer update; returns loss (bits/dim), gradient norm and learning rate."""
-    model = state.model.train()
-    rate = learning_rate(config, (state.images_seen + len(levels)) / config.total_images)
-    with torch.random.fork_rng(devices=[]):
+    """Do one optimizer update; returns loss (bits/dim), gradient norm and learning rate.
+
+    Arguments:
+        state: changed in place.
+        config: how to train.
+        levels: int64 (B, C, H, W), the whole batch, also where several processes share it.
+        label: int64 (B,).
+    """
+    model, batch = state.model.train(), len(levels)
+    rank, size = processes()
+    mine = slice(rank * batch // size, (rank + 1) * batch // size)
+    rate = learning_rate(config, (state.images_seen + batch) / config.total_images)
+    cuda = [state.device] if state.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
         # Dropout of this step depends on the seed and the step only: a resumed run repeats it.
         torch.manual_seed(config.seed * 1_000_003 + state.step)
         label = _hide_labels(model, label, config.label_dropout)
-        order = torch.randint(model.config.num_orders, (len(levels),))
-        levels = each_to_raster(levels, order)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-            logits = model(levels, label, order)
-    nats = nll_nats(logits.float(), levels).sum() / len(levels)
-    loss = nats_to_bits_per_dim(nats, model.config.num_dims)
+        order = torch.randint(model.config.num_orders, (batch,))
+        if rank:
+            torch.manual_seed((config.seed * 1_000_003 + state.step) * size + rank)
+        levels = each_to_raster(levels[mine], order[mine]).to(state.device)
+        label = None if label is None else label[mine].to(state.device)
+        with torch.autocast(state.device.type, torch.bfloat16, enabled=state.bfloat16):
+            logits = state.network(levels, label, order[mine].to(state.device))
+    # The processes' gradients are averaged, so each counts as many times as there are processes.
+    nats = nll_nats(logits.float(), levels).sum() * size / batch
+    part = nats_to_bits_per_dim(nats, model.config.num_dims)
+    loss = sum_over_processes(part.detach().clone()) / size
     if not torch.isfinite(loss):
         raise TrainingError(f"The loss is {loss.item()} at step {state.step}: training stopped.")
     model.zero_grad()
-    loss.backward()
+    part.backward()
     grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
     if not torch.isfinite(grad_norm):
         raise TrainingError(f"The gradient is {grad_norm} at step {state.step}: training stopped.")
     state.update(rate)
     state.step += 1
-    state.images_seen += len(levels)
+    state.images_seen += batch
     _update_ema(state, config.ema_decay)
     return loss.item(), grad_norm.item(), rate
 
 
-@torch.inference_mode()
 def evaluate(
     model: AutoregressiveModel,
     levels: Tensor,
     label: Tensor,
     *,
     bfloat16: bool = False,
-    batch_size: int = 50,
+    batch_size: int | None = None,
 ) -> float:
     """Compute the mean bits/dim of images given their labels (if the model knows labels).
 
     A model of several raster orders reads image i in order i modulo their number.
     """
-    total = 0.0
+    parts = iter_evaluate(model, levels, label, bfloat16=bfloat16, batch_size=batch_size)
+    *_, (_, score) = parts
+    return score
+
+
+@torch.inference_mode()
+def iter_evaluate(
+    model: AutoregressiveModel,
+    levels: Tensor,
+    label: Tensor,
+    *,
+    bfloat16: bool = False,
+    batch_size: int | None = None,
+) -> Iterator[tuple[float, float]]:
+    """Score images as `evaluate` does; yields the share that is done and the mean so far."""
+    rank, size = processes()
+    device = model.row_bias.device
+    batch_size = batch_size or EVALUATION_BATCH
     model.eval()
-    for batch, batch_label in iterate_batches(levels, label, batch_size):
-        order = torch.arange(len(batch)) % model.config.num_orders
-        batch = each_to_raster(batch, order)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            logits = model(batch, batch_label if model.config.num_classes else None, order)
-        total += nll_nats(logits.float(), batch).double().sum().item()
-    return nats_to_bits_per_dim(torch.tensor(total / len(levels)), model.config.num_dims).item()
+    nats, images = 0.0, 0
+    for first in range(0, len(levels), batch_size * size):  # one batch for each process
+        mine = slice(first + rank * batch_size, first + (rank + 1) * batch_size)
+        batch = levels[mine].long()
+        part = 0.0
+        if len(batch):
+            order = torch.arange(mine.start, mine.start + len(batch)) % model.config.num_orders
+            batch = each_to_raster(batch, order).to(device)
+            given = label[mine].to(device) if model.config.num_classes else None
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                logits = model(batch, given, order.to(device))
+            part = nll_nats(logits.float(), batch).cpu().double().sum().item()
+        nats += sum_over_processes(torch.tensor(part, dtype=torch.float64, device=_sums(device)))
+        images = min(first + batch_size * size, len(levels))
+        yield (
+            images / len(levels),
+            nats_to_bits_per_dim(nats / images, model.config.num_dims).item(),
+        )
+
+
+def _sums(device: torch.device) -> torch.device:
+    """Choose where sums in float64 are made: NCCL wants the GPU, MPS has no float64."""
+    return device if device.type == "cuda" else torch.device("cpu")
 
 
 def batch_indices(num_images: int, images_seen: int, config: TrainConfig) -> Tensor:

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from pixelcnn.checkpoints import CheckpointError, safetensors_bytes, write_atomically
@@ -22,8 +23,10 @@ def save_training_state(
     write_atomically(Path(path), safetensors_bytes(state.to_tensors(), metadata))
 
 
-def load_training_state(path: str | os.PathLike[str]) -> tuple[TrainingState, TrainConfig]:
-    """Read a training state.
+def load_training_state(
+    path: str | os.PathLike[str], device: torch.device | str = "cpu"
+) -> tuple[TrainingState, TrainConfig]:
+    """Read a training state, to go on with on this device.
 
     Raises:
         CheckpointError: if the file is missing, damaged or foreign.
@@ -42,6 +45,6 @@ def load_training_state(path: str | os.PathLike[str]) -> tuple[TrainingState, Tr
         OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError
     ) as error:  # fmt: skip
         raise CheckpointError(f"{path}: is not a readable training state: {error}.") from error
-    state = TrainingState(model_config, config)
+    state = TrainingState(model_config, config, device)
     state.load_tensors(tensors)
     return state, config

@@ -1,0 +1,38 @@
+"""The Train page: short runs that one can watch, stop, resume and compare."""
+
+import streamlit as st
+
+from pixelcnn.training.locks import HAVE_LOCKS, NO_LOCKS
+from pixelcnn.ui.layout import begin_importing_torch, page
+
+begin_importing_torch()
+
+page(
+    "Train",
+    "Let a PixelCNN learn while you watch. A run lives outside this page: leave, close the "
+    "browser, come back; stop it and go on later.",
+)
+if not HAVE_LOCKS:
+    st.error(NO_LOCKS, icon=":material/error:")
+    st.stop()
+loading = st.empty()
+loading.info("One moment …", icon=":material/hourglass_top:")
+
+# Imported after the first words are on the screen: they need torch.
+from pixelcnn.ui.train import compare, form, watch  # noqa: E402
+
+VIEWS = {"New run": form.show, "Runs": watch.show, "Compare": compare.show}
+
+first = "Runs" if watch.is_any_active() else "New run"
+if "tab" not in st.session_state and "tab" not in st.query_params:
+    st.session_state["tab"] = first
+view = st.segmented_control(
+    "View",
+    list(VIEWS),
+    required=True,
+    key="tab",
+    bind="query-params",
+    label_visibility="collapsed",
+)
+loading.empty()
+VIEWS[view or first]()  # none if a link names one that does not exist

@@ -1,0 +1,236 @@
+"""One's own images as a data set: cut to squares, made small, kept in one safetensors file.
+
+A folder, or uploaded pictures and ZIP archives, become one file that a run can be repeated with,
+whatever happens to the originals. Folders inside the folder are classes, if there are two or more.
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pixelcnn.checkpoints import safetensors_bytes, write_atomically
+
+FORMAT = "pixelcnn-images-1"
+SUFFIX = ".images.safetensors"
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+MAX_IMAGES = 200_000
+MAX_FILE_BYTES = 64 * 2**20
+"""Of one picture file; larger ones are left out, and named."""
+MAX_PIXELS = 100_000_000
+"""Of one picture, before it is made small: a small file can hold a huge picture."""
+FEWEST_IMAGES = 2
+"""One to learn from, one held out."""
+
+
+class ImageSetError(Exception):
+    """No data set can be made of these images, or read from this file; says why."""
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One picture file, not decoded yet."""
+
+    name: str
+    """Path inside the folder or archive."""
+    content: bytes
+
+    @property
+    def folder(self) -> str:
+        """Folder that it lies in: its class."""
+        return PurePosixPath(self.name).parent.name
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one size."""
+
+    levels: Tensor
+    """uint8 (N, C, H, W), H = W, values 0..255."""
+    label: Tensor
+    """int64 (N,); all 0 without classes."""
+    class_names: tuple[str, ...]
+    """Name of each label; empty without classes."""
+    left_out: tuple[str, ...] = ()
+    """Files that could not be used, and why."""
+
+
+def read_folder(folder: str | os.PathLike[str]) -> Iterator[SourceImage]:
+    """Read every picture file of a folder and of the folders in it, sorted by path.
+
+    Raises:
+        ImageSetError: if it is no folder or cannot be read.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise ImageSetError(f"{root}: is not a folder.")
+    try:
+        for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES):
+            if path.is_file():
+                large = path.stat().st_size > MAX_FILE_BYTES
+                content = b"" if large else path.read_bytes()
+                yield SourceImage(path.relative_to(root).as_posix(), content)
+    except OSError as error:
+        raise ImageSetError(f"{root}: cannot be read ({error.strerror or error}).") from error
+
+
+def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
+    """Read uploaded picture files, and those inside uploaded ZIP archives; nothing is unpacked.
+
+    Arguments:
+        files: (name, content) of each upload.
+
+    Raises:
+        ImageSetError: if an archive is damaged.
+    """
+    for name, content in files:
+        if not name.lower().endswith(".zip"):
+            yield SourceImage(name, content)
+            continue
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                for member in sorted(archive.infolist(), key=lambda m: m.filename):
+                    inside = PurePosixPath(member.filename)
+                    if inside.suffix.lower() not in PICTURE_SUFFIXES or "__MACOSX" in inside.parts:
+                        continue
+                    # The size that the archive claims is checked here, the real one by zipfile.
+                    large = member.file_size > MAX_FILE_BYTES
+                    yield SourceImage(member.filename, b"" if large else archive.read(member))
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+            raise ImageSetError(
+                f"{name}: is no ZIP archive that can be read ({error})."
+            ) from error
+
+
+def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) -> ImageSet:
+    """Cut every picture to its central square and resize it.
+
+    Arguments:
+        images: picture files.
+        size: H and W, 8 to 64.
+        colour: RGB, else grey. What is transparent becomes black.
+
+    Raises:
+        ImageSetError: if fewer than two pictures can be used, or there are too many.
+        ValueError: if the size is out of range.
+    """
+    if not 8 <= size <= 64:
+        raise ValueError(f"`size` (={size}) must be an integer from 8 to 64.")
+    pictures, folders, left_out = [], [], []
+    for image in images:
+        if len(pictures) >= MAX_IMAGES:
+            raise ImageSetError(f"There are more than {MAX_IMAGES:,} images.")
+        try:
+            pictures.append(_decode(image.content, size, colour))
+            folders.append(image.folder)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            left_out.append(f"{image.name}: {error}")
+    if len(pictures) < FEWEST_IMAGES:
+        reason = f" Left out: {'; '.join(left_out[:3])}." if left_out else ""
+        raise ImageSetError(
+            f"{len(pictures)} usable images are too few: {FEWEST_IMAGES} or more are needed, "
+            f"hundreds are better.{reason}"
+        )
+    values = torch.from_numpy(np.stack(pictures))
+    values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)  # (N, C, H, W)
+    names = tuple(sorted(set(folders)))
+    if not 2 <= len(names) <= 1000:
+        return ImageSet(values.contiguous(), torch.zeros(len(values)).long(), (), tuple(left_out))
+    label = torch.tensor([names.index(folder) for folder in folders])
+    named = tuple(name or "(no folder)" for name in names)
+    return ImageSet(values.contiguous(), label, named, tuple(left_out))
+
+
+def _decode(content: bytes, size: int, colour: bool) -> np.ndarray:
+    if not content:
+        raise ValueError(f"is empty or larger than {MAX_FILE_BYTES // 2**20} MiB")
+    try:
+        opened = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise ValueError("is no picture that can be read") from None
+    with opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
+        image = ImageOps.exif_transpose(opened).convert("RGBA")
+    background = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    flat = Image.alpha_composite(background, image).convert("RGB" if colour else "L")
+    side = min(flat.size)
+    left, top = (flat.width - side) // 2, (flat.height - side) // 2
+    # Cut first: `resize(box=...)` would mix in what lies beside the square.
+    square = flat.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def save_image_set(path: str | os.PathLike[str], images: ImageSet) -> None:
+    """Write a data set as one file, atomically.
+
+    Raises:
+        ImageSetError: if the name does not end as it must.
+        OSError: if it cannot be written.
+    """
+    if not str(path).endswith(SUFFIX):
+        raise ImageSetError(f"{path}: the name must end with {SUFFIX}.")
+    write_atomically(Path(path), image_set_bytes(images))
+
+
+def image_set_bytes(images: ImageSet) -> bytes:
+    """Encode a data set; the same images always give the same bytes."""
+    about = json.dumps({"class_names": images.class_names})
+    tensors = {"levels": images.levels, "label": images.label}
+    return safetensors_bytes(tensors, {"format": FORMAT, "images": about})
+
+
+def describe_image_set(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], int, int]:
+    """Read the class names, the number of channels and the size, without the images.
+
+    Raises:
+        ImageSetError: if the file is missing, damaged or foreign.
+    """
+    names, shape, _ = _read(path, with_tensors=False)
+    return names, shape[1], shape[2]
+
+
+def load_image_set(path: str | os.PathLike[str]) -> tuple[Tensor, Tensor]:
+    """Read all images: levels uint8 (N, C, H, W), values 0..255, and label int64 (N,).
+
+    Raises:
+        ImageSetError: if the file is missing, damaged or foreign.
+    """
+    names, shape, tensors = _read(path, with_tensors=True)
+    levels, label = tensors["levels"], tensors["label"]
+    fits = levels.dtype == torch.uint8 and label.dtype == torch.int64 and len(label) == shape[0]
+    if not fits or int(label.min()) < 0 or int(label.max()) >= max(len(names), 1):
+        raise ImageSetError(f"{path}: its labels do not fit its images.")
+    return levels, label
+
+
+def _read(
+    path: str | os.PathLike[str], *, with_tensors: bool
+) -> tuple[tuple[str, ...], list[int], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
+            names = json.loads(metadata["images"])["class_names"]
+            shape = file.get_slice("levels").get_shape()
+            square = len(shape) == 4 and shape[1] in (1, 3) and 8 <= shape[2] == shape[3] <= 64
+            if not square or shape[0] < FEWEST_IMAGES:
+                raise ValueError(f"its images have the shape {shape}")
+            if not all(isinstance(name, str) for name in names):
+                raise ValueError("its class names are no text")
+            tensors = {}
+            if with_tensors:
+                tensors = {k: file.get_tensor(k) for k in ("levels", "label")}
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ImageSetError(f"{path}: is not a readable file of own images: {error}.") from error
+    return tuple(names), shape, tensors

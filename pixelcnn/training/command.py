@@ -1,0 +1,344 @@
+"""The commands about training: train, estimate, images; and a run as a command line."""
+
+import argparse
+import json
+import os
+import shlex
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from pixelcnn.checkpoints import load_model
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.data import dataset_of
+from pixelcnn.options import add_data_dir, add_fields, duration, given, option
+from pixelcnn.own_images import SUFFIX, ImageSetError, make_image_set, read_folder, save_image_set
+from pixelcnn.training.devices import DEVICES, choose_device, is_parallel
+from pixelcnn.training.runs import Run, RunConfig, RunError, create_run, run_path
+
+if TYPE_CHECKING:
+    from pixelcnn.training.engine import TrainingState
+
+SHAPE_FROM_DATASET = {"num_channels", "height", "width", "num_classes"}
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the commands to a parser."""
+    train = commands.add_parser(
+        "train",
+        help="train a model",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train a model in a run: a folder with its settings, its curve, checkpoints "
+        "ready for use, and a training state, with which the same command with --resume goes on "
+        "exactly where it stopped. Stop with Ctrl-C at any time. Under torchrun it trains in "
+        "several processes, on one machine or more.",
+    )
+    train.add_argument(
+        "name",
+        metavar="run",
+        help="name of the run, a new folder in $PIXELCNN_RUNS or runs/; or its path",
+    )
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with this run and its settings (a new --total-images is taken over)",
+    )
+    train.add_argument(
+        "--from-state",
+        type=Path,
+        metavar="FILE",
+        help="begin with the settings and the progress of a training state (a new --total-images "
+        "is taken over)",
+    )
+    train.add_argument(
+        "--begin-with",
+        metavar="CHECKPOINT",
+        help="begin with the shape and the weights of a checkpoint instead of random ones; one of "
+        "a single raster order is what each of eight begins with (--num-orders 8)",
+    )
+    train.add_argument(
+        "--now", action="store_true", help="do not wait until the other runs of the folder end"
+    )
+    _add_settings(train)
+    train.set_defaults(run=run_train)
+
+    estimate = commands.add_parser(
+        "estimate",
+        help="measure how long a training would take",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train with the given settings on random images for some seconds, and tell "
+        "time and memory of the whole run.",
+    )
+    estimate.add_argument("--json", action="store_true", help="print the result as JSON")
+    _add_settings(estimate)
+    estimate.set_defaults(run=run_estimate)
+
+    images = commands.add_parser(
+        "images",
+        help="make a data set of your own images",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Cut every picture of a folder to its central square, resize it, and write "
+        "all into one file, which `train --dataset` takes. Folders inside the folder are classes.",
+    )
+    images.add_argument("folder", help="folder with pictures, also in folders inside it")
+    images.add_argument("output", help=f"file to write, *{SUFFIX}")
+    images.add_argument("--size", type=int, default=28, help="height and width, 8 to 64")
+    images.add_argument("--colour", action="store_true", help="keep the colours, else grey")
+    images.set_defaults(run=run_images)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
+    parser.add_argument("--threads", type=int, help="CPU threads; as many as torch likes")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="let torch compile the network first: faster after a minute or two; needs a C++ "
+        "compiler on CPUs",
+    )
+    add_data_dir(parser)
+    add_fields(parser, TrainConfig)
+    add_fields(
+        parser,
+        ModelConfig,
+        choices={"architecture": ["classic", "gated"]},
+        leave_out=SHAPE_FROM_DATASET,
+    )
+    parser.add_argument("--unconditional", action="store_true", help="train without class labels")
+
+
+def new_config(
+    model: dict[str, object],
+    train: dict[str, object],
+    *,
+    unconditional: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    compiled: bool = False,
+    data_dir: str | None = None,
+) -> RunConfig:
+    """Make the settings of a run; the data set gives the shape of the model.
+
+    Arguments:
+        model: fields of `ModelConfig`, without those of the data set.
+        train: fields of `TrainConfig`.
+        unconditional: leave the classes out.
+        device: see `choose_device`.
+        threads: CPU threads, 1 to 256; None for as many as torch likes.
+        compiled: let torch compile the network first.
+        data_dir: see `pixelcnn.data.data_dir`.
+
+    Raises:
+        ValueError, DataError: if a value breaks its rule.
+    """
+    config = TrainConfig(**train)
+    dataset = dataset_of(config.dataset)
+    if config.dataset.endswith(SUFFIX):  # a run goes on from any folder
+        config = replace(config, dataset=os.path.abspath(config.dataset))
+    shape = ModelConfig(
+        **model,
+        num_channels=dataset.num_channels,
+        height=dataset.size,
+        width=dataset.size,
+        num_classes=0 if unconditional else len(dataset.class_names),
+    )
+    if threads is not None and not 1 <= threads <= 256:
+        raise ValueError(f"`threads` (={threads}) must be an integer from 1 to 256.")
+    return RunConfig(
+        model=shape,
+        train=config,
+        device=device,
+        threads=threads,
+        compiled=compiled,
+        data_dir=data_dir,
+    )
+
+
+def _config_of(options: argparse.Namespace) -> RunConfig:
+    return new_config(
+        given(options, ModelConfig),
+        given(options, TrainConfig),
+        unconditional=options.unconditional,
+        device=options.device,
+        threads=options.threads,
+        compiled=options.compile,
+        data_dir=options.data_dir,
+    )
+
+
+def command_line(config: RunConfig, name: str) -> str:
+    """Write the command that repeats a run, for a shell; settings at their default are left out.
+
+    >>> from pixelcnn.config import ModelConfig, TrainConfig
+    >>> model = ModelConfig(num_classes=10, num_features=48, dilations=(1, 2))
+    >>> command_line(RunConfig(model=model, train=TrainConfig(total_images=500)), "boots")
+    'python -m pixelcnn train boots --total-images 500 --num-features 48 --dilations 1 2'
+    """
+    return shlex.join(["python", "-m", "pixelcnn", "train", name, *arguments_of(config)])
+
+
+def arguments_of(config: RunConfig) -> list[str]:
+    """Give the options that make these settings."""
+    arguments = list(config.origin)
+    from_state, from_checkpoint = (o in arguments for o in ("--from-state", "--begin-with"))
+    for part in (config.train, config.model):
+        for field in fields(part):
+            value, length = getattr(part, field.name), field.name == "total_images"
+            if field.name in SHAPE_FROM_DATASET or (from_state and not length):
+                continue
+            # Where something else stands for the defaults, these must be named too.
+            named = from_state or (from_checkpoint and part is config.model)
+            if value == field.default and not named:
+                continue
+            if isinstance(value, bool):
+                no = "" if value else "no-"
+                arguments.append(f"--{no}{field.name.replace('_', '-')}")
+            elif isinstance(value, tuple):
+                arguments += [option(field.name), *map(str, value)]
+            else:
+                arguments += [option(field.name), str(value)]
+    unconditional = config.model.num_classes == 0 and not config.origin
+    if unconditional and dataset_of(config.train.dataset).class_names:
+        arguments.append("--unconditional")
+    if config.device != "auto":
+        arguments += ["--device", config.device]
+    if config.threads is not None:
+        arguments += ["--threads", str(config.threads)]
+    if config.compiled:
+        arguments.append("--compile")
+    if config.data_dir is not None:
+        arguments += ["--data-dir", config.data_dir]
+    return arguments
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """Train; returns the exit status (0 finished, 130 stopped)."""
+    from pixelcnn.training.files import save_training_state
+    from pixelcnn.training.worker import is_out_of_memory, train_run
+
+    choose_device(options.device)
+    if options.name.endswith(".safetensors"):
+        raise RunError(f"{options.name}: a run is a folder; name it without .safetensors.")
+    if sum(map(bool, (options.resume, options.from_state, options.begin_with))) > 1:
+        raise ValueError("Give one of --resume, --from-state and --begin-with.")
+    run, state = Run(run_path(options.name)), None
+    if options.resume:
+        config = _resumed_config(options, run)
+    elif options.from_state:
+        config = _config_from_state(options)
+    elif options.begin_with:
+        config, state = _config_and_state(options)
+    else:
+        config = _config_of(options)
+    if not options.resume and is_first_process():
+        run = create_run(config, run.path)
+        if options.from_state:
+            run.state_path.write_bytes(options.from_state.read_bytes())
+        elif state is not None:
+            save_training_state(run.state_path, state, config.train)
+    try:
+        status = train_run(run, config, queue=not options.now)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise RunError(f"There is not enough memory for this: {error}") from error
+        raise
+    return 130 if status.state == "stopped" else 0
+
+
+def is_first_process() -> bool:
+    """Say whether this process is the one that writes; torchrun need not have connected them."""
+    return not is_parallel() or int(os.environ["RANK"]) == 0
+
+
+def _resumed_config(options: argparse.Namespace, run: Run) -> RunConfig:
+    config = run.config()
+    _refuse_settings(options, "--resume")
+    total = getattr(options, "total_images", config.train.total_images)
+    if total != config.train.total_images and is_first_process():
+        config = replace(config, train=replace(config.train, total_images=total))
+        with run.hold():
+            run.write_config(config)
+    return config
+
+
+def _config_from_state(options: argparse.Namespace) -> RunConfig:
+    from pixelcnn.training.files import load_training_state
+
+    _refuse_settings(options, "--from-state")
+    state, train = load_training_state(options.from_state)
+    train = replace(train, **given(options, TrainConfig))
+    return RunConfig(
+        model=state.model.config,
+        train=train,
+        origin=("--from-state", os.path.abspath(options.from_state)),
+        device=options.device,
+        threads=options.threads,
+        compiled=options.compile,
+        data_dir=options.data_dir,
+    )
+
+
+def _config_and_state(options: argparse.Namespace) -> tuple[RunConfig, "TrainingState"]:
+    from pixelcnn.training.engine import TrainingState
+
+    source = load_model(options.begin_with)
+    if options.unconditional:
+        raise ValueError("`--begin-with` keeps the classes of the checkpoint.")
+    config = RunConfig(
+        model=replace(source.config, **given(options, ModelConfig)),
+        train=TrainConfig(**given(options, TrainConfig)),
+        origin=("--begin-with", _from_anywhere(options.begin_with)),
+        device=options.device,
+        threads=options.threads,
+        compiled=options.compile,
+        data_dir=options.data_dir,
+    )
+    state = TrainingState(config.model, config.train)
+    state.begin_with(source)
+    return config, state
+
+
+def _from_anywhere(checkpoint: str) -> str:
+    return os.path.abspath(checkpoint) if os.path.isfile(checkpoint) else checkpoint
+
+
+def _refuse_settings(options: argparse.Namespace, why: str) -> None:
+    kept = (given(options, TrainConfig) | given(options, ModelConfig)).keys() - {"total_images"}
+    if kept or options.unconditional:
+        raise ValueError(
+            f"`{why}` keeps the settings of the run; leave out {sorted(kept) or 'unconditional'}."
+        )
+
+
+def run_estimate(options: argparse.Namespace) -> int:
+    """Measure and print; returns 0."""
+    from pixelcnn.training.estimate import estimate
+
+    config = _config_of(options)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    result = estimate(config, choose_device(options.device))
+    if options.json:
+        print(json.dumps(asdict(result)))
+    else:
+        print(
+            f"{result.parameters:,} parameters, {result.images_per_second:.0f} images/s, about "
+            f"{duration(result.seconds)} in all, {result.memory_bytes / 2**20:,.0f} MiB, on "
+            f"{result.device}"
+        )
+    return 0
+
+
+def run_images(options: argparse.Namespace) -> int:
+    """Make a file of own images; returns 0."""
+    if Path(options.output).exists():
+        raise ImageSetError(f"{options.output}: would be overwritten; choose another name.")
+    made = make_image_set(read_folder(options.folder), size=options.size, colour=options.colour)
+    save_image_set(options.output, made)
+    for line in made.left_out:
+        print(f"left out {line}")
+    classes = f", classes {', '.join(made.class_names)}" if made.class_names else ""
+    print(f"wrote {options.output}: {len(made.levels):,} images{classes}")
+    return 0

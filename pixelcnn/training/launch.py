@@ -1,0 +1,152 @@
+"""Runs as processes in the background: start, stop, end by force, and whose turn it is."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from pixelcnn.checkpoints import CHECKPOINT_DIR, RUNS_ENVIRONMENT_VARIABLE
+from pixelcnn.data import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.training.locks import take_lock
+from pixelcnn.training.runs import GOES_ON, Run, RunError, Status, list_runs
+
+LOCK_ENVIRONMENT_VARIABLE = "PIXELCNN_RUN_LOCK"
+"""Number of the open file that holds the run's lock, handed down to the new process."""
+
+
+def start(run: Run, *, queue: bool = True) -> None:
+    """Start, or go on with, a run in a process of its own; returns at once.
+
+    The process outlives this one. It gets the run's lock from here, so there is no moment in which
+    the run could be started twice, or look dead.
+
+    Arguments:
+        run: a run that is not going on.
+        queue: wait until no other run of the folder is going on.
+
+    Raises:
+        RunError: if it is going on already, or finished.
+        OSError: if no process can be started.
+    """
+    lock = take_lock(run.path / "lock")
+    if lock is None:
+        raise RunError(f"{run.about()['name']}: is going on already.")
+    try:
+        status = run.status()
+        if status.state == "finished":
+            raise RunError(f"{run.about()['name']}: is finished.")
+        run.stop_path.unlink(missing_ok=True)
+        now = {"state": "starting", "queued_at": time.time(), "pid": 0}
+        run.write_status(replace(status, message="", doing="", **now))
+        command = [sys.executable, "-m", "pixelcnn", "train", str(run.path.resolve()), "--resume"]
+        command += [] if queue else ["--now"]
+        try:
+            with open(run.log_path, "ab") as log:
+                process = subprocess.Popen(
+                    command,
+                    cwd=CHECKPOINT_DIR.parent,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C in the server's terminal is not for it
+                    pass_fds=[lock],
+                    env=environment() | {LOCK_ENVIRONMENT_VARIABLE: str(lock)},
+                )
+        except OSError as error:
+            message = f"No process could be started ({error})."
+            run.write_status(replace(status, state="failed", message=message))
+            raise
+    finally:
+        os.close(lock)  # the new process holds it still
+    # Somebody has to ask for its exit status, or it stays in the list of processes.
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def environment() -> dict[str, str]:
+    """Give the environment of a process that works in the folder of the package.
+
+    A relative path would be another one there.
+    """
+    paths = (DATA_ENVIRONMENT_VARIABLE, RUNS_ENVIRONMENT_VARIABLE)
+    given = {name: os.environ[name] for name in paths if os.environ.get(name)}
+    return dict(os.environ) | {name: os.path.abspath(path) for name, path in given.items()}
+
+
+def inherited_lock(run: Run) -> int | None:
+    """Return the run's lock if `start` handed it to this process."""
+    given = os.environ.pop(LOCK_ENVIRONMENT_VARIABLE, None)
+    if given is None:
+        return None
+    handle = int(given)
+    if not os.path.samestat(os.fstat(handle), (run.path / "lock").stat()):
+        raise RunError(f"{run.id}: got the lock of another run.")
+    os.set_inheritable(handle, False)
+    return handle
+
+
+def stop(run: Run) -> None:
+    """Ask a run to save its state and end; it does so after the current update.
+
+    Raises:
+        RunError: if it is not going on.
+    """
+    if not run.status().is_active:
+        raise RunError(f"{run.about()['name']}: is not going on.")
+    run.stop_path.touch()
+
+
+def end_by_force(run: Run) -> None:
+    """Kill the process of a run; what it did since its last save is lost.
+
+    Raises:
+        RunError: if it is not going on.
+    """
+    status = run.status()
+    if not status.is_active or not status.pid:
+        raise RunError(f"{run.about()['name']}: is not going on.")
+    # The lock is held, so the process that wrote its number is alive and the number still its own.
+    os.kill(status.pid, signal.SIGKILL)
+
+
+def wait_until_over(run: Run, seconds: float = 60) -> Status:
+    """Wait until a run is not going on any more; returns its status then.
+
+    Raises:
+        RunError: if it goes on for longer.
+    """
+    until = time.monotonic() + seconds
+    while (status := run.status()).is_active:
+        if time.monotonic() > until:
+            raise RunError(f"{run.id}: is {status.state} after {seconds:g} seconds.")
+        time.sleep(0.05)
+    return status
+
+
+def can_start(status: Status) -> bool:
+    """Say whether `start` would go on with a run."""
+    return status.state in GOES_ON
+
+
+def take_turn(run: Run, queued_at: float) -> int | None:
+    """Take the turn among the runs of a folder, if nobody has it and nobody waited longer.
+
+    Returns:
+        The open file that keeps the turn, None if it is not this run's turn.
+    """
+    waiting = [(queued_at, run.id)]
+    for other in list_runs(run.path.parent):
+        status = other.status()
+        if other.id != run.id and status.state in ("queued", "starting"):
+            waiting.append((status.queued_at, other.id))
+    if min(waiting)[1] != run.id:
+        return None
+    return take_lock(turn_path(run.path.parent))
+
+
+def turn_path(folder: Path) -> Path:
+    """The lock that the run whose turn it is holds."""
+    return folder / ".turn"

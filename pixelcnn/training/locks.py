@@ -1,0 +1,57 @@
+"""Locks that the operating system frees when their holder ends, however it ends."""
+
+import os
+import time
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+HAVE_LOCKS = fcntl is not None
+"""Whether this system has such locks; without them there are no runs."""
+NO_LOCKS = "Runs need file locks as Linux and macOS have them; on Windows use WSL."
+
+
+def take_lock(path: Path) -> int | None:
+    """Take a lock for as long as the returned file is open; None if another process holds it.
+
+    Raises:
+        OSError: if the file cannot be written, or this system has no such locks.
+    """
+    _require_locks()
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    for _ in range(5):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except OSError:
+            time.sleep(0.02)  # perhaps somebody only looked, see `is_locked`
+    os.close(handle)
+    return None
+
+
+def is_locked(path: Path) -> bool:
+    """Say whether a process holds a lock; it is not waited for and not taken away from anyone.
+
+    Raises:
+        OSError: if this system has no such locks.
+    """
+    _require_locks()
+    try:
+        handle = os.open(path, os.O_RDONLY)  # who may only read a run may watch it
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+
+
+def _require_locks() -> None:
+    if not HAVE_LOCKS:
+        raise OSError(NO_LOCKS)

@@ -1,0 +1,96 @@
+"""The records of a run: losses, rates and scores over images seen, appended line by line.
+
+Which updates are recorded depends on the settings only, so a run that was stopped and resumed has
+the same records as an uninterrupted one, times aside.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pixelcnn.checkpoints import write_atomically
+from pixelcnn.config import TrainConfig
+from pixelcnn.training.engine import Evaluation, Event, Progress, TrainingState
+from pixelcnn.training.runs import Run
+
+MOST_RECORDS = 2000
+"""Recorded updates of a whole run, roughly; more than a curve can show."""
+
+
+class Metrics:
+    """Appends to `metrics.jsonl`; knows the time trained and the scores so far."""
+
+    def __init__(self, run: Run, state: TrainingState, config: TrainConfig) -> None:
+        images = {"images_seen": state.images_seen, "images_evaluated": state.images_evaluated}
+        records = rewind_metrics(run, images)
+        self.every = max(1, config.total_images // config.batch_size // MOST_RECORDS)
+        self.has_data = any("png_bits_per_dim" in record for record in records)
+        scores = [r["validation"] for r in records if "validation" in r]
+        self.validation: float | None = scores[-1] if scores else None
+        self.best: float | None = min(scores, default=None)
+        self._before = max((r["seconds"] for r in records), default=0.0)
+        self._started = time.monotonic()
+        # A record reaches the disk, or at least the system, before training goes on.
+        self._file = open(run.metrics_path, "a", buffering=1)  # noqa: SIM115 - closed by __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def seconds(self) -> float:
+        """Time trained, over all parts of the run."""
+        return self._before + time.monotonic() - self._started
+
+    def write_data(self, training_images: int, validation_images: int, png_bits: float) -> None:
+        """Record what the run learns from, once."""
+        self._write(
+            images_seen=0,
+            training_images=training_images,
+            validation_images=validation_images,
+            png_bits_per_dim=png_bits,
+        )
+
+    def write_event(self, event: Event) -> None:
+        """Record an evaluation, and an update if it is one of those to be recorded."""
+        if isinstance(event, Evaluation):
+            self.validation = event.bits_per_dim
+            if self.best is None or event.bits_per_dim < self.best:
+                self.best = event.bits_per_dim
+            self._write(images_seen=event.images_seen, validation=event.bits_per_dim)
+        elif isinstance(event, Progress) and event.step % self.every == 0:
+            self._write(
+                images_seen=event.images_seen,
+                step=event.step,
+                loss=event.loss,
+                learning_rate=event.learning_rate,
+                grad_norm=event.grad_norm,
+                images_per_second=round(event.images_per_second, 2),
+            )
+
+    def _write(self, **values: Any) -> None:
+        self._file.write(json.dumps(values | {"seconds": round(self.seconds, 2)}) + "\n")
+
+
+def rewind_metrics(run: Run, state: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Drop the records of what happened after the training state was saved: it happens again.
+
+    Arguments:
+        run: a run that this process holds.
+        state: `images_seen` and `images_evaluated` of the training state.
+
+    Returns:
+        The records that stay.
+    """
+    kept = [
+        record
+        for record in run.metrics()
+        if record["images_seen"]
+        <= state["images_evaluated" if "validation" in record else "images_seen"]
+    ]
+    text = "".join(json.dumps(record) + "\n" for record in kept)
+    write_atomically(run.metrics_path, text.encode())
+    return kept

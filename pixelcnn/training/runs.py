@@ -1,0 +1,394 @@
+"""Runs on disk: one folder each, the whole truth about a run, readable by any process.
+
+    config.json              settings, written first
+    about.json               the name and the note that people gave it
+    metrics.jsonl            one line per recorded update and evaluation, appended
+    status.json              what is going on, replaced as a whole
+    training.state           what going on needs, see `pixelcnn.training.files`
+    checkpoint.safetensors   the latest weights, best.safetensors those with the best score
+    stages/                  checkpoints on the way
+    lock                     held by the process that trains the run for as long as it lives
+    stop                     there if somebody asks that process to stop
+    worker.log               what a process in the background printed
+
+A run is going on exactly if its lock is held. The operating system frees it when the process ends,
+however it ends, so a run that crashed is never shown as running.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from pixelcnn.checkpoints import (
+    LIBRARY_VERSION,
+    RUN_ID,
+    RUNS_ENVIRONMENT_VARIABLE,
+    list_stages,
+    runs_dir,
+    write_atomically,
+)
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.training.locks import is_locked, take_lock
+
+FORMAT = "pixelcnn-run-1"
+ACTIVE = ("queued", "starting", "training", "stopping")
+"""States that only a living process can have."""
+GOES_ON = ("new", "stopped", "failed", "crashed")
+"""States from which a run can be started again."""
+MAX_NAME, MAX_NOTE = 80, 2000
+
+
+class RunError(Exception):
+    """A run is missing, damaged, or in no state for what was asked; says which and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that starts a run."""
+
+    model: ModelConfig
+    """Shape of the model."""
+    train: TrainConfig
+    """How it is trained."""
+    device: str = "auto"
+    """See `pixelcnn.training.devices.choose_device`."""
+    threads: int | None = None
+    """CPU threads. They change the last digits of sums, so the process that starts a run writes
+    here how many it uses, and whoever goes on uses as many."""
+    compiled: bool = False
+    """Let torch compile the network first: a minute or two of waiting, then faster updates. Needs
+    a C++ compiler on CPUs. It changes the last digits of sums, as `threads` does."""
+    data_dir: str | None = None
+    """Folder of the data; None: see `pixelcnn.data.data_dir`."""
+    origin: tuple[str, ...] = ()
+    """`--begin-with` or `--from-state` and its file, if the run did not begin with random
+    weights."""
+    created_at: float = field(default_factory=time.time)
+    """Seconds since 1970."""
+
+    def to_json(self) -> str:
+        """Return the text of `config.json`."""
+        values = asdict(self) | {"model": self.model.to_dict(), "train": self.train.to_dict()}
+        return json.dumps({"format": FORMAT, "version": LIBRARY_VERSION} | values, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunConfig":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: if it is not such text.
+        """
+        values = json.loads(text)
+        if values.pop("format") != FORMAT:
+            raise ValueError("it has another format")
+        del values["version"]
+        values["model"] = ModelConfig.from_dict(values["model"])
+        values["train"] = TrainConfig.from_dict(values["train"])
+        values["origin"] = tuple(values.get("origin", ()))
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What is going on with a run, at most a second or two old."""
+
+    state: str = "new"
+    """new, queued, starting, training, stopping, stopped, finished, failed or crashed."""
+    doing: str = ""
+    """What the process is busy with beside training."""
+    message: str = ""
+    """What went wrong and what to do about it."""
+    pid: int = 0
+    """Process that trains, or trained, the run."""
+    queued_at: float = 0.0
+    """Seconds since 1970; the oldest is next."""
+    images_seen: int = 0
+    """Training progress."""
+    seconds: float = 0.0
+    """Time trained, over all parts of the run."""
+    seconds_left: float | None = None
+    """Expected time to the end."""
+    images_per_second: float = 0.0
+    """Mean of the current part of the run."""
+    loss: float | None = None
+    """Bits/dim of the last recorded batch."""
+    validation: float | None = None
+    """Bits/dim of the last evaluation."""
+    best: float | None = None
+    """Lowest bits/dim of all evaluations."""
+    memory_bytes: int = 0
+    """Most memory that the process held so far."""
+    device: str = ""
+    """Where it computes, and whether in bfloat16."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process is at work on the run or waits for its turn."""
+        return self.state in ACTIVE
+
+
+CRASHED = (
+    "The process ended without a word: it was killed, ran out of memory, or the machine was "
+    "switched off. Resume goes on from the last save."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, by its folder."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Name of the folder; never changes."""
+        return self.path.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """The latest weights."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The weights with the best validation score."""
+        return self.path / "best.safetensors"
+
+    @property
+    def state_path(self) -> Path:
+        """The training state."""
+        return self.path / "training.state"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The recorded updates and evaluations."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        """What the process printed."""
+        return self.path / "worker.log"
+
+    @property
+    def stop_path(self) -> Path:
+        """Asks the process to stop, by being there."""
+        return self.path / "stop"
+
+    def stages(self) -> dict[int, Path]:
+        """List the checkpoints on the way by images seen."""
+        return {int(path.stem): path for path in list_stages(self.checkpoint)}
+
+    def config(self) -> RunConfig:
+        """Read the settings.
+
+        Raises:
+            RunError: if they are missing or damaged.
+        """
+        try:
+            return RunConfig.from_json((self.path / "config.json").read_text())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{self.id}: its config.json cannot be read ({error}).") from error
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the settings, atomically."""
+        write_atomically(self.path / "config.json", config.to_json().encode())
+
+    def status(self) -> Status:
+        """Tell what is going on; whether a process is alive is asked of the lock."""
+        # The lock first: a process writes its last status before it ends.
+        alive = is_locked(self.path / "lock")
+        status = self._written_status()
+        if status.is_active and not alive:
+            return replace(status, state="crashed", message=CRASHED, doing="")
+        if status.is_active and self.stop_path.exists():
+            return replace(status, state="stopping")
+        return status
+
+    def _written_status(self) -> Status:
+        try:
+            values = json.loads((self.path / "status.json").read_text())
+            return Status(**{f.name: values[f.name] for f in fields(Status)})
+        except FileNotFoundError:
+            return Status()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return Status(state="crashed", message=f"Its status.json is damaged ({error}).")
+
+    def write_status(self, status: Status) -> None:
+        """Replace the status.
+
+        On a full disk it is written over the old one instead, which takes no new room: that the
+        disk is full must be told.
+        """
+        path, content = self.path / "status.json", json.dumps(asdict(status)).encode()
+        try:
+            write_atomically(path, content, durable=not status.is_active)
+        except OSError:
+            with open(path, "r+b") as file:
+                file.write(content)
+                file.truncate()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Read the records; a line that is only half written, or damaged, is left out."""
+        try:
+            lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
+        except OSError:
+            return []
+        records = []
+        for line in lines:
+            with suppress(ValueError):
+                records.append(json.loads(line))
+        return [r for r in records if isinstance(r, dict) and "images_seen" in r]
+
+    def about(self) -> dict[str, str]:
+        """Read the name and the note; the name is the id where none was given."""
+        try:
+            values = json.loads((self.path / "about.json").read_text())
+            return {"name": str(values["name"]), "note": str(values["note"])}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {"name": self.id, "note": ""}
+
+    def describe(self, *, name: str | None = None, note: str | None = None) -> None:
+        """Change the name or the note.
+
+        Raises:
+            RunError: if the name is empty, one of them is too long, or the run is gone.
+        """
+        if not (self.path / "config.json").exists():
+            raise RunError(f"{self.id}: there is no such run any more.")
+        about = self.about()
+        name = about["name"] if name is None else " ".join(name.split())
+        note = about["note"] if note is None else note.strip()
+        if not 1 <= len(name) <= MAX_NAME:
+            raise RunError(f"`name` (={name!r}) must have 1 to {MAX_NAME} characters.")
+        if len(note) > MAX_NOTE:
+            raise RunError(f"`note` has {len(note)} characters, {MAX_NOTE} at most.")
+        text = json.dumps({"name": name, "note": note})
+        write_atomically(self.path / "about.json", text.encode())
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the lock: this process, and no other, trains the run.
+
+        Raises:
+            RunError: if another process does.
+        """
+        handle = take_lock(self.path / "lock")
+        if handle is None:
+            raise RunError(
+                f"{self.id}: is being trained already, by process {self._written_status().pid}."
+            )
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def delete(self) -> None:
+        """Delete the run and everything in it, for good.
+
+        Raises:
+            RunError: if it is going on.
+        """
+        with self.hold():
+            # Out of sight in one step: nobody meets half a run.
+            gone = self.path.with_name(f".deleted-{self.id}-{secrets.token_hex(4)}")
+            self.path.rename(gone)
+        shutil.rmtree(gone)
+
+
+def create_run(config: RunConfig, path: Path | None = None, *, name: str | None = None) -> Run:
+    """Make the folder of a new run; it is not started.
+
+    Arguments:
+        config: the settings.
+        path: the folder, which must not exist; if left out, a new one in the folder of runs, named
+            after `name`.
+        name: what people call it.
+
+    Raises:
+        RunError: if the folder exists, or its name or that of the run breaks a rule.
+        OSError: if it cannot be written.
+    """
+    if path is None:
+        path = _free_path(name or "run")
+    if not re.fullmatch(RUN_ID, path.name):
+        raise RunError(
+            f"{path.name}: the name of a run has 1 to 80 letters, digits, - and _ only."
+        )
+    run = Run(path)
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise RunError(
+            f"{path}: would be overwritten; go on with --resume, delete it, or choose another "
+            "name."
+        ) from None
+    try:
+        run.write_config(config)
+        if name is not None:
+            run.describe(name=name)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    return run
+
+
+def _free_path(name: str) -> Path:
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "run"
+    paths = (runs_dir() / (plain if n == 1 else f"{plain}-{n}") for n in count(1))
+    return next(path for path in paths if not path.exists())
+
+
+def why_no_runs() -> str | None:
+    """Say why no new run can be kept here; None if one can."""
+    folder = runs_dir()
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if os.access(there, os.W_OK):
+        return None
+    return (
+        f"Runs cannot be kept in {folder}: it cannot be written. Name another folder with the "
+        f"environment variable {RUNS_ENVIRONMENT_VARIABLE}, then start the app again."
+    )
+
+
+def run_path(name: str) -> Path:
+    """Find the folder of a run: a bare name lies in the folder of runs, else it is a path."""
+    return runs_dir() / name if os.path.basename(name) == name else Path(name)
+
+
+def find_run(run_id: str) -> Run:
+    """Find a run in the folder of runs.
+
+    Raises:
+        RunError: if there is none.
+    """
+    run = Run(runs_dir() / run_id)
+    if not re.fullmatch(RUN_ID, run_id) or not (run.path / "config.json").is_file():
+        raise RunError(f"{run_id}: there is no such run.")
+    return run
+
+
+def list_runs(directory: Path | None = None) -> list[Run]:
+    """List the runs of a folder, the newest first."""
+    folder = runs_dir() if directory is None else directory
+    found = [
+        Run(path.parent)
+        for path in folder.glob("*/config.json")
+        if re.fullmatch(RUN_ID, path.parent.name)
+    ]
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(run: Run) -> tuple[float, str]:
+    try:
+        return run.config().created_at, run.id
+    except RunError:
+        return 0.0, run.id

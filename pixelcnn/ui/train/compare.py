@@ -1,0 +1,109 @@
+"""Several runs side by side: settings that differ, curves, pictures under one noise."""
+
+import streamlit as st
+
+from pixelcnn.training.runs import Run, RunConfig, RunError, list_runs
+from pixelcnn.ui.train import curves, gallery, words
+from pixelcnn.ui.train.sheets import Request
+from pixelcnn.ui.train.watch import choose_axis
+
+AT_FIRST = 4
+
+
+def show() -> None:
+    """Draw the view."""
+    found: dict[str, tuple[Run, RunConfig]] = {}
+    for run in list_runs():
+        try:
+            found[run.id] = run, run.config()
+        except RunError:
+            continue  # the view of this run says what is wrong with it
+    if len(found) < 2:
+        st.info(
+            "Two runs are needed to compare. Start them under **New run**.", icon=":material/info:"
+        )
+        return
+    names = words.unique_names([run for run, _ in found.values()])
+    chosen = st.multiselect(
+        "Runs", list(found), list(found)[:AT_FIRST], format_func=names.__getitem__, key="compared"
+    )
+    if not chosen:
+        st.caption("Choose the runs to compare.")
+        return
+    runs = {names[run_id]: found[run_id] for run_id in chosen}
+    active = any(run.status().is_active for run, _ in runs.values())
+    waiting = st.session_state.get("compare_wait", False)
+    every = 1.0 if waiting else 3.0 if active else None
+    st.fragment(_live, run_every=every, key="compared_runs")(runs)
+
+
+def _live(runs: dict[str, tuple[Run, RunConfig]]) -> None:
+    _table(runs)
+    axis = choose_axis("compare_axis")
+    records = {name: run.metrics() for name, (run, _) in runs.items()}
+    figure = curves.comparison(records, axis=axis)
+    st.plotly_chart(figure, key="comparison", config={"displaylogo": False}, alt="Runs compared")
+    shapes = {(c.model.num_levels, c.train.dataset) for _, c in runs.values()}
+    if len(shapes) > 1:
+        st.caption(
+            "These runs learn different data or numbers of levels: their bits/dim cannot be "
+            "compared."
+        )
+    _pictures(runs)
+
+
+def _table(runs: dict[str, tuple[Run, RunConfig]]) -> None:
+    settings = {name: words.settings(config) for name, (_, config) in runs.items()}
+    differing = words.differing(list(settings.values()))
+    everything = st.toggle("Also the settings in which they agree", key="all_settings")
+    statuses = {name: run.status() for name, (run, _) in runs.items()}
+    facts = {
+        "state": lambda s: f":{words.BADGES[s.state]}-badge[{s.state}]",
+        "images seen": lambda s: f"{s.images_seen:,}",
+        "trained": lambda s: words.time_text(s.seconds),
+        "validation": lambda s: "" if s.validation is None else f"**{s.validation:.3f}**",
+        "best": lambda s: "" if s.best is None else f"{s.best:.3f}",
+    }
+    rows = [
+        {"": label} | {words.plain(name): text(status) for name, status in statuses.items()}
+        for label, text in facts.items()
+    ]
+    shown = differing + [n for n in next(iter(settings.values())) if n not in differing]
+    for setting in shown if everything else differing:
+        row = {words.plain(name): words.plain(settings[name][setting]) for name in runs}
+        if setting in differing:
+            row = {name: f":orange-background[{value}]" for name, value in row.items()}
+        rows.append({"": words.plain(setting)} | row)
+    st.markdown(words.markdown_table(rows))
+    st.caption(
+        "Settings that differ are coloured. Validation and best: bits/dim."
+        if differing
+        else "These runs have the same settings. Validation and best: bits/dim."
+    )
+
+
+def _pictures(runs: dict[str, tuple[Run, RunConfig]]) -> None:
+    st.markdown("##### The same noise, each run's newest checkpoint")
+    temperature = gallery.choose_temperature("compare_temperature")
+    waits = False
+    for name, (run, _) in runs.items():
+        st.caption(f"**{words.plain(name)}**")
+        try:
+            request = Request.of(run.checkpoint, gallery.COLUMNS, temperature=temperature)
+        except OSError:
+            st.caption("No checkpoint yet.")
+            continue
+        last, sheet = gallery.sheets().newest(request)
+        waits |= not sheet.is_over
+        shown = last if last is not None and not sheet.is_over else sheet
+        if shown.pictures is None:
+            gallery.say_progress(shown)
+        else:
+            st.image(
+                gallery.laid_out(shown.pictures),
+                caption=f"After {shown.images_seen:,} images",
+                width="content",
+            )
+    if waits != st.session_state.get("compare_wait", False):
+        st.session_state["compare_wait"] = waits
+        st.rerun()

@@ -1,0 +1,333 @@
+"""The form that starts a run: data, model, what it will take, and the same as a command."""
+
+import time
+
+import streamlit as st
+import torch
+
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.data import DATASETS, DataError, dataset_of, load_dataset
+from pixelcnn.models import build_model
+from pixelcnn.pictures import enlarge, grid, pictures
+from pixelcnn.training import launch
+from pixelcnn.training.command import command_line, new_config
+from pixelcnn.training.devices import DEVICES
+from pixelcnn.training.runs import (
+    MAX_NAME,
+    RunConfig,
+    RunError,
+    create_run,
+    list_runs,
+    why_no_runs,
+)
+from pixelcnn.ui.train import own_data, presets
+from pixelcnn.ui.train.measurement import Measurement
+from pixelcnn.ui.train.words import bytes_text, time_text
+
+ADD = "add"
+ALL = "All classes"
+PREVIEW = 20
+REMEMBERED_SECONDS = 600
+"""How busy the computer is changes."""
+
+
+def show() -> None:
+    """Draw the form."""
+    chosen = st.segmented_control(
+        "How long",
+        [*(p.name for p in presets.PRESETS), presets.OWN],
+        default=presets.PRESETS[1].name,
+        required=True,
+        key="preset",
+        bind="query-params",
+        help="What fits into this time on two cores of a current CPU. What it takes on this "
+        "computer is measured below.",
+    )
+    settings = presets.preset(chosen)
+    left, right = st.columns(2, gap="large")
+    with left:
+        dataset = _choose_data()
+        if dataset is None:
+            return
+        preview = st.empty()
+    with right:
+        try:
+            if chosen == presets.OWN:
+                model, train, unconditional, device = _own_settings(settings, dataset)
+            else:
+                st.markdown("**Model**")
+                st.caption(settings.about)
+                model, train, unconditional, device = settings.model, settings.train, False, "auto"
+            train = train | {"dataset": dataset}
+            batch = train.get("batch_size", TrainConfig().batch_size)
+            train = presets.marks(train["total_images"], batch) | train
+            model = presets.fit_channels(model, dataset_of(dataset))
+            config = new_config(model, train, unconditional=unconditional, device=device)
+        except (ValueError, DataError) as error:
+            st.error(f"These settings cannot be used. {error}", icon=":material/error:")
+            return
+        _about_model(config)
+        estimate(config)
+    _start(config, chosen)
+    with preview.container():
+        _preview(dataset)  # last: reading a data set takes its time
+
+
+def _choose_data() -> str | None:
+    st.markdown("**Data**")
+    own_data.apply_choice()
+    own = own_data.image_sets()
+    titles = {name: data.title for name, data in DATASETS.items()} | own
+    titles[ADD] = "Add my own images …"
+    name = st.selectbox("Data set", list(titles), format_func=titles.__getitem__, key="data_set")
+    if name == ADD:
+        own_data.add("data_set")
+        return None
+    own_data.say_left_out(name)
+    if name in own:
+        own_data.offer_to_delete(name)
+    classes = dataset_of(name).class_names if name in DATASETS else ()
+    if classes:
+        only = st.selectbox(
+            "Classes",
+            [ALL, *classes],
+            key="only_class",
+            help="With one class there is less to learn, and fewer pictures to learn it from.",
+        )
+        if only in classes:
+            name = f"{name}/{classes.index(only)}"
+    return name
+
+
+def _preview(name: str) -> None:
+    try:
+        sheet, count = _some_pictures(name)
+    except DataError as error:
+        if name.partition("/")[0] in DATASETS:
+            st.info(
+                f"{dataset_of(name).title} is not on this computer yet; the run will download it "
+                "first. Without a network, name a local copy with the environment variable "
+                "`PIXELCNN_DATA`.",
+                icon=":material/download:",
+            )
+        else:
+            st.error(str(error), icon=":material/error:")
+        return
+    st.image(sheet, caption=f"The first of {count:,} training images", width="content")
+
+
+@st.cache_data(max_entries=32, show_spinner=False, ttl=600)
+def _some_pictures(name: str) -> tuple:
+    levels, _ = load_dataset(name, "train", download=False)
+    scale = max(1, 40 // levels.shape[2])
+    return enlarge(grid(pictures(levels[:PREVIEW].long(), 256), 10), scale), len(levels)
+
+
+def _own_settings(
+    start: presets.Preset, dataset: str
+) -> tuple[dict[str, object], dict[str, object], bool, str]:
+    """Let the visitor set everything; returns model, training, unconditional, device."""
+    st.markdown("**Model**")
+    architecture = st.segmented_control(
+        "Kind",
+        ["gated", "classic"],
+        default="gated",
+        required=True,
+        key="architecture",
+        help="*Gated*: two stacks, no blind spot. *Classic*: one stack, quicker, with the blind "
+        "spot that the Masks page shows.",
+    )
+    left, right = st.columns(2)
+    model: dict[str, object] = {
+        "architecture": architecture,
+        "num_features": left.slider("Features", 12, 96, start.model["num_features"], 12),
+        "num_levels": right.select_slider(
+            "Levels", [2, 4, 8, 16, 32, 64, 128, 256], 256,
+            help="Grey levels, or levels of each colour. Bits/dim of different numbers of levels "
+            "cannot be compared.",
+        ),
+        "kernel_size": left.select_slider("Kernel size", [3, 5, 7], start.model["kernel_size"]),
+    }  # fmt: skip
+    depth = right.slider("Blocks", 1, 12, len(start.model["dilations"]), help="Depth.")
+    reach = left.select_slider(
+        "Largest dilation", [1, 2, 4, 8], 8, help="Kernels with gaps see further at equal cost."
+    )
+    model["dilations"] = presets.blocks(depth, reach)
+    classes = dataset_of(dataset).class_names
+    conditional = bool(classes) and right.toggle(
+        "Tell it the class", True, help="Then one can ask the model for a class."
+    )
+    eight = right.toggle(
+        "Eight raster orders", False,
+        help="Also learn to draw from the other sides and corners, which completions profit from. "
+        "Takes longer to learn.",
+    )  # fmt: skip
+    model["num_orders"] = 8 if eight else 1
+    total = st.number_input(
+        "Images to see in all", 100, 10_000_000, start.train["total_images"], 1000,
+        help="The learning rate falls to zero there.",
+    )  # fmt: skip
+    train = {"total_images": total} | {k: start.train[k] for k in ("ema_decay", "learning_rate")}
+    with st.expander("Optimiser: defaults that work"):
+        device = _optimiser(model, train)
+    return model, train, bool(classes) and not conditional, device
+
+
+def _optimiser(model: dict[str, object], train: dict[str, object]) -> str:
+    """Let the visitor set the rest, into the two dictionaries; returns the device."""
+    d = presets.OPTIMISER
+    left, right = st.columns(2)
+    train["learning_rate"] = left.number_input(
+        "Learning rate", 1e-5, 1.0, train["learning_rate"], 1e-3, format="%.5f",
+        help="The highest one: it rises to it, then falls as a cosine to zero. 0.008 is good for "
+        "some thousand images, 0.003 for a hundred thousand.",
+    )  # fmt: skip
+    train["batch_size"] = right.number_input("Images in a batch", 1, 1024, d["batch_size"])
+    train["warmup_fraction"] = left.slider("Warm-up", 0.0, 0.5, d["warmup_fraction"], 0.01)
+    train["max_grad_norm"] = right.number_input(
+        "Largest gradient norm", 0.01, 1000.0, d["max_grad_norm"]
+    )
+    train["weight_decay"] = left.number_input("Weight decay", 0.0, 1.0, d["weight_decay"])
+    train["ema_decay"] = right.number_input(
+        "Decay of the average weights", 0.0, 0.9999, train["ema_decay"], 1e-3, format="%.4f",
+        help="Pictures are drawn with a moving average of the weights.",
+    )  # fmt: skip
+    train["label_dropout"] = left.slider(
+        "Share of hidden classes", 0.0, 1.0, d["label_dropout"], 0.05,
+        help="So that the model can also draw any class.",
+    )  # fmt: skip
+    model["dropout"] = right.slider("Dropout", 0.0, 0.9, 0.0, 0.05, help="For small data sets.")
+    train["seed"] = left.number_input("Seed", 0, 999_999, 0, key="train_seed")
+    train["bfloat16"] = right.toggle(
+        "bfloat16",
+        True,
+        help="Half precision in the convolutions, where the device is good at it.",
+    )
+    train["validation_images"] = left.number_input("Images to score", 10, 5000, 300, 50)
+    return right.selectbox("Device", DEVICES, key="device", help="auto: CUDA, else MPS, else CPU.")
+
+
+def _about_model(config: RunConfig) -> None:
+    c = config.model
+    kind = {"gated": "Gated PixelCNN", "classic": "Classic PixelCNN"}[c.architecture]
+    labels = f"{c.num_classes} classes" if c.num_classes else "no classes"
+    colour = "grey" if c.num_channels == 1 else "RGB"
+    st.markdown(
+        f"{kind}, {c.num_features} features, {c.num_blocks} blocks of {c.kernel_size} x "
+        f"{c.kernel_size}, {c.num_levels} levels, {labels}, {c.height} x {c.width} {colour}: "
+        f"**{_parameters(c):,} parameters**, {config.train.total_images:,} images to see"
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _parameters(config: ModelConfig) -> int:
+    with torch.device("meta"):  # no memory, no time
+        return build_model(config).num_parameters
+
+
+def estimate(config: RunConfig) -> None:
+    """Say what the run will take; measured in the background for as long as nobody knows it."""
+    known: dict[str, Measurement] = _measurements()
+    key = config_key(config)
+    pending: Measurement | None = st.session_state.get("measurement")
+    before = st.session_state.get("measured")
+    if before != key and pending is not None and not pending.is_over:
+        pending.cancel()  # the settings have changed since
+        known.pop(before, None)
+    if key not in known or known[key].started < time.monotonic() - REMEMBERED_SECONDS:
+        known[key] = Measurement(config)
+        for old in list(known)[:-64]:
+            del known[old]
+    st.session_state["measurement"], st.session_state["measured"] = known[key], key
+    every = None if known[key].is_over else 0.5
+    st.fragment(_show_estimate, run_every=every, key="estimate")(key)
+
+
+def _show_estimate(key: str) -> None:
+    measurement = _measurements().get(key)
+    if measurement is None:
+        return
+    if not measurement.is_over:
+        st.progress(measurement.done, "Training on noise for a moment, to see how long it takes …")
+        return
+    if st.session_state.get("said") != key:
+        st.session_state["said"] = key
+        st.rerun()  # without the timer
+    if measurement.problem:
+        st.warning(measurement.problem, icon=":material/warning:")
+        return
+    found = measurement.result
+    busy = " A run is going on, so this is more than it takes alone." if _active_runs() else ""
+    st.info(
+        f"On this computer, as busy as it is now, about **{time_text(found.seconds)}**: "
+        f"{found.images_per_second:.1f} images/s ({found.device}), and "
+        f"{bytes_text(found.memory_bytes)} of memory.{busy}",
+        icon=":material/timer:",
+    )
+
+
+@st.cache_resource(show_spinner=False)
+def _measurements() -> dict[str, Measurement]:
+    """What was measured on this computer, by settings; for all visitors."""
+    return {}
+
+
+def config_key(config: RunConfig) -> str:
+    """Tell settings apart, whenever they were made."""
+    return repr((config.model, config.train, config.device, config.threads))
+
+
+def _active_runs() -> int:
+    return sum(run.status().is_active for run in list_runs())
+
+
+def _start(config: RunConfig, chosen: str) -> None:
+    st.divider()
+    kind = config.model.architecture if chosen == presets.OWN else chosen.lower()
+    proposed = f"{dataset_of(config.train.dataset).title}, {kind}"[:MAX_NAME]
+    st.text_input(
+        "Name",
+        proposed,
+        max_chars=MAX_NAME,
+        key=f"name-{proposed}",
+        help="Only for people; it can be changed later.",
+    )
+    if problem := why_no_runs():
+        st.error(problem, icon=":material/error:")
+        return
+    waiting = _active_runs()
+    at_once = waiting > 0 and st.toggle(
+        "Start at once, beside the run that is going on",
+        key="at_once",
+        help="Otherwise it waits for its turn. Two runs at a time take turns at the processor, "
+        "and each takes about twice as long.",
+    )
+    st.button(
+        "Start" if at_once or not waiting else "Add to the queue",
+        type="primary",
+        icon=":material/play_arrow:",
+        key="start",
+        on_click=_create_and_start,
+        args=(config, f"name-{proposed}", at_once),
+    )
+    if problem := st.session_state.pop("start_problem", None):
+        st.error(f"The run was not started. {problem}", icon=":material/error:")
+    st.caption("The same from a shell, in the folder of the app:")
+    st.code(command_line(config, "NAME"), language="sh", wrap_lines=True)
+
+
+def _create_and_start(config: RunConfig, name_key: str, at_once: bool) -> None:
+    pending: Measurement | None = st.session_state.get("measurement")
+    if pending is not None and not pending.is_over:
+        pending.cancel()
+        _measurements().pop(st.session_state["measured"], None)
+    config = RunConfig(model=config.model, train=config.train, device=config.device)
+    try:
+        # The name is read here, not passed: what was typed just before the click counts.
+        run = create_run(config, name=st.session_state[name_key])
+        launch.start(run, queue=not at_once)
+    except (RunError, OSError) as error:
+        st.session_state["start_problem"] = str(error)
+        return
+    st.session_state["tab"] = "Runs"
+    st.query_params["run"] = run.id

@@ -1,0 +1,78 @@
+"""Time and memory of a run, measured in a process of its own. Knows no Streamlit."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from pixelcnn.checkpoints import CHECKPOINT_DIR
+from pixelcnn.training import launch
+from pixelcnn.training.command import arguments_of
+from pixelcnn.training.estimate import Estimate
+from pixelcnn.training.runs import RunConfig
+from pixelcnn.training.worker import is_out_of_memory
+
+LIMIT_SECONDS = 60
+"""A model that needs longer for a few updates is too large for this page."""
+USUAL_SECONDS = 10
+
+
+class Measurement:
+    """A warm-up that is being measured in a process of its own."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.result: Estimate | None = None
+        self.problem: str | None = None
+        """Why nothing could be measured."""
+        self.started = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pixelcnn", "estimate", "--json", *arguments_of(config)],
+            cwd=CHECKPOINT_DIR.parent,
+            env=launch.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        # It ends in time even if nobody looks at the page any more.
+        threading.Thread(target=self._wait, daemon=True, name="measurement").start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is a result or a problem."""
+        return self.result is not None or self.problem is not None
+
+    @property
+    def done(self) -> float:
+        """Guess of the share that is over."""
+        return min((time.monotonic() - self.started) / USUAL_SECONDS, 0.95)
+
+    def cancel(self) -> None:
+        """End the process."""
+        self.problem = self.problem or "The measurement was cancelled."
+        self._process.kill()
+
+    def _wait(self) -> None:
+        try:
+            output, errors = self._process.communicate(timeout=LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            self.problem = f"A few updates take over {LIMIT_SECONDS} seconds: this is too large."
+            return
+        if self.problem is None:  # not cancelled
+            self._read(output.splitlines(), errors.strip())
+
+    def _read(self, lines: list[str], errors: str) -> None:
+        try:
+            self.result = Estimate(**json.loads(lines[-1]))
+        except (IndexError, ValueError, TypeError):
+            killed = self._process.returncode == -signal.SIGKILL
+            if killed or is_out_of_memory(RuntimeError(errors)):
+                self.problem = "There is not enough memory for this model and batch."
+            else:
+                last = errors.splitlines()[-1] if errors else "the process ended without a word"
+                self.problem = f"Nothing could be measured: {last.removeprefix('error: ')}"

@@ -1,0 +1,148 @@
+"""Checkpoints in and out: links to the pages that use them, download, import."""
+
+import re
+from pathlib import Path
+
+import streamlit as st
+
+from pixelcnn.checkpoints import (
+    CheckpointError,
+    CheckpointInfo,
+    list_trained_checkpoints,
+    load_checkpoint,
+    runs_dir,
+    write_atomically,
+)
+from pixelcnn.ui.layout import PAGES
+
+UPLOAD_MB = 256
+OWN_PAGE = "Train"
+
+
+def links(checkpoint: str, *, label: str | None = None) -> None:
+    """Show a link to every page that works with a checkpoint; with a label, to the first only."""
+    pages = [page for page in PAGES if page[1] != OWN_PAGE]
+    for file, name, icon, _ in pages if label is None else pages[:1]:
+        st.page_link(
+            file,
+            label=label or name,
+            icon=icon,
+            query_params={"model": checkpoint},
+            help=f"Open this checkpoint on the page {name}.",
+        )
+
+
+def download(path: Path, name: str) -> None:
+    """Offer a checkpoint as a file."""
+    st.download_button(
+        "Checkpoint file",
+        path.read_bytes,
+        file_name=f"{plain_name(name)}.safetensors",
+        mime="application/octet-stream",
+        icon=":material/download:",
+        on_click="ignore",
+        key="export",
+        help="Weights and settings in one safetensors file, for this app elsewhere.",
+    )
+
+
+def import_checkpoint() -> None:
+    """Take checkpoint files from elsewhere; they are read and checked, nothing in them is run."""
+    with st.popover(
+        "Import",
+        icon=":material/upload:",
+        width="stretch",
+        help="Use a checkpoint file from elsewhere.",
+    ):
+        st.file_uploader(
+            "A checkpoint file (*.safetensors)",
+            "safetensors",
+            max_upload_size=UPLOAD_MB,
+            key="import",
+            on_change=_take_in,
+            help="From this app elsewhere. It is checked first, and nothing in it is run.",
+        )
+        if problem := st.session_state.get("import_problem"):
+            st.error(problem, icon=":material/error:")
+        names = [name for name in list_trained_checkpoints() if name.startswith("imported:")]
+        st.caption("Imported, the newest first" if names else "Nothing has been imported yet.")
+        for name in names:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                links(name, label=name.removeprefix("imported:"))
+                st.button(
+                    "Delete",
+                    icon=":material/delete:",
+                    type="tertiary",
+                    on_click=_forget,
+                    args=(name,),
+                    key=f"delete-{name}",
+                )
+
+
+def _take_in() -> None:
+    """Keep the file that was just uploaded, once."""
+    st.session_state["import_problem"] = None
+    file = st.session_state["import"]
+    if file is None:
+        return
+    try:
+        name, info = keep(file.name, file.getvalue())
+    except (CheckpointError, OSError) as error:
+        st.session_state["import_problem"] = f"This file was not imported. {error}"
+        return
+    c = info.config
+    st.toast(
+        f"Imported as **{name}**: {c.architecture}, {c.num_levels} levels, {c.height} x "
+        f"{c.width}, {info.images_seen:,} images seen.",
+        icon=":material/check:",
+    )
+
+
+def _forget(name: str) -> None:
+    imported_path(name).unlink(missing_ok=True)
+
+
+def keep(file_name: str, content: bytes) -> tuple[str, CheckpointInfo]:
+    """Check a checkpoint file and keep it among the imported ones.
+
+    Returns:
+        Its name for `checkpoint_path`, and what it says about itself.
+
+    Raises:
+        CheckpointError: if it is damaged, foreign or incompatible; nothing is kept then.
+        OSError: if it cannot be written.
+    """
+    stem = plain_name(Path(file_name).stem)
+    number = 1
+    while True:
+        name = f"imported:{stem}" if number == 1 else f"imported:{stem}-{number}"
+        path = imported_path(name)
+        if not path.exists() or path.read_bytes() == content:
+            break
+        number += 1
+    trial = path.with_name(f".checking-{path.name}")
+    try:
+        write_atomically(trial, content)
+        try:
+            _, info = load_checkpoint(trial)
+        except CheckpointError as error:
+            reason = str(error).removeprefix(f"{trial}: ")
+            raise CheckpointError(f"{file_name}: {reason}") from error
+        trial.replace(path)
+    finally:
+        trial.unlink(missing_ok=True)
+    return name, info
+
+
+def imported_path(name: str) -> Path:
+    """Give the file of an imported checkpoint."""
+    return runs_dir() / "imported" / f"{name.removeprefix('imported:')}.safetensors"
+
+
+def plain_name(name: str) -> str:
+    """Leave only what a name of a checkpoint may have.
+
+    >>> plain_name("../Boots & shoes (2)")
+    'Boots-shoes-2'
+    """
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-_")[:60] or "checkpoint"

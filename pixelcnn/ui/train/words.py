@@ -1,0 +1,170 @@
+"""What the Train page says about runs, as text and tables. Knows no Streamlit."""
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pixelcnn.checkpoints import CheckpointError, list_checkpoints, read_info
+from pixelcnn.own_images import SUFFIX
+from pixelcnn.training.runs import Run, RunConfig, Status
+from pixelcnn.ui.train.curves import Reference
+
+BADGES = {
+    "new": "gray", "queued": "gray", "starting": "blue", "training": "blue", "stopping": "orange",
+    "stopped": "gray", "finished": "green", "failed": "red", "crashed": "red",
+}  # fmt: skip
+LOG_BYTES = 4000
+
+
+def time_text(seconds: float) -> str:
+    """Write a duration as people say it.
+
+    >>> [time_text(s) for s in (8.2, 95, 660, 7260)]
+    ['8 s', '1 min 35 s', '11 min', '2 h 1 min']
+    """
+    seconds = max(round(seconds), 0)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 10 and rest:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def bytes_text(count: int) -> str:
+    """Write an amount of memory.
+
+    >>> bytes_text(750 * 2**20), bytes_text(3 * 2**30)
+    ('750 MiB', '3.0 GiB')
+    """
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def progress_text(status: Status, total_images: int) -> str:
+    """Say how far a run is."""
+    parts = [f"{status.images_seen:,} of {total_images:,} images"]
+    if status.state == "training" and status.images_per_second:
+        parts.append(f"{status.images_per_second:.1f} images/s")
+    if status.is_active and status.seconds_left is not None:
+        parts.append(f"about {time_text(status.seconds_left)} left")
+    if status.seconds:
+        parts.append(f"{time_text(status.seconds)} trained")
+    return " · ".join(parts)
+
+
+def score_text(status: Status) -> str:
+    """Say what a run has reached."""
+    parts = []
+    if status.loss is not None:
+        parts.append(f"last batch {status.loss:.3f}")
+    if status.validation is not None:
+        parts.append(f"validation {status.validation:.3f}")
+    if status.best is not None and status.best != status.validation:
+        parts.append(f"best {status.best:.3f}")
+    return ", ".join(parts) + " bits/dim" if parts else ""
+
+
+def unique_names(runs: Sequence[Run]) -> dict[str, str]:
+    """Give a name to each run by its id, numbered where people gave the same one, oldest first.
+
+    Arguments:
+        runs: the newest first.
+    """
+    names: dict[str, str] = {}
+    for run in reversed(runs):
+        wanted = name = run.about()["name"]
+        number = 1
+        while name in names.values():
+            number += 1
+            name = f"{wanted} ({number})"
+        names[run.id] = name
+    return names
+
+
+def stage_text(images: int) -> str:
+    """Name a checkpoint on the way."""
+    return f"{images:,} images"
+
+
+def shipped_references(config: RunConfig) -> list[Reference]:
+    """Give the best recorded score of the shipped models of the same data.
+
+    It is that of the validation split, or else that of the test split.
+    """
+    found = []
+    for name, path in list_checkpoints().items():
+        try:
+            info = read_info(path)
+        except CheckpointError:
+            continue
+        same = (info.dataset, info.config.num_levels) == (
+            config.train.dataset,
+            config.model.num_levels,
+        )
+        if same and info.bits_per_dim:
+            scores = info.bits_per_dim
+            found.append(Reference(name, scores.get("validation", scores.get("test"))))
+    return sorted(found, key=lambda reference: reference.bits_per_dim)[:1]
+
+
+def log_tail(run: Run) -> str:
+    """Read the end of what the process of a run printed."""
+    try:
+        with open(run.log_path, "rb") as file:
+            file.seek(max(os.path.getsize(run.log_path) - LOG_BYTES, 0))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def settings(config: RunConfig) -> dict[str, str]:
+    """Give every setting of a run by its name."""
+    values: dict[str, Any] = config.train.to_dict() | config.model.to_dict()
+    values |= {"device": config.device, "threads": config.threads or "as torch likes"}
+    if values["dataset"].endswith(SUFFIX):
+        values["dataset"] = os.path.basename(values["dataset"])  # the folder says nothing
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def differing(all_settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Name the settings in which runs differ.
+
+    >>> differing([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}])
+    ['b']
+    """
+    names = {name: None for values in all_settings for name in values}
+    return [n for n in names if len({values.get(n) for values in all_settings}) > 1]
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Write rows of the same columns as a table.
+
+    >>> print(markdown_table([{"a": "1", "b": "2"}]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    first, rule, *rest = ("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([first, rule.replace(" ", ""), *rest])
+
+
+def created_text(config: RunConfig) -> str:
+    """Say when a run was made, in the server's time."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(config.created_at))
+
+
+def plain(text: str) -> str:
+    """Write what people typed so that it is no Markdown.
+
+    >>> plain("*a* [b](c) :red[d]")
+    '\\\\*a\\\\* \\\\[b\\\\](c) \\\\:red\\\\[d\\\\]'
+    """
+    return re.sub(r"([\\`*_{}\[\]<>#:$~|!])", r"\\\1", text)
+
+
+def _plain(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

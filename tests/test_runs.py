@@ -1,0 +1,390 @@
+"""Runs as folders and as processes: what holds when they are stopped, killed, queued, broken."""
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from pixelcnn import data
+from pixelcnn.checkpoints import (
+    CheckpointError,
+    checkpoint_path,
+    list_trained_checkpoints,
+    load_checkpoint,
+    runs_dir,
+)
+from pixelcnn.training import launch, runs, worker
+from pixelcnn.training.command import new_config
+from pixelcnn.training.locks import is_locked, take_lock
+from pixelcnn.training.metrics import Metrics
+from pixelcnn.training.runs import (
+    Run,
+    RunConfig,
+    RunError,
+    Status,
+    create_run,
+    find_run,
+    list_runs,
+)
+from pixelcnn.training.worker import train_run
+
+from .made_up_data import write_mnist_like
+from .tiny import tiny_config
+
+MODEL = {
+    "num_levels": 4,
+    "num_features": 3,
+    "head_features": 3,
+    "dilations": (1,),
+    "first_kernel_size": 3,
+}
+TRAIN = {
+    "total_images": 1000,
+    "batch_size": 5,
+    "validation_images": 4,
+    "evaluate_every": 100,
+    "bfloat16": False,
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Runs of their own, and made-up data that every process finds: 15 pictures, 5 held out."""
+    write_mnist_like(tmp_path / "data")
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
+    yield tmp_path / "runs"
+    for run in list_runs(tmp_path / "runs"):
+        with contextlib.suppress(RunError):
+            launch.end_by_force(run)
+
+
+def config(**train):
+    return new_config(MODEL, TRAIN | train, threads=1)
+
+
+def curve(run):
+    """The records without their times."""
+    times = {"seconds", "images_per_second"}
+    return [{k: v for k, v in record.items() if k not in times} for record in run.metrics()]
+
+
+def wait_for(condition, seconds=90):
+    until = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.02)
+    return result
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # it may end while the file is read
+        return False
+
+
+def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folder):
+    whole = create_run(config(), folder / "whole")
+    assert train_run(whole, config()).state == "finished"
+
+    run = create_run(config(), folder / "killed")
+    launch.start(run)
+    assert run.status().is_active  # from the first moment
+    wait_for(lambda: sum("loss" in r for r in run.metrics()) > 60)
+    pid = run.status().pid
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not run.status().is_active)
+    crashed = run.status()
+    assert crashed.state == "crashed" and "Resume" in crashed.message
+    load_checkpoint(run.checkpoint)  # what was saved is whole
+    assert 0 < len(curve(run)) < len(curve(whole))
+
+    launch.start(run)
+    status = launch.wait_until_over(run)
+    assert status.state == "finished" and status.message == ""
+    assert curve(run) == curve(whole)
+    for name in ("checkpoint.safetensors", "best.safetensors", "training.state"):
+        assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
+    wait_for(lambda: not is_running(status.pid) and not is_running(pid), 10)
+
+
+def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder):
+    run = create_run(config(total_images=1_000_000), name="forever")
+    launch.start(run)
+    with pytest.raises(RunError, match="forever: is going on already"):
+        launch.start(run)
+    with pytest.raises(RunError, match="is being trained already"), run.hold():
+        pass
+    with pytest.raises(RunError, match="is being trained already"):
+        run.delete()
+    wait_for(lambda: run.status().images_seen > 0)
+    pid = run.status().pid
+    assert run.status().state == "training" and is_running(pid)
+    launch.stop(run)
+    assert run.status().state in ("stopping", "stopped")
+    status = launch.wait_until_over(run)
+    assert status.state == "stopped" and status.images_seen > 0
+    wait_for(lambda: not is_running(pid), 10)
+    assert not run.stop_path.exists()
+    saved, _ = worker.load_training_state(run.state_path)
+    assert saved.images_seen == status.images_seen >= run.metrics()[-1]["images_seen"]
+    with pytest.raises(RunError, match="is not going on"):
+        launch.stop(run)
+    with pytest.raises(RunError, match="is not going on"):
+        launch.end_by_force(run)
+    run.delete()
+    assert list_runs() == [] and not [p for p in folder.iterdir() if p.is_dir()]
+
+
+def test_runs_wait_for_their_turn_unless_told_not_to(folder):
+    first, second, third, hasty = (
+        create_run(config(total_images=1_000_000), folder / name)
+        for name in ("first", "second", "third", "hasty")
+    )
+    launch.start(first)
+    wait_for(lambda: first.status().state == "training")
+    launch.start(second)
+    launch.start(third)
+    wait_for(lambda: second.status().state == third.status().state == "queued")
+    launch.start(hasty, queue=False)
+    wait_for(lambda: hasty.status().state == "training")
+    assert second.status().state == "queued" and first.status().state == "training"
+    launch.end_by_force(first)  # a killed run gives its turn away as well
+    wait_for(lambda: second.status().state == "training")
+    assert third.status().state == "queued"
+    launch.stop(third)  # a run that waits can be stopped
+    assert launch.wait_until_over(third).state == "stopped"
+    assert second.status().state == "training"
+
+
+def test_nobody_overtakes_in_the_queue(folder):
+    early, late = (create_run(config(), folder / name) for name in ("early", "late"))
+    with early.hold():
+        early.write_status(Status(state="queued", queued_at=1.0))
+        assert launch.take_turn(late, 2.0) is None
+        assert (turn := launch.take_turn(early, 1.0)) is not None
+        assert launch.take_turn(late, 0.5) is None  # somebody has it
+        os.close(turn)
+    assert (turn := launch.take_turn(late, 2.0)) is not None  # the other is dead
+    os.close(turn)
+
+
+def test_two_processes_train_as_one_does_with_the_same_batches(folder):
+    settings = {"total_images": 120, "batch_size": 7, "evaluate_every": 60}
+    alone = create_run(config(**settings), folder / "alone")
+    train_run(alone, config(**settings))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--master-addr", "127.0.0.1", "--master-port", "0", "--rdzv-endpoint"]
+    command += ["127.0.0.1:0", "--rdzv-backend", "c10d", "-m", "pixelcnn", "train"]
+    options = "--num-levels 4 --num-features 3 --head-features 3 --dilations 1 "
+    options += "--first-kernel-size 3 --total-images 120 --batch-size 7 --evaluate-every 60 "
+    options += "--validation-images 4 --no-bfloat16"
+    done = subprocess.run(
+        [*command, "together", *options.split()], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    together = find_run("together")
+    assert together.config().threads == 1  # torchrun's choice
+    assert together.config().train == alone.config().train
+    assert together.status().state == "finished"
+    assert len(curve(together)) == len(curve(alone)) == 1 + 18 + 2
+    for one, other in zip(curve(alone), curve(together), strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            assert other[name] == pytest.approx(value, rel=1e-4), (name, one)
+    models = [load_checkpoint(run.checkpoint)[0].state_dict() for run in (alone, together)]
+    for name, weight in models[0].items():
+        torch.testing.assert_close(models[1][name], weight, atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full.*Free some space"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "not enough memory.*smaller batch"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
+        (MemoryError(), "not enough memory"),
+        (worker.TrainingError("The loss is nan at step 3"), "lower learning rate"),
+        (data.DataError("MNIST is not here."), "MNIST is not here. Then resume."),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero. The log"),
+    ],
+)
+def test_every_fault_says_what_happened_and_what_to_do(folder, monkeypatch, error, words):
+    run = create_run(config(total_images=200), folder / "run")
+
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "train", fail)
+        with pytest.raises(type(error)):
+            train_run(run, run.config())
+    status = run.status()
+    assert status.state == "failed" and launch.can_start(status)
+    import re
+
+    assert re.search(words, status.message), status.message
+    assert train_run(run, run.config()).state == "finished"  # goes on when the cause is gone
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_saved(folder, monkeypatch):
+    run = create_run(config(total_images=400), folder / "run")
+    saved = []
+    save = worker.save_training_state
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill_up(*arguments):
+        save(*arguments)
+        saved.append(run.state_path.read_bytes())
+        if len(saved) == 2:
+            monkeypatch.setattr(runs, "write_atomically", full)
+            monkeypatch.setattr(worker, "save_checkpoint", full)
+
+    with monkeypatch.context() as outer:
+        outer.setattr(worker, "save_training_state", fill_up)
+        with pytest.raises(OSError, match="No space left"):
+            train_run(run, run.config())
+    assert run.status().state == "failed" and "disk is full" in run.status().message
+    assert run.state_path.read_bytes() == saved[1]
+    monkeypatch.undo()
+    monkeypatch.setenv("PIXELCNN_DATA", str(folder.parent / "data"))
+    assert train_run(run, run.config()).state == "finished"
+    whole = create_run(config(total_images=400), folder / "whole")
+    train_run(whole, whole.config())
+    assert curve(run) == curve(whole)
+
+
+def test_records_are_rewound_to_the_state_that_training_goes_on_from(folder):
+    run = create_run(config(), folder / "run")
+    lines = [
+        {"images_seen": 0, "png_bits_per_dim": 5.0, "seconds": 0.1},
+        {"images_seen": 5, "loss": 2.0, "seconds": 1.0},
+        {"images_seen": 10, "loss": 1.9, "seconds": 2.0},
+        {"images_seen": 10, "validation": 1.8, "seconds": 3.0},
+        {"images_seen": 15, "loss": 1.7, "seconds": 4.0},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines) + '{"images_seen": 20, "lo'
+    run.metrics_path.write_text(text)
+    assert run.metrics() == lines  # the half line is left out
+    state = worker.TrainingState(run.config().model, run.config().train)
+    state.images_seen, state.images_evaluated = 10, 0  # saved before the evaluation
+    with Metrics(run, state, run.config().train) as metrics:
+        assert metrics.has_data and metrics.best is None and metrics.seconds >= 2.0
+    assert run.metrics() == lines[:3]
+    state.images_seen, state.images_evaluated = 10, 10
+    run.metrics_path.write_text(text)
+    with Metrics(run, state, run.config().train) as metrics:
+        assert metrics.best == metrics.validation == 1.8
+    assert run.metrics() == lines[:4]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": "other"}'])
+def test_damaged_files_of_a_run_are_named_and_can_be_deleted(folder, content):
+    run = create_run(config(), folder / "run")
+    for name in ("config.json", "status.json", "about.json", "metrics.jsonl"):
+        (run.path / name).write_text(content)
+    assert [r.id for r in list_runs()] == ["run"]
+    with pytest.raises(RunError, match="run: its config.json cannot be read"):
+        run.config()
+    assert run.status().state == "crashed" and "damaged" in run.status().message
+    assert run.metrics() == [] and run.about() == {"name": "run", "note": ""}
+    run.delete()
+    assert list_runs() == []
+
+
+def test_settings_are_written_before_anything_else_and_read_back(folder):
+    wanted = RunConfig(
+        model=tiny_config(), train=config().train, device="cpu", threads=2, data_dir="x"
+    )
+    run = create_run(wanted)
+    assert {p.name for p in run.path.iterdir()} == {"config.json"}
+    assert run.config() == wanted and run.status() == Status()
+    assert run.path.parent == runs_dir() and find_run(run.id) == run
+    with pytest.raises(RunError, match="would be overwritten"):
+        create_run(wanted, run.path)
+
+
+def test_folders_are_named_after_runs_and_never_used_twice(folder):
+    for name, wanted in (
+        ("Fashion-MNIST, one minute", "fashion-mnist-one-minute"),
+        ("Fashion-MNIST: one minute!", "fashion-mnist-one-minute-2"),
+        ("../..", "run"),
+        (None, "run-2"),
+        ("x" * 80, "x" * 60),
+    ):
+        run = create_run(config(), name=name)
+        assert run.path == folder / wanted and find_run(wanted) == run
+
+
+def test_names_and_notes_can_be_changed_within_bounds(folder):
+    run = create_run(config(), name="first try")
+    assert run.about() == {"name": "first try", "note": ""}
+    run.describe(note="  learning rate\nhalved ")
+    run.describe(name=" second \n try ")
+    assert run.about() == {"name": "second try", "note": "learning rate\nhalved"}
+    for name in ("", "  ", "x" * 81):
+        with pytest.raises(RunError, match=r"`name` .* must have 1 to 80 characters"):
+            run.describe(name=name)
+    with pytest.raises(RunError, match="`note` has 2001 characters"):
+        run.describe(note="x" * 2001)
+
+
+def test_names_of_checkpoints_lead_to_no_file_outside_the_folder_of_runs(folder):
+    run = create_run(config(total_images=5, stages=(5,)), folder / "mine")
+    train_run(run, run.config())
+    assert checkpoint_path("run:mine") == run.checkpoint
+    assert checkpoint_path("run:mine@best") == run.best
+    assert checkpoint_path("run:mine@5") == run.stages()[5]
+    assert list(list_trained_checkpoints()) == ["run:mine"]
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "checkpoint.safetensors").write_bytes(run.checkpoint.read_bytes())
+    (folder / "link").symlink_to(outside)
+    for name in (
+        "run:absent", "run:../outside", "run:link", "run:mine/../mine", "run:", "run:mine@",
+        "run:mine@best/..", "run:mine@7", "run:/etc/passwd", "imported:../mine/checkpoint",
+        "imported:absent", "run:mine\n", "run:.turn",
+    ):  # fmt: skip
+        with pytest.raises(CheckpointError, match="no such checkpoint in the folder of runs"):
+            checkpoint_path(name)
+    assert list(list_trained_checkpoints()) == ["run:mine"]
+
+
+def test_a_lock_is_free_again_when_its_holder_is_gone(tmp_path):
+    path = tmp_path / "lock"
+    assert not is_locked(path)
+    handle = take_lock(path)
+    assert is_locked(path) and take_lock(path) is None
+    os.close(handle)
+    assert not is_locked(path)
+    handle = take_lock(path)
+    os.close(handle)
+
+
+def test_a_run_needs_a_name_that_leaves_no_folder(folder):
+    for name in ("..", ".", "a.b", "", "x" * 81, "a b", "a\n"):
+        with pytest.raises(RunError, match="no such run"):
+            find_run(name)
+    assert Run(folder / "absent").status().state == "new"
+
+
+def test_a_run_started_from_another_folder_finds_data_and_runs_named_by_relative_paths(
+    folder, monkeypatch
+):
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("PIXELCNN_DATA", "data")
+    monkeypatch.setenv("PIXELCNN_RUNS", "runs")
+    run = create_run(config(total_images=10))
+    launch.start(run)
+    assert launch.wait_until_over(run).state == "finished", run.log_path.read_text()
