@@ -1,9 +1,10 @@
-"""How soon is something drawn, and how smoothly? Starts the app and a real Chromium.
+"""How soon is something drawn and completed, and how smoothly? Starts the app and a real Chromium.
 
     python benchmarks/interface.py [--repeats 3]
 
 Needs Playwright and a Chromium (requirements-dev.txt, tests/browser/conftest.py). Every repeat
-starts a fresh server; seconds count from the start of `streamlit run app.py`.
+starts a fresh server; seconds count from the start of `streamlit run app.py`, those of completions
+from the click on "Complete", 16 at once, the lower half being unknown.
 """
 
 import argparse
@@ -24,6 +25,32 @@ POSITION = "e => e.__player.position"
 FIRST_PIXEL = """() => document.querySelector(
     ".st-key-player [data-testid=stBidiComponentIsolated]"
 )?.shadowRoot?.querySelector(".pxc")?.__player?.position > 0 && Date.now()"""
+COMPLETIONS = """wanted => {
+  const sheet = document.querySelector(
+    ".st-key-completions-frame [data-testid=stBidiComponentIsolated]"
+  )?.shadowRoot?.querySelector(".pxr")?.__completions;
+  return sheet?.growth && sheet.position > sheet.growth.head.first
+    && (wanted === "first" || sheet.position === sheet.total && sheet.done) && Date.now();
+}"""
+
+
+def measure_completions(page, address):
+    page.goto(f"{address}/complete")
+    page.locator(".pxg button").nth(7).click()
+    page.locator(".pxd[data-known='784']").wait_for()
+    page.get_by_role("button", name="Lower half").click()
+    page.locator(".pxd[data-known='392']").wait_for()
+    page.wait_for_timeout(3000)  # what was loaded for the page is at rest
+    page.evaluate(
+        "document.addEventListener('click', () => { window.clicked = Date.now(); }, true)"
+    )
+    page.get_by_role("button", name="Complete", exact=True).click()
+    shown = {
+        name: page.wait_for_function(COMPLETIONS, arg=name).json_value()
+        for name in ("first", "all")
+    }
+    clicked = page.evaluate("window.clicked")
+    return {name: (at - clicked) / 1000 for name, at in shown.items()}
 
 
 def measure(browser):
@@ -53,8 +80,9 @@ def measure(browser):
         before, at = player.evaluate(POSITION), time.perf_counter()
         page.wait_for_timeout(5000)
         rate = (player.evaluate(POSITION) - before) / (time.perf_counter() - at)
+        completions = measure_completions(page, address)
         page.close()
-        return seconds, rate
+        return seconds, rate, completions
     finally:
         server.terminate()
         server.wait()
@@ -67,9 +95,13 @@ def main():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGUMENTS)
         for _ in range(options.repeats):
-            seconds, rate = measure(browser)
+            seconds, rate, completions = measure(browser)
             times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-            print(f"{times}; at the 60 setting {rate:.1f} pixels/s", flush=True)
+            print(
+                f"{times}; at the 60 setting {rate:.1f} pixels/s; completions: first pixel "
+                f"{completions['first']:.1f} s, all {completions['all']:.1f} s",
+                flush=True,
+            )
         browser.close()
 
 

@@ -6,8 +6,9 @@
     bits = pixelcnn.bits_per_dim(model, levels, 7)
 
 Read in this order: `masks`, `layers`, `models` (what the network is), `sampling.rules`,
-`sampling.naive`, `sampling.cached` (how pictures are drawn), `receptive_field` (what a prediction
-can see), `training.engine`, `checkpoints`, `data`; `ui` is the only part that knows the screen.
+`sampling.naive`, `sampling.cached` (how pictures are drawn), `completion` (how a part of a
+picture is completed), `receptive_field` (what a prediction can see), `training.engine`,
+`checkpoints`, `data`; `ui` is the only part that knows the screen.
 
 The names below are imported when they are first used, so that `import pixelcnn` is quick.
 """
@@ -27,6 +28,17 @@ _PUBLIC = {
     "explain": "sampling",
     "make_noise": "sampling",
     "bits_per_dim": "likelihoods",
+    "complete": "completion",
+    "begin_completion": "completion",
+    "class_posterior": "completion",
+    "Completion": "completion",
+    "NotAPrefixError": "completion",
+    "occlusion": "completion",
+    "OCCLUSIONS": "completion",
+    "best_order": "completion",
+    "is_prefix": "completion",
+    "score_image": "scores",
+    "score_classes": "scores",
     "check_causality": "receptive_field",
     "dependency_maps": "receptive_field",
 }

@@ -1,9 +1,11 @@
 """Checkpoints: weights in safetensors, everything else as JSON in its metadata. No pickle."""
 
 import glob
+import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ FORMAT = "pixelcnn-checkpoint-1"
 LIBRARY_VERSION = "0.1.0"
 CHECKPOINT_DIR = Path(__file__).resolve().parent.parent / "checkpoints"
 MAX_BYTES = 512 * 2**20
+RUNS_ENVIRONMENT_VARIABLE = "PIXELCNN_RUNS"
+RUN_ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}"
+"""What the name of a run's folder may be: it can leave no folder, and needs no quoting."""
 
 
 class CheckpointError(Exception):
@@ -145,11 +150,20 @@ def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:
 
 
 def checkpoint_path(name: str | os.PathLike[str]) -> Path:
-    """Find a checkpoint by its name in `checkpoints/` or by its path.
+    """Find a checkpoint by its name in `checkpoints/`, by its path, or by a name of a run.
+
+    `run:ID` is the latest checkpoint of a run, `run:ID@best` the one with the best validation
+    score, `run:ID@5000` the one after 5,000 images; `imported:NAME` is a file that was imported.
 
     Raises:
         CheckpointError: if there is none; the text lists the names that exist.
     """
+    kind = str(name).partition(":")[0]
+    if kind in ("run", "imported"):
+        path = _run_checkpoint_path(str(name))
+        if path is None or not path.is_file():
+            raise CheckpointError(f"{name}: no such checkpoint in the folder of runs.")
+        return path
     for path in (Path(name), CHECKPOINT_DIR / f"{name}.safetensors"):
         if path.is_file():
             return path
@@ -158,19 +172,68 @@ def checkpoint_path(name: str | os.PathLike[str]) -> Path:
     )
 
 
+def _run_checkpoint_path(name: str) -> Path | None:
+    """Turn `run:ID`, `run:ID@STAGE` or `imported:NAME` into a path inside the folder of runs."""
+    if match := re.fullmatch(rf"imported:({RUN_ID})", name):
+        path = runs_dir() / "imported" / f"{match[1]}.safetensors"
+    elif match := re.fullmatch(rf"run:({RUN_ID})(?:@(best|[0-9]{{1,10}}))?", name):
+        folder, stage = runs_dir() / match[1], match[2]
+        path = folder / f"{'best' if stage == 'best' else 'checkpoint'}.safetensors"
+        if stage and stage != "best":
+            path = stage_path(path, int(stage))
+    else:
+        return None
+    inside = path.resolve().is_relative_to(runs_dir().resolve())  # a link could lead out
+    return path if inside else None
+
+
+def runs_dir() -> Path:
+    """Return the folder of the runs: $PIXELCNN_RUNS, else `runs/` beside `checkpoints/`."""
+    return Path(os.environ.get(RUNS_ENVIRONMENT_VARIABLE) or CHECKPOINT_DIR.parent / "runs")
+
+
 def list_checkpoints(directory: Path = CHECKPOINT_DIR) -> dict[str, Path]:
     """List the checkpoints of a folder by name."""
     return {p.stem: p for p in sorted(directory.glob("*.safetensors"))}
 
 
+def list_trained_checkpoints() -> dict[str, Path]:
+    """List what was trained or imported here, by the names of `checkpoint_path`, newest first."""
+    imported = {f"imported:{p.stem}": p for p in (runs_dir() / "imported").glob("*.safetensors")}
+    trained = {f"run:{p.parent.name}": p for p in runs_dir().glob("*/checkpoint.safetensors")}
+    names = {n: p for n, p in (trained | imported).items() if _run_checkpoint_path(n) is not None}
+    return dict(sorted(names.items(), key=lambda item: -item[1].stat().st_mtime))
+
+
 def stage_path(path: Path, images_seen: int) -> Path:
     """Give the file for a stage of a checkpoint's training; files sort by images seen."""
-    return path.parent / f"{path.stem}-stages" / f"{images_seen:08}.safetensors"
+    return path.parent / _stage_folder(path) / f"{images_seen:08}.safetensors"
 
 
 def list_stages(path: Path) -> list[Path]:
     """List the stages of a checkpoint's training that were kept, the earliest first."""
-    return sorted(path.parent.glob(f"{glob.escape(path.stem)}-stages/*.safetensors"))
+    return sorted(path.parent.glob(f"{glob.escape(_stage_folder(path))}/*.safetensors"))
+
+
+def _stage_folder(path: Path) -> str:
+    """Name the folder beside a checkpoint: `stages` in a run's folder, else `NAME-stages`."""
+    return "stages" if path.stem in ("checkpoint", "best") else f"{path.stem}-stages"
+
+
+def weights_digest(path: str | os.PathLike[str]) -> str:
+    """Fingerprint the weights of a checkpoint: 16 hex digits of their SHA-256.
+
+    The metadata is left out, so that a result recorded in the file changes nothing.
+
+    Raises:
+        CheckpointError: if the file cannot be read.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    header = 8 + int.from_bytes(content[:8], "little")
+    return hashlib.sha256(content[header:]).hexdigest()[:16]
 
 
 def load_model(name: str | os.PathLike[str]) -> AutoregressiveModel:
@@ -194,15 +257,19 @@ def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     return len(header).to_bytes(8, "little") + header + content[end:]
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file in one step, so that a reader or a crash never meets half of it."""
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file in one step, so that a reader or a crash never meets half of it.
+
+    Durable: a moment without power cannot take it back either; costs a wait for the disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

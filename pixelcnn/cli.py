@@ -1,13 +1,10 @@
-"""The command line: train, sample, evaluate, check."""
+"""The command line: train, estimate, images, sample, evaluate, check."""
 
 import argparse
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,41 +12,40 @@ import torch
 
 from pixelcnn.checkpoints import (
     CheckpointError,
-    CheckpointInfo,
     checkpoint_path,
     load_checkpoint,
     read_info,
     save_checkpoint,
-    stage_path,
     write_atomically,
 )
-from pixelcnn.config import ModelConfig, SamplingRule, TrainConfig
-from pixelcnn.data import (
-    DATA_ENVIRONMENT_VARIABLE,
-    DATASETS,
-    DataError,
-    check_fits,
-    class_names,
-    dataset_of,
-    iterate_batches,
-    load_dataset,
-)
+from pixelcnn.config import SamplingRule
+from pixelcnn.data import DataError, class_names, iterate_batches, load_dataset
 from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
+from pixelcnn.measure_command import add_commands as add_measure_commands
+from pixelcnn.measure_command import run_table
+from pixelcnn.measurements import MeasurementError
 from pixelcnn.models import AutoregressiveModel
+from pixelcnn.options import add_data_dir, add_fields, duration, given
 from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.own_images import ImageSetError
+from pixelcnn.training.command import add_commands as add_training_commands
+from pixelcnn.training.engine import TrainingError
+from pixelcnn.training.runs import RunError
 
-SAVE_EVERY_SECONDS = 60
 EVALUATION_BATCH = 50
+EXPECTED = (
+    ValueError, OSError, CheckpointError, DataError, ImageSetError, MeasurementError, RunError,
+    TrainingError,
+)  # fmt: skip
+"""What bad input, missing files and a failed training end with: said in one line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 fine, 1 failed check, 2 bad input)."""
     options = _parser().parse_args(arguments)
-    from pixelcnn.training.engine import TrainingError
-
     try:
         return options.run(options)
-    except (ValueError, OSError, CheckpointError, DataError, TrainingError) as error:
+    except EXPECTED as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -65,36 +61,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="examples:\n"
         "  python -m pixelcnn sample fashion-mnist-gated --label 9 --output boots.png\n"
         "  python -m pixelcnn check fashion-mnist-gated\n"
-        "  python -m pixelcnn train mine.safetensors --dataset mnist --total-images 20000\n"
-        "  python -m pixelcnn evaluate mine.safetensors --split test",
+        "  python -m pixelcnn train mine --dataset mnist --total-images 20000\n"
+        "  python -m pixelcnn evaluate run:mine --split test\n"
+        "  python -m pixelcnn evaluate --table\n"
+        "  python -m pixelcnn measure paradox fashion-mnist-gated",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    train = commands.add_parser(
-        "train",
-        help="train a model and write a checkpoint",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Train a model. A checkpoint (moving-average weights, ready for use) is "
-        "written every minute; beside it a training state, with which the same command with "
-        "--resume goes on exactly where it stopped. Stop with Ctrl-C at any time.",
-    )
-    train.add_argument("checkpoint", type=Path, help="checkpoint to write, *.safetensors")
-    train.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from CHECKPOINT.state with its settings (a new --total-images is taken over)",
-    )
-    _add_data_dir(train)
-    _add_fields(train, TrainConfig, choices={"dataset": list(DATASETS)})
-    shape_from_dataset = {"num_channels", "height", "width", "num_classes"}
-    _add_fields(
-        train,
-        ModelConfig,
-        choices={"architecture": ["classic", "gated"]},
-        leave_out=shape_from_dataset,
-    )
-    train.add_argument("--unconditional", action="store_true", help="train without class labels")
-    train.set_defaults(run=_train)
+    add_training_commands(commands)
 
     sample = commands.add_parser(
         "sample",
@@ -116,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "--class-per-row", action="store_true", help="row r shows class r, in turn"
     )
     sample.add_argument("--method", choices=["cached", "naive"], default="cached", help="sampler")
-    _add_fields(sample, SamplingRule)
+    add_fields(sample, SamplingRule)
     sample.set_defaults(run=_sample)
 
     evaluate = commands.add_parser(
@@ -127,12 +101,20 @@ def _parser() -> argparse.ArgumentParser:
         "validation split for every choice, the test split once, at the end. A model of eight "
         "raster orders is scored in each of them, and as the ensemble of all.",
     )
-    _add_checkpoint(evaluate)
-    _add_data_dir(evaluate)
+    _add_checkpoint(evaluate, nargs="?")
+    add_data_dir(evaluate)
     evaluate.add_argument("--split", choices=["validation", "test"], default="validation")
     evaluate.add_argument("--num-images", type=int, default=None, help="only the first N images")
     evaluate.add_argument(
-        "--write", action="store_true", help="record the result in the checkpoint"
+        "--write",
+        action="store_true",
+        help="record the result in the checkpoint; with --table also beside it, for the app",
+    )
+    evaluate.add_argument(
+        "--table",
+        action="store_true",
+        help="instead: the table of all checkpoints in checkpoints/, or of the one named: test "
+        "bits/dim, parameters, share of the past that is seen, seconds to draw a picture",
     )
     evaluate.add_argument(
         "--class-accuracy",
@@ -146,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.set_defaults(run=_evaluate)
 
+    add_measure_commands(commands)
+
     check = commands.add_parser(
         "check",
         help="prove that no pixel sees the future",
@@ -158,179 +142,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", help="name in checkpoints/ or path of a *.safetensors file")
-
-
-def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+def _add_checkpoint(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
     parser.add_argument(
-        "--data-dir",
-        default=None,
-        help=f"local copy of the data; else ${DATA_ENVIRONMENT_VARIABLE}, else data/ (downloads)",
+        "checkpoint",
+        nargs=nargs,
+        help="name in checkpoints/, run:NAME of a run, or path of a *.safetensors file",
     )
-
-
-def _add_fields(
-    parser: argparse.ArgumentParser,
-    config: type,
-    *,
-    choices: dict[str, list[str]] | None = None,
-    leave_out: set[str] = frozenset(),
-) -> None:
-    """Add one option per field of a configuration, with the field's own documentation."""
-    docs = _field_docs(config)
-    group = parser.add_argument_group(config.__name__)
-    for field in fields(config):
-        if field.name in leave_out:
-            continue
-        name = "--" + field.name.replace("_", "-")
-        # Absent if not given: --resume must tell a default from a wish.
-        text = f"{docs[field.name]} (default: {field.default})"
-        more: dict[str, object] = {"default": argparse.SUPPRESS, "help": text}
-        if isinstance(field.default, bool):
-            more["action"] = argparse.BooleanOptionalAction
-        elif isinstance(field.default, tuple):
-            more |= {"type": int, "nargs": "+"}
-        else:
-            more["type"] = int if field.default is None else type(field.default)
-        if field.name in (choices or {}):
-            more["choices"] = choices[field.name]
-        group.add_argument(name, **more)
-
-
-def _field_docs(config: type) -> dict[str, str]:
-    """Read the text under each field, so that it is written once."""
-    import ast
-    import inspect
-    import textwrap
-
-    body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0].body
-    docs = {}
-    for field, text in zip(body, body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-            docs[field.target.id] = text.value.value.replace("%", "%%")
-    return docs
-
-
-def _given(options: argparse.Namespace, config: type) -> dict[str, object]:
-    """Return the fields that the command line names."""
-    names = [field.name for field in fields(config) if hasattr(options, field.name)]
-    values = {name: getattr(options, name) for name in names}
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-
-def _train(options: argparse.Namespace) -> int:
-    from pixelcnn.training.engine import Evaluation, TrainingState, train
-    from pixelcnn.training.files import load_training_state, save_training_state
-
-    state_path = options.checkpoint.with_suffix(".state")
-    existing = [str(p) for p in (options.checkpoint, state_path) if p.exists()]
-    if existing and not options.resume:
-        raise ValueError(
-            f"{', '.join(existing)}: would be overwritten; go on with --resume, delete the file, "
-            "or choose another name."
-        )
-    if options.resume:
-        given = _given(options, TrainConfig)
-        kept = sorted((given | _given(options, ModelConfig)).keys() - {"total_images"})
-        if kept or options.unconditional:
-            raise ValueError(
-                f"`--resume` keeps the settings of the run; leave out {kept or 'unconditional'}."
-            )
-        state, config = load_training_state(state_path)
-        config = replace(config, **given)
-    else:
-        config = TrainConfig(**_given(options, TrainConfig))
-        dataset = dataset_of(config.dataset)
-        classes = 0 if options.unconditional else len(dataset.class_names)
-        model_config = ModelConfig(
-            **_given(options, ModelConfig),
-            num_channels=dataset.num_channels,
-            height=dataset.size,
-            width=dataset.size,
-            num_classes=classes,
-        )
-        state = TrainingState(model_config, config)
-    check_fits(state.model.config, config.dataset)
-    splits = [
-        load_dataset(
-            config.dataset, split, options.data_dir, num_levels=state.model.config.num_levels
-        )
-        for split in ("train", "validation")
-    ]
-    print(
-        f"{state.model.num_parameters:,} parameters, {len(splits[0][0]):,} training images, "
-        f"{config.total_images - state.images_seen:,} images to see"
-    )
-    scores: dict[str, float] = {}
-    first_step = state.step
-
-    def save(path: Path = options.checkpoint) -> None:
-        if state.images_evaluated != state.images_seen:
-            scores.clear()  # they belong to earlier weights
-        info = CheckpointInfo(
-            config=state.ema.config,
-            dataset=config.dataset,
-            images_seen=state.images_seen,
-            bits_per_dim=scores,
-        )
-        save_checkpoint(path, state.ema, info)
-        save_training_state(state_path, state, config)
-
-    printed = saved = time.monotonic()
-    with _stop_requests() as stop:
-        for event in train(state, config, *splits):
-            now = time.monotonic()
-            if isinstance(event, Evaluation):
-                scores["validation"] = event.bits_per_dim
-                print(
-                    f"{event.images_seen:>9,} images  validation {event.bits_per_dim:.4f} "
-                    f"bits/dim (first {config.validation_images} images)",
-                    flush=True,
-                )
-                if event.is_stage:
-                    save(stage_path(options.checkpoint, event.images_seen))
-            elif now - printed > 5:
-                printed = now
-                print(
-                    f"{event.images_seen:>9,} images  {event.loss:.3f} bits/dim  "
-                    f"{event.images_per_second:.0f} images/s  {_minutes(event.seconds_left)} left",
-                    flush=True,
-                )
-            if now - saved > SAVE_EVERY_SECONDS:
-                saved = now
-                save()
-            if stop.is_set():
-                break
-    if state.step > first_step:
-        save()
-        print(f"wrote {options.checkpoint} and {state_path}")
-    if state.images_seen < config.total_images:
-        print("stopped; the same command with --resume goes on")
-        return 130
-    return 0
-
-
-@contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event, looked at between two updates: none is cut in half.
-
-    A second Ctrl-C ends the program at once.
-    """
-    stop = threading.Event()
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        for number in before:
-            signal.signal(number, note)
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _sample(options: argparse.Namespace) -> int:
@@ -356,7 +173,7 @@ def _sample(options: argparse.Namespace) -> int:
         model,
         num_images=options.num_images,
         seed=options.seed,
-        rule=SamplingRule(**_given(options, SamplingRule)),
+        rule=SamplingRule(**given(options, SamplingRule)),
         label=label,
         method=options.method,
     )
@@ -372,6 +189,10 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.table:
+        return run_table(options)
+    if options.checkpoint is None:
+        raise ValueError("Name a checkpoint, or give `--table` for all of them.")
     path = checkpoint_path(options.checkpoint)
     model, info = load_checkpoint(path)
     if info.dataset is None:
@@ -388,15 +209,15 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise ValueError("`--write` records only results on the whole split.")
     scores, started = torch.zeros(0, info.config.num_orders), time.monotonic()
     for batch, batch_label in iterate_batches(levels[:count], label[:count], EVALUATION_BATCH):
-        given = batch_label if info.config.num_classes else None
+        known_label = batch_label if info.config.num_classes else None
         orders = range(info.config.num_orders)
-        part = [bits_per_dim(model, batch, given, order) for order in orders]
+        part = [bits_per_dim(model, batch, known_label, order) for order in orders]
         scores = torch.cat([scores, torch.stack(part, 1)])
         left = (time.monotonic() - started) / len(scores) * (count - len(scores))
         if len(scores) % (10 * EVALUATION_BATCH) == 0 or len(scores) == count:
             print(
                 f"{len(scores):>6,} of {count:,} images  {scores.double().mean():.4f} bits/dim  "
-                f"{_minutes(left)} left",
+                f"{duration(left)} left",
                 flush=True,
             )
     mean = scores.double().mean().item()
@@ -440,7 +261,7 @@ def _class_accuracy(options: argparse.Namespace, model: AutoregressiveModel, dat
         if time.monotonic() - printed > 5:
             printed = time.monotonic()
             left = (printed - started) * (1 / progress.done - 1)
-            print(f"classifier {progress.done:4.0%} trained  {_minutes(left)} left", flush=True)
+            print(f"classifier {progress.done:4.0%} trained  {duration(left)} left", flush=True)
     levels, label = (torch.cat(parts) for parts in zip(first, *drawn, strict=True))
     shares = []
     for images in ((levels, label), test):
@@ -464,9 +285,3 @@ def _check(options: argparse.Namespace) -> int:
     report = check_causality(model, positions=range(info.config.height * info.config.width))
     print(report.text)
     return 0 if report.is_causal else 1
-
-
-def _minutes(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -77,7 +77,7 @@ class AutoregressiveModel(nn.Module, ABC):
         Raises:
             ValueError: if a shape, type or value breaks the rules above.
         """
-        self._check_levels(levels)
+        self.check_levels(levels)
         condition = self.condition(levels.shape[0], label, order)
         return self.logits_from_features(self.encode(levels), condition)
 
@@ -122,7 +122,12 @@ class AutoregressiveModel(nn.Module, ABC):
         order = condition // (self.config.num_classes + 1)
         return self.row_bias[order] + self.col_bias[order]
 
-    def _check_levels(self, levels: Tensor) -> None:
+    def check_levels(self, levels: Tensor) -> None:
+        """Check images before they are used.
+
+        Raises:
+            ValueError: if they are not int64 (B, C, H, W) with values 0..K-1 and B at least 1.
+        """
         c = self.config
         expected = (c.num_channels, c.height, c.width)
         if levels.ndim != 4 or levels.shape[1:] != expected or levels.dtype != torch.int64:

@@ -6,7 +6,17 @@ from urllib.error import URLError
 import pytest
 import torch
 
+from .made_up_data import write_mnist_like
+
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def runs_of_tests(tmp_path_factory):
+    """Keep tests away from the runs of the person who starts them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIXELCNN_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield
 
 
 @pytest.fixture
@@ -17,3 +27,17 @@ def no_network(monkeypatch):
         raise URLError("no network in tests")
 
     monkeypatch.setattr(urllib.request, "urlopen", fail)
+
+
+@pytest.fixture
+def no_data(tmp_path, monkeypatch):
+    """Let there be no data set."""
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "absent"))
+
+
+@pytest.fixture
+def made_up_data(tmp_path, monkeypatch):
+    """Let there be made-up clothes and digits, 30 test pictures each."""
+    for name in ("FashionMNIST", "MNIST"):
+        write_mnist_like(tmp_path / "data", name, test=30)
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))

@@ -14,8 +14,13 @@ LAYERS = (
     ("config", "masks"),
     ("layers", "orders"),
     ("models",),
-    ("likelihoods", "receptive_field", "data", "checkpoints", "sampling"),
-    ("completion", "evaluation", "pictures"),
+    ("likelihoods", "receptive_field", "influence", "kernels", "data", "own_images")
+    + ("checkpoints", "sampling"),
+    ("completion", "evaluation", "options", "pictures", "comparison", "calibration")
+    + ("measurements",),
+    ("scores", "model_table"),
+    ("paradox",),
+    ("measure_command",),
     ("training",),
     ("cli",),
     ("__main__",),
@@ -59,7 +64,11 @@ def test_only_the_screen_imports_streamlit(path):
         assert not any(name.startswith("pixelcnn.ui") for name in imported(path))
 
 
-@pytest.mark.parametrize("name", ["drawing", "exports", "history", "wire"])
+@pytest.mark.parametrize(
+    "name",
+    ["charts", "drawing", "exports", "history", "messages", "wire", "work"]
+    + [f"train/{name}" for name in ("curves", "measurement", "presets", "sheets", "words")],
+)
 def test_what_the_player_is_fed_with_knows_no_streamlit(name):
     assert "streamlit" not in top_level(imported(ROOT / "pixelcnn" / "ui" / f"{name}.py"))
 

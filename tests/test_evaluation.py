@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from pixelcnn import data
-from pixelcnn.checkpoints import list_stages, load_checkpoint, read_info, stage_path
+from pixelcnn.checkpoints import (
+    checkpoint_path,
+    list_stages,
+    load_checkpoint,
+    read_info,
+    stage_path,
+)
 from pixelcnn.cli import main
 from pixelcnn.config import SamplingRule, TrainConfig
 from pixelcnn.data import DATA_ENVIRONMENT_VARIABLE
@@ -26,6 +32,7 @@ RUN = "--batch-size 5 --validation-images 4 --evaluate-every 10 --no-bfloat16"
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "VALIDATION_IMAGES", 5)
     monkeypatch.setenv(DATA_ENVIRONMENT_VARIABLE, str(tmp_path / "data"))
+    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
     write_mnist_like(tmp_path / "data")
     return tmp_path
@@ -79,10 +86,10 @@ def test_every_class_is_asked_for_in_turn_and_pictures_do_not_depend_on_the_batc
 
 
 def test_class_accuracy_is_printed_for_each_class(folder, capsys):
-    command = f"train new.safetensors {SHAPE} {RUN} --total-images 10"
+    command = f"train new {SHAPE} {RUN} --total-images 10"
     assert main(command.split()) == 0
     capsys.readouterr()
-    assert main(["evaluate", "new.safetensors", "--class-accuracy", "--num-images", "20"]) == 0
+    assert main(["evaluate", "run:new", "--class-accuracy", "--num-images", "20"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["class", "drawn", "real"]
     assert lines[1].startswith("T-shirt/top") and lines[11].startswith("all")
@@ -92,26 +99,26 @@ def test_class_accuracy_is_printed_for_each_class(folder, capsys):
 
 
 def test_class_accuracy_needs_a_model_with_classes(folder, capsys):
-    command = f"train plain.safetensors {SHAPE} {RUN} --total-images 5 --unconditional"
+    command = f"train plain {SHAPE} {RUN} --total-images 5 --unconditional"
     assert main(command.split()) == 0
-    assert main(["evaluate", "plain.safetensors", "--class-accuracy"]) == 2
+    assert main(["evaluate", "run:plain", "--class-accuracy"]) == 2
     assert "to ask for a class" in capsys.readouterr().err
 
 
 def test_a_model_of_eight_orders_is_trained_and_scored_in_each(folder, capsys):
-    command = f"train new.safetensors {SHAPE} {RUN} --total-images 20 --num-orders 8"
+    command = f"train new {SHAPE} {RUN} --total-images 20 --num-orders 8"
     assert main(command.split()) == 0
     capsys.readouterr()
-    assert main(["evaluate", "new.safetensors", "--split", "test", "--write"]) == 0
+    assert main(["evaluate", "run:new", "--split", "test", "--write"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    model, _ = load_checkpoint("new.safetensors")
+    model, _ = load_checkpoint(checkpoint_path("run:new"))
     levels, label = data.load_dataset("fashion-mnist", "test", num_levels=4)
     scores = torch.stack([bits_per_dim(model, levels.long(), label, o) for o in range(8)], 1)
     for order, (name, line) in enumerate(zip(ORDER_NAMES, lines[1:9], strict=True)):
         assert line.startswith(name) and f" {scores[:, order].mean():.4f} " in line
     ensemble = ensemble_bits_per_dim(scores.double(), 784).mean()
     assert lines[9].startswith("ensemble") and f" {ensemble:.4f} " in lines[9]
-    assert read_info("new.safetensors").bits_per_dim["test"] == pytest.approx(
+    assert read_info(checkpoint_path("run:new")).bits_per_dim["test"] == pytest.approx(
         scores.mean().item(), abs=1e-5
     )
 
@@ -125,9 +132,9 @@ def test_an_ensemble_is_the_mean_probability():
 
 
 def test_stages_are_kept_with_their_scores(folder):
-    command = f"train new.safetensors {SHAPE} {RUN} --total-images 20 --stages 5 13"
+    command = f"train new {SHAPE} {RUN} --total-images 20 --stages 5 13"
     assert main(command.split()) == 0
-    path = folder / "new.safetensors"
+    path = checkpoint_path("run:new")
     assert list_stages(path) == [stage_path(path, 5), stage_path(path, 15)]
     infos = [read_info(stage) for stage in list_stages(path)]
     assert [info.images_seen for info in infos] == [5, 15]

@@ -1,15 +1,15 @@
 """The pages as Streamlit runs them, without a browser."""
 
-import json
 import time
 
 import numpy as np
 import pytest
-from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.drawing import Drawing
 from pixelcnn.ui.wire import decode
+
+from . import components
 
 TIMEOUT = 120
 
@@ -22,14 +22,7 @@ def open_page(**query) -> AppTest:
 
 
 def trigger(page: AppTest, event: str, value: dict) -> AppTest:
-    """Do what the browser does when the player asks; Streamlit has no public call for it."""
-    component = page.get_by_key("player").proto.id
-    states = page._tree.get_widget_states()
-    events = json.dumps([{"event": event, "value": value}])
-    states.widgets.append(
-        WidgetState(id=f"$$STREAMLIT_INTERNAL_KEY_{component}__events", json_trigger_value=events)
-    )
-    return page._run(states)
+    return components.trigger(page, "player", event, value)
 
 
 def message(page: AppTest) -> tuple[dict, dict[str, np.ndarray]]:
@@ -83,6 +76,15 @@ def test_pulls_draw_the_picture_to_its_end_and_every_distribution_sums_to_one():
     assert drawing.current.done
 
 
+def test_a_pull_that_arrives_while_the_visitor_goes_to_another_page_is_dropped():
+    page = open_page()
+    branch = page.session_state["drawing"].current
+    request = {"run": branch.run, "revision": 0, "have": 16, "position": 16, "seen": 16}
+    page.switch_page("pages/masks.py")
+    trigger(page, "pull", request | {"speed": 60, "holds": None, "turn": 0})
+    assert not page.exception and page.get_by_key("section").value == "Masks"
+
+
 def test_a_link_reproduces_the_picture():
     settings = {"seed": 11, "class": "Sandal", "temperature": 0.9, "top_k": 200, "top_p": 0.99}
     first, second = (finish(open_page(**settings)).current.level for _ in range(2))
@@ -105,6 +107,8 @@ def test_a_new_temperature_acts_from_the_pixel_that_is_shown():
     page.slider(key="temperature").set_value(0.2).run()
     header, _ = message(page)
     assert header["ask"] == 1
+    assert "history" not in page.query_params, "the address still tells the old temperature"
+    page.query_params["temperature"] = "0.2"  # as the browser does
     header, _ = pull(page, position=10, seen=10)
     assert [(r["start"], r["temperature"]) for r in header["rules"]] == [(0, 1.0), (10, 0.2)]
     drawing = page.session_state["drawing"]

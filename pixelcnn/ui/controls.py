@@ -4,7 +4,13 @@ import random
 
 import streamlit as st
 
-from pixelcnn.checkpoints import CHECKPOINT_DIR, list_checkpoints
+from pixelcnn.checkpoints import (
+    CHECKPOINT_DIR,
+    CheckpointError,
+    checkpoint_path,
+    list_checkpoints,
+    list_trained_checkpoints,
+)
 from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.data import class_names
 from pixelcnn.ui.drawing import Subject
@@ -21,40 +27,93 @@ def settings() -> dict[str, object]:
     return {key: st.session_state[key] for key in KEYS if key in st.session_state}
 
 
-def choose_checkpoint() -> str:
-    """Let the visitor choose a checkpoint; without any, say what to do and end the page."""
-    names = list(list_checkpoints())
-    if not names:
-        st.info(
-            f"There is no checkpoint in `{CHECKPOINT_DIR.name}/`. Train one with "
-            "`python -m pixelcnn train checkpoints/mine.safetensors`.",
-            icon=":material/info:",
-        )
-        st.stop()
-    default = names.index(DEFAULT_CHECKPOINT) if DEFAULT_CHECKPOINT in names else 0
-    return st.selectbox(
-        "Model",
-        names,
-        default,
-        key="model",
-        bind="query-params",
-        help="A trained checkpoint from the folder `checkpoints/`.",
+def address_agrees(num_levels: int) -> bool:
+    """Tell whether the address of the page, which lags a moment behind, tells the settings."""
+    default = {
+        "model": _default_checkpoint(list(list_checkpoints())),
+        "class": ANY_CLASS,
+        "seed": 0,
+        "pictures": 1,
+        "rows": False,
+        "image": 0,
+        "temperature": 1.0,
+        "top_k": num_levels,
+        "top_p": 1.0,
+    }
+    return all(
+        _tells(st.query_params.get(key, str(default[key])), value)
+        for key, value in settings().items()
     )
 
 
-def choose_subject(checkpoint: str, config: ModelConfig, dataset: str | None) -> Subject:
-    """Let the visitor choose what is drawn: class, seed, how many pictures."""
-    names = class_names(dataset, config.num_classes)
-    label = None
-    if names:
-        name = st.selectbox(
-            "Class",
-            [ANY_CLASS, *names],
-            key="class",
-            bind="query-params",
-            help="The class that the model is asked for. *any* leaves it to the model.",
+def _tells(text: str, value: object) -> bool:
+    if isinstance(value, str | bool):
+        return text.lower() == str(value).lower()
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
+
+
+def _default_checkpoint(names: list[str], preferred: str = DEFAULT_CHECKPOINT) -> str:
+    return next((name for name in (preferred, DEFAULT_CHECKPOINT) if name in names), names[0])
+
+
+def choose_checkpoint(preferred: str = DEFAULT_CHECKPOINT) -> str:
+    """Let the visitor choose a checkpoint; without any, say what to do and end the page.
+
+    Arguments:
+        preferred: checkpoint to begin with, if it is there.
+    """
+    names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint()]
+    names = list(dict.fromkeys(names))
+    if not names:
+        st.info(
+            f"There is no checkpoint in `{CHECKPOINT_DIR.name}/`. Train one on the Train page, or "
+            "with `python -m pixelcnn train mine`.",
+            icon=":material/info:",
         )
-        label = None if name == ANY_CLASS else names.index(name)
+        st.stop()
+    return st.selectbox(
+        "Model",
+        names,
+        names.index(_default_checkpoint(names, preferred)),
+        key="model",
+        bind="query-params",
+        help="A trained checkpoint: from the folder `checkpoints/`, from a run on the Train page, "
+        "or imported there.",
+    )
+
+
+def _linked_checkpoint() -> list[str]:
+    """Give the checkpoint that a link names, if it is a stage of a run: the menu has none."""
+    name = st.query_params.get("model", st.session_state.get("model", ""))
+    if not name.startswith("run:"):
+        return []
+    try:
+        checkpoint_path(name)
+    except CheckpointError:
+        return []
+    return [name]
+
+
+def choose_class(config: ModelConfig, dataset: str | None) -> int | None:
+    """Let the visitor choose what the model is asked for; None is any class."""
+    names = class_names(dataset, config.num_classes)
+    if not names:
+        return None
+    name = st.selectbox(
+        "Class",
+        [ANY_CLASS, *names],
+        key="class",
+        bind="query-params",
+        help="The class that the model is asked for. *any* leaves it to the model.",
+    )
+    return None if name == ANY_CLASS else names.index(name)
+
+
+def choose_seed() -> int:
+    """Let the visitor choose the seed, or ask for a new one."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     seed = left.number_input(
         "Seed",
@@ -71,6 +130,14 @@ def choose_subject(checkpoint: str, config: ModelConfig, dataset: str | None) ->
         on_click=_new_seed,
         help="Draw another picture: a new seed.",
     )
+    return seed
+
+
+def choose_subject(checkpoint: str, config: ModelConfig, dataset: str | None) -> Subject:
+    """Let the visitor choose what is drawn: class, seed, how many pictures."""
+    names = class_names(dataset, config.num_classes)
+    label = choose_class(config, dataset)
+    seed = choose_seed()
     num_images = st.slider(
         "Pictures at once",
         1,

@@ -102,6 +102,8 @@ class Drawing:
         self.lock = threading.RLock()
         """Held while pixels are drawn: an export may finish the picture while it is played."""
         self._forks: dict[str, str] = {}
+        self.pin: int | None = None
+        """The pixel that the player shows first, on the finished picture; None for none."""
         self.turn = 0
         """How often the drawing turned into a new branch; the viewer follows when it grows."""
 
@@ -245,6 +247,7 @@ class Drawing:
             "png_bytes": [len(png_bytes(p)) for p in branch.pictures()] if done else None,
             "ask": self.ask,
             "turn": self.turn,
+            "pin": self.pin,
             "fork_request": fork_request,
             "code": sampling_loop() if single else None,
         }

@@ -1,5 +1,6 @@
 """The parts of the Generate page: the drawing in the session, the live player, the exports."""
 
+import time
 from concurrent.futures import Future
 from functools import partial
 
@@ -15,6 +16,8 @@ from pixelcnn.ui.player import player
 from pixelcnn.ui.resources import LoadedModel, causality
 
 PLAYER = "player"
+SENDING_SECONDS = 0.1
+"""Time for the player's message to leave, see `export`."""
 
 
 def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
@@ -33,6 +36,7 @@ def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
         except ValueError as error:
             st.error(f"This cannot be drawn. {error}", icon=":material/error:")
             st.stop()
+        drawing.pin = st.session_state.pop("begin_at", None)
         st.session_state["drawing"] = drawing
         st.session_state["identity"] = identity
         # The first pixels travel with the page: no round trip before something is seen.
@@ -53,12 +57,6 @@ def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
 @st.fragment(key="live")
 def live() -> None:
     """Mount the player; its requests rerun only this fragment."""
-    # A request of the player may have changed a setting, or may have come in one message with a
-    # change by the visitor: Streamlit then reruns only the fragment, and without the new URL.
-    changed = controls.settings().items() - st.session_state["prepared"].items()
-    if changed:
-        st.session_state.update(changed)  # has it written into the URL
-        st.rerun()
     with st.container(key="stage"):
         player(
             st.session_state["message"],
@@ -70,10 +68,18 @@ def live() -> None:
         )
     if problem := st.session_state.pop("problem", None):
         st.warning(problem, icon=":material/warning:")
+    # A request of the player may have changed a setting, or may have come in one message with a
+    # change by the visitor: Streamlit then reruns only the fragment.
+    if st.session_state["prepared"] != controls.settings():
+        st.rerun()
 
 
 def export() -> None:
     """Offer the drawing as files; outside of `live`, so that a pull does not send it again."""
+    # Streamlit sends every 10 ms. If a pull has the fragment run again before its message of this
+    # run is sent, that message is dropped, but not the one that the run is over: the browser takes
+    # the player away and mounts it anew.
+    time.sleep(SENDING_SECONDS)
     drawing: Drawing = st.session_state["drawing"]
     subject = drawing.subject
     name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
@@ -186,6 +192,8 @@ def _history_of_link(model: LoadedModel, rule: SamplingRule) -> history.History:
 
 def _write_link(drawing: Drawing) -> None:
     """Keep the address of the page one that reproduces the current branch."""
+    if not controls.address_agrees(drawing.config.num_levels):
+        return  # writing would take the other settings back; the next pull knows the new address
     current = drawing.current.history
     if current.is_plain and current.last_rule == drawing.rule:
         st.query_params.pop("history", None)
@@ -196,6 +204,8 @@ def _write_link(drawing: Drawing) -> None:
 
 
 def _on_pull() -> None:
+    if PLAYER not in st.session_state:
+        return  # the request came in one message with a change of page
     drawing: Drawing = st.session_state["drawing"]
     request = st.session_state[PLAYER]["pull"]
     rule = drawing.rule
@@ -216,6 +226,8 @@ def _on_pull() -> None:
 
 
 def _on_fork() -> None:
+    if PLAYER not in st.session_state:
+        return  # the request came in one message with a change of page
     drawing: Drawing = st.session_state["drawing"]
     request = st.session_state[PLAYER]["fork"]
     name, holds = str(request["id"]), drawing.subject.checkpoint
@@ -237,6 +249,8 @@ def _on_fork() -> None:
 
 
 def _on_select() -> None:
+    if PLAYER not in st.session_state:
+        return  # the request came in one message with a change of page
     drawing: Drawing = st.session_state["drawing"]
     with drawing.lock:
         drawing.select(str(st.session_state[PLAYER]["select"]["run"]))
@@ -249,6 +263,8 @@ def _on_select() -> None:
 
 
 def _on_open() -> None:
+    if PLAYER not in st.session_state:
+        return  # the request came in one message with a change of page
     drawing: Drawing = st.session_state["drawing"]
     image = int(st.session_state[PLAYER]["open"]["image"])
     if 0 <= image < drawing.subject.num_images:
@@ -261,3 +277,21 @@ def _on_open() -> None:
         caption = drawing.captions[image]
         per_class = drawing.subject.labels(drawing.config.num_classes) is not None
         controls.show_single(drawing.subject.image + image, caption if per_class else None)
+
+
+def show_finished(
+    seed: int, image: int, class_name: str | None, start: history.History, pixel: int
+) -> None:
+    """Let the page show a picture that is finished, at one of its pixels, when it is opened next.
+
+    Arguments:
+        seed: fixes the noise, with `image`.
+        image: number within the seed.
+        class_name: class that it was asked for; None for any class.
+        start: rules and forced levels.
+        pixel: to be pinned.
+    """
+    st.session_state["seed"] = seed
+    st.session_state["class"] = class_name or controls.ANY_CLASS
+    controls.show_single(image, None)
+    st.session_state.update(begin_with=start, begin_at=pixel, identity=None)

@@ -6,7 +6,13 @@ import threading
 
 import streamlit as st
 
-PAGES = [("app.py", "Generate", ":material/animation:", "Watch a picture being drawn")]
+PAGES = [
+    ("app.py", "Generate", ":material/animation:", "Watch a picture being drawn"),
+    ("pages/complete.py", "Complete", ":material/draw:", "Draw a part, the model draws the rest"),
+    ("pages/masks.py", "Masks", ":material/grid_on:", "What a prediction can read"),
+    ("pages/measure.py", "Measure", ":material/straighten:", "How probable is a picture?"),
+    ("pages/train.py", "Train", ":material/model_training:", "Let a model learn, and watch it"),
+]
 """File, name, icon and tooltip of each page, in the order of the menu."""
 
 

@@ -1,5 +1,6 @@
 """What all visitors share: the loaded models. Read-only once made."""
 
+import contextlib
 import gc
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,14 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pixelcnn.checkpoints import CheckpointError, CheckpointInfo, checkpoint_path, load_checkpoint
+from pixelcnn.checkpoints import (
+    CheckpointError,
+    CheckpointInfo,
+    checkpoint_path,
+    list_checkpoints,
+    load_checkpoint,
+    read_info,
+)
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.receptive_field import (
     CausalityReport,
@@ -64,6 +72,23 @@ def _load(name: str, modified_ns: int) -> LoadedModel:
         coverage=past_coverage(dependency),
         modified_ns=modified_ns,
     )
+
+
+def grey_checkpoints(height: int, width: int) -> dict[str, CheckpointInfo]:
+    """Describe the checkpoints for grey pictures of this size, by name; broken ones are left out.
+
+    The page of a broken checkpoint says what is wrong with it.
+    """
+    infos = {}
+    for name, path in list_checkpoints().items():
+        with contextlib.suppress(CheckpointError):
+            infos[name] = read_info(path)
+    shape = (1, height, width)
+    return {
+        name: info
+        for name, info in infos.items()
+        if (info.config.num_channels, info.config.height, info.config.width) == shape
+    }
 
 
 def causality(model: LoadedModel) -> Future[CausalityReport]:

@@ -5,6 +5,8 @@ import numpy as np
 WIDTH = HEIGHT = 28
 TOTAL = WIDTH * HEIGHT
 PLAYER = ".pxc[data-position]"
+FIND = """document.querySelector(".st-key-player [data-testid=stBidiComponentIsolated]")
+    ?.shadowRoot?.querySelector(".pxc")?.__player"""
 READ = "e => { const p = e.__player; return {position: p.position, have: p.have, total: p.total,"
 READ += " playing: p.playing, run: p.run, picture: p.picture, done: p.done}; }"
 
@@ -27,11 +29,9 @@ def state(page):
 
 
 def wait_for(page, condition, *arguments):
-    """Wait until a condition on the player holds; `p` is the player."""
-    element = page.locator(PLAYER).element_handle()
+    """Wait until a condition on the player holds; `p` is the player, `a` the arguments."""
     page.wait_for_function(
-        f"([e, ...a]) => {{ const p = e.__player; return {condition}; }}",
-        arg=[element, *arguments],
+        f"a => {{ const p = {FIND}; return p?.trace && ({condition}); }}", arg=list(arguments)
     )
 
 

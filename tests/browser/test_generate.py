@@ -90,6 +90,17 @@ def test_a_setting_that_arrives_together_with_a_pull_is_not_lost(page, server):
         page.wait_for_timeout(500)
 
 
+def test_changed_settings_leave_the_player_in_its_place(page, server):
+    open_player(page, server, "seed=3")
+    wait_for(page, "p.position > 40")
+    page.locator(PLAYER).evaluate("e => { e.__player.marked = true; }")
+    for key in ["ArrowLeft"] * 4 + ["ArrowRight"] * 3:
+        press(page, "Temperature", key)
+        page.wait_for_timeout(250)
+    wait_for(page, "p.trace.rules.at(-1).temperature === 0.95")
+    assert page.locator(PLAYER).evaluate("e => e.__player.marked"), "it was mounted anew"
+
+
 def test_every_distribution_sums_to_one_and_gives_the_drawn_level(page, server):
     open_player(page, server, "seed=5&temperature=0.9&class=Dress")
     finish(page)

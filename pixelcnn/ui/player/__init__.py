@@ -41,8 +41,9 @@ def player(
     """Mounts the player, which keeps what it has received and plays it without the server.
 
     A trigger's value is in `st.session_state[key]["pull"]` (`"fork"`, `"open"`, `"select"`)
-    while its callback runs. Mount the player inside a fragment and a keyed container: the
-    pulls then rerun only the fragment, and elements inserted above do not mount it anew.
+    while its callback runs; none runs while the visitor goes to another page. Mount the player
+    inside a fragment and a keyed container: the pulls then rerun only the fragment, and elements
+    inserted above do not mount it anew.
 
     Arguments:
         message: The newest message, made with `encode`; None while there is nothing yet.
@@ -58,12 +59,21 @@ def player(
     _component(
         key=key,
         data=message,
-        on_pull_change=on_pull or _ignore,
-        on_fork_change=on_fork or _ignore,
-        on_open_change=on_open or _ignore,
-        on_select_change=on_select or _ignore,
+        on_pull_change=_unless_left(key, on_pull),
+        on_fork_change=_unless_left(key, on_fork),
+        on_open_change=_unless_left(key, on_open),
+        on_select_change=_unless_left(key, on_select),
     )
 
 
-def _ignore() -> None:
-    """Stands in for a callback: a trigger without one would not reach the session state."""
+def _unless_left(key: str, act: Callable[[], None] | None) -> Callable[[], None]:
+    """Make a callback; a trigger without one would not reach the session state.
+
+    A trigger may come in one message with a change of page. Its value is gone by then.
+    """
+
+    def run() -> None:
+        if act is not None and key in st.session_state:
+            act()
+
+    return run

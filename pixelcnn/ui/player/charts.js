@@ -217,6 +217,10 @@ function drawStrip(canvas, width, trace, position, inset, theme) {
     ctx.fillText(text, x(rule.start) + 6, 33.5);
   });
   for (const p of trace.forced.keys()) {
+    if (trace.forced.has(p - 1) || trace.forced.has(p + 1)) { // one line for a whole stretch
+      bar(p, p + 1, 18, 5, theme.pin);
+      continue;
+    }
     const middle = x(p + 0.5);
     ctx.beginPath();
     ctx.moveTo(middle, 18);

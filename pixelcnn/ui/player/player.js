@@ -93,7 +93,7 @@ class Player {
     this.code.setCode(trace.shape.images === 1 ? head.code : null);
     const turned = !fresh && head.turn > this.turn; // the server went on in a new branch
     this.turn = fresh ? head.turn : Math.max(this.turn, head.turn);
-    if (fresh) this.startPicture(trace, first);
+    if (fresh) this.startPicture(trace, first, head.pin);
     else if (turned && trace !== this.trace) this.startBranch(trace);
     else if (!this.store.traces.has(this.run)) this.show(trace, trace.have);
     if (trace === this.trace) {
@@ -118,7 +118,7 @@ class Player {
     this.touch();
   }
 
-  startPicture(trace, first) {
+  startPicture(trace, first, pin) {
     this.pinned = this.hovered = this.hoveredPicture = -1;
     this.forking = null;
     this.screen.resized = true;
@@ -130,6 +130,12 @@ class Player {
       trace.seen = memory.seen;
       this.goal = this.returning = memory.position;
       this.playing = memory.playing;
+      this.pinned = memory.pinned;
+      this.screen.setView(memory.view);
+    } else if (pin !== null) { // opened at a pixel of a finished picture
+      this.pinned = pin;
+      this.goal = this.total;
+      this.playing = false;
     }
   }
 
@@ -362,7 +368,7 @@ class Player {
   destroy() {
     if (this.trace) {
       remember("place", { picture: this.picture, run: this.run, position: this.goal ?? this.position,
-        seen: this.trace.seen, playing: this.playing });
+        seen: this.trace.seen, playing: this.playing, pinned: this.pinned, view: this.screen.view });
     }
     cancelAnimationFrame(this.frame);
     this.sizes.disconnect();

@@ -1,0 +1,39 @@
+"""Charts on a page, each with its data to download."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from pixelcnn.ui.charts import Chart, as_csv, as_json
+
+
+def show_chart(chart: Chart, key: str) -> None:
+    """Show a chart, and offer the numbers in it."""
+    st.plotly_chart(
+        chart.figure,
+        key=key,
+        config={"displaylogo": False, "displayModeBar": False},
+        alt=chart.name,
+    )
+    offer_data(chart.name, chart.columns, key)
+
+
+def offer_data(
+    name: str, columns: dict[str, Sequence[object]], key: str, label: str = "Data"
+) -> None:
+    """Offer columns of numbers as CSV and as JSON."""
+    with st.popover(label, icon=":material/download:", type="tertiary"):
+        for kind, suffix, mime, write in (
+            ("CSV", ".csv", "text/csv", as_csv),
+            ("JSON", ".json", "application/json", as_json),
+        ):
+            st.download_button(
+                kind,
+                partial(write, columns),
+                file_name=name + suffix,
+                mime=mime,
+                on_click="ignore",
+                width="stretch",
+                key=f"{key}{suffix}",
+            )

@@ -1,0 +1,44 @@
+"""Small pictures to choose from."""
+
+import base64
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from pixelcnn.pictures import Picture, png_bytes
+
+_FOLDER = Path(__file__).parent
+
+_component = st.components.v2.component(
+    "pixelcnn_gallery",
+    html='<div class="pxg-frame"><div class="pxg" role="group"></div></div>',
+    css=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "gallery.js").read_text(encoding="utf-8"),
+)
+
+
+def gallery(
+    pictures: Sequence[Picture],
+    titles: Sequence[str],
+    *,
+    key: str,
+    on_choose: Callable[[], None],
+) -> None:
+    """Show pictures as buttons.
+
+    Arguments:
+        pictures: what to show.
+        titles: one text for each.
+        key: key of the component; while `on_choose` runs, `st.session_state[key]["choose"]` is
+            `{index}`.
+        on_choose: called after a click.
+    """
+    _component(
+        key=key,
+        data=[
+            {"title": title, "png": base64.b64encode(png_bytes(picture)).decode()}
+            for picture, title in zip(pictures, titles, strict=True)
+        ],
+        on_choose_change=on_choose,
+    )

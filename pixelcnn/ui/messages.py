@@ -1,0 +1,116 @@
+"""What the small components of the Measure page are told, as bytes. Knows no Streamlit."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelcnn.comparison import Drawn, first_difference
+from pixelcnn.config import ModelConfig
+from pixelcnn.data import dequantize
+from pixelcnn.scores import Score
+from pixelcnn.ui.wire import encode
+
+
+def encode_score(score: Score, config: ModelConfig, selected: int) -> bytes:
+    """Encode a scored image for the maps: display values, bits and the scan.
+
+    Arguments:
+        score: of one image.
+        config: of the model.
+        selected: pixel that is selected at first, row * W + col.
+    """
+    count = config.height * config.width
+    values = dequantize(score.levels, config.num_levels).flatten(1).T.numpy()  # (N, C)
+    sections = {
+        "values": np.ascontiguousarray(values),
+        "levels": np.ascontiguousarray(score.levels.flatten(1).T.numpy().astype(np.uint8)),
+        "surprise": score.surprise_bits.reshape(count).astype(np.float32),
+        "entropy": score.entropy_bits.reshape(count).astype(np.float32),
+        "scan": score.scan.astype(np.uint16),
+    }
+    header = {
+        "height": config.height,
+        "width": config.width,
+        "channels": config.num_channels,
+        "uniform_bits": config.num_channels * float(np.log2(config.num_levels)),
+        "id": _fingerprint(sections),
+        "selected": selected,
+    }
+    return encode(header, sections)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the pictures that are drawn side by side."""
+
+    caption: str
+    """The setting in a few words."""
+    config: ModelConfig
+    """Of the model that drew it."""
+    drawn: Drawn
+    """One picture and its record."""
+
+    @property
+    def values(self) -> NDArray[np.uint8]:
+        """Display values in raster order, (N, C)."""
+        levels = self.drawn.levels[0]
+        return np.ascontiguousarray(dequantize(levels, self.config.num_levels).flatten(1).T)
+
+
+def first_differences(panels: Sequence[Panel]) -> list[int | None]:
+    """Find for each picture the first pixel at which it differs from the first picture."""
+    shown = [dequantize(p.drawn.levels[0], p.config.num_levels) for p in panels]
+    return [first_difference(shown[0], other) for other in shown]
+
+
+def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
+    """Encode pictures of one size for the synchronized players.
+
+    Arguments:
+        panels: at least one; the others are compared with the first.
+        noise: the random numbers of all of them, (C, H, W).
+    """
+    c = panels[0].config
+    count = c.height * c.width
+    sections = {"uniform": np.ascontiguousarray(noise.reshape(-1, count).T, dtype=np.float32)}
+    for number, panel in enumerate(panels):
+        drawn = panel.drawn
+        sections[f"values{number}"] = panel.values
+        sections[f"levels{number}"] = np.ascontiguousarray(
+            drawn.levels[0].flatten(1).T.numpy().astype(np.uint8)
+        )
+        sections[f"surprise{number}"] = (
+            drawn.surprise_bits[0].sum(0).reshape(count).astype(np.float32)
+        )
+    header = {
+        "height": c.height,
+        "width": c.width,
+        "channels": c.num_channels,
+        "captions": [panel.caption for panel in panels],
+        "first": first_differences(panels),
+        "id": _fingerprint(sections),
+    }
+    return encode(header, sections)
+
+
+def panel_columns(panels: Sequence[Panel]) -> dict[str, Sequence[object]]:
+    """Tabulate every pixel of every picture: level, and surprise by the model that drew it."""
+    c = panels[0].config
+    rows, cols = np.divmod(np.arange(c.height * c.width), c.width)
+    columns: dict[str, Sequence[object]] = {"row": rows.tolist(), "column": cols.tolist()}
+    names = [""] if c.num_channels == 1 else [" red", " green", " blue"]
+    for number, panel in enumerate(panels, 1):
+        levels = panel.drawn.levels[0].flatten(1).numpy()
+        for name, values in zip(names, levels, strict=True):
+            columns[f"{number}: {panel.caption}, level{name}"] = values.tolist()
+        bits = panel.drawn.surprise_bits[0].sum(0).reshape(-1)
+        columns[f"{number}: {panel.caption}, surprise in bits"] = bits.tolist()
+    return columns
+
+
+def _fingerprint(sections: dict[str, NDArray]) -> str:
+    content = b"".join(np.ascontiguousarray(a).tobytes() for a in sections.values())
+    return hashlib.sha256(content).hexdigest()[:12]
