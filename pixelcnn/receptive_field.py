@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -42,17 +43,15 @@ class CausalityReport:
     def text(self) -> str:
         """The report in one sentence."""
         seen = 100 * self.past_pairs_seen / max(self.past_pairs, 1)
+        which = f"{self.positions_checked} of {self.num_pixels}"
         verdict = (
-            "No prediction depends on its own pixel or a later one: "
-            f"{self.future_pairs:,} derivatives are exactly 0"
+            f"None of the {which} predictions checked depends on its own pixel or a later one: "
+            f"{self.future_pairs:,} derivatives are exactly 0."
             if self.is_causal
-            else "NOT CAUSAL: a prediction depends on its own or a later pixel, "
-            f"largest derivative {self.largest_future_gradient:.3g}"
+            else "NOT CAUSAL: a prediction depends on its own or a later pixel, largest "
+            f"derivative {self.largest_future_gradient:.3g} ({which} predictions checked)."
         )
-        return (
-            f"{verdict} ({self.positions_checked} of {self.num_pixels} predictions checked). "
-            f"{seen:.1f} % of the past pixels act on them."
-        )
+        return f"{verdict} {seen:.1f} % of the past pixels act on them."
 
 
 def spread_positions(model: AutoregressiveModel, count: int) -> list[int]:
@@ -240,9 +239,12 @@ class LayerField:
         _check_pixel(pixel, self.height * self.width)
         return self._kinds(np.arange(pixel, pixel + 1))[0].reshape(self.height, self.width)
 
+    @cached_property
     def totals(self) -> dict[Kind, int]:
         """Count the pairs (prediction, pixel) of each kind over all predictions."""
-        counts = np.bincount(self._kinds(np.arange(len(self.packed))).ravel(), minlength=6)
+        counts = np.zeros(6, np.int64)
+        for pixels in np.array_split(np.arange(len(self.packed)), -(-len(self.packed) // BATCH)):
+            counts += np.bincount(self._kinds(pixels).ravel(), minlength=6)
         return {kind: int(counts[kind]) for kind in Kind}
 
     def _kinds(self, pixels: NDArray[np.int64]) -> NDArray[np.uint8]:

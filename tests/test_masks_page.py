@@ -1,16 +1,19 @@
 """The Masks page as Streamlit runs it, without a browser, checked against the loaded model."""
 
+import base64
+import json
 import re
 import time
 
 import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn import load_model, sample
 from pixelcnn.checkpoints import CheckpointInfo, save_checkpoint
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.influence import influence
+from pixelcnn.influence import effective_receptive_field, influence
 from pixelcnn.kernels import kernel
 from pixelcnn.models import build_model
 from pixelcnn.receptive_field import Kind, layer_fields
@@ -50,8 +53,15 @@ def shown(page: AppTest, key: str) -> tuple[dict, dict[str, np.ndarray]]:
 def pick(page: AppTest, key: str, name: str, pixel: int) -> None:
     """Click a pixel of a board."""
     number = shown(page, key)[0]["echo"] + 1
-    components.trigger(page, key, "pick", {"name": name, "pixel": pixel, "number": number})
+    components.trigger(page, key, "pick", {"marks": {name: pixel}, "number": number})
     assert not page.exception
+
+
+def numbers_of(values) -> np.ndarray:
+    """Read the numbers of a Plotly trace, which may be packed."""
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    return np.array(values)
 
 
 def texts(elements) -> str:
@@ -191,6 +201,17 @@ def test_the_loaded_field_grows_beside_that_of_the_other_architecture():
     assert not (sections["looks1"] == Kind.BLIND_SPOT).any()
 
 
+@pytest.mark.parametrize("name", [GATED, CLASSIC])
+def test_the_effective_field_is_that_of_the_loaded_model_at_this_pixel(name):
+    header, sections = shown(
+        open_page(section="Receptive field", model=name, pixel="9-17"), "effective"
+    )
+    model = load_model(name)
+    field = effective_receptive_field(model, sample(model, seed=0), None, 9 * 28 + 17)
+    values = sections[header["panels"][1]["sections"]["values"]]
+    assert values.max() == 1 and np.allclose(values, field / field.max(), atol=1e-4)
+
+
 def test_a_link_to_a_pixel_that_does_not_exist_is_named():
     page = open_page(section="Receptive field", pixel="28-0")
     assert "`pixel` (='28-0')" in texts(page.warning) and not page.exception
@@ -297,6 +318,40 @@ def test_a_link_to_a_step_shows_its_text_and_a_live_board(number):
     assert back.disabled == (number == 1) and onward.disabled == (number == len(STEPS))
 
 
+def test_the_pictures_of_the_path_hold_the_numbers_of_the_loaded_model():
+    model = load_model(GATED)
+    levels = sample(model, seed=0)
+    with torch.inference_mode():
+        probabilities = model(levels).double().softmax(1)[0, :, 0]  # (K, H, W)
+    bits = -probabilities.log2().gather(0, levels[0])[0].numpy()
+
+    page = open_page(step=2, pixel="12-14")
+    assert f"that is there, {int(levels[0, 0, 12, 14])}, had a" in texts(page.markdown)
+    bars = json.loads(page.get("plotly_chart")[0].proto.spec)["data"][0]["y"]
+    assert np.allclose(numbers_of(bars), probabilities[:, 12, 14], atol=1e-6)
+
+    page = open_page(step=3, pixel="12-14")
+    header, sections = shown(page, "step_board")
+    assert np.allclose(sections[header["panels"][1]["sections"]["values"]], bits, atol=1e-3)
+    metrics = [float(metric.value.split(" ")[0].replace(",", "")) for metric in page.metric]
+    flat = bits.ravel()
+    wanted = [flat[12 * 28 + 14], flat[: 12 * 28 + 15].sum(), flat.sum()]
+    assert metrics == pytest.approx(wanted, abs=0.6)
+
+    header, sections = shown(open_page(step=6), "step_board")
+    expected = (probabilities * torch.arange(256).view(-1, 1, 1)).sum(0).round()
+    assert (sections["picture0"] == expected.numpy()).mean() > 0.999  # but for rounding
+    assert (sections["picture1"] == levels[0, 0].numpy()).all()
+
+
+def test_the_link_names_the_step_again_after_another_section():
+    page = open_page(step=4)
+    page.segmented_control(key="section").set_value("Masks").run()
+    assert "step" not in page.query_params
+    page.segmented_control(key="section").set_value("What PixelCNN is").run()
+    assert page.query_params["step"] == "4" and STEPS[3].text in texts(page.markdown)
+
+
 def test_next_and_back_walk_the_path_and_the_link_follows():
     page = open_page(section="What PixelCNN is")
     for number in [*range(2, len(STEPS) + 1), *range(len(STEPS) - 1, 0, -1)]:
@@ -304,6 +359,11 @@ def test_next_and_back_walk_the_path_and_the_link_follows():
         page.button(key="guide_next" if forward else "guide_back").click().run()
         assert not page.exception and page.query_params["step"] == str(number)
         assert STEPS[number - 1].text in texts(page.markdown)
+
+
+def test_a_step_of_thousands_of_digits_is_named_too():
+    page = open_page(step="9" * 5000)
+    assert not page.exception and "must be a number from 1 to 7" in texts(page.warning)
 
 
 def test_a_step_that_does_not_exist_is_named():

@@ -230,6 +230,8 @@ def test_the_picture_of_all_pairs_has_the_colours_of_its_legend():
     blue, orange, grey, red = (45, 130, 255), (245, 125, 20), (224, 227, 233), (225, 20, 45)
     wanted = [[grey, grey, red], [blue, grey, grey], [orange, blue, grey]]
     assert matrix_picture(check).tolist() == np.array(wanted).tolist()
+    few = matrix_picture(check, largest=2)  # a dot for two by two pairs: the leak wins
+    assert few.tolist() == np.array([[blue, red], [orange, grey]]).tolist()
 
 
 @pytest.mark.parametrize(
@@ -243,3 +245,10 @@ def test_dilations_are_read(text, expected):
 def test_what_is_no_list_of_dilations_is_named(text):
     with pytest.raises(ValueError, match=re.escape(f"`dilations` (={text!r})")):
         dilations_of(text)
+
+
+def test_the_table_of_relatives_counts_pairs_and_steps():
+    rows = steps.relatives_table(30, 40, 100)
+    assert [row["Drawing"] for row in rows] == ["100 steps"] * 3
+    assert rows[0]["Reads of the past"].startswith("30 of 40 pixels")
+    assert "4,950 pairs" in rows[2]["Training"] and "100 steps" in rows[1]["Training"]

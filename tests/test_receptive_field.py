@@ -78,7 +78,7 @@ def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
         assert ((kinds == Kind.SEEN) == maps).all()
         near = (down >= -field.reach) & (abs(right) <= field.reach)
         assert ((kinds == Kind.BLIND_SPOT) == (past & ~maps & near)).all()
-        totals = field.totals()
+        totals = field.totals
         assert {kind: int((kinds == kind).sum()) for kind in Kind} == totals
         assert (totals[Kind.SEEN], sum(totals[k] for k in PAST)) == past_coverage(maps)
 
@@ -86,7 +86,13 @@ def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
 def test_only_the_classic_model_has_a_blind_spot():
     for architecture, is_blind in (("classic", True), ("gated", False)):
         for field in layer_fields(tiny_model(architecture, height=9, width=9))[1:]:
-            assert (field.totals()[Kind.BLIND_SPOT] > 0) == is_blind
+            assert (field.totals[Kind.BLIND_SPOT] > 0) == is_blind
+
+
+@pytest.mark.parametrize("dilations", [(8,), (4, 4), (1, 8)])
+def test_gaps_between_dilated_entries_are_a_blind_spot_of_the_gated_model_too(dilations):
+    model = tiny_model("gated", height=20, width=20, dilations=dilations)
+    assert layer_fields(model)[-1].totals[Kind.BLIND_SPOT] > 0
 
 
 def test_a_pixel_that_does_not_exist_is_named():

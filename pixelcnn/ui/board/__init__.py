@@ -48,8 +48,10 @@ def board(content: Board, *, key: str, on_pick: Callable[[str, int], None] | Non
             return
         pick = st.session_state[key]["pick"]
         st.session_state[f"{key}_echo"] = int(pick["number"])
-        if on_pick is not None and pick["name"] in content.picks:
-            on_pick(pick["name"], int(pick["pixel"]))
+        for name in content.picks:
+            moved = pick["marks"].get(name, content.marks.get(name))
+            if on_pick is not None and moved != content.marks.get(name):
+                on_pick(name, int(moved))
 
     with st.container(key=f"{key}_stage"):
         _component(

@@ -181,11 +181,11 @@ class Board {
     this.marks[this.pick] = cell;
     this.dirty = true;
     if (this.unsent !== null) clearTimeout(this.unsent);
-    const { pick } = this;
     this.unsent = setTimeout(() => {
       this.unsent = null;
       this.number += 1;
-      this.setTriggerValue("pick", { name: pick, pixel: this.marks[pick], number: this.number });
+      // All of them: two may have moved since the last message.
+      this.setTriggerValue("pick", { marks: { ...this.marks }, number: this.number });
     }, SEND_AFTER_MS);
   }
 

@@ -59,7 +59,10 @@ class Grid {
     const { tile, width } = this.panel;
     if (!tile) return `row ${row}, column ${col}`;
     const across = Math.floor(width / tile[1]);
-    return `feature ${Math.floor(row / tile[0]) * across + Math.min(across - 1, Math.floor(col / tile[1]))}`;
+    const tall = Math.ceil(tile[2] / across); // the last line belongs to the last tile
+    const down = Math.min(tall - 1, Math.floor(row / tile[0]));
+    const feature = down * across + Math.min(across - 1, Math.floor(col / tile[1]));
+    return feature < tile[2] ? `feature ${feature}` : "";
   }
 
   cellAt(event) {

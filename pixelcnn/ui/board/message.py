@@ -64,9 +64,9 @@ class Panel:
     """Whether frame n shows only the first n cells."""
     dilation: int = 0
     """Of a kernel: distance between two entries, in pixels; 0 for what is no kernel."""
-    tile: tuple[int, int] | None = None
-    """Rows and columns of one feature's tile in an overview: a cell is named by its feature, and
-    arrow keys go from tile to tile."""
+    tile: tuple[int, int, int] | None = None
+    """Rows and columns of one feature's tile in an overview, and how many there are: a cell is
+    named by its feature, and arrow keys go from tile to tile."""
     is_choosable: bool = False
     """Whether a click moves a mark."""
     size: int = 440

@@ -11,6 +11,11 @@ from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.shown import Shown
 from pixelcnn.ui.resources import LoadedModel
 
+COLOURS = np.array(
+    [(224, 227, 233), (45, 130, 255), (245, 125, 20), (225, 20, 45)], dtype=np.uint8
+)
+"""Future unchanged, past changed, past unchanged, future changed."""
+
 
 def show(model: LoadedModel, shown: Shown) -> None:
     """Draw the part below the single pair."""
@@ -21,8 +26,9 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "the range, and every prediction is compared with the one before, bit for bit: "
         f"{total * total:,} pairs."
     )
+    key = ("pairs", model.name, model.modified_ns, shown.key)
     check = result_of(
-        ("pairs", model.name, model.modified_ns, shown.key),
+        key,
         lambda: check_pairs(model.model, shown.levels, shown.label),
         slot="pairs",
         button="Check all pairs",
@@ -34,11 +40,16 @@ def show(model: LoadedModel, shown: Shown) -> None:
     with left:
         _counts(model, check)
     with right:
-        st.image(matrix_picture(check), width=480)
+        st.image(_painted(check, key), output_format="PNG", width="stretch")
         st.caption(
             "Every pair: one row for each prediction j, one column for each changed pixel i. "
             "Blue: it changed. Orange: past, but no change. Grey: future, no change. Red: a leak."
         )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _painted(_check: PairCheck, key: tuple) -> Picture:
+    return matrix_picture(_check)
 
 
 def _counts(model: LoadedModel, check: PairCheck) -> None:
@@ -69,12 +80,23 @@ def _counts(model: LoadedModel, check: PairCheck) -> None:
     )
 
 
-def matrix_picture(check: PairCheck) -> Picture:
-    """Paint every pair: (N, N, 3), rows are predictions, columns are changed dimensions."""
-    changed = check.matrix()
-    past = np.tri(len(changed), k=-1, dtype=bool)
-    picture = np.full((*changed.shape, 3), (224, 227, 233), np.uint8)
-    picture[past & ~changed] = (245, 125, 20)
-    picture[past & changed] = (45, 130, 255)
-    picture[~past & changed] = (225, 20, 45)
-    return picture
+def matrix_picture(check: PairCheck, largest: int = 1024) -> Picture:
+    """Paint every pair: rows are predictions, columns are changed dimensions.
+
+    Where there are more than `largest` dimensions a dot stands for a square of pairs: a leak among
+    them makes it red, else a past pair without a change makes it orange.
+
+    Returns:
+        uint8 (n, n, 3), n = N or, of more than `largest`, about that.
+    """
+    total = len(check.packed)
+    step = -(-total // largest)
+    order = np.arange(total)
+    edges = np.arange(0, total, step)
+    rows = []
+    for start in edges:  # one row of dots at a time: all pairs of a large picture are many
+        changed = np.unpackbits(check.packed[start : start + step], axis=1, count=total)
+        is_past = order[start : start + step, None] < order
+        code = np.where(is_past, 2 - changed, 3 * changed)  # in rising order of what matters
+        rows.append(np.maximum.reduceat(code.max(0), edges))
+    return COLOURS[np.stack(rows, axis=1)]

@@ -27,25 +27,30 @@ CHECKED = 2
 
 
 @kept(8)
-def fields(model: LoadedModel) -> list[LayerField]:
-    """Compose the masks of the loaded weights, layer by layer."""
-    return layer_fields(model.model)
+def fields(model: LoadedModel, wrong: bool = False) -> list[LayerField]:
+    """Compose the masks of the loaded weights, or of the leaking copy, layer by layer."""
+    return layer_fields(chosen_model(model, wrong))
 
 
-@kept(16)
 def fields_of_shape(config: ModelConfig) -> list[LayerField]:
     """Compose the masks of a model of this shape.
 
     Weights and features do not matter for it, so a net with as few as possible is made.
     """
-    small = replace(
-        config,
-        num_features=config.num_channels,
-        head_features=config.num_channels,
-        num_levels=2,
-        num_classes=0,
-        num_orders=1,
+    return _fields_of_small(
+        replace(
+            config,
+            num_features=config.num_channels,
+            head_features=config.num_channels,
+            num_levels=2,
+            num_classes=0,
+            num_orders=1,
+        )
     )
+
+
+@kept(16)
+def _fields_of_small(small: ModelConfig) -> list[LayerField]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return layer_fields(build_model(small))

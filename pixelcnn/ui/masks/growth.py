@@ -27,7 +27,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "One layer reads its kernel. The next reads what that one knew, and so on: the field "
         "grows. In the **classic** stack a step to the right always costs a step up, so pixels "
         "above and to the right stay unseen: the **blind spot**. The **gated** model gives the "
-        "rows above a stack of their own, and has none."
+        "rows above a stack of their own, so no such corner is lost; what dilations skip, and no "
+        "other layer fills, still is."
     )
     both = both_fields(model)
     board(
@@ -61,7 +62,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
         st.caption(
             f"The pixel is {place(pixel, config)}. Reach: rows up and columns to either side."
         )
-        _totals(both)
+        for name, fields in both.items():
+            st.markdown(f"**{name}**. {all_pixels(fields[-1])}")
     st.divider()
     _effective(model, shown, pixel)
 
@@ -125,14 +127,16 @@ def show_table(rows: list[dict[str, str]]) -> None:
     )  # fmt: skip
 
 
-def _totals(both: dict[str, list[LayerField]]) -> None:
-    for name, fields in both.items():
-        totals = fields[-1].totals()
-        past = sum(totals[kind] for kind in (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH))
-        st.markdown(
-            f"**{name}**, all pixels together: {panels.share(totals[Kind.SEEN], past)} of the "
-            f"past is seen, {panels.share(totals[Kind.BLIND_SPOT], past)} lies in the blind spot."
-        )
+def all_pixels(field: LayerField) -> str:
+    """Tell what all predictions together see."""
+    totals = field.totals
+    past = sum(totals[kind] for kind in (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH))
+    return (
+        f"All pixels together: {panels.share(totals[Kind.SEEN], past)} of the past is seen, "
+        f"{panels.share(totals[Kind.BLIND_SPOT], past)} lies in the blind spot, "
+        f"{panels.share(totals[Kind.BEYOND_REACH], past)} is out of reach. "
+        f"Reach: {field.reach} pixels up and to either side."
+    )
 
 
 def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
@@ -141,7 +145,8 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
     st.markdown(
         "The masks say what a prediction *can* read. How strongly it *does* on this picture is "
         "measured by the gradient of the log-probability of the level that is there "
-        "(Luo et al. 2016): what a small change of a pixel would do. *Prove it* tries a real one."
+        "(Luo et al. 2016): how it would move with the numbers that the network is given of a "
+        "pixel. *Prove it* tries a real change of level."
     )
     channel = 0
     if config.num_channels == 3:

@@ -24,14 +24,14 @@ class Step:
 STEPS = (
     Step(
         "A picture is a sequence",
-        "To a computer a picture is a grid of numbers, here levels from black to white. Read "
+        "To a computer a picture is a grid of numbers, here levels from 0 to the highest. Read "
         "it like a page: row by row, left to right. Now it is one long sequence. PixelCNN draws "
-        "in this order. Press Play, or point at a pixel to see its level.",
+        "in this order. Press Play, and watch.",
         steps.sequence,
     ),
     Step(
         "One pixel is a distribution",
-        "The network looks at the pixels before this one and gives every possible level a "
+        "The network looks at pixels before this one and gives every possible level a "
         "probability: spread out where much may come, narrow where it is sure. Then one level is "
         "drawn at random, as with loaded dice. Click pixels at an edge, in the background, "
         "inside the shape.",
@@ -41,15 +41,15 @@ STEPS = (
         "The picture is a product",
         "How probable is the whole picture? Multiply the probabilities of all its pixels, each "
         "given those before. The product is tiny, so count bits instead: halving the probability "
-        "adds one bit. Training makes this sum small for real pictures. Bright pixels surprised "
-        "the model.",
+        "adds one bit. Training makes this sum small for real pictures. Bright spots in the map "
+        "surprised the model.",
         steps.product,
     ),
     Step(
         "Masks hide the future",
         "A convolution reads a window around each pixel, and half of that window comes later. So "
-        "masks set those weights to 0. Mask A in the first layer hides the pixel itself as well. "
-        "Later layers have mask B. Slide the kernel and see what it may read.",
+        "those weights are masked or left out. Mask A in the first layer hides the pixel itself "
+        "as well. Later layers have mask B. Slide the kernel and see what it may read.",
         steps.masks,
     ),
     Step(
@@ -63,7 +63,7 @@ STEPS = (
         "Train at once, draw one by one",
         "In training the true picture is the input, so all predictions come from one pass: this "
         "is teacher forcing. In drawing the later pixels do not exist yet, so it takes one step "
-        "for each. Left: the expected level of every pixel, given the true ones before it.",
+        "for each. The first picture shows the expected level of every pixel, given the input's.",
         steps.training,
     ),
     Step(
@@ -80,10 +80,11 @@ STEPS = (
 def current_step() -> int:
     """Read the step from the URL; what is no step is named, and the path begins."""
     text = st.query_params.get("step", str(st.session_state.get("guide_step", 1)))
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= len(STEPS):
+    if text in map(str, range(1, len(STEPS) + 1)):
         return int(text)
     st.warning(
-        f"`step` (={text!r}) in the link must be a number from 1 to {len(STEPS)}; shown is 1.",
+        f"`step` (={text[:20]!r}) in the link must be a number from 1 to {len(STEPS)}; shown is "
+        "1.",
         icon=":material/warning:",
     )
     return 1
@@ -95,6 +96,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
     number = current_step()
     step = STEPS[number - 1]
     st.session_state["guide_step"] = number
+    if st.query_params.get("step") != str(number):  # on the way back from another section
+        st.query_params["step"] = str(number)
     st.progress(number / len(STEPS))
     st.markdown(f"#### {number}. {step.title}")
     with st.container(key="guide_text"):

@@ -20,9 +20,10 @@ CHANNELS = "RGB"
 def show(model: LoadedModel, shown: Shown) -> None:
     """Draw the section; its controls rerun nothing else."""
     st.markdown(
-        "A prediction may use only what came before it. So the rest of every kernel is multiplied "
-        "by 0. **Mask A**, for the first layer, also hides the pixel itself. **Mask B**, for all "
-        "later layers, reads its own position: what lies there no longer knows the pixel."
+        "A prediction may use only what came before it. So the rest of a masked kernel is "
+        "multiplied by 0. **Mask A**, for the first layer, also hides the pixel itself. **Mask "
+        "B**, for all later layers, reads its own position: what lies there no longer knows the "
+        "pixel." + panels.about_stacks(model.model.config)
     )
     _sliding(model, shown)
     _channel_rule(model)
@@ -70,7 +71,8 @@ def _channel_rule(model: LoadedModel) -> None:
         st.markdown(
             "In a colour image a pixel has three numbers, predicted in the order R, G, B. The "
             "centre of a kernel is open only between these: rows are what is predicted, columns "
-            "what may be read of the same pixel. "
+            "what is read of the same pixel: with A its levels, with B features, which know the "
+            "levels of earlier channels only. "
             + (
                 "This model works so."
                 if is_colour

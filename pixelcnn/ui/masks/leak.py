@@ -6,6 +6,7 @@ from pixelcnn.influence import influence
 from pixelcnn.models import GatedPixelCNN
 from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels
+from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
@@ -25,7 +26,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     )  # fmt: skip
     pixel = pixel_of_link("pixel", config, (0.5, 0.5))
     found = computed.leaks(model, wrong, shown, pixel)
-    kinds = computed.fields(model)[-1].kinds(pixel)
+    kinds = computed.fields(model, wrong)[-1].kinds(pixel)
     first = "B" if wrong else "A"
     left, right = st.columns([7, 5], gap="medium")
     with left:
@@ -44,7 +45,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
                     ),
                 ),
                 words=panels.FIELD_WORDS | panels.ENTRY_WORDS,
-                legend=(Look.SEEN, Look.FUTURE, *((Look.LEAK,) if wrong else (Look.CURRENT,))),
+                legend=(*LEGEND[:-1], Look.LEAK if wrong else Look.CURRENT),
                 marks={"pixel": pixel},
                 picks={"pixel": "Pixel"},
                 hint="Click a pixel: its prediction is checked.",

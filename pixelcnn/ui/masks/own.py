@@ -7,12 +7,12 @@ import streamlit as st
 
 from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.data import DATASETS
-from pixelcnn.receptive_field import Kind, LayerField
+from pixelcnn.receptive_field import Kind
 from pixelcnn.training.command import command_line
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.growth import LEGEND, frames, growth_table, show_table
+from pixelcnn.ui.masks.growth import LEGEND, all_pixels, frames, growth_table, show_table
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
@@ -72,7 +72,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
             key="own",
             on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
         )  # fmt: skip
-    st.markdown(_all_pixels(fields[-1]))
+    st.markdown(all_pixels(fields[-1]))
     with st.expander("Numbers, layer by layer"):
         show_table(growth_table({own.architecture.capitalize(): fields}, pixel))
     if model.info.dataset in DATASETS:
@@ -90,7 +90,8 @@ def choose_config(config: ModelConfig) -> ModelConfig:
     architecture = st.segmented_control(
         "Architecture", ["Classic", "Gated"], default="Classic", required=True, key="net",
         bind="query-params",
-        help="Classic: one stack, with a blind spot. Gated: two stacks, without.",
+        help="Classic: one stack, with a blind spot. Gated: two stacks, without one, unless "
+        "dilations leave gaps between the entries of the kernels.",
     )  # fmt: skip
     first, later = st.columns(2)
     sizes = (3, 5, 7, 9)
@@ -142,14 +143,3 @@ def dilations_of(text: str) -> tuple[int, ...]:
     if not all(re.fullmatch(r"\d{1,3}", part) for part in parts):
         raise ValueError(f"`dilations` (={text!r}) must be whole numbers, like `1 2 4 8`.")
     return tuple(map(int, parts))
-
-
-def _all_pixels(field: LayerField) -> str:
-    totals = field.totals()
-    past = sum(totals[kind] for kind in (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH))
-    return (
-        f"All pixels together: {panels.share(totals[Kind.SEEN], past)} of the past is seen, "
-        f"{panels.share(totals[Kind.BLIND_SPOT], past)} lies in the blind spot, "
-        f"{panels.share(totals[Kind.BEYOND_REACH], past)} is out of reach. "
-        f"Reach: {field.reach} pixels up and to either side."
-    )

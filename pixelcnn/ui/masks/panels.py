@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pixelcnn.config import ModelConfig
 from pixelcnn.kernels import Kernel
 from pixelcnn.masks import kernel_mask
 from pixelcnn.pictures import pictures
@@ -22,7 +23,7 @@ FIELD_WORDS = {
 }
 ENTRY_WORDS = {
     Look.READS_PAST: "past: read",
-    Look.READS_PRESENT: "present: read",
+    Look.READS_PRESENT: "present: read, without the level to be predicted",
     Look.HIDDEN_PRESENT: "present: hidden by the mask",
     Look.HIDDEN_FUTURE: "future: hidden by the mask",
     Look.ABSENT: "not part of this convolution",
@@ -58,6 +59,16 @@ def picture_panel(
         is_choosable=is_choosable,
         reveal=reveal,
         size=size,
+    )
+
+
+def about_stacks(config: ModelConfig) -> str:
+    """Tell what the masks stand for in a model of two stacks; nothing of one stack."""
+    if config.architecture == "classic":
+        return ""
+    return (
+        " This model is gated: it cuts the same window into two kernels, the rows above and the "
+        "row to the left, which together read what the mask lets through."
     )
 
 
@@ -188,7 +199,7 @@ def overview_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
         values=shades,
         unit="weight" if two_sides else "norm",
         looks=looks,
-        tile=None if kernel.size == 1 else _tile_shape(kernel),
+        tile=None if kernel.size == 1 else (*_tile_shape(kernel), len(kernel.weights)),
         is_choosable=True,
         size=520,
     )

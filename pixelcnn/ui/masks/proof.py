@@ -106,7 +106,7 @@ def _new_level(level: int, num_levels: int) -> int:
     """Let the visitor choose the level that pixel i gets."""
     shift = st.slider(
         "Change the level at i by", 1, num_levels - 1, num_levels // 2, key="by",
-        bind="query-params", disabled=num_levels == 2,
+        bind="query-params",
         help="Levels go round: one past the highest is 0.",
     ) if num_levels > 2 else 1  # fmt: skip
     new = (level + shift) % num_levels

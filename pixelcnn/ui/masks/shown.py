@@ -35,7 +35,7 @@ class Shown:
 
 def choose_picture(model: LoadedModel) -> Shown:
     """Let the visitor choose a picture: a sample, or a test image of the model's data set."""
-    if model.info.dataset in DATASETS:
+    if _dataset(model) in DATASETS:
         source = st.selectbox(
             "Picture", [SAMPLE, TEST_IMAGE], key="picture", bind="query-params",
             help="A sample of the model, or an image of the test set of its data.",
@@ -55,10 +55,15 @@ def choose_picture(model: LoadedModel) -> Shown:
     )
 
 
+def _dataset(model: LoadedModel) -> str:
+    """Name the data set, whole also where the model learned one class of it."""
+    return (model.info.dataset or "").partition("/")[0]
+
+
 def _test_image(model: LoadedModel) -> Shown | None:
     """Let the visitor choose a test image; without the data, offer to fetch it."""
     config = model.model.config
-    dataset = DATASETS[model.info.dataset]
+    dataset = DATASETS[_dataset(model)]
     if (config.num_channels, config.height, config.width) != (
         dataset.num_channels, dataset.size, dataset.size
     ):  # fmt: skip
@@ -67,7 +72,7 @@ def _test_image(model: LoadedModel) -> Shown | None:
             icon=":material/info:",
         )
         return None
-    images = test_set(model.info.dataset, "masks-download")
+    images = test_set(_dataset(model), "masks-download")
     if images is None:
         st.caption("Until then the picture is a sample.")
         return None

@@ -91,7 +91,7 @@ def product(model: LoadedModel, shown: Shown) -> None:
             config.height, config.width, shades=bits / most, values=bits, unit="bits:",
             bar=[(0.0, "0"), (0.5, f"{most / 2:g}"), (1.0, f"{most:g} bits")],
             captions=[
-                f"Its probability is 2 to the power of −{total:,.0f}: one in a number of "
+                f"Its probability is 2 to the power of −{total:,.0f}: one in a number of about "
                 f"{total * np.log10(2):,.0f} digits."
             ],
             is_choosable=True,
@@ -158,6 +158,7 @@ def residual(model: LoadedModel, shown: Shown) -> None:
         "+ what it adds": added[feature],
         "= what it passes on": (before + added)[feature],
     }
+    stack = ", in the horizontal stack" if config.architecture == "gated" else ""
     largest = max(float(values.abs().max()) for values in maps.values()) or 1.0
     board(
         Board(
@@ -170,7 +171,7 @@ def residual(model: LoadedModel, shown: Shown) -> None:
                 for title, values in maps.items()
             ],
             hint=f"Feature {feature} of {config.num_features} around block {block} of "
-            f"{config.num_blocks}, for the {shown.title}.",
+            f"{config.num_blocks}{stack}, for the {shown.title}.",
         ),
         key="step_board",
     )  # fmt: skip
@@ -186,17 +187,18 @@ def training(model: LoadedModel, shown: Shown) -> None:
         Board(
             panels=(
                 panels.picture_panel(
-                    expected, config.num_levels, "One pass over the true picture",
+                    expected, config.num_levels, "One pass over the whole picture",
                     captions=[f"Expected level of every pixel. Input: {shown.title}"],
                     is_choosable=False,
                 ),
                 panels.picture_panel(
                     drawn, config.num_levels, "One pixel at a time",
-                    captions=[f"A sample, {total} steps."], reveal=True, is_choosable=False,
+                    captions=[f"A sample, {config.num_dims:,} steps."], reveal=True,
+                    is_choosable=False,
                 ),
             ),
             frames=Frames(count=total + 1, start=total // 2, per_second=120),
-            hint="Press Play: the left picture is there at once, the right one is not.",
+            hint="Press Play: the first picture is there at once, the second one is not.",
         ),
         key="step_board",
     )  # fmt: skip
@@ -228,7 +230,7 @@ def relatives(model: LoadedModel, shown: Shown) -> None:
     with right:
         st.table(relatives_table(int((kinds == Kind.SEEN).sum()), pixel, config.num_dims))
         names = class_names(model.info.dataset, config.num_classes)
-        told = f", and is told which of {len(names)} classes to draw" if names else ""
+        told = f", and can be told which of {len(names)} classes to draw" if names else ""
         st.caption(
             f"Counted for {place(pixel, config)} and a picture of {config.num_dims:,} "
             f"numbers. {model.name} has {model.model.num_parameters:,} parameters{told}. "
@@ -242,7 +244,7 @@ def relatives_table(seen: int, past: int, num_dims: int) -> list[dict[str, str]]
     return [
         {
             "Network": "PixelCNN",
-            "Reads of the past": f"{seen} of {past} pixels, directly",
+            "Reads of the past": f"{seen} of {past} pixels, through its layers",
             "Training": "1 parallel pass",
             "Drawing": f"{num_dims:,} steps",
         },
