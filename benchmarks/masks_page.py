@@ -1,0 +1,140 @@
+"""How soon does the Masks page answer? Starts the app and a real Chromium.
+
+    python benchmarks/masks_page.py [--model fashion-mnist-gated]
+
+Needs Playwright and a Chromium (requirements-dev.txt, tests/browser/conftest.py). Milliseconds
+from a key or click on a control until the page has drawn the answer and rests; the first answer of a
+section, which loads and computes, is told apart from the others. Then the check of all pairs.
+"""
+
+import argparse
+import contextlib
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+from playwright.sync_api import sync_playwright
+
+from tests.browser.conftest import CHROMIUM_ARGUMENTS, ROOT, chromium
+from tests.browser.player import settled
+
+WATCH = """() => {
+  const app = document.querySelector("[data-testid=stApp]");
+  window.begun = window.rested = 0;
+  const begin = () => { window.begun = performance.now(); window.rested = 0; };
+  for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, begin, true);
+  let ran = false;
+  new MutationObserver(() => {
+    const state = app.dataset.testScriptState;
+    if (state === "running") ran = true;
+    if (state === "notRunning" && ran) {
+      ran = false;
+      requestAnimationFrame(() => { window.rested = performance.now(); });
+    }
+  }).observe(app, { attributes: true });
+}"""
+ANSWERED = "() => window.rested > window.begun && window.begun > 0 && window.rested - window.begun"
+MOVE = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]
+
+
+def board_key(key):
+    """Move the mark of a board by an arrow key: one pick."""
+    return lambda page, n: page.locator(f".st-key-{key}_stage .pcb-over").last.press(MOVE[n % 4])
+
+
+def slider(name):
+    return lambda page, n: page.get_by_role("slider", name=name).press(
+        "ArrowRight" if n % 2 else "ArrowLeft"
+    )
+
+
+def toggle(name):
+    return lambda page, n: page.get_by_text(name).click()
+
+
+def number(name):
+    return lambda page, n: page.get_by_label(name, exact=True).press(
+        "ArrowUp" if n % 2 == 0 else "ArrowDown"
+    )
+
+
+CONTROLS = [
+    ("Masks", "a pixel", board_key("sliding")),
+    ("Masks", "a feature", number("Feature")),
+    ("Why A then B", "a pixel", board_key("leak")),
+    ("Why A then B", "the wrong mask", toggle("Use mask B in the first layer")),
+    ("Receptive field", "a pixel", board_key("effective")),
+    ("Prove it", "a pixel", board_key("pair")),
+    ("Prove it", "another change", slider("Change the level at i by")),
+    ("Build your own", "a pixel", board_key("own")),
+    ("Build your own", "blocks", slider("Blocks")),
+    ("Build your own", "features", slider("Features")),
+]
+
+
+def answers(page, act, times):
+    milliseconds = []
+    for n in range(times):
+        page.evaluate("() => { window.begun = window.rested = 0; }")
+        act(page, n)
+        milliseconds.append(page.wait_for_function(ANSWERED).json_value())
+        page.wait_for_timeout(150)
+    return milliseconds
+
+
+def check_all_pairs(page):
+    page.get_by_role("button", name="Check all pairs").click()
+    started = time.perf_counter()
+    page.get_by_text("Zero dependence on the future").wait_for(timeout=600_000)
+    return time.perf_counter() - started
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="fashion-mnist-gated")
+    parser.add_argument("--times", type=int, default=9)
+    options = parser.parse_args()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    server = subprocess.Popen(
+        [*command, "--server.port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(address + "/_stcore/health", timeout=1)
+                break
+            time.sleep(0.05)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium(), args=CHROMIUM_ARGUMENTS
+            )
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            for section, what, act in CONTROLS:
+                page.goto(f"{address}/masks?section={section}&model={options.model}")
+                page.locator(".pcb[data-identity]").first.wait_for()
+                settled(page)
+                page.wait_for_timeout(1000)
+                page.evaluate(WATCH)
+                first, *others = answers(page, act, options.times)
+                print(
+                    f"{section:16} {what:15} first {first:5.0f} ms, then median "
+                    f"{statistics.median(others):4.0f} ms, longest {max(others):4.0f} ms",
+                    flush=True,
+                )
+            page.goto(f"{address}/masks?section=Prove it&model={options.model}")
+            print(f"check of all pairs: {check_all_pairs(page):.1f} s", flush=True)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    main()
