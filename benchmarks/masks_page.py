@@ -3,8 +3,8 @@
     python benchmarks/masks_page.py [--model fashion-mnist-gated]
 
 Needs Playwright and a Chromium (requirements-dev.txt, tests/browser/conftest.py). Milliseconds
-from a key or click on a control until the page has drawn the answer and rests; the first answer of a
-section, which loads and computes, is told apart from the others. Then the check of all pairs.
+from a key or click on a control until the page has drawn the answer and rests; the first answer of
+a section, which loads and computes, is told apart from the others. Then the check of all pairs.
 """
 
 import argparse
