@@ -21,16 +21,14 @@ if "drawing" not in st.session_state:
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import controls, generate, resources  # noqa: E402
 
-try:
-    with st.sidebar:
-        model = resources.load_or_stop(controls.choose_checkpoint())
-        subject = controls.choose_subject(model.name, model.model.config, model.info.dataset)
-        st.divider()
-        rule = controls.choose_rule(model.model.config.num_levels)
-        st.caption("Temperature, top-k and top-p act at once, from the current pixel on.")
-    generate.prepare(model, subject, rule)
-finally:  # also where the page ends because a checkpoint cannot be used
-    loading.empty()
+with st.sidebar:
+    model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
+    subject = controls.choose_subject(model.name, model.model.config, model.info.dataset, loading)
+    st.divider()
+    rule = controls.choose_rule(model.model.config.num_levels)
+    st.caption("Temperature, top-k and top-p act at once, from the current pixel on.")
+generate.prepare(model, subject, rule, loading)
+loading.empty()
 generate.live()
 generate.export()
 generate.about(model)

@@ -19,7 +19,7 @@ from pixelcnn.ui import resources  # noqa: E402
 from pixelcnn.ui.complete import desk, request, results, settings  # noqa: E402
 
 with st.sidebar:
-    model = resources.load_or_stop(settings.choose_model())
+    model = resources.load_or_stop(settings.choose_model(loading), loading)
     chosen = settings.choose_settings(model.model.config, model.info.dataset)
 
 loading.empty()

@@ -29,11 +29,11 @@ SECTIONS = {
     GUIDE: guide.show,
 }
 
-loading.empty()  # now, for the page may end where there is no model
 with st.sidebar:
-    model = resources.load_or_stop(controls.choose_checkpoint())
+    model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
     shown = choose_picture(model)
     st.caption("The model and the picture hold for all sections.")
+loading.empty()
 
 if "section" not in st.query_params:  # a link to a step needs no more than the step
     st.session_state.setdefault("section", GUIDE if "step" in st.query_params else "Masks")

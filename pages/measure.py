@@ -36,7 +36,7 @@ view = st.segmented_control(
 )
 if view in WITH_MODEL:
     with st.sidebar:
-        model = resources.load_or_stop(controls.choose_checkpoint())
+        model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
     loading.empty()
     WITH_MODEL[view](model)
 else:

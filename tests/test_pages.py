@@ -217,3 +217,12 @@ def test_without_any_checkpoint_the_page_says_what_to_do(monkeypatch):
     page = open_page()
     assert not page.exception
     assert "python -m pixelcnn train" in page.info[-1].value
+
+
+@pytest.mark.parametrize("name", ["", "complete", "masks", "measure"])
+def test_without_a_checkpoint_a_page_says_what_to_do_and_waits_for_nothing(name, monkeypatch):
+    monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", dict)
+    page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+    page = (page.switch_page(f"pages/{name}.py") if name else page).run()
+    assert not page.exception
+    assert [info.value[:22] for info in page.main.info] == ["There is no checkpoint"]

@@ -3,6 +3,7 @@
 import random
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.checkpoints import (
     CHECKPOINT_DIR,
@@ -59,16 +60,17 @@ def _default_checkpoint(names: list[str], preferred: str = DEFAULT_CHECKPOINT) -
     return next((name for name in (preferred, DEFAULT_CHECKPOINT) if name in names), names[0])
 
 
-def choose_checkpoint(preferred: str = DEFAULT_CHECKPOINT) -> str:
+def choose_checkpoint(place: DeltaGenerator, preferred: str = DEFAULT_CHECKPOINT) -> str:
     """Let the visitor choose a checkpoint; without any, say what to do and end the page.
 
     Arguments:
+        place: an empty element of the page, for the message.
         preferred: checkpoint to begin with, if it is there.
     """
     names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint()]
     names = list(dict.fromkeys(names))
     if not names:
-        st.info(
+        place.info(
             f"There is no checkpoint in `{CHECKPOINT_DIR.name}/`. Train one on the Train page, or "
             "with `python -m pixelcnn train mine`.",
             icon=":material/info:",
@@ -133,8 +135,13 @@ def choose_seed() -> int:
     return seed
 
 
-def choose_subject(checkpoint: str, config: ModelConfig, dataset: str | None) -> Subject:
-    """Let the visitor choose what is drawn: class, seed, how many pictures."""
+def choose_subject(
+    checkpoint: str, config: ModelConfig, dataset: str | None, place: DeltaGenerator
+) -> Subject:
+    """Let the visitor choose what is drawn: class, seed, how many pictures.
+
+    What a seed does not hold is said at the place given, and the page ends.
+    """
     names = class_names(dataset, config.num_classes)
     label = choose_class(config, dataset)
     seed = choose_seed()
@@ -166,7 +173,7 @@ def choose_subject(checkpoint: str, config: ModelConfig, dataset: str | None) ->
         )
     last = image + num_images - 1
     if last > MAX_SEED:
-        st.error(
+        place.error(
             f"A seed holds the pictures 0 to {MAX_SEED:,}; this sheet would end at {last:,}.",
             icon=":material/error:",
         )

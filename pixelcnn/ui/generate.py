@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data import class_names
@@ -20,8 +21,13 @@ SENDING_SECONDS = 0.1
 """Time for the player's message to leave, see `export`."""
 
 
-def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
-    """Make the session's drawing fit the controls: begin a new one, or tell it a new rule."""
+def prepare(
+    model: LoadedModel, subject: Subject, rule: SamplingRule, place: DeltaGenerator
+) -> None:
+    """Make the session's drawing fit the controls: begin a new one, or tell it a new rule.
+
+    What cannot be drawn is said at the place given, and the page ends.
+    """
     st.session_state["prepared"] = controls.settings()
     drawing: Drawing | None = st.session_state.get("drawing")
     identity = (subject, model.modified_ns)
@@ -34,7 +40,7 @@ def prepare(model: LoadedModel, subject: Subject, rule: SamplingRule) -> None:
                 model.model, model.dependency, subject, start, _captions(model, subject)
             )
         except ValueError as error:
-            st.error(f"This cannot be drawn. {error}", icon=":material/error:")
+            place.error(f"This cannot be drawn. {error}", icon=":material/error:")
             st.stop()
         drawing.pin = st.session_state.pop("begin_at", None)
         st.session_state["drawing"] = drawing

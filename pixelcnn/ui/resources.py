@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.checkpoints import (
     CheckpointError,
@@ -110,10 +111,15 @@ def _background() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="causality-check")
 
 
-def load_or_stop(name: str) -> LoadedModel:
-    """Load a checkpoint, or say on the page why it cannot be used, and end the page there."""
+def load_or_stop(name: str, place: DeltaGenerator) -> LoadedModel:
+    """Load a checkpoint, or say why it cannot be used, and end the page there.
+
+    Arguments:
+        name: of the checkpoint.
+        place: an empty element of the page, for the message.
+    """
     try:
         return load(name)
     except CheckpointError as error:
-        st.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
+        place.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
         st.stop()

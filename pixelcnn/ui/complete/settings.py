@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.data import class_names
@@ -34,11 +35,11 @@ class Settings:
     """Temperature, top-k, top-p."""
 
 
-def choose_model() -> str:
+def choose_model(place: DeltaGenerator) -> str:
     """Let the visitor choose a checkpoint; one that knows eight orders is best here."""
     if name := st.session_state.pop("complete_model", None):
         st.session_state["model"] = name
-    return choose_checkpoint("fashion-mnist-orders")
+    return choose_checkpoint(place, "fashion-mnist-orders")
 
 
 def choose_settings(config: ModelConfig, dataset: str | None) -> Settings:
