@@ -14,20 +14,16 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pixelcnn.checkpoints import safetensors_bytes, write_atomically
+from pixelcnn.picture_files import MAX_BYTES, PictureError, read_picture
 
 FORMAT = "pixelcnn-images-1"
 SUFFIX = ".images.safetensors"
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 MAX_IMAGES = 200_000
-MAX_FILE_BYTES = 64 * 2**20
-"""Of one picture file; larger ones are left out, and named."""
-MAX_PIXELS = 100_000_000
-"""Of one picture, before it is made small: a small file can hold a huge picture."""
 FEWEST_IMAGES = 2
 """One to learn from, one held out."""
 
@@ -76,7 +72,7 @@ def read_folder(folder: str | os.PathLike[str]) -> Iterator[SourceImage]:
     try:
         for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES):
             if path.is_file():
-                large = path.stat().st_size > MAX_FILE_BYTES
+                large = path.stat().st_size > MAX_BYTES
                 content = b"" if large else path.read_bytes()
                 yield SourceImage(path.relative_to(root).as_posix(), content)
     except OSError as error:
@@ -103,7 +99,7 @@ def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
                     if inside.suffix.lower() not in PICTURE_SUFFIXES or "__MACOSX" in inside.parts:
                         continue
                     # The size that the archive claims is checked here, the real one by zipfile.
-                    large = member.file_size > MAX_FILE_BYTES
+                    large = member.file_size > MAX_BYTES
                     yield SourceImage(member.filename, b"" if large else archive.read(member))
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
             raise ImageSetError(
@@ -130,44 +126,25 @@ def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) ->
         if len(pictures) >= MAX_IMAGES:
             raise ImageSetError(f"There are more than {MAX_IMAGES:,} images.")
         try:
-            pictures.append(_decode(image.content, size, colour))
+            pictures.append(
+                read_picture(image.name, image.content, size, size, channels=3 if colour else 1)
+            )
             folders.append(image.folder)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            left_out.append(f"{image.name}: {error}")
+        except PictureError as error:
+            left_out.append(str(error))
     if len(pictures) < FEWEST_IMAGES:
         reason = f" Left out: {'; '.join(left_out[:3])}." if left_out else ""
         raise ImageSetError(
             f"{len(pictures)} usable images are too few: {FEWEST_IMAGES} or more are needed, "
             f"hundreds are better.{reason}"
         )
-    values = torch.from_numpy(np.stack(pictures))
-    values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)  # (N, C, H, W)
+    values = torch.from_numpy(np.stack(pictures))  # (N, C, H, W)
     names = tuple(sorted(set(folders)))
     if not 2 <= len(names) <= 1000:
-        return ImageSet(values.contiguous(), torch.zeros(len(values)).long(), (), tuple(left_out))
+        return ImageSet(values, torch.zeros(len(values)).long(), (), tuple(left_out))
     label = torch.tensor([names.index(folder) for folder in folders])
     named = tuple(name or "(no folder)" for name in names)
-    return ImageSet(values.contiguous(), label, named, tuple(left_out))
-
-
-def _decode(content: bytes, size: int, colour: bool) -> np.ndarray:
-    if not content:
-        raise ValueError(f"is empty or larger than {MAX_FILE_BYTES // 2**20} MiB")
-    try:
-        opened = Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise ValueError("is no picture that can be read") from None
-    with opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
-        image = ImageOps.exif_transpose(opened).convert("RGBA")
-    background = Image.new("RGBA", image.size, (0, 0, 0, 255))
-    flat = Image.alpha_composite(background, image).convert("RGB" if colour else "L")
-    side = min(flat.size)
-    left, top = (flat.width - side) // 2, (flat.height - side) // 2
-    # Cut first: `resize(box=...)` would mix in what lies beside the square.
-    square = flat.crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+    return ImageSet(values, label, named, tuple(left_out))
 
 
 def save_image_set(path: str | os.PathLike[str], images: ImageSet) -> None:

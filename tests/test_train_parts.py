@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import cli, own_images
+from pixelcnn import cli, own_images, picture_files
 from pixelcnn.checkpoints import CheckpointError, CheckpointInfo, checkpoint_path, save_checkpoint
 from pixelcnn.config import ModelConfig, SamplingRule, TrainConfig
 from pixelcnn.data import DATASETS, DataError, dataset_of, load_dataset
@@ -137,13 +137,13 @@ def test_archives_are_read_without_being_unpacked(tmp_path, monkeypatch):
 
 
 def test_files_that_are_too_large_are_left_out_and_named(monkeypatch):
-    monkeypatch.setattr(own_images, "MAX_PIXELS", 100)
+    monkeypatch.setattr(picture_files, "MAX_PIXELS", 100)
     images = [SourceImage(f"{n}.png", picture((9, 9))) for n in range(2)]
     images += [SourceImage("large.png", picture((20, 20))), SourceImage("empty.png", b"")]
     made = make_image_set(images, size=8, colour=False)
     assert len(made.levels) == 2
-    assert "large.png: 20 x 20 pixels are too many" in made.left_out
-    assert "empty.png: is empty or larger than 64 MiB" in made.left_out
+    assert "large.png: 20 x 20 pixels are more than 100." in made.left_out
+    assert "empty.png: is empty or larger than 64 MiB." in made.left_out
     monkeypatch.setattr(own_images, "MAX_IMAGES", 1)
     with pytest.raises(ImageSetError, match="more than 1 images"):
         make_image_set(images, size=8, colour=False)

@@ -1,4 +1,4 @@
-"""Uploaded files of all kinds become levels, or a message that says why not."""
+"""Picture files of all kinds become values, or a message that says why not."""
 
 import io
 import struct
@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelcnn.ui.complete.uploads import MAX_BYTES, UploadError, read_upload
+from pixelcnn import picture_files
+from pixelcnn.picture_files import MAX_BYTES, PictureError, read_picture
 
 
 def file_of(image, kind="PNG", **options):
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def read_upload(content, height, width, **options):
+    return read_picture("a.png", content, height, width, whole=True, **options)[0]
 
 
 def random_picture(height=28, width=28, seed=0):
@@ -98,6 +103,58 @@ def test_of_an_animation_the_first_frame_is_taken():
     assert (read_upload(content, 28, 28) == 40).all()
 
 
+def test_the_middle_is_cut_out_and_inverted_in_grey_and_in_colour():
+    picture = np.zeros((60, 100), np.uint8)
+    picture[:, 20:80] = 200  # the middle square
+    content = file_of(Image.fromarray(picture))
+    assert (read_picture("a", content, 28, 28) == 200).all()
+    colour = read_picture("a", content, 20, 20, channels=3, invert=True)
+    assert colour.shape == (3, 20, 20) and (colour == 55).all()
+    assert (read_picture("a", content, 30, 50) == picture[::2, ::2]).all(), (
+        "proportions of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (np.linspace(0, 65535, 784, dtype=np.uint16), "PNG", np.linspace(0, 255, 784)),
+        (np.linspace(0, 65535, 784, dtype=np.uint16), "TIFF", np.linspace(0, 255, 784)),
+        (np.linspace(0, 200, 784, dtype=np.uint16), "PNG", np.linspace(0, 200 / 257, 784)),
+        (np.linspace(0, 65535, 784, dtype=np.int32), "TIFF", np.linspace(0, 255, 784)),
+        (np.linspace(0, 200, 784, dtype=np.int32), "TIFF", np.linspace(0, 200, 784)),
+        (np.linspace(0, 1, 784, dtype=np.float32), "TIFF", np.linspace(0, 255, 784)),
+        (np.linspace(0, 250, 784, dtype=np.float32), "TIFF", np.linspace(0, 250, 784)),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_more_than_eight_bits_are_scaled_and_not_cut_off(values, kind, expected, channels):
+    content = file_of(Image.fromarray(values.reshape(28, 28)), kind)
+    result = read_picture("a", content, 28, 28, channels=channels)
+    assert result.shape == (channels, 28, 28)
+    assert abs(result - expected.reshape(28, 28)).max() < 1.6
+
+
+def test_a_palette_and_a_grey_with_a_transparent_entry_have_a_background():
+    picture = np.full((28, 28), 2, np.uint8)
+    picture[:14] = 1
+    indexed = Image.fromarray(picture, "P")
+    indexed.putpalette([0, 0, 0, 250, 250, 250, 90, 90, 90])
+    for image in (indexed, Image.fromarray(picture)):
+        result = read_upload(file_of(image, transparency=2), 28, 28)
+        assert not result[14:].any() and result[:14].all()
+
+
+def test_large_photographs_are_read_with_little_memory(monkeypatch):
+    sizes = []
+    fit = picture_files._fit
+    monkeypatch.setattr(picture_files, "_fit", lambda p, *a: sizes.append(p.size) or fit(p, *a))
+    for kind in ("JPEG", "PNG"):
+        result = read_picture("a", file_of(Image.new("L", (6000, 4000), 130), kind), 28, 28)
+        assert abs(result.astype(int) - 130).max() <= 1
+    assert max(sizes) < 1_000_000
+
+
 def huge_png():
     """A small file that claims 60,000 x 60,000 pixels."""
     head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
@@ -111,24 +168,37 @@ def huge_png():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no picture that can be read"),
-        (b"hello, this is text", "is no picture that can be read. Formats: PNG, JPEG"),
+        (b"", "is empty or larger than 64 MiB"),
+        (b"hello, this is text", "is no picture that can be read; it must be one of PNG, JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no picture"),
         (file_of(Image.new("L", (64, 64), 9))[:60], "is damaged|no picture"),
         (file_of(Image.fromarray(random_picture(200, 200)), "JPEG")[:1500], "is damaged"),
-        (b"x" * (MAX_BYTES + 1), "10.0 MB; at most 10 MB"),
-        (huge_png(), "million"),
+        (b"x" * (MAX_BYTES + 1), "is empty or larger than 64 MiB"),
+        (huge_png(), "more than 50,000,000"),
+        (file_of(Image.new("1", (8000, 7000))), "8000 x 7000 pixels are more than 50,000,000"),
     ],
 )
 def test_files_that_cannot_be_read_are_named(content, message):
-    with pytest.raises(UploadError, match=message):
-        read_upload(content, 28, 28)
+    with pytest.raises(PictureError, match=f"mine.png: (has )?.*({message})"):
+        read_picture("mine.png", content, 28, 28)
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error("x"), NotImplementedError("x"), SyntaxError("x"), MemoryError()]
+)
+def test_whatever_a_reader_raises_is_one_error(monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(picture_files.ImageOps, "exif_transpose", fail)
+    with pytest.raises(PictureError, match=r"mine.png: is damaged \((x|MemoryError)\)"):
+        read_picture("mine.png", file_of(Image.new("L", (9, 9))), 28, 28)
 
 
 def test_float_values_out_of_range_are_refused():
     values = np.full((28, 28), -3.0, np.float32)
-    with pytest.raises(UploadError, match="from -3 to -3; they must lie in 0..65535"):
+    with pytest.raises(PictureError, match="from -3 to -3; they must lie in 0..65535"):
         read_upload(file_of(Image.fromarray(values), "TIFF"), 28, 28)
     values[0, 0] = np.nan
-    with pytest.raises(UploadError, match="not numbers"):
+    with pytest.raises(PictureError, match="not numbers"):
         read_upload(file_of(Image.fromarray(values), "TIFF"), 28, 28)

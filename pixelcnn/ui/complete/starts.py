@@ -12,12 +12,12 @@ from pixelcnn.checkpoints import CheckpointError, checkpoint_path, read_info
 from pixelcnn.completion import occlusion
 from pixelcnn.config import ModelConfig
 from pixelcnn.data import class_names
+from pixelcnn.picture_files import PictureError, read_picture
 from pixelcnn.pictures import pictures
 from pixelcnn.sampling import sample
 from pixelcnn.ui import resources
 from pixelcnn.ui.complete import real_start
 from pixelcnn.ui.complete.sketch import Sketch, blank, given
-from pixelcnn.ui.complete.uploads import UploadError, read_upload
 from pixelcnn.ui.gallery import gallery
 
 MODEL, TEST_SET, UPLOAD, BLANK = "Gallery", "Test image", "Upload", "Blank"
@@ -93,13 +93,18 @@ def _on_upload(config: ModelConfig, put: Put) -> None:
     if (file := state.get("upload")) is None:
         return
     try:
-        values = read_upload(
-            file.getvalue(), config.height, config.width, invert=bool(state.get("upload_invert"))
+        values = read_picture(
+            file.name,
+            file.getvalue(),
+            config.height,
+            config.width,
+            whole=True,
+            invert=bool(state.get("upload_invert")),
         )
-    except UploadError as error:
-        state["upload_problem"] = f"{file.name}: {error} The drawing is left as it was."
+    except PictureError as error:
+        state["upload_problem"] = f"{error} The drawing is left as it was."
         return
-    put(given(values, 256))
+    put(given(values[0], 256))
 
 
 def choose_cover(config: ModelConfig, put: Put, sketch: Callable[[], Sketch]) -> None:

@@ -1,7 +1,6 @@
 """Where the picture that is scored comes from."""
 
 import hashlib
-import io
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,19 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data import DATASETS, class_names, quantize
 from pixelcnn.paradox import other_dataset
+from pixelcnn.picture_files import PictureError, read_picture
 from pixelcnn.sampling import sample
 from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
 from pixelcnn.ui.real_images import test_set
 from pixelcnn.ui.resources import LoadedModel
 
-MAX_PIXELS = 4_000_000
-"""Of an uploaded picture."""
 GREYS = " .:-=+*#%@"
 """Characters of a typed picture, from black to white."""
 _BODY = " " * 8 + "=" + "*" * 10 + "="
@@ -233,7 +230,11 @@ def read_typed(text: str, height: int, width: int) -> Tensor:
 
 def _upload(model: LoadedModel) -> Chosen | None:
     c = model.model.config
-    file = st.file_uploader("A picture", ["png", "jpg", "jpeg", "webp", "gif", "bmp"])
+    file = st.file_uploader(
+        "A picture",
+        key="scored_file",
+        help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind. The middle is cut out.",
+    )
     invert = st.toggle(
         "Invert", key="invert", help="Clothes and digits of the data sets are bright on black."
     )
@@ -241,38 +242,16 @@ def _upload(model: LoadedModel) -> Chosen | None:
         st.caption(f"It is made {c.height} x {c.width} pixels and {c.num_levels} levels.")
         return None
     try:
-        levels = read_upload(file.getvalue(), c.num_channels, c.height, c.width, invert)
-    except ValueError as error:
-        st.error(f"{file.name} cannot be used. {error}", icon=":material/error:")
+        values = read_picture(
+            file.name,
+            file.getvalue(),
+            c.height,
+            c.width,
+            channels=c.num_channels,
+            invert=invert,
+        )
+    except PictureError as error:
+        st.error(str(error), icon=":material/error:")
         return None
-    return Chosen(quantize(levels, c.num_levels).long(), f"uploaded: {file.name}")
-
-
-def read_upload(content: bytes, channels: int, height: int, width: int, invert: bool) -> Tensor:
-    """Read a picture: the middle is cut out in the model's proportions and scaled down.
-
-    Returns:
-        uint8 (C, H, W).
-
-    Raises:
-        ValueError: if it is no picture, or a huge one.
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(
-                    f"It has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}."
-                )
-            whole = ImageOps.exif_transpose(image).convert("RGBA")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError("It is no picture in a format that can be read.") from error
-    flat = Image.alpha_composite(Image.new("RGBA", whole.size, "black"), whole)
-    grey = flat.convert("L" if channels == 1 else "RGB")
-    share = min(grey.width / width, grey.height / height)
-    cut = max(1, round(share * width)), max(1, round(share * height))
-    left, top = (grey.width - cut[0]) // 2, (grey.height - cut[1]) // 2
-    middle = grey.crop((left, top, left + cut[0], top + cut[1]))
-    fitted = middle.resize((width, height), Image.Resampling.LANCZOS)
-    values = np.asarray(ImageOps.invert(fitted) if invert else fitted)
-    values = values[None] if channels == 1 else values.transpose(2, 0, 1)
-    return torch.from_numpy(values.copy())
+    levels = quantize(torch.from_numpy(values), c.num_levels).long()
+    return Chosen(levels, f"uploaded: {file.name}")

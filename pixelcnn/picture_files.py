@@ -1,0 +1,148 @@
+"""Picture files from outside, as values of the model's size: the one place that decodes them."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""What Pillow is asked to read; some of its other formats run programs."""
+MAX_BYTES = 64 * 2**20
+"""Of a file."""
+MAX_PIXELS = 50_000_000
+"""Of a picture: a small file can hold a huge one."""
+LARGE_PIXELS = 4_000_000
+"""From here on a picture is made smaller before anything else is done with it."""
+FINER = 8
+"""How many times finer than asked for a picture is kept until the end, at least."""
+
+
+class PictureError(ValueError):
+    """A file cannot be used as a picture; names it and says why."""
+
+
+def read_picture(
+    name: str,
+    content: bytes,
+    height: int,
+    width: int,
+    *,
+    channels: int = 1,
+    whole: bool = False,
+    invert: bool = False,
+) -> NDArray[np.uint8]:
+    """Turn a file into a picture of a given size.
+
+    The orientation that a camera noted is heeded. What is transparent becomes background, 0. Of an
+    animation the first frame is taken. More than 8 bits are scaled down to 8.
+
+    Arguments:
+        name: of the file, for the error.
+        content: the file.
+        height: H.
+        width: W.
+        channels: 1 for grey, 3 for RGB.
+        whole: fit the whole picture in and centre it, instead of cutting out the middle.
+        invert: turn dark ink on a bright ground into bright ink on a dark one, as the data sets
+            have it.
+
+    Returns:
+        uint8 (C, H, W), 0..255.
+
+    Raises:
+        PictureError: if the file is too large, damaged, or no picture.
+    """
+    if not 0 < len(content) <= MAX_BYTES:
+        raise PictureError(f"{name}: is empty or larger than {MAX_BYTES // 2**20} MiB.")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise PictureError(
+                    f"{name}: {image.width} x {image.height} pixels are more than {MAX_PIXELS:,}."
+                )
+            # JPEG: decoded only as finely as needed.
+            image.draft("L" if channels == 1 else None, (FINER * width, FINER * height))
+            ImageOps.exif_transpose(image, in_place=True)
+            plain = _smaller(_plain(name, image, channels), height, width)
+    except UnidentifiedImageError:
+        raise PictureError(
+            f"{name}: is no picture that can be read; it must be one of {', '.join(FORMATS)}."
+        ) from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"{name}: has more than {MAX_PIXELS:,} pixels.") from None
+    except PictureError:
+        raise
+    except Exception as error:  # Pillow's readers of damaged files raise many kinds
+        reason = str(error) or type(error).__name__
+        raise PictureError(f"{name}: is damaged ({reason}).") from error
+    values = np.asarray(plain, np.float32)
+    values = values if values.ndim == 3 else values[:, :, None]  # (height, width, bands)
+    ink, clear = values, np.float32(1)
+    if "A" in plain.getbands():
+        ink, clear = values[..., :-1], values[..., -1:] / 255
+    ink = (255 - ink if invert else ink) * clear
+    planes = np.broadcast_to(ink, (*ink.shape[:2], channels))
+    return np.stack([_fit(plane, height, width, whole) for plane in planes.transpose(2, 0, 1)])
+
+
+def _plain(name: str, image: Image.Image, channels: int) -> Image.Image:
+    """Bring every mode to grey or RGB, 0..255, with opacity if there is any."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _of_more_bits(name, image)
+    clear = "A" in image.getbands() or "transparency" in image.info or image.mode in ("La", "RGBa")
+    colour = image if image.mode in ("L", "LA", "RGB", "RGBA") else None
+    colour = colour or image.convert("RGBA" if clear else "RGB")
+    if clear and "A" not in colour.getbands():  # one grey or colour stands for transparent
+        colour = colour.convert("RGBA")
+    if channels == 1:
+        return colour.convert("LA" if clear else "L")
+    return colour.convert("RGBA" if clear else "RGB")
+
+
+def _of_more_bits(name: str, image: Image.Image) -> Image.Image:
+    """Scale grey values of more than 8 bits to 0..255."""
+    values = np.asarray(image, np.float32)
+    if not np.isfinite(values).all():
+        raise PictureError(f"{name}: holds values that are not numbers.")
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 65535:
+        raise PictureError(
+            f"{name}: holds values from {low:g} to {high:g}; they must lie in 0..65535."
+        )
+    white = 65535.0
+    if image.mode == "F" and high <= 1:
+        white = 1.0
+    elif image.format == "TIFF" and image.mode in ("I", "F") and high <= 255:
+        white = 255.0  # TIFF does not say what is white
+    return Image.fromarray(values * np.float32(255 / white))
+
+
+def _smaller(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Average a large picture down to a few million pixels."""
+    if image.width * image.height < LARGE_PIXELS:
+        return image
+    factor = min(image.height // (FINER * height), image.width // (FINER * width))
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _fit(plane: NDArray[np.float32], height: int, width: int, whole: bool) -> NDArray[np.uint8]:
+    """Scale one plane, 0..255, to H x W."""
+    image = Image.fromarray(np.ascontiguousarray(plane))
+    choose = min if whole else max
+    scale = choose(height / image.height, width / image.width)
+    size = [max(1, round(side * scale)) for side in (image.width, image.height)]
+    if not whole:
+        # Cut first: `resize(box=...)` would mix in what lies beside the middle.
+        cut = [max(1, round(side / scale)) for side in (width, height)]
+        left, top = (image.width - cut[0]) // 2, (image.height - cut[1]) // 2
+        image = image.crop((left, top, left + cut[0], top + cut[1]))
+        size = [width, height]
+    # Enlarged pixels are found again exactly.
+    exact = image.width % size[0] == 0 and image.height % size[1] == 0
+    method = Image.Resampling.BOX if exact else Image.Resampling.LANCZOS
+    fitted = np.rint(np.asarray(image.resize(size, method))).clip(0, 255).astype(np.uint8)
+    result = np.zeros((height, width), np.uint8)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    result[top : top + size[1], left : left + size[0]] = fitted
+    return result
