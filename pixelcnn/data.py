@@ -72,6 +72,10 @@ class DataError(Exception):
     """A data set is unknown, damaged, or missing and cannot be downloaded."""
 
 
+class DamagedDataError(DataError):
+    """The files of a data set are there, but cannot be read."""
+
+
 def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of the data: the one given, else $PIXELCNN_DATA, else our `data/`."""
     return Path(given or os.environ.get(DATA_ENVIRONMENT_VARIABLE) or DEFAULT_DATA_DIR)
@@ -151,7 +155,7 @@ def _read_torchvision(
             f"({reason}). Name a local copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
         ) from error
     except Exception as error:  # torchvision reads damaged files to assertions and much else
-        raise DataError(
+        raise DamagedDataError(
             f"{dataset.title} in the folder {str(folder)!r} is damaged ({error!r}). Delete it, or "
             f"name another copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
         ) from error

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from pixelcnn.ui import work as module
-from pixelcnn.ui.work import Results, Work
+from pixelcnn.ui.work import Results, Work, Works
 
 
 def steps(count, *, gate=None, result="done", error=None, closed=None):
@@ -35,24 +35,27 @@ def test_the_result_is_kept_by_its_key():
     work = Work(("a", 1), steps(3), results.put)
     until_over(work)
     assert results.get(("a", 1)) == "done" and work.done == 1
-    assert not work.cancelled and work.error is None
+    assert not work.forgotten and work.error is None
 
 
 def test_cancelled_work_stops_at_the_next_step_and_cleans_up_and_has_no_result():
     gate, closed, results = threading.Event(), threading.Event(), Results(4)
     work = Work("a", steps(10**6, gate=gate, closed=closed), results.put)
-    assert work.running
-    work.cancel()
+    work.join("anna")
+    work.join("ben")
+    work.leave("anna")
+    assert work.left_by("anna") and not work.watched_by("anna") and work.watched_by("ben")
+    work.leave("ben")
+    assert not work.watched_by("ben")
     gate.set()
-    until_over(work)
-    assert work.cancelled and closed.wait(10) and "a" not in results and work.done < 1
+    assert closed.wait(10) and results.get("a") is None and work.done < 1
 
 
 def test_an_error_is_kept_for_the_page():
     results = Results(4)
     work = Work("a", steps(2, error=ValueError("no such thing")), results.put)
     until_over(work)
-    assert str(work.error) == "no such thing" and "a" not in results
+    assert str(work.error) == "no such thing" and results.get("a") is None
 
 
 def test_work_that_nobody_asks_about_stops(monkeypatch):
@@ -65,7 +68,7 @@ def test_work_that_nobody_asks_about_stops(monkeypatch):
 
     work = Work("a", endless(), Results(4).put)
     work.wait(10)
-    assert work.cancelled and not work.running
+    assert work.forgotten and not work.running and not work.left_by("anna")
 
 
 def test_the_time_left_follows_from_the_share_that_is_done():
@@ -90,5 +93,37 @@ def test_only_the_latest_results_are_kept():
     assert results.get("a") is None and results.get("b") == "B"
     results.put("d", "D")  # "b" was asked for last, so "c" goes
     assert results.get("c") is None and results.get("b") == "B"
-    results.drop("b")
-    assert "b" not in results
+
+
+def test_equal_work_is_done_once_and_anew_when_it_was_cancelled():
+    gate, results, begun = threading.Event(), Results(4), []
+    works = Works(results.put, 2)
+
+    def make():
+        begun.append(1)
+        return steps(10**6, gate=gate)
+
+    first = works.begin("a", make, True)
+    assert works.begin("a", make, True) is first is works.running("a") and len(begun) == 1
+    first.join("anna")
+    first.leave("anna")
+    assert works.running("a") is None and works.begin("a", make, True) is not first
+    works.running("a").leave("anna")
+    gate.set()
+
+
+def test_only_a_few_works_compute_at_once_and_what_waits_can_be_cancelled():
+    gate, results = threading.Event(), Results(9)
+    works = Works(results.put, 1)
+    first, second, third = (works.begin(k, lambda: steps(1, gate=gate), True) for k in "abc")
+    download = works.begin("d", lambda: steps(1), False)
+    until_over(download)
+    assert results.get("d") == "done", "what does not compute waits for nobody"
+    time.sleep(0.3)
+    assert not first.waiting and second.waiting and third.waiting
+    third.leave("anna")
+    gate.set()
+    for work in (first, second):
+        until_over(work)
+    third.wait(10)
+    assert [results.get(k) for k in "abc"] == ["done", "done", None]

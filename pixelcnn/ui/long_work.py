@@ -1,20 +1,29 @@
 """Long work on a page: a button, then a bar with the time left, then the result, kept for all."""
 
+import uuid
 from collections.abc import Callable, Generator, Hashable
 from typing import Any
 
 import streamlit as st
 
-from pixelcnn.ui.work import Results, Work
+from pixelcnn.ui.work import Results, Work, Works
 
 KEPT = 64
 """Results that are kept for all visitors."""
+AT_ONCE = 2
+"""Works that compute at the same time; more would only make all of them slower."""
 
 
 @st.cache_resource(show_spinner=False)
 def results() -> Results:
     """Give the results of all long work done so far, by what they depend on."""
     return Results(KEPT)
+
+
+@st.cache_resource(show_spinner=False)
+def works() -> Works:
+    """Give the long work of all visitors that is under way."""
+    return Works(results().put, AT_ONCE)
 
 
 def result_of(
@@ -24,8 +33,12 @@ def result_of(
     slot: str,
     button: str | None,
     what: str,
+    computes: bool = True,
+    cancel_help: str | None = None,
 ) -> Any | None:
     """Return the result of a long work, or show how to get it and return None.
+
+    Visitors who ask for the same watch the same work.
 
     Arguments:
         key: everything that the result depends on.
@@ -33,6 +46,8 @@ def result_of(
         slot: name of the place on the page; a session does one work for each place.
         button: text of the button that begins it; None begins at once.
         what: what is being done, for the progress bar.
+        computes: whether it needs the processor, and so may have to wait for other works.
+        cancel_help: what cancelling does, where that is not plain.
 
     Returns:
         The result, once it is there; for other visitors, and for the next visit, at once.
@@ -40,53 +55,66 @@ def result_of(
     kept = results().get(key)
     if kept is not None:
         return kept
-    works: dict[str, Work] = st.session_state.setdefault("works", {})
-    work = works.get(slot)
+    visitor = st.session_state.setdefault("visitor", uuid.uuid4().hex)
+    mine: dict[str, Work] = st.session_state.setdefault("works", {})
+
+    def begin() -> Work:
+        work = mine[slot] = works().begin(key, make, computes)
+        work.join(visitor)
+        return work
+
+    work = mine.get(slot)
     if work is not None and work.key != key:  # the settings have changed since
-        work.cancel()
+        work.leave(visitor)
+        del mine[slot]
         work = None
-    if work is None and button is None:
-        work = works[slot] = Work(key, make(), results().put)
+    if work is None and works().running(key) is not None:  # somebody else asked for the same
+        work = begin()
+    lost = work is None or not (work.running or work.error or work.left_by(visitor))
+    if button is None and lost:
+        work = begin()
         work.wait(0.3)  # what is quick needs no bar
-    if work is not None and work.running:
-        _progress(slot, what)
+    if work is not None and work.watched_by(visitor):
+        _progress(slot, what, visitor, cancel_help)
         return None
     kept = results().get(key)
     if kept is not None:
         return kept
-    _offer(work, button or "Try again", slot, key, make)
+    if work is not None and work.error is not None:
+        st.error(f"This did not work. {work.error}", icon=":material/error:")
+    elif work is not None and work.left_by(visitor):
+        st.info("Cancelled.", icon=":material/cancel:")
+    elif work is not None and work.forgotten:
+        st.info(
+            "Stopped: for a minute nobody had this page open.",
+            icon=":material/hourglass_disabled:",
+        )
+    st.button(
+        button or "Try again", key=f"begin-{slot}", icon=":material/play_arrow:", on_click=begin
+    )
     return None
 
 
-def _offer(
-    work: Work | None,
-    button: str,
-    slot: str,
-    key: Hashable,
-    make: Callable[[], Generator[float, None, Any]],
-) -> None:
-    if work is not None and work.error is not None:
-        st.error(f"This did not work. {work.error}", icon=":material/error:")
-    elif work is not None and work.cancelled:
-        st.info("Cancelled.", icon=":material/cancel:")
-
-    def begin() -> None:
-        st.session_state["works"][slot] = Work(key, make(), results().put)
-
-    st.session_state.setdefault("works", {})
-    st.button(button, key=f"begin-{slot}", icon=":material/play_arrow:", on_click=begin)
-
-
 @st.fragment(run_every=0.4)
-def _progress(slot: str, what: str) -> None:
+def _progress(slot: str, what: str, visitor: str, cancel_help: str | None) -> None:
     work: Work = st.session_state["works"][slot]
-    if not work.running:
+    if not work.watched_by(visitor):
         st.rerun()
-    left = work.seconds_left
-    time_left = "" if left is None else f", about {_seconds(left)} left"
     bar, button = st.columns([5, 1], vertical_alignment="center")
-    bar.progress(work.done, f"{what}: {work.done:.0%}{time_left}")
-    button.button("Cancel", key=f"cancel-{slot}", on_click=work.cancel, width="stretch")
+    if work.waiting:
+        bar.progress(0.0, f"{what}: waits until other work is done")
+    else:
+        left = work.seconds_left
+        time_left = "" if left is None else f", about {_seconds(left)} left"
+        bar.progress(work.done, f"{what}: {work.done:.0%}{time_left}")
+    button.button(
+        "Cancel",
+        key=f"cancel-{slot}",
+        on_click=work.leave,
+        args=(visitor,),
+        width="stretch",
+        help=cancel_help,
+    )
 
 
 def _seconds(seconds: float) -> str:

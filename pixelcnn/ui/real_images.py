@@ -1,17 +1,19 @@
 """The real test sets on a page: read where they are, or fetched after one click."""
 
+import contextlib
+import shutil
+import tempfile
 import threading
-import time
 from collections.abc import Generator
 from pathlib import Path
 
 import streamlit as st
 from torch import Tensor
 
-from pixelcnn.data import DATASETS, DataError, data_dir, dataset_of, load_dataset
-from pixelcnn.ui.long_work import result_of, results
+from pixelcnn.data import DamagedDataError, DataError, data_dir, dataset_of, load_dataset
+from pixelcnn.ui.long_work import result_of, works
 
-BYTES = {"fashion-mnist": 30_878_645, "mnist": 11_594_722}
+BYTES = {"fashion-mnist": 30_878_645, "mnist": 11_594_722, "cifar10": 170_498_071}
 """Size of the compressed files, where it is known."""
 
 
@@ -25,26 +27,33 @@ def test_set(name: str, slot: str) -> tuple[Tensor, Tensor] | None:
     Returns:
         uint8 (N, C, H, W) with values 0..255, and int64 (N,).
     """
-    try:
-        return _test_set(name, str(data_dir()))
-    except DataError as error:
-        title = dataset_of(name).title
-        if any(_raw(name).glob("*ubyte")):  # there, but damaged
+    folder = data_dir()
+    key = ("download", name, str(folder))
+    under_way = works().running(key) is not None
+    if not under_way:
+        try:
+            return _test_set(name, str(folder))
+        except DamagedDataError as error:
             st.error(str(error), icon=":material/error:")
             return None
-        size = f" ({BYTES[name] / 1e6:.0f} MB)" if name in BYTES else ""
-        st.caption(f"{title} is not in the folder `{data_dir()}`.")
-        key = ("download", name, str(data_dir()))
-        if result_of(
-            key,
-            lambda: _fetch(name),
-            slot=slot,
-            button=f"Download {title}{size}",
-            what=f"Downloading {title}",
-        ):
-            results().drop(key)  # the files may go again
-            st.rerun()
-        return None
+        except DataError:
+            pass
+    title = dataset_of(name).title
+    size = f" ({BYTES[name] / 1e6:.0f} MB)" if name in BYTES else ""
+    st.caption(f"{title} is not in the folder `{folder}`.")
+    result_of(
+        key,
+        lambda: _fetch(name, folder),
+        slot=slot,
+        button=f"Download {title}{size}",
+        what=f"Downloading {title}",
+        computes=False,
+        cancel_help="What was fetched is thrown away. The file that is on its way still comes to "
+        "its end, but no other is begun.",
+    )
+    if under_way and works().running(key) is None:  # it ended in this moment
+        st.rerun()
+    return None
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the test set …")
@@ -52,26 +61,56 @@ def _test_set(name: str, folder: str) -> tuple[Tensor, Tensor]:
     return load_dataset(name, "test", folder, download=False)
 
 
-def _raw(name: str) -> Path:
-    return data_dir() / DATASETS[name].torchvision_name / "raw"
+def _fetch(name: str, folder: Path) -> Generator[float, None, None]:
+    """Download into a folder of its own, and move the files when all are there.
 
-
-def _fetch(name: str) -> Generator[float, None, bool]:
-    """Download in a thread, which goes on if nobody waits for it; yields the share by bytes."""
+    Yields the share of the bytes.
+    """
     failed: list[DataError] = []
+    given_up = threading.Event()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
+    except OSError as error:
+        raise DataError(f"The folder {str(folder)!r} cannot be written to: {error}.") from error
 
     def fetch() -> None:
         try:
-            load_dataset(name, "test", download=True)
+            load_dataset(name, "test", place, download=True)
         except DataError as error:
             failed.append(error)
+        finally:
+            if given_up.is_set():
+                _remove(place)
 
     thread = threading.Thread(target=fetch, daemon=True)
     thread.start()
-    while thread.is_alive():
-        have = sum(path.stat().st_size for path in _raw(name).glob("*.gz"))
-        yield min(have / BYTES[name], 0.99) if name in BYTES else 0.0
-        time.sleep(0.2)
-    if failed:
-        raise failed[0]
-    return True
+    try:
+        while thread.is_alive():
+            have = sum(_size(path) for path in place.rglob("*.gz"))
+            yield min(have / BYTES[name], 0.99) if name in BYTES else 0.0
+            thread.join(0.2)
+        if failed:
+            raise DataError(str(failed[0]).replace(str(place), str(folder)))
+        for path in [p for p in place.rglob("*") if p.is_file()]:
+            target = folder / path.relative_to(place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    finally:
+        given_up.set()
+        _remove(place)
+        if thread.is_alive():  # it cannot be stopped, but without a folder its next file fails
+            with contextlib.suppress(OSError):
+                place.touch()
+
+
+def _remove(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        place.unlink()
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):  # gone since it was listed
+        return path.stat().st_size
+    return 0
