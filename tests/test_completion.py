@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pixelcnn import bits_per_dim, class_posterior, complete, occlusion
-from pixelcnn.completion import lookahead
+from pixelcnn.completion import lookahead, particles
 from pixelcnn.completion.known import best_order
 from pixelcnn.config import SamplingRule
 from pixelcnn.orders import NUM_ORDERS, ORDER_NAMES, from_raster
@@ -118,11 +118,12 @@ def pictures_off(result, known, probability, num_levels):
 def clouds_off(report, known, evidence, probability, num_levels):
     """`errors_off` of clouds: of each, evidence times weighted shares of pairs is unbiased."""
     clouds = len(report.cloud_log_evidence)
-    weights = np.exp(report.log_weights).reshape(clouds, 1, -1)
-    np.testing.assert_allclose(weights.sum(-1), 1)
+    assert np.exp(report.log_weights).sum() == pytest.approx(1)
+    # The evidence of all clouds is the mean of what each finds, and so are the weights.
+    weights = clouds * np.exp(report.log_evidence + report.log_weights).reshape(clouds, 1, -1)
+    np.testing.assert_allclose(weights.sum((1, 2)), np.exp(report.cloud_log_evidence))
     seen = pairs(report.levels, known, num_levels).numpy().reshape(clouds, weights.shape[-1], -1)
-    estimates = np.exp(report.cloud_log_evidence)[:, None] * (weights @ seen)[:, 0]
-    estimates = np.hstack([estimates, np.exp(report.cloud_log_evidence)[:, None]])
+    estimates = np.hstack([(weights @ seen)[:, 0], weights.sum(-1)])
     return errors_off(estimates, evidence * np.append(probability, 1.0))
 
 
@@ -225,6 +226,81 @@ def test_many_particles_without_hints_find_the_exact_distribution(architecture, 
         shares = weights @ pairs(pictures, known, 3).numpy()
         assert abs(shares - probability).max() < 0.06
     assert abs(exact(model, (levels + 1) % 3, known)[1] - probability).max() > 0.2
+
+
+@pytest.mark.parametrize("num_clouds", [1, 500])
+def test_completions_come_from_clouds_in_proportion_to_their_evidence(num_clouds, tiny_hints):
+    model, known = sharp_model("gated"), known_of(LOWER)
+    levels = drawing(model.config, seed=1)
+    probability = exact(model, levels, known)[1]
+    result = complete(
+        model, levels, known, method="particles", num_particles=2000, num_clouds=num_clouds,
+        num_images=2000,
+    )  # fmt: skip
+    report = result.particles[0]
+    assert (result.log_weights == 0).all()
+    evidence = np.exp(report.cloud_log_evidence)
+    assert num_clouds == 1 or evidence.max() > 100 * evidence.min()
+    given = np.bincount(report.chosen // (2000 // num_clouds), minlength=num_clouds)
+    np.testing.assert_allclose(given, 2000 * evidence / evidence.sum(), atol=1)
+    seen = pairs(result.levels[0], known, 3).double().numpy()
+    assert abs(seen.mean(0) - probability).max() < 0.05
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.7])
+@pytest.mark.parametrize("rows", [LOWER, AROUND])
+def test_hints_are_taken_back_from_copies(rows, tolerance, tiny_hints, monkeypatch):
+    """Every cloud is resampled at every step, so that any hint would decide what is kept."""
+    taken_back = []
+    resample = particles.ParticleScan._resample
+
+    def watched(scan, *args):
+        taken_back.append(np.ptp(scan._hints()))
+        resample(scan, *args)
+
+    monkeypatch.setattr(particles.ParticleScan, "_resample", watched)
+    monkeypatch.setattr(particles, "_effective_size", lambda weights: np.zeros(len(weights)))
+    model, known = sharp_model("gated"), known_of(rows)
+    levels = drawing(model.config, seed=1)
+    evidence, probability = exact(model, levels, known, tolerance=tolerance)
+    report = complete(
+        model, levels, known, method="particles", num_particles=4000, num_clouds=400,
+        tolerance=tolerance,
+    ).particles[0]  # fmt: skip
+    assert len(report.resampled_at) >= 5 and np.sum(np.array(taken_back) > 0.5) >= 2
+    assert clouds_off(report, known, evidence, probability, 3) < CHANCE
+
+
+def test_few_beginnings_are_a_collapse_however_much_is_free_after_them(tiny_hints):
+    """The evidence comes late, and after it every picture can still differ."""
+    model = tiny_model(height=7, width=5, num_levels=4)
+    for layer in model.head:
+        layer.weight.data *= 4
+    known = torch.zeros(1, 1, 7, 5, dtype=torch.bool)
+    known[..., 3:5, :] = True
+    levels = drawing(model.config, seed=1)
+    result = complete(model, levels, known, method="particles", num_images=16, num_clouds=1)
+    report = result.particles[0]
+    beginnings = torch.unique(result.levels[0, :, 0, :3].flatten(1), dim=0)
+    assert report.num_distinct > 8 and len(beginnings) <= report.num_beginnings <= 4
+    assert report.effective_beginnings < 8 and report.collapsed
+    # Where the evidence comes first, every particle is a beginning of its own.
+    early = torch.zeros_like(known)
+    early[..., :2, :] = True
+    free = complete(model, levels, early, method="particles", num_images=16).particles[0]
+    assert free.num_beginnings == 16 and not free.collapsed
+    assert free.effective_beginnings == pytest.approx(64)
+
+
+def test_particles_of_a_prefix_are_exact_unless_one_is_shown_twice():
+    model, known = sharp_model("gated"), known_of(UPPER)
+    levels = drawing(model.config)
+    for num_images, is_exact in ((16, True), (17, False)):
+        result = complete(
+            model, levels, known, method="particles", num_images=num_images, num_particles=16
+        )
+        chosen = result.particles[0].chosen
+        assert result.is_exact == (is_exact,) == (len(set(chosen)) == num_images,)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

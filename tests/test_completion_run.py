@@ -192,9 +192,14 @@ def inferred_run(method="prefix", left="upper-half", **wish):
 def test_inferred_classes_follow_the_posterior(method, left):
     run = finish(inferred_run(method, left))
     job = run.posterior
-    shares = 7 * job.newest.probabilities.numpy()
-    counts = np.bincount(run.labels, minlength=3)
-    assert (abs(counts - shares) < 1).all() and sorted(run.labels) == run.labels
+    assert run.labels == job.labels(7, seed=0) == sorted(run.labels)
+    counts = [np.bincount(job.labels(7, seed), minlength=3) for seed in range(2000)]
+    probabilities = job.newest.probabilities.numpy()
+    np.testing.assert_allclose(np.mean(counts, 0) / 7, probabilities, atol=0.02)
+    # Independent: as different from time to time as draws with replacement are.
+    np.testing.assert_allclose(
+        np.var(counts, 0), 7 * probabilities * (1 - probabilities), rtol=0.2
+    )
     assert [run.class_name(i) for i in range(7)] == [NAMES[label] for label in run.labels]
     assert run.levels().shape == (7, SIDE, SIDE)
     if method == "prefix":  # every completion is the one that its class alone would give
@@ -286,14 +291,31 @@ def test_the_outcome_says_exact_only_of_exact_completions():
     assert "Approximate" in reports[0].text and "log₂ p(known)" in reports[0].text
 
 
-def test_a_collapse_is_warned_of():
-    run = finish(new_run("particles", "lower-half", num_particles=4, num_images=1))
+def test_a_collapse_is_warned_of_and_the_beginnings_are_counted():
+    run = finish(new_run("particles", "lower-half", num_particles=64, num_images=2))
     report = run.parts[0].result.particles[0]
-    warned = any("collapsed" in r.text for r in outcome.describe(run))
-    assert warned == report.collapsed
+    texts = [r.text for r in outcome.describe(run)]
+    assert f"from {report.num_beginnings} of the 64 beginnings" in texts[0]
+    assert any("collapsed" in text for text in texts) == report.collapsed
     # One particle cannot be anything but collapsed.
     alone = finish(new_run("particles", "lower-half", num_particles=1, num_images=1))
     assert any(r.is_warning and "collapsed" in r.text for r in outcome.describe(alone))
+
+
+def test_under_another_rule_the_words_name_it_and_at_temperature_0_nothing_collapses():
+    plain = outcome.describe(finish(new_run("particles", "lower-half")))
+    assert "rule" not in plain[0].text
+    cold = SamplingRule(temperature=0.0)
+    run = finish(new_run("particles", "lower-half", rule=cold))
+    (report,) = outcome.describe(run)  # all particles draw the same: that is the answer
+    assert "unknown pixels drawn with temperature 0" in report.text
+    assert "log₂ p(known) under this rule" in report.text
+    assert len(np.unique(run.levels(), axis=0)) == 1
+
+
+def test_exact_draws_of_inferred_classes_say_where_the_classes_come_from():
+    (report,) = outcome.describe(finish(inferred_run()))
+    assert "7 independent draws" in report.text and "drawn from the posterior" in report.text
 
 
 # --- files ---------------------------------------------------------------------------------------

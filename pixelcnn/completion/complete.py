@@ -52,9 +52,9 @@ def complete(
         first_image: index of the first completion; 0 with particles.
         num_particles: particles for each drawing, at least 1.
         num_clouds: clouds that the particles are split into, a divisor of `num_particles`. Clouds
-            never exchange particles, and the completions come from them in turn: more clouds give
-            more variety from fewer particles each. None is at most one for each completion, and
-            at most as many as each has particles.
+            never exchange particles, and completions come from them in proportion to their
+            evidence: how far they differ shows how rough the estimates are. None is at most as
+            many as each has particles.
         tolerance: mean difference, in levels, tolerated between known pixels and the picture the
             model has in mind; 0 demands equality. Only for particles.
 
@@ -143,7 +143,8 @@ def begin_completion(
         raise ValueError(f"`method` (={method!r}) must be 'prefix', 'clamping' or 'particles'.")
     settings = {"order": order, "rule": rule or SamplingRule(), "label": label}
     if method == "particles":
-        num_clouds = _check_particles(num_images, num_particles, num_clouds)
+        _require("num_images", num_images, 1)
+        num_clouds = _check_particles(num_particles, num_clouds)
         _require("tolerance", tolerance, 0, config.num_levels - 1, whole=False)
         if first_image != 0:
             raise ValueError(
@@ -163,12 +164,11 @@ def begin_completion(
     return AncestralScan(model, levels[0], known[0], method=method, noise=noise, **settings)
 
 
-def _check_particles(num_images: int, num_particles: int, num_clouds: int | None) -> int:
+def _check_particles(num_particles: int, num_clouds: int | None) -> int:
     """Check the numbers, and choose the number of clouds if it is None."""
-    _require("num_images", num_images, 1)
     _require("num_particles", num_particles, 1)
     if num_clouds is None:
-        most = min(num_images, math.isqrt(num_particles))
+        most = math.isqrt(num_particles)
         return max(n for n in range(1, most + 1) if num_particles % n == 0)
     _require("num_clouds", num_clouds, 1)
     if num_particles % num_clouds:

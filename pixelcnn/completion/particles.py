@@ -175,45 +175,41 @@ class ParticleScan(Scan):
         self._resampled_at.append(self.position - 1)
 
     def completion(self) -> Completion:
-        """Choose the completions by weight; completion i comes from cloud i modulo G.
+        """Choose the completions by weight, from all clouds together.
+
+        They are independent draws only if the particles are, and no particle is chosen twice.
 
         Raises:
             ValueError: if the scan is not done.
         """
         report = self._report()
+        independent = self._is_prefix and not self.tolerance
         return self._result(
-            report.chosen, is_exact=self._is_prefix and not self.tolerance, report=report
+            report.chosen,
+            is_exact=independent and self.num_images <= len(self.noise),
+            report=report,
         )
 
     def _report(self) -> ParticleReport:
         """Choose the completions by weight and tell how the particles fared."""
-        clouds = self._clouds(self._log_weights)
-        num_clouds, per_cloud = clouds.shape
-        log_shares = clouds - _log_sum(clouds)[:, None]
+        log_shares = self._log_weights - _log_sum(self._log_weights)
         levels = self._shown()
-        picture = np.unique(levels.reshape(len(levels), -1), axis=0, return_inverse=True)[1]
+        # A cloud gets completions in proportion to its evidence: that is the sum of its weights.
         random = np.random.default_rng([self._seed, 0, 2])
-        chosen = np.zeros(self.num_images, dtype=np.int64)
-        for cloud in range(num_clouds):
-            places = np.arange(cloud, self.num_images, num_clouds)
-            drawn = _systematic(log_shares[cloud], len(places), random)
-            chosen[places] = cloud * per_cloud + random.permutation(drawn)
-        shares = [
-            np.bincount(p, np.exp(w))
-            for p, w in zip(self._clouds(picture), log_shares, strict=True)
-        ]
+        chosen = random.permutation(_systematic(log_shares, self.num_images, random))
+        by_beginning = np.bincount(self._ancestor, np.exp(log_shares))
         return ParticleReport(
             levels=self.levels,
-            cloud=np.arange(len(levels)) // per_cloud,
-            log_weights=log_shares.ravel(),
+            log_weights=log_shares,
             log_evidence=float(_log_mean(self._log_weights)),
-            cloud_log_evidence=_log_mean(clouds),
+            cloud_log_evidence=_log_mean(self._clouds(self._log_weights)),
             effective_sample_size=np.array(self._sizes),
             ancestors=np.array(self._ancestors),
             resampled_at=tuple(self._resampled_at),
             chosen=chosen,
-            num_distinct=len(np.unique(picture[chosen])),
-            effective_pictures=float(sum(1 / (share**2).sum() for share in shares)),
+            num_distinct=len(np.unique(levels[chosen], axis=0)),
+            num_beginnings=len(np.unique(self._ancestor[chosen])),
+            effective_beginnings=float(1 / (by_beginning**2).sum()),
         )
 
 

@@ -12,24 +12,27 @@ from torch import Tensor
 Method = Literal["prefix", "clamping", "particles"]
 Floats = NDArray[np.float64]
 
+FEW_BEGINNINGS = 8
+"""Independent pictures under which a mean over them is off by a third of their spread or more."""
+
 
 @dataclass(frozen=True)
 class ParticleReport:
     """How the particles of one drawing fared; P particles in G clouds, S dimensions scanned."""
 
     levels: Tensor
-    """All particles, int64 (P, C, H, W), known pixels as given."""
-    cloud: NDArray[np.int64]
-    """Cloud of each particle, (P,)."""
+    """All particles, int64 (P, C, H, W), known pixels as given, one cloud after the other."""
     log_weights: Floats
-    """Log of the share that each particle has in its cloud, (P,), nats."""
+    """Log of the share that each particle has of all weight, (P,), nats."""
     log_evidence: float
-    """Estimate of log p(known), nats; p itself is estimated without bias. With a tolerance it is
-    the probability of the drawing under the model and the tolerated differences."""
+    """Estimate of log p(known), nats; p itself is estimated without bias. It is the probability
+    under the sampling rule at unknown pixels, and with a tolerance that of the drawing under the
+    model and the tolerated differences."""
     cloud_log_evidence: Floats
     """The same from each cloud alone, (G,): how far they differ shows how rough it is."""
     effective_sample_size: Floats
-    """Particles that the weights amount to, hints included, summed over clouds, (S,)."""
+    """Particles that the weights within clouds amount to, hints included, summed over clouds,
+    (S,); it decides when a cloud is resampled."""
     ancestors: NDArray[np.int64]
     """Particles of the beginning that still have descendants, (S,)."""
     resampled_at: tuple[int, ...]
@@ -38,13 +41,15 @@ class ParticleReport:
     """Particle that each completion shows, (n,)."""
     num_distinct: int
     """Different pictures among the completions."""
-    effective_pictures: float
-    """Different pictures that the weights amount to, summed over clouds."""
+    num_beginnings: int
+    """Particles of the beginning that the completions descend from."""
+    effective_beginnings: float
+    """Particles of the beginning that the weights of all particles amount to."""
 
     @property
     def collapsed(self) -> bool:
-        """Whether most of the weight of an average cloud lies on one picture."""
-        return self.effective_pictures < 2 * len(self.cloud_log_evidence)
+        """Whether most of the weight descends from few pictures, whatever was drawn since."""
+        return self.effective_beginnings < FEW_BEGINNINGS
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,12 @@ def describe(run: CompletionRun) -> list[Report]:
     results = [part.result for part in run.parts]
     rule = "" if run.wish.rule == SamplingRule() else f" with {rule_text(run.wish.rule)}"
     if all(result.is_exact[0] for result in results):
+        classes = " Each has a class drawn from the posterior; they are sorted by class."
         return [
             Report(
                 f"**Exact.** {run.wish.num_images} independent draws of the model{rule}, given "
                 f"the {known} known pixels; scanned by {ORDER_NAMES[run.order]}."
+                + (classes if run.wish.inferred else "")
             )
         ]
     if run.wish.method == "clamping":
@@ -60,12 +62,15 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     clouds = sum(len(report.cloud_log_evidence) for report in reports)
     resampled = sum(len(report.resampled_at) for report in reports)
     distinct = sum(report.num_distinct for report in reports)
-    effective = sum(report.effective_pictures for report in reports)
+    beginnings = sum(report.num_beginnings for report in reports)
+    effective = sum(report.effective_beginnings for report in reports)
+    images = run.wish.num_images
     text = (
         f"**Approximate.** {run.num_particles} particles"
         + (f" in {clouds} clouds that do not mix" if clouds > 1 else "")
-        + f", resampled {resampled} times. At the end they amount to {effective:.1f} pictures, "
-        f"and {distinct} of the {run.wish.num_images} completions differ."
+        + f"{_under_the_rule(run)}, resampled {resampled} times. {distinct} of the {images} "
+        f"completions differ; they descend from {beginnings} of the {run.num_particles} "
+        f"beginnings. By weight the particles amount to {effective:.1f} beginnings."
     )
     if len(reports) == 1:
         text += f" {_evidence(run, reports[0])}"
@@ -73,9 +78,9 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     if any(report.collapsed for report in reports):
         found.append(
             Report(
-                "**The particles collapsed:** most of the weight lies on few pictures, so the "
-                "completions vary less than the model would have them. Take more particles, or a "
-                "tolerance"
+                "**The particles collapsed:** most of the weight descends from few beginnings, so "
+                "the completions vary less than the model would have them, most of all in what "
+                "was drawn first. Take more particles, or a tolerance"
                 + ("." if run.config.num_orders > 1 else ", or a model of eight orders."),
                 is_warning=True,
             )
@@ -83,7 +88,7 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     known = int(run.sketch.known.sum())
     bits = -sum(r.log_evidence for r in reports) / len(reports) / math.log(2) / known
     blind = math.log2(run.config.num_levels)
-    if not run.wish.tolerance and bits > blind:
+    if not run.wish.tolerance and run.wish.rule == SamplingRule() and bits > blind:
         text = (
             f"**The drawing is far from anything the model has seen:** {bits:.1f} bits for each "
             f"known pixel, where a blind guess costs {blind:.0f}. Try a tolerance."
@@ -92,10 +97,16 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     return found
 
 
+def _under_the_rule(run: CompletionRun) -> str:
+    rule = run.wish.rule
+    return "" if rule == SamplingRule() else f", unknown pixels drawn with {rule_text(rule)}"
+
+
 def _evidence(run: CompletionRun, report: ParticleReport) -> str:
     known = int(run.sketch.known.sum())
     bits = report.log_evidence / math.log(2)
-    text = f"Estimate of log₂ p(known): {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
+    what = "log₂ p(known)" + ("" if run.wish.rule == SamplingRule() else " under this rule")
+    text = f"Estimate of {what}: {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
     if len(report.cloud_log_evidence) > 1:
         low, high = (float(f(report.cloud_log_evidence)) / math.log(2) for f in (np.min, np.max))
         text += f" (clouds alone: {low:,.0f} to {high:,.0f})"

@@ -11,6 +11,8 @@ from pixelcnn.ui.work import Work
 
 PARTICLES = 16
 """Particles for each class, where the posterior is only estimated."""
+SESSION = "session"
+"""The only watcher of a job."""
 
 
 class PosteriorJob:
@@ -31,6 +33,7 @@ class PosteriorJob:
             seed=seed,
         )
         self._work = Work("posterior", self._steps(posteriors), lambda key, result: None)
+        self._work.join(SESSION)
 
     def _steps(self, posteriors: Iterator[ClassPosterior]) -> Iterator[float]:
         for posterior in posteriors:
@@ -45,8 +48,8 @@ class PosteriorJob:
 
     @property
     def running(self) -> bool:
-        """Whether the thread is at work."""
-        return self._work.running
+        """Whether the thread is at work; asking keeps it from being forgotten."""
+        return self._work.watched_by(SESSION)
 
     @property
     def error(self) -> str | None:
@@ -60,20 +63,16 @@ class PosteriorJob:
 
     def cancel(self) -> None:
         """Stop after the class that is being computed."""
-        self._work.cancel()
+        self._work.leave(SESSION)
 
     def wait(self, seconds: float) -> None:
         """Return when the thread has ended, or after a time."""
         self._work.wait(seconds)
 
     def labels(self, num_images: int, seed: int) -> list[int]:
-        """Draw the classes of completions, in rising order.
-
-        Class c is drawn for `num_images` p(c) of them, rounded up or down at random (systematic
-        sampling), so that a few completions show the posterior well.
-        """
-        cumulative = self.newest.probabilities.cumsum(0)
-        start = torch.rand(1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        points = (torch.arange(num_images) + start) / num_images * cumulative[-1]
-        found = torch.searchsorted(cumulative, points, right=True)
-        return found.clamp(max=self.num_classes - 1).tolist()
+        """Draw the class of each completion independently, and sort them."""
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.multinomial(
+            self.newest.probabilities, num_images, replacement=True, generator=generator
+        )
+        return drawn.sort().values.tolist()
