@@ -21,9 +21,10 @@ from pixelcnn.checkpoints import (
     save_checkpoint,
     weights_digest,
 )
-from pixelcnn.data import dataset_of, load_dataset
+from pixelcnn.data import DATASETS, dataset_of, load_dataset
 from pixelcnn.measurements import (
     Measurement,
+    is_shipped,
     load_measurement,
     measurement_path,
     save_measurement,
@@ -59,7 +60,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "predicted happened, on the model's own test images. Both use the first test images.",
     )
     measure.add_argument("what", choices=["paradox", "calibration"])
-    measure.add_argument("checkpoint", help="name in checkpoints/ or path of a *.safetensors file")
+    measure.add_argument(
+        "checkpoint",
+        help="name in checkpoints/, run:NAME of a run, or path of a *.safetensors file",
+    )
     add_data_dir(measure)
     measure.add_argument("--num-images", type=int, default=DEFAULT_IMAGES, help="of each set")
     measure.add_argument(
@@ -72,7 +76,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--output",
         type=Path,
         default=None,
-        help="JSON file to write; if left out, one in checkpoints/measurements/",
+        help="JSON file to write; if left out, one in checkpoints/measurements/, or beside the "
+        "checkpoint if that is not in checkpoints/",
     )
     measure.set_defaults(run=run_measure)
 
@@ -81,24 +86,29 @@ def run_measure(options: argparse.Namespace) -> int:
     """Run `measure`: print what was found, and write it as JSON."""
     torch.set_num_threads(1)  # so that the same command does the same work everywhere
     path = checkpoint_path(options.checkpoint)
-    name = path.stem
     model, info = load_checkpoint(path)
-    weights = {name: weights_digest(path)}
+    weights = {_name(options.checkpoint, path): weights_digest(path)}
     command = f"python -m pixelcnn measure {options.what} {shlex.quote(str(options.checkpoint))}"
     if options.what == "paradox":
         result, second = _paradox(options, model, info)
         if second is not None:
-            weights[second.stem] = weights_digest(second)
-            command += f" --second {shlex.quote(options.second or second.stem)}"
+            name = _name(options.second or second.stem, second)
+            weights[name] = weights_digest(second)
+            command += f" --second {shlex.quote(name)}"
         _print_paradox(result)
     else:
         result = _calibration(options, model, info)
         _print_calibration(result)
     command += f" --num-images {options.num_images}"
-    output = options.output or measurement_path(f"{options.what}-{name}")
+    output = options.output or measurement_path(options.what, options.checkpoint)
     save_measurement(output, Measurement(command, weights, result.to_dict()))
     print(f"wrote {output}")
     return 0
+
+
+def _name(given: str, path: Path) -> str:
+    """Name a checkpoint: its name in `checkpoints/`, else as it was given."""
+    return path.stem if is_shipped(path) else given
 
 
 def _paradox(
@@ -134,8 +144,11 @@ def _calibration(
 
 
 def _dataset(info: CheckpointInfo, options: argparse.Namespace) -> str:
-    if info.dataset is None:
-        raise ValueError(f"{options.checkpoint}: does not say which data set it learned.")
+    if info.dataset not in DATASETS:
+        raise ValueError(
+            f"{options.checkpoint}: its data set (={info.dataset!r}) must be one of "
+            f"{', '.join(DATASETS)}."
+        )
     return info.dataset
 
 
@@ -192,7 +205,13 @@ def run_table(options: argparse.Namespace) -> int:
         raise ValueError("`--table` found no checkpoint.")
     if options.write and options.num_images is not None:
         raise ValueError("`--write` records only results on the whole split.")
-    rows = [_row(checkpoint_path(name), options) for name in names]
+    paths = [checkpoint_path(name) for name in names]
+    if options.write and not all(map(is_shipped, paths)):
+        raise ValueError(
+            f"{options.checkpoint}: the table that `--write` keeps is that of checkpoints/; "
+            "without `--write` the row is printed."
+        )
+    rows = [_row(_name(n, path), path, options) for n, path in zip(names, paths, strict=True)]
     print(table_text(rows))
     if options.write:
         stored = load_measurement(TABLE_PATH, read_table)
@@ -210,7 +229,7 @@ def run_table(options: argparse.Namespace) -> int:
     return 0
 
 
-def _row(path: Path, options: argparse.Namespace) -> ModelRow:
+def _row(name: str, path: Path, options: argparse.Namespace) -> ModelRow:
     model, info = load_checkpoint(path)
     if info.dataset is None:
         raise ValueError(f"{path}: does not say which data set it learned.")
@@ -220,12 +239,12 @@ def _row(path: Path, options: argparse.Namespace) -> ModelRow:
     count = len(levels) if options.num_images is None else options.num_images
     if not 1 <= count <= len(levels):
         raise ValueError(f"`num_images` (={count}) must be an integer from 1 to {len(levels)}.")
-    print(f"{path.stem}: {count:,} test images of {dataset_of(info.dataset).title}", flush=True)
+    print(f"{name}: {count:,} test images of {dataset_of(info.dataset).title}", flush=True)
     scores = finish(score_images(model, levels[:count], label[:count]))
     if options.write:
         measured = read_info(path).bits_per_dim | {"test": scores.double().mean().item()}
         save_checkpoint(path, model, replace(info, bits_per_dim=measured))
-    return make_row(path.stem, weights_digest(path), model, info, scores)
+    return make_row(name, weights_digest(path), model, info, scores)
 
 
 def table_text(rows: list[ModelRow]) -> str:

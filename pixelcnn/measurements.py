@@ -54,9 +54,24 @@ def is_current(name: str, digest: str) -> bool:
         return False
 
 
-def measurement_path(name: str) -> Path:
-    """Give the file of a measurement, e.g. of "paradox-fashion-mnist-gated"."""
-    return FOLDER / f"{name}.json"
+def measurement_path(kind: str, checkpoint: str) -> Path:
+    """Give the file of a measurement: of a run, or of any other file, it lies beside the weights.
+
+    Arguments:
+        kind: "paradox" or "calibration".
+        checkpoint: name or path, see `checkpoint_path`.
+
+    Raises:
+        CheckpointError: if there is no such checkpoint.
+    """
+    path = checkpoint_path(checkpoint)
+    name = f"{kind}-{path.stem}.json"
+    return FOLDER / name if is_shipped(path) else path.with_name(name)
+
+
+def is_shipped(path: Path) -> bool:
+    """Say whether a checkpoint lies in `checkpoints/`."""
+    return path.resolve().parent == CHECKPOINT_DIR.resolve()
 
 
 def save_measurement(path: Path, measurement: Measurement) -> None:

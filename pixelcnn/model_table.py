@@ -12,7 +12,7 @@ from torch import Tensor
 from pixelcnn.checkpoints import CheckpointInfo
 from pixelcnn.data import iterate_batches
 from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
-from pixelcnn.measurements import measurement_path
+from pixelcnn.measurements import FOLDER
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.receptive_field import dependency_maps, past_coverage
 from pixelcnn.sampling import sample
@@ -20,7 +20,7 @@ from pixelcnn.sampling import sample
 EVALUATION_BATCH = 50
 TIMED = 5
 """Pictures drawn one after the other to measure the time; the median counts."""
-TABLE_PATH = measurement_path("table")
+TABLE_PATH = FOLDER / "table.json"
 
 
 @dataclass(frozen=True, kw_only=True)

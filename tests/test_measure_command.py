@@ -2,11 +2,12 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
-from pixelcnn import checkpoints, data
+from pixelcnn import checkpoints, data, measurements
 from pixelcnn.calibration import Calibration
 from pixelcnn.checkpoints import (
     CheckpointInfo,
@@ -23,6 +24,7 @@ from pixelcnn.measurements import (
     Measurement,
     MeasurementError,
     load_measurement,
+    measurement_path,
     save_measurement,
 )
 from pixelcnn.model_table import TABLE_PATH, read_table
@@ -45,7 +47,8 @@ def folder(tmp_path, monkeypatch):
         write_mnist_like(tmp_path / "data", name)
     monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkpoints, "CHECKPOINT_DIR", tmp_path)
+    for module in (checkpoints, measurements):
+        monkeypatch.setattr(module, "CHECKPOINT_DIR", tmp_path)
     monkeypatch.setattr("pixelcnn.measurements.FOLDER", tmp_path / "measurements")
     monkeypatch.setattr(
         "pixelcnn.measure_command.TABLE_PATH", tmp_path / "measurements" / "table.json"
@@ -117,6 +120,41 @@ def test_the_calibration_is_measured_and_kept(folder, capsys):
     assert f"{direct.coverage('all')[1][2]:.1%}" in capsys.readouterr().out
 
 
+def test_numbers_of_runs_and_of_imported_files_lie_beside_them(folder, monkeypatch):
+    monkeypatch.setenv("PIXELCNN_RUNS", str(folder / "runs"))
+    places = {
+        "clothes": "measurements/calibration-clothes.json",
+        "run:a": "runs/a/calibration-checkpoint.json",
+        "run:b": "runs/b/calibration-checkpoint.json",
+        "run:b@7": "runs/b/stages/calibration-00000007.json",
+        "imported:clothes": "runs/imported/calibration-clothes.json",
+        str(folder / "else" / "x.safetensors"): "else/calibration-x.json",
+    }
+    for seed, name in enumerate(places):
+        if name.startswith(("run:", "imported:")):
+            path = folder / "runs" / {
+                "run:a": "a/checkpoint", "run:b": "b/checkpoint", "run:b@7": "b/stages/00000007",
+                "imported:clothes": "imported/clothes",
+            }[name]  # fmt: skip
+            save(path.with_name(path.name + ".safetensors"), small_model(seed=seed))
+        elif name != "clothes":
+            save(Path(name), small_model(seed=seed))
+    for name in places:
+        assert main(["measure", "calibration", name, "--num-images", "2"]) == 0
+    for name, place in places.items():
+        measurement, _ = load_measurement(folder / place, Calibration.from_dict)
+        assert list(measurement.weights) == [name] and not measurement.outdated
+        assert measurement_path("calibration", name) == folder / place
+
+
+def test_a_run_has_a_row_of_its_own_but_not_in_the_table_that_is_kept(folder, monkeypatch, capsys):
+    monkeypatch.setenv("PIXELCNN_RUNS", str(folder / "runs"))
+    save(folder / "runs" / "a" / "checkpoint.safetensors", small_model(seed=1))
+    refused(capsys, "evaluate run:a --table --write", "run:a: the table that `--write` keeps is")
+    assert main(["evaluate", "run:a", "--table"]) == 0
+    assert "\nrun:a  " in capsys.readouterr().out
+
+
 def test_a_measurement_knows_when_the_weights_have_changed(folder):
     assert main(["measure", "calibration", "clothes", "--num-images", "2"]) == 0
     path = folder / "measurements" / "calibration-clothes.json"
@@ -135,7 +173,8 @@ def test_a_measurement_knows_when_the_weights_have_changed(folder):
         ("measure paradox clothes --num-images 0", "`num_images` (=0)"),
         ("measure calibration clothes --num-images 7", "from 1 to 6"),
         ("measure paradox clothes --num-images 3 --second clothes", "must have learned mnist"),
-        ("measure paradox unnamed", "does not say which data set"),
+        ("measure paradox unnamed", "its data set (=None) must be one of fashion-mnist"),
+        ("measure calibration bags", "its data set (='fashion-mnist/8') must be one of"),
         ("evaluate", "Name a checkpoint, or give `--table`"),
         ("evaluate --table --num-images 3 --write", "only results on the whole split"),
         ("evaluate --table clothes --num-images 7", "from 1 to 6"),
@@ -143,6 +182,7 @@ def test_a_measurement_knows_when_the_weights_have_changed(folder):
 )
 def test_bad_options_are_refused(folder, capsys, command, words):
     save(folder / "unnamed.safetensors", small_model(), None)
+    save(folder / "bags.safetensors", small_model(), "fashion-mnist/8")
     refused(capsys, command, words)
 
 
