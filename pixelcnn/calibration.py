@@ -1,5 +1,6 @@
 """Are the probabilities right? Coverage of intervals, and how often the predicted happened."""
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -117,15 +118,33 @@ class Calibration:
         """Read what `to_dict` wrote.
 
         Raises:
-            ValueError: if a field is missing, unknown or of another length.
+            ValueError: if a field is missing, unknown or no count, or if nothing was counted.
         """
-        fresh = cls()
-        if sorted(values) != sorted(fresh.to_dict()):
+        fresh = cls().to_dict()
+        if sorted(values) != sorted(fresh):
             raise ValueError(f"the fields {sorted(values)} are not those of a calibration")
-        for name in ("bin_events", "bin_promised", "bin_happened"):
-            if len(values[name]) != len(fresh.bin_events):
-                raise ValueError(f"{name} has {len(values[name])} bins")
-        return cls(**values)
+        for name, expected in fresh.items():
+            _check_counts(name, values[name], expected)
+        result = cls(**values)
+        if result.num_images < 1 or result.dims["all"] < 1 or not result.reliability():
+            raise ValueError("it counted nothing")
+        return result
+
+
+def _check_counts(name: str, value: object, expected: object) -> None:
+    """Check that a value is made of counts in the same places as another."""
+    if isinstance(expected, dict):
+        if not isinstance(value, dict) or list(value) != list(expected):
+            raise ValueError(f"{name} has other groups than {', '.join(expected)}")
+        for group in expected:
+            _check_counts(f"{name}, {group},", value[group], expected[group])
+    elif isinstance(expected, list):
+        if not isinstance(value, list) or len(value) != len(expected):
+            raise ValueError(f"{name} does not have {len(expected)} numbers")
+        for number in value:
+            _check_counts(name, number, expected[0])
+    elif type(value) not in (int, float) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} (={value!r}) is no count")
 
 
 @torch.inference_mode()

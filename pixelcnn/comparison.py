@@ -14,7 +14,7 @@ from pixelcnn.data import dequantize
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
 from pixelcnn.sampling.cached import one_thread
-from pixelcnn.sampling.rules import entropy_bits, entropy_of, probabilities, surprise_bits
+from pixelcnn.sampling.rules import entropy_of, probabilities, surprise_bits
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,6 @@ class Drawn:
     """int64 (B, C, H, W)."""
     surprise_bits: NDArray[np.float64]
     """-log2 of the model's own probability of each level drawn, (B, C, H, W)."""
-    entropy_bits: NDArray[np.float64]
-    """Entropy of the model's distribution, (B, C, H, W)."""
     rule_entropy_bits: NDArray[np.float64]
     """Entropy of what was drawn from, after temperature, top-k and top-p, (B, C, H, W)."""
 
@@ -53,7 +51,7 @@ def draw_with_record(
     """
     sampler = CachedSampler(model, noise, label_tensor(label, len(noise)))
     c = model.config
-    record = np.zeros((3, *noise.shape))
+    record = np.zeros((2, *noise.shape))
     while not sampler.done:
         with one_thread():  # between two rows whoever asked may do other work
             for _ in range(c.width * c.num_channels):
@@ -61,8 +59,7 @@ def draw_with_record(
                 level, logits = sampler.step(rule)
                 at = np.s_[:, channel, row, col]
                 record[0][at] = surprise_bits(logits, level)
-                record[1][at] = entropy_bits(logits)
-                record[2][at] = entropy_of(probabilities(logits, rule))
+                record[1][at] = entropy_of(probabilities(logits, rule))
         yield sampler.position / c.num_dims
     return Drawn(torch.from_numpy(sampler.levels), *record)
 

@@ -74,6 +74,20 @@ def is_shipped(path: Path) -> bool:
     return path.resolve().parent == CHECKPOINT_DIR.resolve()
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share; only none is 0 %, and only all is 100 %.
+
+    >>> percent(0.25), percent(0.9996), percent(1), percent(0.0001, 0)
+    ('25.0%', 'over 99.9%', '100.0%', 'under 1%')
+    """
+    least = 0.1**digits / 100
+    if 0 < share < least / 2:
+        return f"under {least:.{digits}%}"
+    if 1 - least / 2 <= share < 1:
+        return f"over {1 - least:.{digits}%}"
+    return f"{share:.{digits}%}"
+
+
 def save_measurement(path: Path, measurement: Measurement) -> None:
     """Write a measurement atomically."""
     content = {

@@ -9,6 +9,7 @@ References:
     Ren et al. 2019, arXiv 1906.02845 (ratio to the likelihood of a second model).
 """
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from pixelcnn.checkpoints import CheckpointError, CheckpointInfo, list_checkpoints, read_info
 from pixelcnn.config import ModelConfig
-from pixelcnn.data import dataset_of
+from pixelcnn.data import DATASETS, dataset_of
 from pixelcnn.likelihoods import bits_per_dim, surprise_bits
+from pixelcnn.measurements import percent
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.scores import auroc, complexity_bits
 
@@ -155,21 +157,26 @@ class Paradox:
         if set(values) != names:
             raise ValueError(f"the fields {sorted(values)} are not {sorted(names)}")
         result = cls(**values)
-        if any(len(result.background[name]) != 3 for name in result.bits_per_dim):
-            raise ValueError("its numbers on the background are not three for each set")
-        for table in (
-            result.bits_per_dim,
-            result.compressed,
-            result.second_bits_per_dim or {},
-            result.background,
-        ):
-            if not all(isinstance(x, int | float) for bits in table.values() for x in bits):
+        if result.dataset not in DATASETS:
+            raise ValueError(f"its data set (={result.dataset!r}) is unknown")
+        unknown = set(result.bits_per_dim) - set(DATASETS) - set(MADE_UP)
+        if unknown or result.dataset not in result.bits_per_dim or not result.others:
+            raise ValueError(f"its sets {sorted(result.bits_per_dim)} are not those of a paradox")
+        second = result.second_bits_per_dim
+        tables = [result.bits_per_dim, result.compressed, *([] if second is None else [second])]
+        for table in (*tables, result.background):
+            if not all(_is_number(x) for numbers in table.values() for x in numbers):
                 raise ValueError("its tables do not hold numbers only")
-        tables = [result.bits_per_dim, result.compressed, result.second_bits_per_dim]
-        sizes = [{k: len(v) for k, v in table.items()} for table in tables if table is not None]
-        if any(size != sizes[0] for size in sizes) or result.dataset not in sizes[0]:
+        sizes = [{k: len(v) for k, v in table.items()} for table in tables]
+        if any(size != sizes[0] for size in sizes) or 0 in sizes[0].values():
             raise ValueError("its sets do not have the same images in every table")
+        if {k: len(v) for k, v in result.background.items()} != dict.fromkeys(sizes[0], 3):
+            raise ValueError("its numbers on the background are not three for each set")
         return result
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 @torch.inference_mode()
@@ -262,7 +269,7 @@ def describe(paradox: Paradox) -> list[str]:
         relation = "**more** probable than" if mean < own_mean else "less probable than"
         sentences.append(
             f"{set_title(name, paradox.dataset)}: {mean:.2f} bits/dim on average, {relation} "
-            f"{own_title} ({own_mean:.2f}); {more:.0%} of them are more probable than the median "
-            f"picture of {own_title}."
+            f"{own_title} ({own_mean:.2f}); {percent(more, 0)} of them are more probable than the "
+            f"median picture of {own_title}."
         )
     return sentences

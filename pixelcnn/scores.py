@@ -5,6 +5,7 @@ Everything here is computed from one or a few passes of the network; nothing is 
 
 import gzip
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +93,6 @@ class ClassScores:
     """p(class | image) if every class is equally likely before, (num_classes,)."""
 
 
-@torch.inference_mode()
 def score_classes(model: AutoregressiveModel, levels: Tensor, order: int = 0) -> ClassScores:
     """Score one image as each class in turn; by Bayes' rule that makes the model a classifier.
 
@@ -106,14 +106,28 @@ def score_classes(model: AutoregressiveModel, levels: Tensor, order: int = 0) ->
     Raises:
         ValueError: if the model knows no classes, or the levels break its rules.
     """
+    steps = iter_score_classes(model, levels, order)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+@torch.inference_mode()
+def iter_score_classes(
+    model: AutoregressiveModel, levels: Tensor, order: int = 0
+) -> Generator[float, None, ClassScores]:
+    """Do what `score_classes` does, and yield after each class the share that is done."""
     classes = model.config.num_classes
     if classes == 0:
         raise ValueError("`num_classes` (=0) must be greater than 0 to score classes.")
     turned = to_raster(levels, order)
-    nats = [
-        nll_nats(model(turned[None], torch.tensor([label]), torch.tensor([order])), turned[None])
-        for label in range(classes + 1)  # the last one is "any class"; one by one: little memory
-    ]
+    nats = []
+    for label in range(classes + 1):  # the last one is "any class"; one by one: little memory
+        logits = model(turned[None], torch.tensor([label]), torch.tensor([order]))
+        nats.append(nll_nats(logits, turned[None]))
+        yield len(nats) / (classes + 1)
     total = torch.stack([n.double().sum() for n in nats])
     bits = nats_to_bits_per_dim(total, 1).numpy()
     return ClassScores(

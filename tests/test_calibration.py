@@ -108,10 +108,19 @@ def test_counts_survive_json_and_foreign_ones_are_refused():
     again = Calibration.from_dict(calibration.to_dict())
     for first, second in zip(again.reliability(), calibration.reliability(), strict=True):
         assert first == pytest.approx(second, rel=1e-4)
-    with pytest.raises(ValueError, match="not those of a calibration"):
-        Calibration.from_dict({"num_images": 3})
-    with pytest.raises(ValueError, match="bins"):
-        Calibration.from_dict(calibration.to_dict() | {"bin_events": [1]})
+    values = calibration.to_dict()
+    for wrong, message in (
+        ({"num_images": 3}, "not those of a calibration"),
+        (values | {"bin_events": [1]}, "bin_events does not have 30 numbers"),
+        (values | {"bin_events": [0] * 30}, "counted nothing"),
+        (values | {"num_images": 0}, "counted nothing"),
+        (values | {"bin_promised": [math.nan] * 30}, "bin_promised .=nan. is no count"),
+        (values | {"dims": {"all": 3}}, "dims has other groups than all, unsure"),
+        (values | {"inside": {"all": [], "unsure": []}}, "inside, all, does not have 2 numbers"),
+        (values | {"dims": {"all": "x", "unsure": 1}}, "is no count"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Calibration.from_dict(wrong)
 
 
 def test_an_empty_group_has_no_coverage_instead_of_a_wrong_one():

@@ -1,5 +1,7 @@
 """The likelihood paradox: sets, scores and what is said about them."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -96,6 +98,15 @@ def test_numbers_survive_json_and_foreign_ones_are_refused(measured):
     for wrong in (
         {"a": 1},
         values | {"dataset": "absent"},
+        values | {"dataset": "kmnist"},
+        values | {"bits_per_dim": {"fashion-mnist": values["bits_per_dim"]["fashion-mnist"]}},
+        {k: v if k == "dataset" else {"absent": [1.0], **v} for k, v in values.items()},
+        {
+            k: v if k in ("dataset", "background") else dict.fromkeys(v, [])
+            for k, v in values.items()
+        },
+        values | {"bits_per_dim": dict.fromkeys(values["bits_per_dim"], [math.nan] * 6)},
+        values | {"background": {}},
         values | {"compressed": {"mnist": [1.0]}},
         values | {"background": {name: [1.0] for name in values["bits_per_dim"]}},
         values | {"bits_per_dim": {name: ["x"] * 6 for name in values["bits_per_dim"]}},
