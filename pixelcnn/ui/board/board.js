@@ -1,7 +1,7 @@
 // The controller of a board: what is hovered, chosen and played, and what the server is told.
 
 const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
-const SEND_AFTER_MS = 100; // a burst of arrow keys or of dragging is told once
+const SEND_AFTER_MS = 100; // of a burst of arrow keys or of dragging the last is told, a click at once
 const GAP = 26; // between panels, as in board.css
 const SMALL = 300; // panels up to this size may share a row on a phone
 
@@ -19,6 +19,7 @@ class Board {
     this.pick = null; // the mark that a click moves
     this.number = 0; // of the last pick that was told to the server
     this.unsent = null;
+    this.moved = -Infinity; // when a mark was moved last
     this.hover = { grid: -1, cell: -1 };
     this.kernelIndex = -1; // the kernel panel that lies over the picture
     this.entry = -1; // its entry that was hovered last
@@ -181,12 +182,14 @@ class Board {
     this.marks[this.pick] = cell;
     this.dirty = true;
     if (this.unsent !== null) clearTimeout(this.unsent);
+    const now = performance.now(), alone = now - this.moved > SEND_AFTER_MS && !this.dragging;
+    this.moved = now;
     this.unsent = setTimeout(() => {
       this.unsent = null;
       this.number += 1;
       // All of them: two may have moved since the last message.
       this.setTriggerValue("pick", { marks: { ...this.marks }, number: this.number });
-    }, SEND_AFTER_MS);
+    }, alone ? 0 : SEND_AFTER_MS);
   }
 
   // --- frames ---

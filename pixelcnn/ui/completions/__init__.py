@@ -9,6 +9,7 @@ _FOLDER = Path(__file__).parent
 _PLAYER = _FOLDER.parent / "player"
 # One module made of several files: components v2 takes a single script. The order is that of use.
 _SCRIPTS = (
+    _PLAYER / "leaving.js",
     _PLAYER / "trace.js",
     _PLAYER / "pictures.js",
     _PLAYER / "panels.js",

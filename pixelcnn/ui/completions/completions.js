@@ -83,7 +83,7 @@ class Completions {
     // After the last pixel the server still has to sum up, whether anything plays or not.
     const wanted = this.playing || this.count === this.total
       || (this.goal !== null && this.goal > this.count);
-    if (this.done || !wanted) return;
+    if (this.done || !wanted || isLeaving()) return;
     if (this.pulledAt !== null && now - this.pulledAt <= RETRY_MS) return;
     this.pulledAt = now;
     this.setTriggerValue("pull", { run: this.growth.head.run, serial: this.growth.head.serial });

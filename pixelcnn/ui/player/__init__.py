@@ -8,6 +8,7 @@ import streamlit as st
 _FOLDER = Path(__file__).parent
 # One module made of several files: components v2 takes a single script. The order is that of use.
 _SCRIPTS = (
+    "leaving.js",
     "trace.js",
     "pictures.js",
     "charts.js",

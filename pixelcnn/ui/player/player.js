@@ -159,6 +159,7 @@ class Player {
   send(name, value) { this.setTriggerValue(name, value); }
 
   pull() {
+    if (isLeaving()) return;
     const { trace, goal, speed } = this;
     this.pulledAt = performance.now();
     this.send("pull", {
