@@ -15,7 +15,7 @@ from pixelcnn.ui import board
 from pixelcnn.ui.board import Board, Frames, Look, Panel
 from pixelcnn.ui.masks import figures, panels, steps
 from pixelcnn.ui.masks.all_pairs import matrix_picture
-from pixelcnn.ui.masks.growth import growth_table
+from pixelcnn.ui.masks.growth import growth_numbers, growth_table
 from pixelcnn.ui.masks.guide import STEPS
 from pixelcnn.ui.masks.kernels import channel_table
 from pixelcnn.ui.masks.own import dilations_of
@@ -114,6 +114,9 @@ def test_the_growth_table_counts_what_the_fields_say():
         percent = float(rows[2][f"classic: {text}"].split("\N{NO-BREAK SPACE}")[0])
         assert percent == pytest.approx(100 * (kinds == look).sum() / 49, abs=0.05)
     assert {row["gated: blind spot"] for row in rows} == {"0.0\N{NO-BREAK SPACE}%"}
+    numbers = growth_numbers(both, 49)
+    assert numbers["classic: blind spot"][2] == (kinds == Look.BLIND_SPOT).sum() > 0
+    assert numbers["reach"] == [int(row["Reach"]) for row in rows]
 
 
 def test_captions_count_and_the_first_pixel_has_no_past():

@@ -1,7 +1,5 @@
 """Section Receptive field: how it grows layer by layer, and how much of it is used."""
 
-import csv
-import io
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +8,7 @@ import streamlit as st
 from pixelcnn.config import ModelConfig
 from pixelcnn.receptive_field import Kind, LayerField
 from pixelcnn.ui.board import Board, Frames, Look, board
+from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
@@ -58,7 +57,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "this pixel."
     )
     with st.expander("Numbers, layer by layer"):
-        show_table(growth_table(both, pixel))
+        show_table(both, pixel)
         st.caption(
             f"The pixel is {place(pixel, config)}. Reach: rows up and columns to either side."
         )
@@ -105,7 +104,7 @@ def growth_table(both: dict[str, list[LayerField]], pixel: int) -> list[dict[str
         row["Reach"] = str(layers[0].reach)
         for name, field in zip(both, layers, strict=True):
             kinds = field.kinds(pixel)
-            short = name.split(",")[0].split(" ")[0]
+            short = _short(name)
             row[f"{short}: sees"] = panels.share(int((kinds == Kind.SEEN).sum()), pixel)
             row[f"{short}: blind spot"] = panels.share(
                 int((kinds == Kind.BLIND_SPOT).sum()), pixel
@@ -114,17 +113,30 @@ def growth_table(both: dict[str, list[LayerField]], pixel: int) -> list[dict[str
     return rows
 
 
-def show_table(rows: list[dict[str, str]]) -> None:
-    """Show a growth table, and offer it as a file."""
-    st.table(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    st.download_button(
-        "CSV", text.getvalue(), "receptive-field.csv", "text/csv", on_click="ignore",
-        icon=":material/download:", help="The same numbers as a file.",
-    )  # fmt: skip
+def growth_numbers(both: dict[str, list[LayerField]], pixel: int) -> dict[str, list[object]]:
+    """Give the numbers of the table as columns, for a file; counts are of pixels."""
+    layers = next(iter(both.values()))
+    columns: dict[str, list[object]] = {
+        "layer": list(range(len(layers))),
+        "kernel": [field.name for field in layers],
+        "reach": [field.reach for field in layers],
+        "past": [pixel] * len(layers),
+    }
+    for name, fields in both.items():
+        for kind, what in ((Kind.SEEN, "sees"), (Kind.BLIND_SPOT, "blind spot")):
+            counts = [int((field.kinds(pixel) == kind).sum()) for field in fields]
+            columns[f"{_short(name)}: {what}"] = counts
+    return columns
+
+
+def show_table(both: dict[str, list[LayerField]], pixel: int) -> None:
+    """Show the numbers of every layer, and offer them as a file."""
+    st.table(growth_table(both, pixel))
+    offer_data("receptive-field", growth_numbers(both, pixel), "growth_table")
+
+
+def _short(name: str) -> str:
+    return name.split(",")[0].split(" ")[0]
 
 
 def all_pixels(field: LayerField) -> str:

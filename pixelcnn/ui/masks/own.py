@@ -12,7 +12,7 @@ from pixelcnn.training.command import command_line
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.growth import LEGEND, all_pixels, frames, growth_table, show_table
+from pixelcnn.ui.masks.growth import LEGEND, all_pixels, frames, show_table
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
@@ -74,7 +74,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         )  # fmt: skip
     st.markdown(all_pixels(fields[-1]))
     with st.expander("Numbers, layer by layer"):
-        show_table(growth_table({own.architecture.capitalize(): fields}, pixel))
+        show_table({own.architecture.capitalize(): fields}, pixel)
     if model.info.dataset in DATASETS:
         with st.expander("Train this net"):
             run = RunConfig(model=own, train=TrainConfig(dataset=model.info.dataset))
