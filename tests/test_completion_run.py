@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn.completion import complete, late_pixels, occlusion
+from pixelcnn.completion import ClassPosterior, complete, late_pixels, lookahead, occlusion
 from pixelcnn.config import SamplingRule
 from pixelcnn.data import dequantize
 from pixelcnn.orders import ORDER_NAMES
@@ -146,6 +146,23 @@ def test_a_repeated_pull_draws_nothing_and_a_new_one_goes_on(monkeypatch):
     assert message(run)[0]["count"] == count + 1
 
 
+def test_an_answer_waits_for_a_few_pictures_through_the_network_at_most(monkeypatch):
+    passes = []
+    nll = lookahead.nll_nats
+    monkeypatch.setattr(
+        lookahead,
+        "nll_nats",
+        lambda logits, levels: passes.append(len(levels)) or nll(logits, levels),
+    )
+    run = new_run("particles", "lower-half", num_particles=32)
+    most = 0
+    while not run.done:
+        before = len(passes)
+        run.draw(0)
+        most = max(most, len(passes) - before)
+    assert most == 1 and max(passes) <= 4 and len(passes) > 8
+
+
 def test_an_impossible_method_says_why():
     with pytest.raises(ValueError, match="come after an unknown one"):
         new_run("prefix", "lower-half")
@@ -228,17 +245,43 @@ def test_a_stopped_posterior_ends_the_completions_with_a_message():
             run.draw(0)
 
 
-def test_the_job_computes_every_class_and_tells_how_long_it_takes():
+def test_the_job_computes_every_class_and_shows_how_far_the_clouds_differ():
     job = PosteriorJob(MODEL, sketch_of("around-box"), 0.0, 0)
     job.wait(60)
-    assert job.done and not job.running and not job.newest.is_exact
-    figure = outcome.posterior_chart(job, NAMES)
-    np.testing.assert_allclose(figure.data[0].x, 100 * job.newest.probabilities)
-    assert list(figure.data[0].y) == list(NAMES)
-    assert "rough estimate" in outcome.posterior_text(job, NAMES)
-    exact = PosteriorJob(MODEL, sketch_of(), 0.0, 0)
-    exact.wait(60)
-    assert "Exact" in outcome.posterior_text(exact, NAMES)
+    assert job.done and not job.running and not job.newest.is_exact and job.classes_done == 3
+    (shown,) = outcome.posterior_chart(job, NAMES).data
+    relative = job.newest.cloud_log_evidence - job.newest.log_evidence.max()
+    assert list(shown.y) == list(NAMES)
+    np.testing.assert_allclose(
+        shown.x + shown.error_x.array, relative.max(1).values / np.log(2), atol=1e-9
+    )
+    np.testing.assert_allclose(
+        shown.x - shown.error_x.arrayminus, relative.min(1).values / np.log(2), atol=1e-9
+    )
+    text = outcome.posterior_text(job, NAMES)
+    assert "rough estimate" in text and "4 independent clouds" in text
+    assert ("not settled" in text) == bool(job.newest.rivals)
+
+
+def test_a_ranking_within_the_difference_of_clouds_is_said_to_be_open():
+    job = PosteriorJob(MODEL, sketch_of("around-box"), 0.0, 0)
+    job.wait(60)
+    for behind, settled in ((100.0, True), (0.5, False)):
+        clouds = torch.tensor([[-10.0, -11.0], [-10 - behind, -11 - behind], [-999, -999]])
+        mean = clouds.double().logsumexp(1) - np.log(2)
+        job.newest = ClassPosterior(mean, clouds.double(), 0, is_exact=False)
+        text = outcome.posterior_text(job, NAMES)
+        assert ("may also be two." in text) != settled
+        assert ("more than the clouds differ" in text) == settled
+
+
+def test_an_exact_posterior_is_drawn_as_bars():
+    job = PosteriorJob(MODEL, sketch_of(), 0.0, 0)
+    job.wait(60)
+    assert "Exact" in outcome.posterior_text(job, NAMES)
+    (shown,) = outcome.posterior_chart(job, NAMES).data
+    np.testing.assert_allclose(shown.x, 100 * job.newest.probabilities)
+    assert list(shown.y) == list(NAMES)
 
 
 # --- words ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -136,6 +137,8 @@ def begin_completion(
     check_drawings(levels, known, config)
     if model.training:
         raise ValueError("`model` must be in evaluation mode: call model.eval() first.")
+    _require("num_images", num_images, 1)
+    _require("seed", seed, 0)
     order = choose_order(known[0], config, order)
     if method is None:
         method = "prefix" if is_prefix(known[0], order) and tolerance == 0 else "particles"
@@ -143,7 +146,6 @@ def begin_completion(
         raise ValueError(f"`method` (={method!r}) must be 'prefix', 'clamping' or 'particles'.")
     settings = {"order": order, "rule": rule or SamplingRule(), "label": label}
     if method == "particles":
-        _require("num_images", num_images, 1)
         num_clouds = _check_particles(num_particles, num_clouds)
         _require("tolerance", tolerance, 0, config.num_levels - 1, whole=False)
         if first_image != 0:
@@ -164,12 +166,16 @@ def begin_completion(
     return AncestralScan(model, levels[0], known[0], method=method, noise=noise, **settings)
 
 
+def default_clouds(num_particles: int) -> int:
+    """Choose a number of clouds: at most as many as each has particles."""
+    return max(n for n in range(1, math.isqrt(num_particles) + 1) if num_particles % n == 0)
+
+
 def _check_particles(num_particles: int, num_clouds: int | None) -> int:
     """Check the numbers, and choose the number of clouds if it is None."""
     _require("num_particles", num_particles, 1)
     if num_clouds is None:
-        most = math.isqrt(num_particles)
-        return max(n for n in range(1, most + 1) if num_particles % n == 0)
+        return default_clouds(num_particles)
     _require("num_clouds", num_clouds, 1)
     if num_particles % num_clouds:
         raise ValueError(
@@ -181,7 +187,8 @@ def _check_particles(num_particles: int, num_clouds: int | None) -> int:
 def _require(
     name: str, value: float, low: int, high: int | None = None, *, whole: bool = True
 ) -> None:
-    valid = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    """Check a number; those of numpy are numbers too."""
+    valid = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not valid or not low <= value or (high is not None and not value <= high):
         kind = "an integer" if whole else "a number"
         rule = f"of at least {low}" if high is None else f"from {low} to {high}"

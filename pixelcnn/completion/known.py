@@ -5,6 +5,7 @@ comes before it: ancestral sampling cannot take it into account.
 """
 
 from collections.abc import Callable
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -134,11 +135,12 @@ def choose_order(known: Tensor, config: ModelConfig, order: int | None) -> int:
     """
     if order is None:
         return best_order(known, config.num_orders)
-    if type(order) is not int or order not in range(config.num_orders):
+    whole = isinstance(order, Integral) and not isinstance(order, bool)
+    if not whole or order not in range(config.num_orders):
         raise ValueError(
             f"`order` (={order!r}) must be an integer from 0 to {config.num_orders - 1}."
         )
-    return order
+    return int(order)
 
 
 def require_prefix(known: Tensor, order: int, num_orders: int) -> None:

@@ -15,6 +15,7 @@ References:
     Naesseth, Lindsten and Schon 2019, arXiv 1903.04797 (unbiased estimates, proper weights).
 """
 
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -89,18 +90,19 @@ class ParticleScan(Scan):
         self._column_hint = np.repeat(self._column_hint, len(self.noise), -1)
         self._guess_hint = np.repeat(self._guess_hint, len(self.noise), -1)
 
-    def _begin_row(self, row: int) -> None:
+    def _begin_row(self, row: int) -> Generator[None, None, None]:
         if row in self._guess_rows:
-            self._guess_hint = self._guess(row)
+            self._guess_hint = yield from self._guess(row)
         elif self.known[row].any() or not self.known[row:].any():
             self._guess_hint = np.zeros_like(self._guess_hint)
 
-    def _guess(self, row: int) -> Floats:
+    def _guess(self, row: int) -> Generator[None, None, Floats]:
         """Score the known pixels to come, what lies between being guessed: (P,)."""
         decided = self.known | (np.arange(len(self.known)) < row)[:, None]
         future = self.known & ~(np.arange(len(self.known)) < row)[:, None]
         guessed = fill(self._shown(), decided)
-        return GUESS_POWER * self._log_prob_map(guessed)[:, :, future].sum((1, 2))
+        log_prob = yield from self._log_prob_map(guessed)
+        return GUESS_POWER * log_prob[:, :, future].sum((1, 2))
 
     def _take(self, row: int, col: int, channel: int) -> None:
         logits = self._sampler.predict()
@@ -130,8 +132,6 @@ class ParticleScan(Scan):
         if self.position <= self._first_unknown:  # one picture, which all particles share
             self._sizes.append(float(len(self.noise)))
         else:
-            if self.done:
-                self._add_the_rest()
             clouds = self._clouds(self._log_weights + self._hints())
             sizes = _effective_size(clouds)
             self._sizes.append(float(sizes.sum()))
@@ -140,14 +140,14 @@ class ParticleScan(Scan):
                 self._resample(clouds, poor)
         self._ancestors.append(len(np.unique(self._ancestor)))
 
-    def _add_the_rest(self) -> None:
+    def _end(self) -> Generator[None, None, None]:
         """Weigh the known pixels after the last unknown one, which no particle can change."""
         self._column_hint[:], self._guess_hint[:] = 0, 0
         pixel = np.arange(self.known.size).reshape(self.known.shape)
         rest = self.known & (pixel * self.model.config.num_channels >= self.num_steps)
         if rest.any():
-            rest = self._log_prob_map(self._shown())[:, :, rest]
-            self._log_weights = self._log_weights + rest.sum((1, 2))
+            log_prob = yield from self._log_prob_map(self._shown())
+            self._log_weights = self._log_weights + log_prob[:, :, rest].sum((1, 2))
 
     def _hints(self) -> Floats:
         return self._column_hint.sum((0, 1)) + self._guess_hint
@@ -174,7 +174,7 @@ class ParticleScan(Scan):
         self._ancestor = self._ancestor[indices]
         self._resampled_at.append(self.position - 1)
 
-    def completion(self) -> Completion:
+    def iter_completion(self) -> Generator[None, None, Completion]:
         """Choose the completions by weight, from all clouds together.
 
         They are independent draws only if the particles are, and no particle is chosen twice.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelcnn.completion.complete import begin_completion
+from pixelcnn.completion.complete import begin_completion, default_clouds
 from pixelcnn.completion.known import check_drawings, choose_order, is_prefix
 from pixelcnn.completion.lookahead import log_prob_map
 from pixelcnn.models import AutoregressiveModel
@@ -21,16 +21,32 @@ class ClassPosterior:
 
     log_evidence: Tensor
     """log p(known | class), float64 (num_classes,), nats."""
+    cloud_log_evidence: Tensor
+    """The same from each cloud of particles alone, float64 (num_classes, G); G = 1 if exact."""
     order: int
     """Raster order in which the model read the drawing."""
     is_exact: bool
     """Whether `log_evidence` is exact; if not, particles estimated it, and a picture of them
     that fits by luck can raise it by many nats."""
+    progress: float = 1.0
+    """Share of the work that is done; classes to come have log evidence -infinity."""
 
     @property
     def probabilities(self) -> Tensor:
         """p(class | known), float64 (num_classes,)."""
         return self.log_evidence.softmax(0)
+
+    @property
+    def rivals(self) -> list[int]:
+        """Classes of which a cloud reaches what a cloud of the most probable class found.
+
+        Empty if exact. If not empty, the most probable class may well be another.
+        """
+        if self.is_exact:
+            return []
+        best = int(self.log_evidence.argmax())
+        reach = self.cloud_log_evidence.max(1).values >= self.cloud_log_evidence[best].min()
+        return [label for label in reach.nonzero().flatten().tolist() if label != best]
 
 
 def class_posterior(
@@ -77,7 +93,7 @@ def iter_class_posterior(
     tolerance: float = 0.0,
     seed: int = 0,
 ) -> Iterator[ClassPosterior]:
-    """Compute the same class by class; classes to come have log evidence -infinity."""
+    """Compute the same bit by bit: what is found so far, after every row of every class."""
     config = model.config
     levels, known = torch.as_tensor(levels), torch.as_tensor(known)
     model.check_levels(levels)
@@ -88,20 +104,30 @@ def iter_class_posterior(
         raise ValueError("This model was trained without labels: it knows no classes.")
     order = choose_order(known[0], config, order)
     exact = is_prefix(known[0], order) and tolerance == 0
-    log_evidence = torch.full((config.num_classes,), -math.inf, dtype=torch.float64)
-    for label in range(config.num_classes):
+    count = config.num_classes
+    clouds = 1 if exact else default_clouds(num_particles)
+    by_cloud = torch.full((count, clouds), -math.inf, dtype=torch.float64)
+
+    def found(done: float) -> ClassPosterior:
+        mean = by_cloud.logsumexp(1) - math.log(clouds)
+        return ClassPosterior(mean, by_cloud.clone(), order, exact, done / count)
+
+    for label in range(count):
         if exact:
-            log_evidence[label] = _exact(model, levels, known[0], label, order)
+            by_cloud[label] = _exact(model, levels, known[0], label, order)
         else:
             scan = begin_completion(
                 model, levels, known, method="particles", label=label, order=order, seed=seed,
-                num_particles=num_particles, num_clouds=1, tolerance=tolerance,
+                num_particles=num_particles, num_clouds=clouds, tolerance=tolerance,
             )  # fmt: skip
-            with one_thread():
-                while not scan.done:
-                    scan.step()
-            log_evidence[label] = scan.completion().particles[0].log_evidence
-        yield ClassPosterior(log_evidence.clone(), order, exact)
+            while not scan.done:
+                with one_thread():
+                    for _ in range(min(config.width, scan.num_steps - scan.position)):
+                        scan.step()
+                yield found(label + 0.99 * scan.position / scan.num_steps)
+            report = scan.completion().particles[0]
+            by_cloud[label] = torch.from_numpy(report.cloud_log_evidence)
+        yield found(label + 1)
 
 
 def _exact(

@@ -1,6 +1,7 @@
 """Completing one drawing dimension by dimension, in a raster order of its model."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.completion.known import is_prefix, late_pixels
-from pixelcnn.completion.lookahead import log_prob_map
+from pixelcnn.completion.lookahead import drain, iter_log_prob_map
 from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import AutoregressiveModel
@@ -68,13 +69,6 @@ class Scan(ABC):
         """The pictures so far, int64 (B, C, H, W): known pixels as given, 0 where not drawn."""
         return from_raster(torch.from_numpy(self._shown()), self.order)
 
-    @property
-    def decided(self) -> Tensor:
-        """Which pixels of `levels` are known or drawn, bool (1, H, W)."""
-        drawn = np.arange(self.known.size) < self.position // self.model.config.num_channels
-        decided = self.known | drawn.reshape(self.known.shape)
-        return from_raster(torch.from_numpy(decided), self.order)[None]
-
     def step(self) -> None:
         """Go one dimension further.
 
@@ -83,15 +77,21 @@ class Scan(ABC):
         """
         if self.done:
             raise StopIteration
+        drain(self.iter_step())
+
+    def iter_step(self) -> Generator[None, None, None]:
+        """Go one dimension further, and pause where it takes long."""
         row, col, channel = self._sampler.coordinates(self.position)
         if self.position == self._first_unknown:
             self._spread()
         if col == channel == 0:
-            self._begin_row(row)
+            yield from self._begin_row(row)
         if self.known[row, col]:
             self._take(row, col, channel)
         else:
             self._draw(row, col, channel)
+        if self.position + 1 == self.num_steps:
+            yield from self._end()
         self.position += 1
         self._finish_step()
 
@@ -100,23 +100,28 @@ class Scan(ABC):
     def method(self) -> Method:
         """How the drawing is completed."""
 
-    @abstractmethod
     def completion(self) -> Completion:
         """Return the completions, and all that is known about them, as one drawing (B = 1).
 
         Raises:
             ValueError: if the scan is not done.
         """
+        return drain(self.iter_completion())
+
+    @abstractmethod
+    def iter_completion(self) -> Generator[None, None, Completion]:
+        """Sum up the same with pauses."""
 
     def _result(
         self, chosen: NDArray[np.int64], *, is_exact: bool, report: ParticleReport | None = None
-    ) -> Completion:
+    ) -> Generator[None, None, Completion]:
         """Make the result of the pictures at these places."""
         if not self.done:
             raise ValueError(
                 f"The pictures are not complete: {self.position} of {self.num_steps} steps done."
             )
-        log_prob = torch.from_numpy(self._log_prob_map(self._shown()[chosen]))  # (n, C, H, W)
+        log_prob = yield from self._log_prob_map(self._shown()[chosen])
+        log_prob = torch.from_numpy(log_prob)  # (n, C, H, W)
         known = torch.from_numpy(self.known)
         late = late_pixels(known) if self.method == "clamping" else torch.zeros_like(known)
         return Completion(
@@ -135,8 +140,9 @@ class Scan(ABC):
         if len(self._sampler.levels) < len(self.noise):
             self._sampler.resample(np.zeros(len(self.noise), dtype=np.int64), self.noise)
 
-    def _begin_row(self, row: int) -> None:  # noqa: B027 - only particles do something here
-        """Do what comes before a row."""
+    def _begin_row(self, row: int) -> Generator[None, None, None]:
+        """Do what comes before a row: only particles do something."""
+        yield from ()
 
     @abstractmethod
     def _take(self, row: int, col: int, channel: int) -> None:
@@ -145,6 +151,10 @@ class Scan(ABC):
     @abstractmethod
     def _draw(self, row: int, col: int, channel: int) -> None:
         """Draw an unknown dimension."""
+
+    def _end(self) -> Generator[None, None, None]:
+        """Do what comes with the last dimension: only particles do something."""
+        yield from ()
 
     def _finish_step(self) -> None:  # noqa: B027 - only particles do something here
         """Do what comes after a dimension."""
@@ -159,9 +169,10 @@ class Scan(ABC):
         label = None if self.label is None else torch.full((batch,), self.label)
         return label, torch.full((batch,), self.order)
 
-    def _log_prob_map(self, levels: NDArray[np.int64]) -> Floats:
+    def _log_prob_map(self, levels: NDArray[np.int64]) -> Generator[None, None, Floats]:
         """Compute log p of every dimension of turned pictures given those before it, in nats."""
-        maps = log_prob_map(self.model, torch.from_numpy(levels), *self._conditions(len(levels)))
+        conditions = self._conditions(len(levels))
+        maps = yield from iter_log_prob_map(self.model, torch.from_numpy(levels), *conditions)
         return maps.numpy()
 
 
@@ -181,7 +192,7 @@ class AncestralScan(Scan):
         """How the drawing is completed, "prefix" or "clamping"."""
         return self._method
 
-    def completion(self) -> Completion:
+    def iter_completion(self) -> Generator[None, None, Completion]:
         """Return all pictures, see `Scan.completion`."""
         return self._result(np.arange(len(self.noise)), is_exact=self._is_prefix)
 

@@ -120,7 +120,20 @@ def posterior_is_exact(run: CompletionRun) -> bool:
 
 
 def posterior_chart(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figure:
-    """Draw the probability of each class as bars."""
+    """Draw the probability of each class as bars; of estimates, how far the clouds differ."""
+    exact = job.newest.is_exact
+    figure = _bars(job, class_names) if exact else _ranges(job, class_names)
+    figure.update_layout(
+        height=60 + 24 * len(class_names) + (0 if exact else 40),
+        margin={"l": 0, "r": 40, "t": 4, "b": 4},
+        xaxis={"fixedrange": True},
+        yaxis={"autorange": "reversed", "fixedrange": True},
+        showlegend=False,
+    )
+    return figure
+
+
+def _bars(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figure:
     percent = 100 * job.newest.probabilities.numpy()
     figure = go.Figure(
         go.Bar(
@@ -133,12 +146,37 @@ def posterior_chart(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figur
             hovertemplate="%{y}: %{x:.3g} %<extra></extra>",
         )
     )
+    figure.update_layout(xaxis={"range": [0, 100], "ticksuffix": " %"})
+    return figure
+
+
+def _ranges(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figure:
+    """Show the estimates on a scale of bits, and around each what single clouds found."""
+    posterior = job.newest
+    known = posterior.log_evidence.isfinite().numpy()
+    bits, clouds = (
+        (logs - posterior.log_evidence.max()).numpy() / math.log(2)
+        for logs in (posterior.log_evidence, posterior.cloud_log_evidence)
+    )
+    names = np.array(class_names)
+    figure = go.Figure(
+        go.Scatter(
+            x=bits[known],
+            y=names[known],
+            mode="markers",
+            marker={"size": 10},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": (clouds.max(1) - bits)[known],
+                "arrayminus": (bits - clouds.min(1))[known],
+            },
+            hovertemplate="%{y}: %{x:.0f} bits<extra></extra>",
+        )
+    )
     figure.update_layout(
-        height=60 + 24 * len(class_names),
-        margin={"l": 0, "r": 40, "t": 4, "b": 4},
-        xaxis={"range": [0, 100], "ticksuffix": " %", "fixedrange": True},
-        yaxis={"autorange": "reversed", "fixedrange": True},
-        showlegend=False,
+        xaxis={"title": "log₂ p(known | class), relative to the best, bits"},
+        yaxis={"categoryorder": "array", "categoryarray": list(class_names)},
     )
     return figure
 
@@ -151,11 +189,19 @@ def posterior_text(job: PosteriorJob, class_names: tuple[str, ...]) -> str:
     """Say how the posterior was found, and how far to trust it."""
     posterior = job.newest
     if not job.done:
-        return f"After {job.classes_done} of {job.num_classes} classes; the others count as 0."
+        return f"After {job.classes_done} of {job.num_classes} classes."
     best = class_names[int(posterior.probabilities.argmax())]
     if posterior.is_exact:
         return f"Exact, every class being equally likely beforehand. Most probable: {best}."
-    return (
-        f"A rough estimate by particles for each class, every class being equally likely "
-        f"beforehand; a lucky particle can raise a class by much. Most probable: {best}."
+    text = (
+        f"A rough estimate by particles, every class being equally likely beforehand; the lines "
+        f"reach from the worst to the best of {posterior.cloud_log_evidence.shape[1]} independent "
+        f"clouds. "
     )
+    if posterior.rivals:
+        names = ", ".join(class_names[label] for label in posterior.rivals)
+        return text + (
+            f"**The ranking is not settled:** {best} leads, but within the difference between "
+            f"clouds it may also be {names}."
+        )
+    return text + f"Most probable: {best}, by more than the clouds differ."

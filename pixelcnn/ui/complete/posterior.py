@@ -22,7 +22,6 @@ class PosteriorJob:
         self, model: AutoregressiveModel, sketch: Sketch, tolerance: float, seed: int
     ) -> None:
         self.num_classes = model.config.num_classes
-        self.classes_done = 0
         self.newest: ClassPosterior | None = None
         posteriors = iter_class_posterior(
             model,
@@ -38,13 +37,22 @@ class PosteriorJob:
     def _steps(self, posteriors: Iterator[ClassPosterior]) -> Iterator[float]:
         for posterior in posteriors:
             self.newest = posterior
-            self.classes_done += 1
-            yield self.classes_done / self.num_classes
+            yield posterior.progress
+
+    @property
+    def progress(self) -> float:
+        """Share of the work that is done."""
+        return 0.0 if self.newest is None else self.newest.progress
+
+    @property
+    def classes_done(self) -> int:
+        """Classes that are computed."""
+        return int(self.progress * self.num_classes + 1e-9)
 
     @property
     def done(self) -> bool:
         """Whether all classes are computed."""
-        return self.classes_done == self.num_classes
+        return self.progress == 1
 
     @property
     def running(self) -> bool:
@@ -62,7 +70,7 @@ class PosteriorJob:
         return self._work.seconds_left
 
     def cancel(self) -> None:
-        """Stop after the class that is being computed."""
+        """Stop at the next row of the picture."""
         self._work.leave(SESSION)
 
     def wait(self, seconds: float) -> None:

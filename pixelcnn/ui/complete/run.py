@@ -8,6 +8,7 @@ import math
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,8 +26,8 @@ from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.history import History
 from pixelcnn.ui.wire import encode
 
-SECONDS_PER_ANSWER = 0.25
-"""Time in which one answer computes pixels."""
+SECONDS_PER_ANSWER = 0.12
+"""Time in which one answer computes pixels; short, so that the page stays responsive."""
 FEWEST_PARTICLES = 8
 """For each class, where several are completed."""
 
@@ -69,15 +70,22 @@ class Part:
     """Distinct ancestors after each step."""
     result: Completion | None = None
 
+    def __post_init__(self) -> None:
+        self._work = self._iter_work()
+
     def step(self) -> None:
-        """Go one pixel further; after the last one, sum the result up."""
-        if self.scan.done:
-            self.result = self.scan.completion()
-            return
-        self.scan.step()
-        if isinstance(self.scan, ParticleScan):
-            self.sizes.append(self.scan.effective_sample_size)
-            self.ancestors.append(self.scan.ancestors)
+        """Do a piece of the work: draw a pixel, or what is a few times as long."""
+        next(self._work)
+
+    def _iter_work(self) -> Iterator[None]:
+        while not self.scan.done:
+            yield from self.scan.iter_step()
+            if isinstance(self.scan, ParticleScan):
+                self.sizes.append(self.scan.effective_sample_size)
+                self.ancestors.append(self.scan.ancestors)
+            yield
+        self.result = yield from self.scan.iter_completion()
+        yield
 
     def levels(self) -> NDArray[np.int64]:
         """The completions, (n, H, W); of particles not chosen yet some from every cloud."""
@@ -158,7 +166,7 @@ class CompletionRun:
         return None if self.labels is None else self.class_names[self.labels[image]]
 
     def draw(self, seconds: float) -> None:
-        """Draw at least one pixel, then more until the time is over.
+        """Do at least a piece of the work, then more until the time is over.
 
         Raises:
             ValueError: if the posterior that the classes depend on cannot be computed.
