@@ -99,6 +99,20 @@ def test_the_distribution_is_that_of_the_logits_and_the_true_level_is_marked(mod
     level = int(score.levels[0, 2, 3])
     assert chart.figure.layout.shapes[0].x0 == level
     assert f"p = {p[level]:.3g}" in chart.figure.layout.annotations[0].text
+    assert chart.columns["is there"] == [int(k == level) for k in range(4)]
+
+
+def test_the_data_of_the_classes_hold_log_likelihood_and_posterior(model, score):
+    columns = charts.classes_chart(
+        score_classes(model, score.levels), ["a", "b", "c"], None
+    ).columns
+    assert columns["class"] == ["a", "b", "c"]
+    for label in range(3):
+        logits = model(score.levels[None], torch.tensor([label]))
+        nats = logits.log_softmax(1).gather(1, score.levels[None, None])[0].sum().item()
+        assert columns["log_likelihood_nats"][label] == pytest.approx(nats)
+        assert columns["bits"][label] == pytest.approx(-nats / np.log(2))
+    assert sum(columns["posterior"]) == pytest.approx(1)
 
 
 def test_a_colour_picture_has_one_distribution_for_each_channel():
@@ -116,6 +130,8 @@ def test_the_table_of_pixels_follows_the_scan(score):
     assert columns["row"][7] == 1 and columns["column"][7] == 1
     assert columns["level"] == score.levels.flatten().tolist()
     assert columns["cumulative_bits"][-1] == pytest.approx(sum(columns["surprise_bits"]))
+    expected = np.cumsum(columns["entropy_bits"]).tolist()
+    assert columns["expected_cumulative_bits"] == pytest.approx(expected)
 
 
 def test_the_maps_are_told_the_score(model, score):
@@ -151,9 +167,10 @@ def test_the_players_are_told_levels_noise_and_first_differences(model):
     assert (sections["levels1"] == sections["levels0"]).all()
     surprise = panels[2].drawn.surprise_bits.ravel()
     np.testing.assert_allclose(sections["surprise2"], surprise, rtol=1e-6)
-    columns = panel_columns(panels)
+    columns = panel_columns(panels, noise)
     assert columns["3: temperature 0.5, level"] == b.tolist()
-    assert len(columns) == 2 + 2 * 3
+    assert columns["random number"] == noise.ravel().tolist()
+    assert len(columns) == 3 + 2 * 3
 
 
 def test_models_with_other_numbers_of_levels_are_compared_by_what_is_seen():

@@ -6,6 +6,7 @@ import torch
 
 import pixelcnn
 from pixelcnn.calibration import Calibration
+from pixelcnn.checkpoints import CheckpointInfo, save_checkpoint
 from pixelcnn.data import load_dataset
 from pixelcnn.measurements import Measurement, load_measurement, save_measurement
 from pixelcnn.paradox import Paradox, describe, make_sets, measure_paradox
@@ -13,6 +14,7 @@ from pixelcnn.sampling import sample
 
 from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
 from .test_calibration import finish
+from .tiny import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def model():
 def store(tmp_path, monkeypatch, kind, values, weights):
     path = tmp_path / f"{kind}-{NAME}.json"
     save_measurement(path, Measurement(f"measure {kind}", weights, values))
-    monkeypatch.setattr(f"pixelcnn.ui.measure.{kind}.measurement_path", lambda _: path)
+    monkeypatch.setattr("pixelcnn.ui.measure.live.measurement_path", lambda *_: path)
     return path
 
 
@@ -64,7 +66,7 @@ def test_numbers_of_other_weights_are_not_passed_off_as_those_of_the_model(
 @pytest.mark.parametrize("kind", ["paradox", "calibration"])
 def test_absent_and_damaged_numbers_are_named(no_data, tmp_path, monkeypatch, kind):
     path = tmp_path / "numbers.json"
-    monkeypatch.setattr(f"pixelcnn.ui.measure.{kind}.measurement_path", lambda _: path)
+    monkeypatch.setattr("pixelcnn.ui.measure.live.measurement_path", lambda *_: path)
     page = open_page(view=kind.capitalize())
     assert f"`python -m pixelcnn measure {kind} {NAME}`" in page.info[0].value
     path.write_text("{")
@@ -144,7 +146,11 @@ def test_stages_of_a_training_can_differ_and_without_any_the_page_says_how(
     monkeypatch.setattr("pixelcnn.ui.measure.together.list_stages", lambda _: [stage])
     page = open_page(view="Common noise", differs="Stage of training")
     wait_for(page, lambda p: has(p, "together"))
-    assert message(page, "together")[0]["captions"] == ["the finished model", "5,000 images seen"]
+    assert message(page, "together")[0]["captions"] == [
+        f"{pixelcnn.checkpoints.read_info(pixelcnn.checkpoints.checkpoint_path(NAME)).images_seen:,}"
+        " images seen",
+        "5,000 images seen",
+    ]
 
 
 def test_temperatures_are_swept_in_the_background(no_data, model):
@@ -185,13 +191,151 @@ def test_the_table_lists_every_checkpoint_and_shows_no_numbers_of_other_weights(
     assert "**1.234**" in texts(page) and "0.12 s" in texts(page)
 
 
-def test_every_chart_offers_its_data(no_data, tmp_path, monkeypatch, model):
-    store(tmp_path, monkeypatch, "paradox", small_paradox(model).to_dict(), {})
-    for view in ("Score a picture", "Paradox"):
-        page = open_page(view=view)
+def test_every_chart_and_table_offers_its_data(no_data, tmp_path, monkeypatch, model, runs):
+    runs.save("a/checkpoint", small_model(num_classes=2), "mnist")
+    calibration = Calibration()
+    levels = torch.randint(0, 4, (1, 1, 28, 28), generator=torch.Generator().manual_seed(0))
+    calibration.add(small_model()(levels), levels)
+    tables = {"Common noise": 1, "Calibration": 1, "Models": 1, "Paradox": 2, "Score a picture": 1}
+    for view in VIEWS:
+        values = {"Paradox": small_paradox(model).to_dict(), "Calibration": calibration.to_dict()}
+        store(tmp_path, monkeypatch, view, values.get(view, {}), {})
+        page = open_page(view=view, model="run:a", common_model="run:a", sweep_images=2)
+        for button in page.button:
+            if button.label.startswith("Draw "):
+                button.click().run()
+        wanted = {"Score a picture": "classes", "Common noise": "together"}.get(view)
+        wanted = {"Temperatures": "sweep-chart"}.get(view, wanted)
+        wait_for(page, lambda p, key=wanted: key is None or has(p, key))
         charts = len(page.get("plotly_chart"))
         labels = [button.label for button in page.get("download_button")]
-        assert charts > 1 and labels.count("CSV") >= charts and labels.count("JSON") >= charts
+        expected = charts + tables.get(view, 0)
+        assert labels.count("CSV") == labels.count("JSON") == expected > 0, view
+
+
+VIEWS = ["Score a picture", "Paradox", "Common noise", "Temperatures", "Calibration", "Models"]
+
+
+def small_model(**changes):
+    shape = {"height": 28, "width": 28, "dilations": (1,), "dtype": torch.float32}
+    return tiny_model(**(shape | changes))
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A folder of runs of its own, with a way to put checkpoints there."""
+
+    class Runs:
+        folder = tmp_path / "runs"
+
+        def save(self, name, model, dataset, images_seen=7):
+            info = CheckpointInfo(
+                config=model.config, dataset=dataset, images_seen=images_seen, bits_per_dim={}
+            )
+            save_checkpoint(self.folder / f"{name}.safetensors", model, info)
+
+    monkeypatch.setenv("PIXELCNN_RUNS", str(Runs.folder))
+    return Runs()
+
+
+def test_models_of_other_data_are_told_why_the_paradox_is_not_theirs(no_data, runs):
+    colour = {"num_channels": 3, "num_features": 12, "head_features": 12}
+    runs.save("photos/checkpoint", small_model(height=32, width=32, **colour), "cifar10")
+    runs.save("threes/checkpoint", small_model(), "mnist/3")
+    runs.save("unknown/checkpoint", small_model(), None)
+    page = open_page(view="Paradox", model="run:photos", paradox_numbers="Measure here")
+    assert "CIFAR-10 has pictures of 32 x 32 pixels in 3 channels" in page.info[0].value
+    for view in ("Paradox", "Calibration"):
+        page = open_page(view=view, model="run:threes")
+        assert "run:threes learned MNIST, only '3': this is measured only" in page.info[0].value
+        page = open_page(view=view, model="run:unknown")
+        assert "learned a data set that it does not name" in page.info[0].value
+
+
+def test_the_paradox_claims_no_more_than_the_paper(no_data, runs):
+    runs.save("digits/checkpoint", small_model(), "mnist")
+    page = open_page(view="Paradox", model="run:digits")
+    assert "models of Fashion-MNIST give MNIST *more*" in texts(page)
+    assert "of models of MNIST they claim no such thing" in texts(page)
+    assert "`python -m pixelcnn measure paradox run:digits`" in page.info[0].value
+    page = open_page(view="Paradox")
+    assert "found the opposite: models of Fashion-MNIST give MNIST more likelihood" in texts(page)
+
+
+def test_numbers_of_a_model_without_classes_do_not_speak_of_its_class(
+    no_data, tmp_path, monkeypatch, runs
+):
+    runs.save("digits/checkpoint", small_model(), "mnist")
+    calibration = Calibration()
+    levels = torch.zeros(1, 1, 28, 28, dtype=torch.int64)
+    calibration.add(small_model()(levels), levels)
+    store(tmp_path, monkeypatch, "calibration", calibration.to_dict(), {})
+    assert "1 test images, told no class" in texts(
+        open_page(view="Calibration", model="run:digits")
+    )
+    assert "1 test images, told their class" in texts(open_page(view="Calibration"))
+
+
+def test_a_set_without_background_has_no_bits_for_it(no_data, tmp_path, monkeypatch, model):
+    paradox = small_paradox(model).to_dict()
+    paradox["background"]["mnist"] = [0.0, 0.0, 3.25]
+    store(tmp_path, monkeypatch, "paradox", paradox, {})
+    assert "| MNIST | 0% | none | 3.25 |" in texts(open_page(view="Paradox"))
+
+
+def test_a_class_is_told_only_to_the_models_that_know_it(no_data, runs):
+    runs.save("digits/checkpoint", small_model(num_classes=10, num_levels=256), "mnist")
+    runs.save("plain/checkpoint", small_model(num_levels=256), "mnist")
+    page = open_page(
+        view="Common noise",
+        differs="Checkpoint",
+        checkpoints=["run:plain", "run:digits", NAME],
+        common_class="Dress",
+    )
+    wait_for(page, lambda p: has(p, "together"))
+    header, sections = message(page, "together")
+    assert header["captions"] == [
+        "run:plain (any class: it knows no Dress)", "run:digits (any class: it knows no Dress)",
+        NAME,
+    ]  # fmt: skip
+    model = pixelcnn.load_model("run:digits")
+    assert sections["levels1"].ravel().tolist() == sample(model, seed=0).flatten().tolist()
+    dress = sample(pixelcnn.load_model(NAME), seed=0, label=3).flatten().tolist()
+    assert sections["levels2"].ravel().tolist() == dress
+
+
+def test_stages_of_a_run_can_differ_and_foreign_files_are_passed_over(no_data, runs):
+    runs.save("a/checkpoint", small_model(seed=1), "mnist", 9000)
+    for stage in (1000, 5000):
+        runs.save(f"a/stages/{stage:08}", small_model(seed=stage), "mnist", stage)
+    runs.save("a/stages/copy of 5000", small_model(), "mnist")
+    page = open_page(view="Common noise", differs="Stage of training", common_model="run:a")
+    wait_for(page, lambda p: has(p, "together"))
+    captions = [f"{n:,} images seen" for n in (9000, 1000, 5000)]
+    assert message(page, "together")[0]["captions"] == captions
+
+
+@pytest.mark.parametrize(
+    ("differs", "key"),
+    [("Temperature", "common_t"), ("Class", "classes"), ("Checkpoint", "checkpoints"),
+     ("Stage of training", "stages")],
+)  # fmt: skip
+def test_without_a_choice_there_is_one_sentence(no_data, differs, key):
+    page = open_page(view="Common noise", differs=differs)
+    page.multiselect(key=key).set_value([]).run()
+    assert [info.value for info in page.info] == ["Choose at least one value of what differs."]
+    assert not has(page, "together") and not page.exception
+
+
+def test_at_most_four_pictures_are_drawn_side_by_side(no_data, runs):
+    runs.save("a/checkpoint", small_model(), "mnist")
+    page = open_page(view="Common noise", common_model="run:a", common_t=list("0123"))
+    assert page.multiselect(key="common_t").proto.max_selections == 4
+    wait_for(page, lambda p: has(p, "together"))
+    for many in (["0.1", "0.2", "0.3", "0.4", "0.5"], ["1.0"] * 9):
+        page = open_page(view="Common noise", common_model="run:a", common_t=many)
+        wait_for(page, lambda p: has(p, "together"))
+        assert len(message(page, "together")[0]["captions"]) <= 4
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, no_data):

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from pixelcnn.calibration import Calibration
 from pixelcnn.comparison import SweepRow
+from pixelcnn.measurements import percent
 from pixelcnn.paradox import MADE_UP, SCORES, Paradox, set_title
 from pixelcnn.scores import ClassScores, Score
 
@@ -68,6 +69,7 @@ def score_columns(score: Score) -> dict[str, Sequence[object]]:
         "surprise_bits": score.surprise_bits.reshape(-1)[score.scan].tolist(),
         "entropy_bits": score.entropy_bits.reshape(-1)[score.scan].tolist(),
         "cumulative_bits": score.cumulative_bits.tolist(),
+        "expected_cumulative_bits": score.entropy_bits.reshape(-1)[score.scan].cumsum().tolist(),
     }
 
 
@@ -120,6 +122,7 @@ def distribution_chart(score: Score, row: int, col: int) -> Chart:
             },
         )
         columns[f"{channel} probability".strip()] = p.tolist()
+        columns[f"{channel} is there".strip()] = [int(k == level) for k in x]
     figure.update_layout(bargap=0, barmode="overlay", showlegend=len(levels) > 1)
     figure.update_xaxes(title="level", range=[-0.5, len(probability) - 0.5])
     figure.update_yaxes(title="probability", rangemode="tozero")
@@ -139,7 +142,7 @@ def classes_chart(scores: ClassScores, names: Sequence[str], true_label: int | N
             orientation="h",
             marker_color=[BLUE if e == 0 else GREY for e in extra],
             text=[
-                f"{p:.1%}" if p >= 0.0005 else f"10<sup>{e:.0f}</sup>"
+                percent(p) if p >= 0.0005 else f"10<sup>{e:.0f}</sup>"
                 for p, e in zip(scores.posterior, exponent, strict=True)
             ],
             textposition="outside",

@@ -96,12 +96,19 @@ def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
     return encode(header, sections)
 
 
-def panel_columns(panels: Sequence[Panel]) -> dict[str, Sequence[object]]:
-    """Tabulate every pixel of every picture: level, and surprise by the model that drew it."""
+def panel_columns(
+    panels: Sequence[Panel], noise: NDArray[np.float64]
+) -> dict[str, Sequence[object]]:
+    """Tabulate every pixel of every picture: level, and surprise by the model that drew it.
+
+    Arguments are those of `encode_panels`.
+    """
     c = panels[0].config
     rows, cols = np.divmod(np.arange(c.height * c.width), c.width)
     columns: dict[str, Sequence[object]] = {"row": rows.tolist(), "column": cols.tolist()}
     names = [""] if c.num_channels == 1 else [" red", " green", " blue"]
+    for name, values in zip(names, noise.reshape(len(names), -1), strict=True):
+        columns[f"random number{name}"] = values.tolist()
     for number, panel in enumerate(panels, 1):
         levels = panel.drawn.levels[0].flatten(1).numpy()
         for name, values in zip(names, levels, strict=True):

@@ -5,28 +5,33 @@ from collections.abc import Generator
 import streamlit as st
 
 from pixelcnn.calibration import GROUPS, UNSURE_BITS, Calibration, measure_calibration
-from pixelcnn.data import DATASETS, quantize
-from pixelcnn.measurements import MeasurementError, load_measurement, measurement_path
+from pixelcnn.data import data_dir, quantize
+from pixelcnn.measurements import percent
 from pixelcnn.ui.charts import reliability_chart
 from pixelcnn.ui.exhibits import offer_data, show_chart
 from pixelcnn.ui.long_work import result_of
-from pixelcnn.ui.measure.live import ask_images, choose_numbers, say_source
+from pixelcnn.ui.measure.live import (
+    ask_images,
+    choose_numbers,
+    content_of,
+    learned_whole_set,
+    say_source,
+    stored_numbers,
+)
 from pixelcnn.ui.real_images import test_set
 from pixelcnn.ui.resources import LoadedModel
 
 
 def show(model: LoadedModel) -> None:
     """Show stored counts, or count here."""
-    dataset = model.info.dataset
-    if dataset not in DATASETS:
-        st.info(f"{model.name} does not say which data set it learned.", icon=":material/info:")
+    if not learned_whole_set(model):
         return
     st.caption(
         "A forecast of 30 % rain is good if it rains on 30 % of such days. The same can be asked "
         "of every level that the model predicts, on test images that it never saw."
     )
     live = choose_numbers("calibration")
-    calibration = _measured_here(model, dataset) if live else _stored(model)
+    calibration = _measured_here(model) if live else _stored(model)
     if calibration is None:
         return
     _intervals(calibration)
@@ -54,7 +59,7 @@ def _intervals(calibration: Calibration) -> None:
                 continue
             rows.append(
                 f"| {nominal:.0%} | {titles[group]}, {calibration.dims[group]:,} | "
-                f"{promised:.1%} | **{observed:.1%}** |"
+                f"{percent(promised)} | **{percent(observed)}** |"
             )
             for name, value in zip(
                 columns, (titles[group], nominal, promised, observed), strict=True
@@ -67,34 +72,25 @@ def _intervals(calibration: Calibration) -> None:
     st.caption(
         "The central interval of 50 % leaves at most a quarter of the probability below it and a "
         "quarter above. Levels are whole numbers, so an interval holds 50 % or more; *promised* "
-        "is what it holds on average. The model is calibrated if *observed* equals *promised*."
+        "is what it holds on average. If the model is calibrated, *observed* equals *promised* up "
+        "to chance; the reverse does not follow, since errors can cancel."
     )
     offer_data("intervals", columns, "intervals")
 
 
 def _stored(model: LoadedModel) -> Calibration | None:
-    command = f"python -m pixelcnn measure calibration {model.name}"
-    try:
-        stored = load_measurement(
-            measurement_path(f"calibration-{model.name}"), Calibration.from_dict
-        )
-    except MeasurementError as error:
-        st.error(f"The stored numbers cannot be used. {error}", icon=":material/error:")
-        return None
+    stored = stored_numbers("calibration", model, Calibration.from_dict)
     if stored is None:
-        st.info(
-            f"Nothing is stored for {model.name}. Measure it here, or run `{command}`.",
-            icon=":material/info:",
-        )
         return None
     measurement, calibration = stored
-    say_source(measurement, f"{calibration.num_images} test images, told their class")
+    told = "told their class" if model.model.config.num_classes else "told no class"
+    say_source(measurement, f"{calibration.num_images} test images, {told}")
     return calibration
 
 
-def _measured_here(model: LoadedModel, dataset: str) -> Calibration | None:
+def _measured_here(model: LoadedModel) -> Calibration | None:
     images = ask_images("calibration")
-    data = test_set(dataset, "download-calibration")
+    data = test_set(model.info.dataset, "download-calibration")
     if data is None:
         return None
 
@@ -105,7 +101,7 @@ def _measured_here(model: LoadedModel, dataset: str) -> Calibration | None:
         return measure_calibration(model.model, levels, label)
 
     return result_of(
-        ("calibration", model.name, model.modified_ns, images),
+        ("calibration", content_of(model), str(data_dir()), images),
         work,
         slot="calibration",
         button=f"Count over {images:,} images",

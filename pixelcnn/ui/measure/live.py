@@ -1,8 +1,19 @@
 """Stored numbers, or numbers measured while one waits: what the views of the two share."""
 
+from collections.abc import Callable, Hashable
+
 import streamlit as st
 
-from pixelcnn.measurements import Measurement
+from pixelcnn.checkpoints import checkpoint_path, weights_digest
+from pixelcnn.data import DATASETS, DataError, dataset_of
+from pixelcnn.measurements import (
+    Measurement,
+    MeasurementError,
+    Result,
+    load_measurement,
+    measurement_path,
+)
+from pixelcnn.ui.resources import LoadedModel
 
 STORED, LIVE = "Stored numbers", "Measure here"
 
@@ -27,6 +38,67 @@ def ask_images(view: str) -> int:
     return st.slider(
         "Test images of each set", 20, 1000, 100, 20, key=f"{view}_images", bind="query-params"
     )
+
+
+def content_of(model: LoadedModel) -> Hashable:
+    """Tell a model from every other: its configuration, its data set and a digest of its weights.
+
+    A result that is kept under it is found again after the file was copied or written anew.
+    """
+    digest = _digest(model.name, model.modified_ns)
+    return model.model.config, model.info.dataset, digest
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _digest(name: str, modified_ns: int) -> str:
+    return weights_digest(checkpoint_path(name))
+
+
+def learned_whole_set(model: LoadedModel) -> bool:
+    """Say whether a model learned one of `DATASETS`; if not, the page says what it learned."""
+    dataset = model.info.dataset
+    if dataset in DATASETS:
+        return True
+    st.info(
+        f"{model.name} learned {title_of(dataset)}: this is measured only for models of a whole "
+        f"data set with test images: {', '.join(d.title for d in DATASETS.values())}.",
+        icon=":material/info:",
+    )
+    return False
+
+
+def title_of(dataset: str | None) -> str:
+    """Name what a model learned."""
+    if dataset is None:
+        return "a data set that it does not name"
+    try:
+        return dataset_of(dataset).title
+    except DataError:  # one's own images, which may be gone
+        return "images of its own"
+
+
+def stored_numbers(
+    kind: str, model: LoadedModel, read: Callable[..., Result]
+) -> tuple[Measurement, Result] | None:
+    """Give the numbers stored for a model; None if there are none, and the page says why.
+
+    Arguments:
+        kind: "paradox" or "calibration".
+        model: a checkpoint.
+        read: see `load_measurement`.
+    """
+    try:
+        stored = load_measurement(measurement_path(kind, model.name), read)
+    except MeasurementError as error:
+        st.error(f"The stored numbers cannot be used. {error}", icon=":material/error:")
+        return None
+    if stored is None:
+        st.info(
+            f"Nothing is stored for {model.name}. Measure it here, or run "
+            f"`python -m pixelcnn measure {kind} {model.name}`.",
+            icon=":material/info:",
+        )
+    return stored
 
 
 def say_source(measurement: Measurement, what: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Generator
 import streamlit as st
 
 from pixelcnn.checkpoints import CheckpointError
-from pixelcnn.data import DATASETS, dataset_of, quantize
-from pixelcnn.measurements import MeasurementError, load_measurement, measurement_path
+from pixelcnn.data import data_dir, dataset_of, quantize
+from pixelcnn.measurements import percent
 from pixelcnn.paradox import (
     SCORES,
     Paradox,
@@ -20,27 +20,40 @@ from pixelcnn.paradox import (
 from pixelcnn.ui.charts import SCORE_TITLES, auroc_chart, paradox_chart
 from pixelcnn.ui.exhibits import offer_data, show_chart
 from pixelcnn.ui.long_work import result_of
-from pixelcnn.ui.measure.live import ask_images, choose_numbers, say_source
+from pixelcnn.ui.measure.live import (
+    ask_images,
+    choose_numbers,
+    content_of,
+    learned_whole_set,
+    say_source,
+    stored_numbers,
+)
 from pixelcnn.ui.real_images import test_set
 from pixelcnn.ui.resources import LoadedModel, load
 
 
 def show(model: LoadedModel) -> None:
     """Show stored numbers, or measure them here."""
+    if not learned_whole_set(model):
+        return
     dataset = model.info.dataset
-    if dataset not in DATASETS:
-        st.info(f"{model.name} does not say which data set it learned.", icon=":material/info:")
+    own, other = dataset_of(dataset), dataset_of(other_dataset(dataset))
+    if (own.num_channels, own.size) != (other.num_channels, other.size):
+        st.info(
+            f"{own.title} has pictures of {own.size} x {own.size} pixels in {own.num_channels} "
+            f"channels, {other.title} has not: the paradox is tried only with grey pictures of "
+            f"{other.size} x {other.size} pixels.",
+            icon=":material/info:",
+        )
         return
     st.caption(
-        f"Is a picture of {dataset_of(other_dataset(dataset)).title} improbable for a model of "
-        f"{dataset_of(dataset).title}? One would think so. Nalisnick et al. 2019 "
-        "([1810.09136](https://arxiv.org/abs/1810.09136)) found that many models say the opposite."
+        f"Is a picture of {other.title} improbable for a model of {own.title}? One would think "
+        f"so. {_known(dataset)}"
     )
     live = choose_numbers("paradox")
-    paradox = _measured_here(model, dataset) if live else _stored(model)
+    paradox = _measured_here(model) if live else _stored(model)
     if paradox is None:
         return
-    own = dataset_of(dataset).title
     st.markdown("\n".join(f"- {sentence}" for sentence in describe(paradox)))
     _background(paradox)
     score = st.segmented_control(
@@ -59,18 +72,29 @@ def show(model: LoadedModel) -> None:
     st.markdown("##### Which score tells the sets apart?")
     st.caption(
         "AUROC: the probability that the score holds a picture of the other set for stranger "
-        f"than one of {own}. 1 is perfect, 0.5 a coin, and below 0.5 the score says the opposite "
-        "of the truth."
+        f"than one of {own.title}. 1 is perfect, 0.5 a coin, and below 0.5 the score says the "
+        "opposite of the truth."
     )
     show_chart(auroc_chart(paradox), "auroc")
     offer_data("every-picture", _columns(paradox), "every-picture", "Data of every picture")
     if "ratio" not in paradox.scores:
-        other = other_dataset(dataset)
         st.info(
             f"The ratio of two models (Ren et al. 2019) needs a checkpoint that learned "
-            f"{dataset_of(other).title}; there is none in these numbers.",
+            f"{other.title}; there is none in these numbers.",
             icon=":material/info:",
         )
+
+
+def _known(dataset: str) -> str:
+    """Say what is known from the literature about a model of this data set."""
+    cited = "Nalisnick et al. 2019 ([1810.09136](https://arxiv.org/abs/1810.09136))"
+    if dataset == "fashion-mnist":
+        return f"{cited} found the opposite: models of Fashion-MNIST give MNIST more likelihood."
+    return (
+        f"{cited} found that models of Fashion-MNIST give MNIST *more* likelihood than clothes; "
+        f"of models of {dataset_of(dataset).title} they claim no such thing. Below is what holds "
+        "for this one."
+    )
 
 
 def _background(paradox: Paradox) -> None:
@@ -78,9 +102,11 @@ def _background(paradox: Paradox) -> None:
     lines, columns = [], {"set": [], "background": [], "bits_background": [], "bits_other": []}
     for name, (share, dark, other) in paradox.background.items():
         title = set_title(name, paradox.dataset)
+        free = f"{dark:.2f}" if share > 0 else "none"
         rest = f"{other:.2f}" if share < 1 else "none"
-        lines.append(f"| {title} | {share:.0%} | {dark:.2f} | {rest} |")
-        for column, value in zip(columns, (title, share, dark, other), strict=True):
+        lines.append(f"| {title} | {percent(share, 0)} | {free} | {rest} |")
+        numbers = (title, share, dark if share > 0 else None, other if share < 1 else None)
+        for column, value in zip(columns, numbers, strict=True):
             columns[column].append(value)
     with st.expander("Where do the bits go?"):
         st.markdown(
@@ -105,9 +131,9 @@ def _explanation(score: str, paradox: Paradox) -> str:
     if score == "complexity":
         return (
             "Bits/dim minus the size of the smaller of PNG and gzip, in bits/dim (Serra et al. "
-            "2020, [1909.11480](https://arxiv.org/abs/1909.11480)): how much better the model is "
-            "than a compressor that knows nothing. It pays for a simple picture what a simple "
-            "picture should cost."
+            "2020, [1909.11480](https://arxiv.org/abs/1909.11480)): how much more the model needs "
+            "than a compressor that knows nothing, below 0 if it needs less. A simple picture is "
+            "expected to cost little, so it is no longer held to be probable for that alone."
         )
     return (
         "Bits/dim by this model minus bits/dim by the second one (after Ren et al. 2019, "
@@ -128,17 +154,8 @@ def _columns(paradox: Paradox) -> dict[str, list[object]]:
 
 
 def _stored(model: LoadedModel) -> Paradox | None:
-    command = f"python -m pixelcnn measure paradox {model.name}"
-    try:
-        stored = load_measurement(measurement_path(f"paradox-{model.name}"), Paradox.from_dict)
-    except MeasurementError as error:
-        st.error(f"The stored numbers cannot be used. {error}", icon=":material/error:")
-        return None
+    stored = stored_numbers("paradox", model, Paradox.from_dict)
     if stored is None:
-        st.info(
-            f"Nothing is stored for {model.name}. Measure it here, or run `{command}`.",
-            icon=":material/info:",
-        )
         return None
     measurement, paradox = stored
     images = len(paradox.bits_per_dim[paradox.dataset])
@@ -146,8 +163,9 @@ def _stored(model: LoadedModel) -> Paradox | None:
     return paradox
 
 
-def _measured_here(model: LoadedModel, dataset: str) -> Paradox | None:
+def _measured_here(model: LoadedModel) -> Paradox | None:
     images = ask_images("paradox")
+    dataset = model.info.dataset
     names = (dataset, other_dataset(dataset))
     sets = [test_set(name, f"download-{name}") for name in names]
     if any(part is None for part in sets):
@@ -166,7 +184,7 @@ def _measured_here(model: LoadedModel, dataset: str) -> Paradox | None:
         return measure_paradox(model.model, loaded and loaded.model, dataset, tried)
 
     return result_of(
-        ("paradox", model.name, model.modified_ns, loaded and loaded.modified_ns, images),
+        ("paradox", content_of(model), loaded and content_of(loaded), str(data_dir()), images),
         work,
         slot="paradox",
         button=f"Score {5 * images:,} pictures",

@@ -3,13 +3,15 @@
 import streamlit as st
 
 from pixelcnn.data import class_names
+from pixelcnn.measurements import percent
 from pixelcnn.orders import ORDER_NAMES
-from pixelcnn.scores import ClassScores, Score, code_bits, score_classes, score_image
+from pixelcnn.scores import ClassScores, Score, code_bits, iter_score_classes, score_image
 from pixelcnn.ui.charts import classes_chart, codes_chart, distribution_chart, score_columns
 from pixelcnn.ui.controls import ANY_CLASS
 from pixelcnn.ui.exhibits import offer_data, show_chart
-from pixelcnn.ui.long_work import results
+from pixelcnn.ui.long_work import result_of, results
 from pixelcnn.ui.maps import maps
+from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.measure.sources import Chosen, choose_picture
 from pixelcnn.ui.messages import encode_score
 from pixelcnn.ui.resources import LoadedModel
@@ -66,7 +68,7 @@ def _told(model: LoadedModel, chosen: Chosen) -> tuple[int | None, int]:
 
 
 def _score(model: LoadedModel, chosen: Chosen, label: int | None, order: int) -> Score:
-    key = ("score", model.name, model.modified_ns, chosen.fingerprint, label, order)
+    key = ("score", content_of(model), chosen.fingerprint, label, order)
     score = results().get(key)
     if score is None:
         score = score_image(model.model, chosen.levels, label, order)
@@ -113,27 +115,32 @@ def _pixels(model: LoadedModel, score: Score) -> None:
 def _pixel_of_link(count: int, default: int) -> int:
     """Read the chosen pixel from the address; without one, the most surprising is taken."""
     text = st.query_params.get("pixel", "")
-    return int(text) if text.isascii() and text.isdigit() and int(text) < count else default
+    # The length first: Python refuses to read thousands of digits.
+    known = text.isascii() and text.isdigit() and len(text) < 8 and int(text) < count
+    return int(text) if known else default
 
 
 def _classes(model: LoadedModel, chosen: Chosen, order: int) -> None:
     c = model.model.config
-    key = ("classes", model.name, model.modified_ns, chosen.fingerprint, order)
-    scores: ClassScores | None = results().get(key)
+    st.markdown("##### What would each class say?")
+    scores: ClassScores | None = result_of(
+        ("classes", content_of(model), chosen.fingerprint, order),
+        lambda: iter_score_classes(model.model, chosen.levels, order),
+        slot="classes",
+        button=None,
+        what="Asking every class",
+    )
     if scores is None:
-        with st.spinner("Asking every class …", show_time=False):
-            scores = score_classes(model.model, chosen.levels, order)
-        results().put(key, scores)
+        return
     names = class_names(model.info.dataset, c.num_classes)
     best = int(scores.posterior.argmax())
     verdict = ""
     if chosen.label is not None:
         verdict = " (**right**)" if best == chosen.label else f" (it is {names[chosen.label]})"
-    st.markdown("##### What would each class say?")
     st.markdown(
         f"The picture is most probable as **{names[best]}**{verdict}, with a posterior of "
-        f"{scores.posterior[best]:.1%} if all classes are equally likely before. Told no class, "
-        f"the model needs {scores.any_class_bits:,.1f} bits."
+        f"{percent(scores.posterior[best])} if all classes are equally likely before. Told no "
+        f"class, the model needs {scores.any_class_bits:,.1f} bits."
     )
     show_chart(classes_chart(scores, names, chosen.label), "classes")
     st.caption(

@@ -1,9 +1,7 @@
 """Where the picture that is scored comes from."""
 
-import hashlib
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import streamlit as st
@@ -16,6 +14,9 @@ from pixelcnn.paradox import other_dataset
 from pixelcnn.picture_files import PictureError, read_picture
 from pixelcnn.sampling import sample
 from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
+from pixelcnn.ui.measure import from_pages
+from pixelcnn.ui.measure.chosen import Chosen
+from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.real_images import test_set
 from pixelcnn.ui.resources import LoadedModel
 
@@ -34,31 +35,16 @@ EXAMPLE = "\n".join(
 """A T-shirt of sorts, to begin with."""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A picture to score."""
-
-    levels: Tensor
-    """int64 (C, H, W)."""
-    caption: str
-    """What it is, in a few words."""
-    label: int | None = None
-    """Its class, where that is known and one of the model's own."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Tell one picture from another."""
-        return hashlib.sha256(self.levels.numpy().tobytes()).hexdigest()[:16]
-
-
 def choose_picture(model: LoadedModel) -> Chosen | None:
     """Let the visitor choose a picture; None while there is none, and the page says why."""
     sources: dict[str, Callable[[LoadedModel], Chosen | None]] = {
         "A sample": _sample,
         "Test image": _test_image,
-        "Generate page": _from_generate,
+        "Drawn": from_pages.drawn,
         "Typed": _typed,
         "Upload": _upload,
+        "Generate page": from_pages.of_generate,
+        "Complete page": from_pages.of_complete,
     }
     source = st.segmented_control(
         "Picture",
@@ -67,8 +53,8 @@ def choose_picture(model: LoadedModel) -> Chosen | None:
         required=True,
         key="source",
         bind="query-params",
-        help="A sample that the model draws; a real image of a test set; the picture on the "
-        "Generate page; one that you type; a file of yours.",
+        help="A sample that the model draws; a real image of a test set; what you draw by hand or "
+        "type; a file of yours; what is on the Generate page or the Complete page.",
     )
     return sources[source](model)
 
@@ -88,15 +74,14 @@ def _sample(model: LoadedModel) -> Chosen:
     )
     seed = right.number_input("Seed", 0, MAX_SEED, key="sample_seed", bind="query-params")
     rule = SamplingRule(temperature=temperature)
-    levels = _draw(model.name, model.modified_ns, model.model, seed, rule, label)
+    levels = _draw(content_of(model), model.model, seed, rule, label)
     told = "any class" if label is None else names[label]
     return Chosen(levels, f"drawn by {model.name}: {told}, temperature {temperature:g}", label)
 
 
 @st.cache_data(max_entries=64, show_spinner="Drawing the picture …")
 def _draw(
-    name: str,
-    modified_ns: int,
+    content: Hashable,
     _model: torch.nn.Module,
     seed: int,
     rule: SamplingRule,
@@ -164,42 +149,6 @@ def _random_image(count: int) -> None:
     st.session_state["item"] = random.randrange(count)
 
 
-def _from_generate(model: LoadedModel) -> Chosen | None:
-    c = model.model.config
-    drawing = st.session_state.get("drawing")
-    if drawing is None:
-        st.info(
-            "Nothing has been drawn yet. Open the Generate page, let it draw, and come back.",
-            icon=":material/animation:",
-        )
-        return None
-    other = drawing.config
-    if (other.num_levels, other.height, other.width, other.num_channels) != (
-        c.num_levels, c.height, c.width, c.num_channels
-    ):  # fmt: skip
-        st.warning(
-            f"The picture on the Generate page has {other.height} x {other.width} pixels and "
-            f"{other.num_levels} levels; {model.name} needs {c.height} x {c.width} and "
-            f"{c.num_levels}.",
-            icon=":material/warning:",
-        )
-        return None
-    with drawing.lock:
-        branch = drawing.current
-        branch.draw(branch.total, float("inf"))
-        levels = branch.levels()
-    image = 0
-    if len(levels) > 1:
-        image = int(
-            st.number_input("Picture of the sheet", 0, len(levels) - 1, key="sheet_picture")
-        )
-    caption = drawing.captions[image]
-    names = class_names(model.info.dataset, c.num_classes)
-    label = names.index(caption) if caption in names else None
-    drawn_by = f"the Generate page, drawn by {drawing.subject.checkpoint}"
-    return Chosen(levels[image], f"{drawn_by}: {caption}", label)
-
-
 def _typed(model: LoadedModel) -> Chosen:
     c = model.model.config
     st.html("<style>.st-key-typed textarea { font: 13px/1 monospace }</style>")
@@ -208,6 +157,7 @@ def _typed(model: LoadedModel) -> Chosen:
         EXAMPLE,
         height=400,
         key="typed",
+        bind="query-params",
         help=f"One line for each row; from black to white: {GREYS!r}. What is missing is black.",
     )
     values = read_typed(text, c.height, c.width).expand(c.num_channels, -1, -1)
@@ -236,7 +186,10 @@ def _upload(model: LoadedModel) -> Chosen | None:
         help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind. The middle is cut out.",
     )
     invert = st.toggle(
-        "Invert", key="invert", help="Clothes and digits of the data sets are bright on black."
+        "Invert",
+        key="invert",
+        bind="query-params",
+        help="Clothes and digits of the data sets are bright on black.",
     )
     if file is None:
         st.caption(f"It is made {c.height} x {c.width} pixels and {c.num_levels} levels.")

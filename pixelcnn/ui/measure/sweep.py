@@ -10,9 +10,11 @@ from pixelcnn.ui.charts import sweep_chart
 from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
 from pixelcnn.ui.exhibits import show_chart
 from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.resources import LoadedModel
 
-OFFERED = [round(0.1 * step, 1) for step in range(21)]
+TEMPERATURES = [round(0.1 * step, 1) for step in range(21)]
+"""Offered here and under common noise."""
 DEFAULT = [0.0, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
 
 
@@ -25,7 +27,7 @@ def show(model: LoadedModel) -> None:
         "same random numbers."
     )
     temperatures = sorted(
-        st.multiselect("Temperatures", OFFERED, DEFAULT, key="sweep", bind="query-params")
+        st.multiselect("Temperatures", TEMPERATURES, DEFAULT, key="sweep", bind="query-params")
     )
     left, middle, right = st.columns(3)
     names = class_names(model.info.dataset, c.num_classes)
@@ -39,7 +41,7 @@ def show(model: LoadedModel) -> None:
         st.info("Choose at least one temperature.", icon=":material/info:")
         return
     rows = result_of(
-        ("sweep", model.name, model.modified_ns, tuple(temperatures), label, seed, images),
+        ("sweep", content_of(model), tuple(temperatures), label, seed, images),
         lambda: sweep_temperatures(
             model.model, temperatures, num_images=images, seed=seed, label=label
         ),

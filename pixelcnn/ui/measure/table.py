@@ -1,19 +1,21 @@
 """The table of models: every checkpoint, what it reaches and what it costs."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import Any
 
 import streamlit as st
 
 from pixelcnn.checkpoints import CheckpointError, list_checkpoints
-from pixelcnn.data import DATASETS
-from pixelcnn.measurements import MeasurementError, is_current, load_measurement
+from pixelcnn.measurements import MeasurementError, is_current, load_measurement, percent
 from pixelcnn.model_table import TABLE_PATH, ModelRow, read_table
 from pixelcnn.ui.exhibits import offer_data
+from pixelcnn.ui.measure.live import title_of
 from pixelcnn.ui.resources import load
 
+FIELDS = [field.name for field in fields(ModelRow)]
 COMMAND = "python -m pixelcnn evaluate --table --write"
 HEAD = (
-    "Checkpoint", "Learned", "Test bits/dim", "Parameters", "Past seen", "One picture",
+    "Checkpoint", "Learned", "Levels", "Test bits/dim", "Parameters", "Past seen", "One picture",
     "Each of 16",
 )  # fmt: skip
 
@@ -21,9 +23,10 @@ HEAD = (
 def show() -> None:
     """Show what was measured, and what the others say about themselves."""
     st.caption(
-        "Bits/dim on the test images, told their class: lower is better, but only models of the "
-        "same data set and number of levels can be compared. *Past seen*: share of all pairs of a "
-        "prediction and an earlier pixel that the receptive field holds."
+        "Bits/dim on the test images, told their class where the model knows classes: lower is "
+        "better, but only models of the same data set and number of levels can be compared. *Past "
+        "seen*: share of all pairs of a prediction and an earlier pixel that the receptive field "
+        "holds."
     )
     try:
         stored = load_measurement(TABLE_PATH, read_table)
@@ -31,29 +34,30 @@ def show() -> None:
         st.error(f"The stored table cannot be used. {error}", icon=":material/error:")
         stored = None
     measured = {row.checkpoint: row for row in stored[1]} if stored else {}
-    lines, shown, notes = [], [], []
+    rows, notes = [], []
     for name in list_checkpoints():
         row = measured.get(name)
         if row is not None and is_current(name, row.weights):
-            lines.append(_line(row))
-            shown.append(row)
-            continue
-        notes.append(name)
-        lines.append(_line_of_checkpoint(name))
-    if not lines:
+            rows.append(asdict(row))
+        else:
+            notes.append(name)
+            rows.append(_of_checkpoint(name))
+    if not rows:
         st.info("There is no checkpoint.", icon=":material/info:")
         return
-    table = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *lines]
-    st.markdown("\n".join(table))
-    if any(row.num_orders > 1 for row in shown):
+    lines = [f"| {' | '.join(_cells(row))} |" for row in rows]
+    st.markdown("\n".join([f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *lines]))
+    if any(row["test_images"] and row["num_orders"] > 1 for row in rows):
         st.caption("* The mean over the eight raster orders that the model knows.")
-    if shown:
-        images = ", ".join(sorted({f"{row.test_images:,}" for row in shown}))
+    counts = sorted({row["test_images"] for row in rows if row["test_images"]})
+    if counts:
+        images = ", ".join(f"{count:,}" for count in counts)
         st.caption(
             f"Measured by `{COMMAND}` on {images} test images. Seconds: with the cached sampler, "
-            "in one thread, on the machine that measured them."
+            "on the machine that measured them; one picture alone in one thread, 16 together on "
+            "all its cores."
         )
-        offer_data("models", _columns(shown), "models")
+    offer_data("models", {name: [row[name] for row in rows] for name in FIELDS}, "models")
     if notes:
         st.info(
             f"Not measured with its present weights: {', '.join(notes)}. "
@@ -62,33 +66,43 @@ def show() -> None:
         )
 
 
-def _columns(rows: list[ModelRow]) -> dict[str, list[object]]:
-    return {name: [asdict(row)[name] for row in rows] for name in asdict(rows[0])}
-
-
-def _title(dataset: str | None) -> str:
-    return DATASETS[dataset].title if dataset in DATASETS else "unknown"
-
-
-def _line(row: ModelRow) -> str:
-    bits = f"**{row.test_bits_per_dim:.3f}**"
-    if row.ensemble_bits_per_dim is not None:
-        bits += f"\\* (ensemble {row.ensemble_bits_per_dim:.3f})"
-    return (
-        f"| {row.checkpoint} | {_title(row.dataset)} | {bits} | {row.num_parameters:,} | "
-        f"{row.past_seen:.1%} | {row.seconds_one:.2f} s | {row.seconds_of_16:.2f} s |"
-    )
-
-
-def _line_of_checkpoint(name: str) -> str:
+def _of_checkpoint(name: str) -> dict[str, Any]:
+    """Say what a checkpoint tells about itself; what it does not is None."""
+    row: dict[str, Any] = dict.fromkeys(FIELDS) | {"checkpoint": name}
     try:
         model = load(name)
     except CheckpointError:
-        return f"| {name} | damaged | | | | | |"
-    seen, past = model.coverage
-    test = model.info.bits_per_dim.get("test")
-    bits = "not measured" if test is None else f"{test:.3f}"
-    return (
-        f"| {name} | {_title(model.info.dataset)} | {bits} | {model.model.num_parameters:,} | "
-        f"{seen / past:.1%} | not measured | not measured |"
-    )
+        return row
+    config, (seen, past) = model.model.config, model.coverage
+    return row | {
+        "dataset": model.info.dataset,
+        "architecture": config.architecture,
+        "num_levels": config.num_levels,
+        "num_orders": config.num_orders,
+        "test_bits_per_dim": model.info.bits_per_dim.get("test"),
+        "num_parameters": model.model.num_parameters,
+        "images_seen": model.info.images_seen,
+        "past_seen": seen / max(past, 1),
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    if row["num_levels"] is None:
+        return [row["checkpoint"], "damaged", *[""] * (len(HEAD) - 2)]
+    bits = "not measured"
+    if row["test_bits_per_dim"] is not None:
+        bits = f"{row['test_bits_per_dim']:.3f}"
+    if row["test_images"]:
+        bits = f"**{bits}**" + ("\\*" if row["num_orders"] > 1 else "")
+    if row["ensemble_bits_per_dim"] is not None:
+        bits += f" (ensemble {row['ensemble_bits_per_dim']:.3f})"
+    seconds = [row["seconds_one"], row["seconds_of_16"]]
+    return [
+        row["checkpoint"],
+        title_of(row["dataset"]),
+        str(row["num_levels"]),
+        bits,
+        f"{row['num_parameters']:,}",
+        percent(row["past_seen"]),
+        *["not measured" if s is None else f"{s:.2f} s" for s in seconds],
+    ]

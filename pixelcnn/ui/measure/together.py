@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pixelcnn.checkpoints import CheckpointError, checkpoint_path, list_checkpoints, list_stages
+from pixelcnn.checkpoints import (
+    CheckpointError,
+    checkpoint_path,
+    list_checkpoints,
+    list_stages,
+    list_trained_checkpoints,
+    read_info,
+)
 from pixelcnn.comparison import Drawn, draw_with_record, part_of
 from pixelcnn.config import SamplingRule
 from pixelcnn.data import class_names
@@ -13,6 +20,8 @@ from pixelcnn.sampling import make_noise
 from pixelcnn.ui.controls import ANY_CLASS, DEFAULT_CHECKPOINT, MAX_SEED
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.long_work import result_of, results
+from pixelcnn.ui.measure.live import content_of
+from pixelcnn.ui.measure.sweep import TEMPERATURES
 from pixelcnn.ui.messages import Panel, encode_panels, panel_columns
 from pixelcnn.ui.resources import LoadedModel, load
 from pixelcnn.ui.together import together
@@ -20,7 +29,7 @@ from pixelcnn.ui.together import together
 MOST = 4
 """Pictures side by side."""
 TEMPERATURE, CLASS, CHECKPOINT, STAGE = "Temperature", "Class", "Checkpoint", "Stage of training"
-TEMPERATURES = [round(0.1 * step, 1) for step in range(21)]
+NOTHING_CHOSEN = "Choose at least one value of what differs."
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Setting:
     @property
     def key(self) -> tuple[object, ...]:
         """Everything that the picture depends on, but for the noise."""
-        return self.model.name, self.model.modified_ns, self.label, self.temperature
+        return content_of(self.model), self.label, self.temperature
 
 
 def show() -> None:
@@ -46,11 +55,11 @@ def show() -> None:
         "through several settings: until the first difference all pictures are equal, and what "
         "follows is the consequence of that one pixel, and of the settings."
     )
-    names = list(list_checkpoints())
+    names = [*list_checkpoints(), *list_trained_checkpoints()]
     if not names:
         st.info(
-            "There is no checkpoint to draw with. Train one with `python -m pixelcnn train "
-            "checkpoints/mine.safetensors`.",
+            "There is no checkpoint to draw with. Train one on the Train page, or with "
+            "`python -m pixelcnn train mine`.",
             icon=":material/info:",
         )
         return
@@ -70,9 +79,11 @@ def show() -> None:
         for setting, picture in zip(settings, drawn, strict=True)
     ]
     noise = make_noise(panels[0].config, num_images=1, seed=seed)[0]
+    if len(panels) == 1:
+        st.caption("Choose another value above to see what it changes.")
     with st.container(key="together-frame"):
         together(encode_panels(panels, noise), key="together")
-    offer_data(f"common-noise-seed{seed}", panel_columns(panels), "common-noise")
+    offer_data(f"common-noise-seed{seed}", panel_columns(panels, noise), "common-noise")
 
 
 def _ask(names: list[str]) -> list[Setting]:
@@ -101,12 +112,13 @@ def _ask(names: list[str]) -> list[Setting]:
         models = _stages(name) if differs == STAGE else [(load(name), name)]
     if not models:
         next(columns).number_input("Seed", 0, MAX_SEED, key="common_seed", bind="query-params")
+        if models is not None:
+            st.info(NOTHING_CHOSEN, icon=":material/info:")
         return []
-    config = models[0][0].model.config
-    classes = class_names(models[0][0].info.dataset, config.num_classes)
+    classes = list(dict.fromkeys(name for model, _ in models for name in _classes(model)))
     told: list[str] = [ANY_CLASS]
     if classes and differs == CLASS:
-        told = _choose("Classes", [ANY_CLASS, *classes], list(classes), "classes")
+        told = _choose("Classes", [ANY_CLASS, *classes], classes, "classes")
     elif classes:
         told = [
             next(columns).selectbox(
@@ -125,18 +137,32 @@ def _ask(names: list[str]) -> list[Setting]:
     if differs == CLASS and not classes:
         st.info(f"{models[0][1]} knows no classes.", icon=":material/info:")
         return []
-    settings = []
-    for model, title in models:
-        for name in told:
-            label = None if name == ANY_CLASS else classes.index(name)
-            known = label is None or label < model.model.config.num_classes
-            for temperature in temperatures:
-                caption = {
-                    TEMPERATURE: f"temperature {temperature:g}",
-                    CLASS: "any class" if label is None else name,
-                }.get(differs, title)
-                settings.append(Setting(model, label if known else None, temperature, caption))
-    return settings
+    if not told or not temperatures:
+        st.info(NOTHING_CHOSEN, icon=":material/info:")
+    return [
+        _setting(model, title, name, temperature, differs)
+        for model, title in models
+        for name in told
+        for temperature in temperatures
+    ]
+
+
+def _setting(
+    model: LoadedModel, title: str, name: str, temperature: float, differs: str
+) -> Setting:
+    """Make a setting; a model without the class is told none, and the caption says so."""
+    classes = _classes(model)
+    label = classes.index(name) if name in classes else None
+    caption = {TEMPERATURE: f"temperature {temperature:g}", CLASS: name}.get(differs, title)
+    if differs == CLASS and label is None:
+        caption = "any class"
+    elif name != ANY_CLASS and label is None:
+        caption += f" (any class: it knows no {name})"
+    return Setting(model, label, temperature, caption)
+
+
+def _classes(model: LoadedModel) -> tuple[str, ...]:
+    return class_names(model.info.dataset, model.model.config.num_classes)
 
 
 def _choose(label: str, options: list, default: list, key: str) -> list:
@@ -152,27 +178,31 @@ def _choose(label: str, options: list, default: list, key: str) -> list:
     )
 
 
-def _stages(name: str) -> list[tuple[LoadedModel, str]]:
-    """Ask which of the kept stages of a training are compared."""
+def _stages(name: str) -> list[tuple[LoadedModel, str]] | None:
+    """Ask which of the kept stages of a training are compared; None if none were kept."""
     path = checkpoint_path(name)
-    stages = {f"{int(p.stem):,} images seen": str(p) for p in list_stages(path)}
+    stages = {_seen(int(p.stem)): str(p) for p in list_stages(path) if p.stem.isdecimal()}
     if not stages:
         st.info(
             f"No stages of the training of {name} were kept. `python -m pixelcnn train … --stages "
             "1000 5000 20000` keeps the checkpoint after so many images.",
             icon=":material/info:",
         )
-        return []
-    stages["the finished model"] = name
+        return None
+    stages[_seen(read_info(path).images_seen)] = name
     titles = list(stages)
     spread = dict.fromkeys([titles[-1], titles[0], titles[len(titles) // 2]])
     chosen = _choose("Stages", titles, list(spread), "stages")
     return [(load(stages[title]), title) for title in chosen]
 
 
+def _seen(images: int) -> str:
+    return f"{images:,} images seen"
+
+
 def _same_size(settings: list[Setting]) -> bool:
     sizes = {
-        (c.num_channels, c.height, c.width): setting.model.name
+        (c.num_channels, c.height, c.width): setting.caption
         for setting in settings
         for c in [setting.model.model.config]
     }
@@ -186,18 +216,19 @@ def _same_size(settings: list[Setting]) -> bool:
 
 def _draw(settings: list[Setting], seed: int) -> list[Drawn] | None:
     keys = [("drawn", *setting.key, seed) for setting in settings]
+    kept = results()  # not asked for in the thread, which has no session
 
     def work() -> Generator[float, None, list[Drawn]]:
         drawn = []
         for number, (key, setting) in enumerate(zip(keys, settings, strict=True)):
-            picture = results().get(key)
+            picture = kept.get(key)
             if picture is None:  # the same setting may have been drawn before
                 model = setting.model.model
                 noise = make_noise(model.config, num_images=1, seed=seed)
                 rule = SamplingRule(temperature=setting.temperature)
                 steps = draw_with_record(model, noise, rule, setting.label)
                 picture = yield from part_of(steps, number, len(keys))
-                results().put(key, picture)
+                kept.put(key, picture)
             drawn.append(picture)
         return drawn
 
