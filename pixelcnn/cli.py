@@ -19,11 +19,12 @@ from pixelcnn.checkpoints import (
     write_atomically,
 )
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import DataError, class_names, iterate_batches, load_dataset
-from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
+from pixelcnn.data import DataError, class_names, load_dataset
+from pixelcnn.likelihoods import ensemble_bits_per_dim
 from pixelcnn.measure_command import add_commands as add_measure_commands
-from pixelcnn.measure_command import run_table
+from pixelcnn.measure_command import finish, run_table
 from pixelcnn.measurements import MeasurementError
+from pixelcnn.model_table import score_images
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.options import add_data_dir, add_fields, duration, given
 from pixelcnn.orders import ORDER_NAMES
@@ -32,7 +33,6 @@ from pixelcnn.training.command import add_commands as add_training_commands
 from pixelcnn.training.engine import TrainingError
 from pixelcnn.training.runs import RunError
 
-EVALUATION_BATCH = 50
 EXPECTED = (
     ValueError, OSError, CheckpointError, DataError, ImageSetError, MeasurementError, RunError,
     TrainingError,
@@ -207,19 +207,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise ValueError(f"`num_images` (={count}) must be an integer from 1 to {len(levels)}.")
     if options.write and count != len(levels):
         raise ValueError("`--write` records only results on the whole split.")
-    scores, started = torch.zeros(0, info.config.num_orders), time.monotonic()
-    for batch, batch_label in iterate_batches(levels[:count], label[:count], EVALUATION_BATCH):
-        known_label = batch_label if info.config.num_classes else None
-        orders = range(info.config.num_orders)
-        part = [bits_per_dim(model, batch, known_label, order) for order in orders]
-        scores = torch.cat([scores, torch.stack(part, 1)])
-        left = (time.monotonic() - started) / len(scores) * (count - len(scores))
-        if len(scores) % (10 * EVALUATION_BATCH) == 0 or len(scores) == count:
-            print(
-                f"{len(scores):>6,} of {count:,} images  {scores.double().mean():.4f} bits/dim  "
-                f"{duration(left)} left",
-                flush=True,
-            )
+    scores = finish(score_images(model, levels[:count], label[:count]))
     mean = scores.double().mean().item()
     if info.config.num_orders > 1:
         for name, score in zip(ORDER_NAMES, scores.double().mean(0).tolist(), strict=True):

@@ -421,8 +421,8 @@ def test_evaluate_in_several_parts_is_the_mean_of_all(trained, monkeypatch, caps
     assert main(f"evaluate {trained} --split test".split()) == 0
     model, _ = load_checkpoint(checkpoint_path(trained))
     score = evaluate(model, *data.load_dataset("fashion-mnist", "test", num_levels=4))
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and f"{score:.4f}" in lines[-1] and "1,003 images" in lines[-1]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f"{score:.4f}" in line and "1,003 images" in line
 
 
 @pytest.mark.parametrize(

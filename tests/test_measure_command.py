@@ -264,6 +264,30 @@ def test_shipped_measurements_belong_to_the_shipped_weights(path):
     assert path.stat().st_size < 200_000
 
 
+MEASURED = [n for n, p in list_checkpoints().items() if read_info(p).dataset in data.DATASETS]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+@pytest.mark.parametrize("kind", ["paradox", "calibration"])
+def test_every_shipped_checkpoint_has_its_numbers(name, kind):
+    read = {"paradox": Paradox.from_dict, "calibration": Calibration.from_dict}[kind]
+    stored = load_measurement(measurement_path(kind, name), read)
+    assert stored is not None, f"run: python -m pixelcnn measure {kind} {name}"
+    path = checkpoints.checkpoint_path(name)
+    assert stored[0].weights[name] == weights_digest(path)
+    if kind == "paradox":
+        assert stored[1].dataset == read_info(path).dataset
+
+
+def test_every_shipped_checkpoint_has_a_row_in_the_table():
+    stored = load_measurement(TABLE_PATH, read_table)
+    assert stored is not None, "run: python -m pixelcnn evaluate --table --write"
+    rows = {row.checkpoint: row for row in stored[1]}
+    assert sorted(rows) == sorted(list_checkpoints())
+    for name, path in list_checkpoints().items():
+        assert rows[name].weights == weights_digest(path), "run: evaluate --table --write"
+
+
 @pytest.mark.data
 @pytest.mark.skipif("PIXELCNN_DATA" not in os.environ, reason="PIXELCNN_DATA names no folder")
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
