@@ -64,6 +64,26 @@ def test_a_click_shows_the_distribution_and_the_link_brings_it_back(page, server
     assert maps(page, "m.selected") == 11 * 28 + 15
 
 
+def test_the_pixel_of_the_address_is_selected_when_one_goes_back(page, server):
+    open_maps(page, server, "sample_seed=2&pixel=100")
+    page.locator(MAPS).scroll_into_view_if_needed()
+    page.mouse.click(*pixel_place(page, "picture", 10, 15))
+    page.get_by_text("What was predicted at row 10, column 15").wait_for()
+    page.wait_for_url("**pixel=295*")
+    page.go_back()
+    page.get_by_text("What was predicted at row 3, column 16").wait_for()
+    element = page.locator(MAPS).element_handle()
+    page.wait_for_function("e => e.__maps.selected === 100", arg=element)
+
+
+def test_surprise_beyond_the_colour_bar_is_marked(page, server):
+    black = "%0A" * 27 + "+" * 27  # up to the last pixel, which is white: a great surprise
+    open_maps(page, server, f"source=Typed&typed={black}@")
+    assert maps(page, "Math.max(...m.surprise)") > 24
+    bars = page.locator(".pxm-bar").evaluate_all("bars => bars.map((b) => b.ariaLabel)")
+    assert bars[0].endswith("24 bits and more") and bars[1].endswith(" bits")
+
+
 def test_the_maps_show_the_numbers_that_can_be_downloaded(page, server):
     open_maps(page, server, "sample_seed=5&sample_class=Coat")
     page.get_by_role("button", name="Data").first.click()

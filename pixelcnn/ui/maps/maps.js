@@ -21,8 +21,12 @@ class Maps {
 
   accept(view) {
     const { head, sections } = parseMessage(view);
-    if (head.id === this.id) return; // the server answers a selection with the same picture
+    if (head.id === this.id) { // the same picture: the answer to a selection, or another pixel
+      if (head.selected !== this.told) this.selected = this.told = head.selected;
+      return;
+    }
     Object.assign(this, head, sections);
+    this.told = head.selected; // what the server was told, or said, last
     this.total = this.width * this.height;
     this.hovered = -1;
     this.step = new Uint16Array(this.total); // of each pixel
@@ -49,7 +53,9 @@ class Maps {
     this.theme ??= readTheme(this.root);
     for (const canvas of this.root.querySelectorAll(".pxm-map")) this.drawMap(canvas);
     for (const canvas of this.root.querySelectorAll(".pxm-bar")) {
-      drawColourBar(canvas, this.side(canvas), this.limits[canvas.dataset.bar], this.theme);
+      const { bar } = canvas.dataset, limit = this.limits[bar];
+      const over = this[bar].some((bits) => bits > limit);
+      drawColourBar(canvas, this.side(canvas), limit, this.theme, over);
     }
     this.drawLine(this.find(".pxm-line"));
     this.find(".pxm-readout").textContent = this.words();
@@ -58,45 +64,23 @@ class Maps {
   side(canvas) { return Math.max(40, Math.min(300, canvas.parentElement.clientWidth)); }
 
   colour(map, pixel) {
-    if (map !== "picture") {
-      const at = Math.round((255 * this[map][pixel]) / this.limits[map]);
-      return MAP_COLOURS[Math.max(0, Math.min(255, at))];
-    }
-    const at = pixel * this.channels;
-    return this.channels === 1 ? Array(3).fill(this.values[at]) : this.values.slice(at, at + 3);
+    if (map === "picture") return valuesAt(this.values, pixel, this.channels);
+    const at = Math.round((255 * this[map][pixel]) / this.limits[map]);
+    return MAP_COLOURS[Math.max(0, Math.min(255, at))];
   }
 
   drawMap(canvas) {
-    const scale = this.side(canvas) / this.width;
-    const ctx = fitCanvas(canvas, scale * this.width, scale * this.height);
-    const picture = document.createElement("canvas");
-    picture.width = this.width;
-    picture.height = this.height;
-    const image = new ImageData(this.width, this.height);
-    for (let p = 0; p < this.total; p++) {
-      image.data.set([...this.colour(canvas.dataset.map, p), 255], 4 * p);
-    }
-    picture.getContext("2d").putImageData(image, 0, 0);
-    ctx.imageSmoothingEnabled = false;
-    ctx.drawImage(picture, 0, 0, scale * this.width, scale * this.height);
-    this.outline(ctx, this.selected, scale, this.theme.primary, false);
-    if (this.hovered !== this.selected) this.outline(ctx, this.hovered, scale, "#444", true);
-  }
-
-  outline(ctx, pixel, scale, colour, dashed) {
-    if (pixel < 0) return;
-    const box = [(pixel % this.width) * scale, Math.floor(pixel / this.width) * scale, scale, scale];
-    for (const [stroke, width] of [["rgba(0,0,0,.75)", 4.5], ["rgba(255,255,255,.9)", 3]]) {
-      ctx.setLineDash([]);
-      ctx.strokeStyle = stroke;
-      ctx.lineWidth = width;
-      ctx.strokeRect(...box);
-    }
-    ctx.setLineDash(dashed ? [3, 2] : []);
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = 1.75;
-    ctx.strokeRect(...box);
-    ctx.setLineDash([]);
+    const side = this.side(canvas), scale = side / this.width;
+    const ctx = fitCanvas(canvas, side, scale * this.height);
+    const shape = { width: this.width, height: this.height, count: this.total };
+    paintPixels(ctx, shape, side, (p) => this.colour(canvas.dataset.map, p));
+    const outline = (pixel, colour, dashed) => {
+      if (pixel < 0) return;
+      const place = [(pixel % this.width) * scale, Math.floor(pixel / this.width) * scale, scale];
+      outlinePixel(ctx, place, colour, 1.75, dashed);
+    };
+    outline(this.selected, this.theme.primary, false);
+    if (this.hovered !== this.selected) outline(this.hovered, "#444", true);
   }
 
   drawLine(canvas) {
@@ -164,7 +148,7 @@ class Maps {
     const { signal } = this.stop;
     for (const canvas of this.root.querySelectorAll(".pxm-map, .pxm-line")) {
       const at = (event) => canvas.matches(".pxm-map")
-        ? this.pixelAt(canvas, event) : this.stepAt(canvas, event);
+        ? pixelUnder(canvas, event, this) : this.stepAt(canvas, event);
       canvas.addEventListener("pointermove", (event) => {
         if (event.pointerType !== "touch") this.hover(at(event));
       }, { signal });
@@ -181,14 +165,6 @@ class Maps {
       const inside = row >= 0 && row < this.height && col >= 0 && col < this.width;
       if (inside) this.select(row * this.width + col, SELECT_PAUSE);
     }, { signal });
-  }
-
-  pixelAt(canvas, event) {
-    const box = canvas.getBoundingClientRect();
-    const col = Math.floor(((event.clientX - box.left) / box.width) * this.width);
-    const row = Math.floor(((event.clientY - box.top) / box.height) * this.height);
-    const inside = row >= 0 && row < this.height && col >= 0 && col < this.width;
-    return inside ? row * this.width + col : -1;
   }
 
   stepAt(canvas, event) {
@@ -210,7 +186,10 @@ class Maps {
     this.hovered = -1;
     this.draw();
     clearTimeout(this.telling);
-    this.telling = setTimeout(() => this.send("select", { id: this.id, pixel }), pause);
+    this.telling = setTimeout(() => {
+      this.told = pixel;
+      this.send("select", { id: this.id, pixel });
+    }, pause);
   }
 
   destroy() {

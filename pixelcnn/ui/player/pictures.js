@@ -165,6 +165,47 @@ function drawPictures(canvas, atlas, layout, trace, theme) {
   });
 }
 
+// A pixel's frame that shows on every grey: a dark line outside a light one.
+function outlinePixel(ctx, [x, y, side], colour, width, dashed = false) {
+  ctx.setLineDash([]);
+  for (const [stroke, extra] of [["rgba(0,0,0,.75)", 1.5], ["rgba(255,255,255,.9)", 0.25]]) {
+    ctx.strokeStyle = stroke;
+    ctx.lineWidth = width + 2 * extra;
+    ctx.strokeRect(x, y, side, side);
+  }
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = width;
+  ctx.setLineDash(dashed ? [4, 3] : []);
+  ctx.strokeRect(x, y, side, side);
+  ctx.setLineDash([]);
+}
+
+// Paints the first `count` pixels of a picture, each in the [r, g, b] that `colour` gives for it.
+function paintPixels(ctx, { width, height, count }, side, colour) {
+  const picture = document.createElement("canvas");
+  picture.width = width;
+  picture.height = height;
+  const image = new ImageData(width, height);
+  for (let p = 0; p < count; p++) image.data.set([...colour(p), 255], 4 * p);
+  picture.getContext("2d").putImageData(image, 0, 0);
+  ctx.imageSmoothingEnabled = false;
+  ctx.drawImage(picture, 0, 0, side, (side * height) / width);
+}
+
+// The pixel of a picture that fills a canvas under the pointer; -1 outside.
+function pixelUnder(canvas, event, { width, height }) {
+  const box = canvas.getBoundingClientRect();
+  const col = Math.floor(((event.clientX - box.left) / box.width) * width);
+  const row = Math.floor(((event.clientY - box.top) / box.height) * height);
+  return row >= 0 && row < height && col >= 0 && col < width ? row * width + col : -1;
+}
+
+// Display values of a pixel as [r, g, b].
+function valuesAt(values, pixel, channels) {
+  const at = pixel * channels;
+  return channels === 1 ? Array(3).fill(values[at]) : values.slice(at, at + 3);
+}
+
 // The marks over a single picture. `sees` tells which past pixels influence `selected`, or is null.
 function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, pinned }, theme) {
   const ctx = fitCanvas(canvas, layout.width, layout.height);
@@ -192,20 +233,7 @@ function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, 
     }
   }
   const outline = (p, colour, width, dashed) => {
-    if (p < 0) return;
-    const [x, y] = rect(p);
-    // A dark line outside a light one shows on every grey.
-    for (const [stroke, extra] of [["rgba(0,0,0,.75)", 1.5], ["rgba(255,255,255,.9)", 0.25]]) {
-      ctx.strokeStyle = stroke;
-      ctx.lineWidth = width + 2 * extra;
-      ctx.setLineDash([]);
-      ctx.strokeRect(x, y, s, s);
-    }
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = width;
-    ctx.setLineDash(dashed ? [4, 3] : []);
-    ctx.strokeRect(x, y, s, s);
-    ctx.setLineDash([]);
+    if (p >= 0) outlinePixel(ctx, rect(p), colour, width, dashed);
   };
   if (hovered !== pinned) outline(hovered, "#444", 1.5, true);
   outline(current, theme.primary, 2, false);
@@ -222,10 +250,11 @@ function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, 
   }
 }
 
-function drawColourBar(canvas, width, max, theme) {
+// `over`: some values are beyond the end, and shown in its colour.
+function drawColourBar(canvas, width, max, theme, over = false) {
   const ctx = fitCanvas(canvas, width, 32);
   const inset = 8, span = width - 2 * inset;
-  canvas.ariaLabel = `Colour bar, 0 to ${max} bits`;
+  canvas.ariaLabel = `Colour bar, 0 to ${max} bits${over ? " and more" : ""}`;
   for (let x = 0; x < span; x++) {
     ctx.fillStyle = rgba(MAP_COLOURS[Math.round((255 * x) / (span - 1))], 1);
     ctx.fillRect(inset + x, 2, 1.5, 10);
@@ -239,7 +268,7 @@ function drawColourBar(canvas, width, max, theme) {
     ctx.fillRect(x - 0.5, 12, 1, 4);
     const last = v + step > max + 1e-9;
     ctx.textAlign = last ? "right" : v === 0 ? "left" : "center";
-    ctx.fillText(last ? `${v} bits` : `${v}`, x + (last ? inset : v === 0 ? -inset / 2 : 0), 18);
+    ctx.fillText(last ? `${over ? "≥ " : ""}${v} bits` : `${v}`, x + (last ? inset : v === 0 ? -inset / 2 : 0), 18);
   }
 }
 

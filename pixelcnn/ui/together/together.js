@@ -53,7 +53,7 @@ class Together {
       figure.querySelector(".pxt-picture").ariaLabel = `Picture ${n + 1}: ${panel.caption}`;
       figure.querySelector(".pxt-difference").ariaLabel = `Differences of picture ${n + 1}`;
       for (const canvas of figure.querySelectorAll("canvas")) {
-        canvas.addEventListener("pointermove", (event) => this.hover(this.pixelAt(canvas, event)));
+        canvas.addEventListener("pointermove", (event) => this.hover(pixelUnder(canvas, event, this)));
         canvas.addEventListener("pointerleave", () => this.hover(-1));
       }
       panel.figure = figure;
@@ -92,7 +92,7 @@ class Together {
     this.panels.forEach((panel, n) => {
       const [picture, difference] = panel.figure.querySelectorAll("canvas");
       const side = Math.max(40, Math.min(300, panel.figure.clientWidth));
-      this.drawPixels(picture, side, (p) => this.greyOrColour(panel, p));
+      this.drawPixels(picture, side, (p) => valuesAt(panel.values, p, this.channels));
       difference.hidden = !differences || n === 0;
       difference.style.display = difference.hidden ? "none" : "block";
       if (!difference.hidden) {
@@ -106,24 +106,13 @@ class Together {
     this.find(".pxt-readout").textContent = this.words();
   }
 
-  greyOrColour(panel, pixel) {
-    const at = pixel * this.channels;
-    return this.channels === 1 ? Array(3).fill(panel.values[at]) : panel.values.slice(at, at + 3);
-  }
-
   drawPixels(canvas, side, colour) {
     const scale = side / this.width;
     const ctx = fitCanvas(canvas, side, scale * this.height);
     ctx.fillStyle = hatch(ctx, this.theme.empty, this.theme.emptyBack);
     ctx.fillRect(0, 0, side, scale * this.height);
-    const picture = document.createElement("canvas");
-    picture.width = this.width;
-    picture.height = this.height;
-    const image = new ImageData(this.width, this.height);
-    for (let p = 0; p < this.position; p++) image.data.set([...colour(p), 255], 4 * p);
-    picture.getContext("2d").putImageData(image, 0, 0);
-    ctx.imageSmoothingEnabled = false;
-    ctx.drawImage(picture, 0, 0, side, scale * this.height);
+    const shape = { width: this.width, height: this.height, count: this.position };
+    paintPixels(ctx, shape, side, colour);
     const figure = canvas.closest("figure");
     const panel = this.panels.find((other) => other.figure === figure);
     // In the first picture, every place at which another one leaves it.
@@ -136,12 +125,8 @@ class Together {
   }
 
   mark(ctx, pixel, scale, colour) {
-    const box = [(pixel % this.width) * scale, Math.floor(pixel / this.width) * scale, scale, scale];
-    for (const [stroke, width] of [["rgba(0,0,0,.75)", 4.5], ["rgba(255,255,255,.9)", 3], [colour, 1.75]]) {
-      ctx.strokeStyle = stroke;
-      ctx.lineWidth = width;
-      ctx.strokeRect(...box);
-    }
+    const place = [(pixel % this.width) * scale, Math.floor(pixel / this.width) * scale, scale];
+    outlinePixel(ctx, place, colour, 1.75);
   }
 
   drawScale(canvas) {
@@ -264,14 +249,6 @@ class Together {
     if (!action || (event.key === " " && event.repeat)) return;
     event.preventDefault(); // the page would scroll
     this.perform(action);
-  }
-
-  pixelAt(canvas, event) {
-    const box = canvas.getBoundingClientRect();
-    const col = Math.floor(((event.clientX - box.left) / box.width) * this.width);
-    const row = Math.floor(((event.clientY - box.top) / box.height) * this.height);
-    const inside = row >= 0 && row < this.height && col >= 0 && col < this.width;
-    return inside ? row * this.width + col : -1;
   }
 
   hover(pixel) {
