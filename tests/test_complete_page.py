@@ -21,6 +21,7 @@ from pixelcnn.models import build_model
 from pixelcnn.ui.complete.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, given, to_text
 from pixelcnn.ui.wire import decode
 
+from .components import trigger
 from .made_up_data import write_mnist_like
 from .tiny import randomize, tiny_config
 
@@ -33,19 +34,6 @@ def open_page(**query) -> AppTest:
     for name, value in query.items():
         page.query_params[name] = str(value)
     return page.run()
-
-
-def send(page: AppTest, key: str, *, state: dict | None = None, **trigger: dict) -> AppTest:
-    """Do what the browser does for a component; Streamlit has no public call for it."""
-    component = page.get_by_key(key).proto.id
-    states = page._tree.get_widget_states()
-    if state is not None:
-        states.widgets.append(WidgetState(id=component, json_value=json.dumps(state)))
-    for event, value in trigger.items():
-        events = json.dumps([{"event": event, "value": value}])
-        name = f"$$STREAMLIT_INTERNAL_KEY_{component}__events"
-        states.widgets.append(WidgetState(id=name, json_trigger_value=events))
-    return page._run(states)
 
 
 def canvas_data(page: AppTest) -> dict:
@@ -70,7 +58,10 @@ def draw(page: AppTest, sketch: Sketch, revision: int | None = None) -> AppTest:
         "level": base64.b64encode(sketch.level.tobytes()).decode(),
         "state": base64.b64encode(sketch.state.tobytes()).decode(),
     }
-    return send(page, "canvas", state={"drawing": value})
+    states = page._tree.get_widget_states()
+    component = page.get_by_key("canvas").proto.id
+    states.widgets.append(WidgetState(id=component, json_value=json.dumps({"drawing": value})))
+    return page._run(states)
 
 
 def half(rows=slice(0, 14)) -> Sketch:
@@ -86,6 +77,7 @@ def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
     data = canvas_data(page)
     assert (data["height"], data["width"], data["levels"]) == (28, 28, 256)
     assert data["fresh"] and not shown(page).known.any()
+    with_gallery(page)
     (gallery,) = [g for g in page.get("bidi_component") if "gallery" in g.proto.component_name]
     pictures = json.loads(gallery.proto.json)
     assert len(pictures) == 10 and "Ankle boot" in pictures[9]["title"]
@@ -107,8 +99,18 @@ def test_a_drawing_on_a_replaced_canvas_is_not_taken():
     assert shown(page).same_as(picture)
 
 
+def with_gallery(page: AppTest) -> AppTest:
+    """Wait until the pictures to start from are drawn."""
+    until = time.monotonic() + TIMEOUT
+    while any("draws pictures" in bar.proto.text for bar in page.get("progress")):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+        page.run()
+    return page
+
+
 def choose(page: AppTest, index: int) -> AppTest:
-    return send(page, "gallery-fashion-mnist-gated", choose={"index": index})
+    return trigger(with_gallery(page), "gallery-fashion-mnist-gated", "choose", {"index": index})
 
 
 def test_a_picture_of_the_gallery_is_wholly_known_and_others_can_be_drawn():
@@ -160,10 +162,10 @@ def test_an_image_of_the_test_set_is_taken_as_it_is(tmp_path, monkeypatch):
     assert not page.exception
     pictures = json.loads(page.get_by_key("test-images").proto.json)
     assert len(pictures) == 6 and pictures[3]["title"] == "test image 3, Dress"
-    send(page, "test-images", choose={"index": 3})
+    trigger(page, "test-images", "choose", {"index": 3})
     assert np.array_equal(shown(page).level, test[3])
     page.number_input(key="test_image").set_value(4).run()
-    send(page, "test-images", choose={"index": 1})
+    trigger(page, "test-images", "choose", {"index": 1})
     assert np.array_equal(shown(page).level, test[5])
 
 
@@ -201,7 +203,7 @@ def complete(page: AppTest) -> AppTest:
     until = time.monotonic() + TIMEOUT
     while not (head := message(page)[0])["done"]:
         assert time.monotonic() < until and not page.exception
-        send(page, "completions", pull={"run": head["run"], "serial": head["serial"]})
+        trigger(page, "completions", "pull", {"run": head["run"], "serial": head["serial"]})
     return page
 
 
@@ -272,13 +274,90 @@ def test_a_chosen_class_is_drawn_and_an_inferred_one_follows_the_posterior():
 def test_a_completion_is_taken_to_the_canvas():
     page = complete(draw(open_page(completions_shown=2), half()))
     head, arrays = message(page)
-    send(page, "completions", take={"run": head["run"], "image": 1, "pixel": 500})
+    trigger(page, "completions", "take", {"run": head["run"], "image": 1, "pixel": 500})
     assert np.array_equal(shown(page).level.ravel(), arrays["level"].reshape(2, -1)[1])
     assert (shown(page).state[14:] == GIVEN).all() and (shown(page).state[:14] == DRAWN).all()
     revision = canvas_data(page)["revision"]
-    send(page, "completions", take={"run": "an older one", "image": 0, "pixel": 500})
-    send(page, "completions", take={"run": head["run"], "image": 2, "pixel": 500})
+    trigger(page, "completions", "take", {"run": "an older one", "image": 0, "pixel": 500})
+    trigger(page, "completions", "take", {"run": head["run"], "image": 2, "pixel": 500})
     assert canvas_data(page)["revision"] == revision
+
+
+def press(page: AppTest, label: str) -> AppTest:
+    (button,) = [b for b in page.button if b.label == label]
+    assert not button.disabled
+    return button.click().run()
+
+
+def test_a_link_reproduces_what_is_shown_or_carries_no_drawing():
+    page = complete(draw(open_page(completions_shown=2), half()))
+    assert page.query_params["drawing"] == to_text(half())
+    page.number_input(key="complete_seed").set_value(7).run()
+    assert "drawing" not in page.query_params
+    page.number_input(key="complete_seed").set_value(0).run()
+    assert page.query_params["drawing"] == to_text(half())
+    draw(page, half(slice(0, 13)))
+    assert "drawing" not in page.query_params and canvas_data(page)["link"] == ""
+
+
+def test_the_link_of_a_drawing_that_cannot_be_completed_is_tried_once(monkeypatch):
+    def fail(*_):
+        raise ValueError("no memory left")
+
+    monkeypatch.setattr("pixelcnn.ui.complete.results.CompletionRun", fail)
+    page = open_page(drawing=to_text(half()))
+    assert not page.exception
+    assert page.error[0].value == "This cannot be completed. no memory left"
+    assert not page.run().error  # said once, and not tried again
+    assert shown(page).same_as(half())
+
+
+def test_stopping_an_inferred_class_ends_the_completions_and_they_can_begin_again():
+    page = draw(open_page(completions_shown=2, complete_class="inferred"), half(slice(14, 28)))
+    press(page, "Complete")
+    head = message(page)[0]
+    assert "inferring the class" in head["waiting"]
+    (stop,) = [b for b in page.button if b.label == "Stop"]
+    assert "given up" in stop.help
+    stop.click()
+    # A request for more comes in the same moment.
+    trigger(page, "completions", "pull", {"run": head["run"], "serial": head["serial"]})
+    page.run()
+    assert not page.exception and not page.error
+    assert "completion" not in page.session_state
+    page.run()
+    assert "completion" not in page.session_state  # it does not begin again by itself
+    press(page, "Complete")
+    assert message(page)[0]["run"] != head["run"]
+    page.session_state["posterior"].cancel()
+
+
+def test_an_estimate_of_the_class_can_be_stopped_and_begun_again():
+    page = draw(open_page(completions_shown=1, particles=16), half(slice(14, 28)))
+    complete(page)
+    press(page, "Estimate the class")
+    press(page, "Stop")
+    page.run()
+    assert not page.exception
+    press(page, "Estimate again")
+    assert page.session_state["posterior"].running
+    page.session_state["posterior"].cancel()
+
+
+def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(with_orders):
+    page = open_page(model="fashion-mnist-gated", completions_shown=2, temperature=0.7, top_k=50)
+    complete(draw(page, half()))
+    head, arrays = message(page)
+    page.slider(key="temperature").set_value(1.5)
+    page.selectbox(key="model").select("fashion-mnist-orders").run()
+    trigger(page, "completions", "open", {"run": head["run"], "image": 1, "pixel": 500})
+    state = page.session_state
+    assert (state["model"], state["temperature"], state["top_k"]) == (
+        "fashion-mnist-gated", 0.7, 50,
+    )  # fmt: skip
+    drawing = state["drawing"]
+    drawing.current.draw(784, 60)
+    assert np.array_equal(drawing.current.levels().ravel(), arrays["level"].reshape(2, -1)[1])
 
 
 @pytest.mark.parametrize(
@@ -314,8 +393,7 @@ def with_orders(tmp_path, monkeypatch):
     paths = {"fashion-mnist-gated": checkpoint_path("fashion-mnist-gated"), path.stem: path}
     for module in ("ui.controls", "ui.resources"):
         monkeypatch.setattr(f"pixelcnn.{module}.list_checkpoints", lambda: paths)
-    for module in ("ui.resources", "ui.complete.starts"):
-        monkeypatch.setattr(f"pixelcnn.{module}.checkpoint_path", lambda name: paths[name])
+    monkeypatch.setattr("pixelcnn.ui.resources.checkpoint_path", lambda name: paths[name])
 
 
 def test_a_model_of_eight_orders_is_chosen_first_and_exact_from_below(with_orders):
@@ -342,6 +420,27 @@ def test_a_model_of_one_order_points_to_one_of_eight_where_that_is_exact(with_or
     middle = Sketch(half().level, np.roll(half(slice(0, 10)).state, 9, 0))
     page = draw(open_page(model="fashion-mnist-gated"), middle)
     assert not [b for b in page.button if b.label.startswith("Exact with")]
+
+
+def test_the_drawing_follows_to_a_model_of_other_levels(tmp_path, monkeypatch):
+    _, info = load_checkpoint(checkpoint_path("fashion-mnist-gated"))
+    config = tiny_config(height=28, width=28, num_levels=16)
+    path = tmp_path / "few.safetensors"
+    info = dataclasses.replace(info, config=config, bits_per_dim={})
+    save_checkpoint(path, randomize(build_model(config)), info)
+    paths = {"fashion-mnist-gated": checkpoint_path("fashion-mnist-gated"), path.stem: path}
+    for module in ("ui.controls", "ui.resources"):
+        monkeypatch.setattr(f"pixelcnn.{module}.list_checkpoints", lambda: paths)
+    monkeypatch.setattr("pixelcnn.ui.resources.checkpoint_path", lambda name: paths[name])
+    page = draw(open_page(), half())
+    first = canvas_data(page)
+    page.selectbox(key="model").select("few").run()
+    second = canvas_data(page)
+    assert (first["levels"], second["levels"]) == (256, 16)
+    assert second["revision"] > first["revision"]  # the canvas takes the converted drawing
+    assert shown(page).same_as(half().with_levels(16))
+    draw(page, half(), revision=first["revision"])  # a late stroke in the old levels
+    assert shown(page).same_as(half().with_levels(16))
 
 
 def test_a_model_of_colours_is_refused_in_words(tmp_path, monkeypatch):

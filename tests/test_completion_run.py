@@ -319,7 +319,9 @@ def test_with_eight_orders_every_side_is_exact(left, line):
 def test_a_tolerance_asks_for_particles():
     plan = methods.plan(sketch_of().known, 1, 64, tolerance=8)
     assert plan.automatic == "particles"
-    assert "not heeded" in plan.promises["prefix"].text
+    assert all("not heeded" in plan.promises[name].text for name in ("prefix", "clamping"))
+    late = methods.plan(sketch_of("lower-half").known, 1, 64, tolerance=8)
+    assert "not heeded" in late.promises["clamping"].text
     assert "tolerance of 8 levels" in plan.promises["particles"].text
 
 

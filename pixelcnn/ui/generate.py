@@ -286,17 +286,27 @@ def _on_open() -> None:
 
 
 def show_finished(
-    seed: int, image: int, class_name: str | None, start: history.History, pixel: int
+    checkpoint: str,
+    seed: int,
+    image: int,
+    class_name: str | None,
+    start: history.History,
+    pixel: int,
+    num_levels: int,
 ) -> None:
     """Let the page show a picture that is finished, at one of its pixels, when it is opened next.
 
     Arguments:
+        checkpoint: name of the model that drew it.
         seed: fixes the noise, with `image`.
         image: number within the seed.
         class_name: class that it was asked for; None for any class.
         start: rules and forced levels.
         pixel: to be pinned.
+        num_levels: of the model.
     """
+    st.session_state["model"] = checkpoint
+    controls.show_rule(start.last_rule, num_levels)
     st.session_state["seed"] = seed
     st.session_state["class"] = class_name or controls.ANY_CLASS
     controls.show_single(image, None)

@@ -33,8 +33,8 @@ class Canvas {
   // --- messages ---
 
   accept(data) {
-    const first = this.grid === null;
-    if (first || !this.grid.fits(data)) this.grid = new Grid(data);
+    const first = this.grid === null || !this.grid.fits(data); // of this size and these levels
+    if (first) this.grid = new Grid(data);
     this.data = { ...data, ignoredBits: data.ignored ? fromBase64(data.ignored) : null };
     this.findLevel().max = data.levels - 1;
     if (first) this.findLevel().value = data.levels - 1;
@@ -87,7 +87,8 @@ class Canvas {
     };
     try {
       const value = JSON.parse(sessionStorage.getItem(MEMORY));
-      if (!value || value.link !== data.link || !this.grid.fits(value)) return null;
+      // A new session without a link goes on with what was drawn last, under whatever link.
+      if (!value || (data.link && value.link !== data.link) || !this.grid.fits(value)) return null;
       return { ...unpack(value.now), undo: value.undo.map(unpack), redo: value.redo.map(unpack) };
     } catch {
       return null;

@@ -23,14 +23,15 @@ def prepare(config: ModelConfig) -> None:
     if "sketches" not in state:
         state["sketches"], state["sketch_revision"] = {}, 0
         state["sketch_fresh"], state["sketch_link"] = True, ""
+        state["sketch_kind"] = None
         if text := st.query_params.get("drawing"):
             _read_link(text, config)
     state["sketch_size"] = size = (config.height, config.width)
-    sketch = state["sketches"].get(size)
-    if sketch is None:
-        sketch = blank(*size, config.num_levels)
-        state["sketch_revision"] += 1
+    sketch = state["sketches"].get(size) or blank(*size, config.num_levels)
     state["sketches"][size] = sketch.with_levels(config.num_levels)
+    if state["sketch_kind"] != (kind := (*size, config.num_levels)):
+        state["sketch_kind"] = kind  # the canvas in the browser is of another kind
+        state["sketch_revision"] += 1
 
 
 def current() -> Sketch:
@@ -74,4 +75,5 @@ def _read_link(text: str, config: ModelConfig) -> None:
         )
     else:
         st.session_state["sketch_link"] = text
+        st.session_state["begin_from_link"] = True
     st.session_state["sketches"][sketch.level.shape] = sketch

@@ -116,15 +116,16 @@ def _prefix(exact: bool, num_orders: int, tolerance: float) -> Promise:
 
 
 def _clamping(exact: bool, late: int, total: int, tolerance: float) -> Promise:
-    if exact:
-        return Promise(True, True, "**Exact here**, the same as *prefix*: nothing known is late.")
     unheeded = " The tolerance is not heeded." if tolerance else ""
+    if exact:
+        text = "**Exact here**, the same as *prefix*: nothing known is late."
+        return Promise(True, True, text + unheeded)
     return Promise(
         True,
         False,
         "**Wrong in general**: a known pixel is put in place when its turn comes; what was drawn "
-        f"before ignored it. So here with {late} of {total} known pixels, crossed out on the "
-        f"canvas.{unheeded}",
+        f"before ignored it. So here with {late} of {total} known pixels; while this method is "
+        f"chosen the canvas crosses them out.{unheeded}",
     )
 
 

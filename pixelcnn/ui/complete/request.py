@@ -5,9 +5,9 @@ import streamlit as st
 from pixelcnn.ui import resources
 from pixelcnn.ui.canvas import canvas
 from pixelcnn.ui.complete import desk, methods, results, starts
-from pixelcnn.ui.complete.run import Wish
+from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import Settings
-from pixelcnn.ui.complete.sketch import DRAWN
+from pixelcnn.ui.complete.sketch import DRAWN, to_text
 from pixelcnn.ui.resources import LoadedModel
 
 TITLES = {
@@ -21,7 +21,7 @@ TITLES = {
 @st.fragment
 def draw(model: LoadedModel, settings: Settings) -> None:
     """Show the canvas, what it can start from, and how it would be completed."""
-    if "complete_model" in st.session_state:  # the whole page has to change
+    if "change_model_to" in st.session_state:  # the whole page has to change
         st.rerun()
     config = model.model.config
     state = st.session_state
@@ -31,7 +31,7 @@ def draw(model: LoadedModel, settings: Settings) -> None:
     left, right = st.columns(2, gap="medium")
     with right:
         st.markdown("**Start from**")
-        starts.choose_start(config, model.info.dataset, desk.put)
+        start = st.container()
         st.markdown("**Cover**")
         starts.choose_cover(config, desk.put, desk.current)
         method = _choose_method(plan)
@@ -44,6 +44,8 @@ def draw(model: LoadedModel, settings: Settings) -> None:
             )
         with st.expander("What is exact, and what is not"):
             st.markdown(methods.EXPLANATION)
+    wish = _wish(model, settings, method)
+    _keep_link(wish)
     with left:
         with st.container(key="canvas-frame"):
             canvas(
@@ -56,7 +58,27 @@ def draw(model: LoadedModel, settings: Settings) -> None:
                 ignored=plan.ignored if method == methods.CLAMPING else None,
                 on_change=desk.on_change,
             )
-        _offer_completion(model, settings, plan, method)
+        _offer_completion(model, wish, plan)
+    with start:  # last, for drawing the gallery takes a while
+        starts.choose_start(config, model.info.dataset, desk.put)
+
+
+def _keep_link(wish: Wish) -> None:
+    """Keep the drawing in the address as long as the address reproduces the completions shown."""
+    state, run = st.session_state, results.current()
+    if state.get("begin_from_link"):
+        return
+    text = to_text(run.sketch) if run is not None and _is_asked(run, wish) else ""
+    state["sketch_link"] = text
+    if text and st.query_params.get("drawing") != text:
+        st.query_params["drawing"] = text
+    elif not text and "drawing" in st.query_params:
+        del st.query_params["drawing"]
+
+
+def _is_asked(run: CompletionRun, wish: Wish) -> bool:
+    """Say whether completions are those of the present drawing and settings."""
+    return run.wish == wish and run.sketch.same_evidence(desk.current())
 
 
 def _choose_method(plan: methods.Plan) -> str:
@@ -94,15 +116,11 @@ def _suggest_orders(model: LoadedModel, plan: methods.Plan, settings: Settings) 
 
 
 def _change_model(name: str) -> None:
-    st.session_state["complete_model"] = name
+    st.session_state["change_model_to"] = name
 
 
-def _offer_completion(
-    model: LoadedModel, settings: Settings, plan: methods.Plan, method: str
-) -> None:
-    sketch = desk.current()
-    wish = _wish(model, settings, method)
-    run = results.current()
+def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
+    sketch, run, method = desk.current(), results.current(), wish.method
     hindrance = None
     if not sketch.known.any():
         hindrance = "Nothing is known yet: draw something, or choose a picture to start from."
@@ -110,8 +128,8 @@ def _offer_completion(
         hindrance = "Every pixel is known: erase something, or cover a part."
     elif not plan.promises[method].possible:
         hindrance = f"{TITLES[method]} is not possible with this drawing: choose another method."
-    if run is None and hindrance is None and st.session_state["sketch_link"]:
-        results.begin(model, sketch, wish)  # the link of a drawing that was completed
+    if st.session_state.pop("begin_from_link", False) and hindrance is None:
+        results.begin(model, sketch, wish)
         st.rerun()
     pressed = st.button(
         "Complete",
@@ -122,7 +140,7 @@ def _offer_completion(
     )
     if hindrance:
         st.caption(hindrance)
-    elif run is not None and not (run.sketch.same_evidence(sketch) and run.wish == wish):
+    elif run is not None and not _is_asked(run, wish):
         st.caption("The completions below are of an earlier drawing or other settings.")
     if pressed:
         results.begin(model, sketch, wish)

@@ -5,11 +5,12 @@ from functools import partial
 import streamlit as st
 
 from pixelcnn.data import class_names
+from pixelcnn.models import AutoregressiveModel
 from pixelcnn.ui import generate
 from pixelcnn.ui.complete import desk, exports, outcome
-from pixelcnn.ui.complete.posterior import PosteriorJob
+from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import Sketch, to_text
+from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.completions import completions
 from pixelcnn.ui.resources import LoadedModel
 
@@ -30,26 +31,28 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish) -> None:
     state.pop("completion", None)
     try:
         if wish.inferred:
-            state["posterior"] = _infer(model, sketch, wish)
+            state["posterior"] = _infer(model.model, sketch, wish)
         run = CompletionRun(model.model, sketch, wish, names, state.get("posterior"))
         run.draw(0.1)
     except ValueError as error:
         state["completion_problem"] = str(error)
         return
-    state["completion"], state["completion_model"] = run, model
-    state["completion_message"] = run.message()
-    state["sketch_link"] = to_text(sketch)
+    state["completion"], state["completion_message"] = run, run.message()
 
 
 def show() -> None:
     """Show the completions, once there are any."""
     if problem := st.session_state.pop("completion_problem", None):
         st.error(f"This cannot be completed. {problem}", icon=":material/error:")
+    if st.session_state.pop("completion_stopped", False):
+        st.info(
+            "Stopped: without the classes there is nothing to complete. *Complete* begins again.",
+            icon=":material/cancel:",
+        )
     if (run := current()) is None:
         return
     if st.session_state.pop("taken", False):
         st.toast("Taken to the canvas. Undo brings the drawing before it back.")
-    _write_link()
     _sheet()
     left, right = st.columns(2, gap="medium")
     with left:
@@ -89,9 +92,9 @@ def _notes(run: CompletionRun) -> None:
         show_it(report.text, **({"icon": ":material/warning:"} if report.is_warning else {}))
 
 
-def _infer(model: LoadedModel, sketch: Sketch, wish: Wish) -> PosteriorJob:
+def _infer(model: AutoregressiveModel, sketch: Sketch, wish: Wish) -> PosteriorJob:
     tolerance = wish.tolerance if wish.method == "particles" else 0.0
-    return PosteriorJob(model.model, sketch, tolerance, wish.seed)
+    return PosteriorJob(model, sketch, tolerance, wish.seed)
 
 
 def _posterior() -> None:
@@ -103,22 +106,25 @@ def _posterior() -> None:
     st.markdown("**Class, given what is known**")
     if job is None:
         st.caption("How probable each class is, before anything is drawn.")
-        if run.done:
-            st.button(
-                "Estimate the class",
-                icon=":material/bar_chart:",
-                on_click=_begin_posterior,
-                help="By particles for every class in turn; takes some seconds.",
-            )
     elif job.running:
         _posterior_pending(job)
+        return
     else:
         _posterior_chart(job)
+    if run.done and (job is None or not job.done):
+        st.button(
+            "Estimate the class" if job is None else "Estimate again",
+            icon=":material/bar_chart:",
+            on_click=_begin_posterior,
+            help="By particles for every class in turn. It takes about as long as completing by "
+            f"{PARTICLES * run.config.num_classes} particles: a bar says how long, and it can be "
+            "stopped.",
+        )
 
 
 def _begin_posterior() -> PosteriorJob:
     state, run = st.session_state, current()
-    state["posterior"] = _infer(state["completion_model"], run.sketch, run.wish)
+    state["posterior"] = _infer(run.model, run.sketch, run.wish)
     state["posterior"].wait(0.3)  # what is quick needs no bar
     return state["posterior"]
 
@@ -128,17 +134,31 @@ def _posterior_pending(job: PosteriorJob) -> None:
     if not job.running:
         st.rerun()
     left = "" if job.seconds_left is None else f", {job.seconds_left:.0f} s left"
-    st.progress(
-        job.classes_done / job.num_classes, f"{job.classes_done} of {job.num_classes}{left}"
-    )
+    st.progress(job.progress, f"{job.classes_done} of {job.num_classes} classes{left}")
     _posterior_chart(job)
-    st.button("Stop", on_click=job.cancel, help="Keeps the classes computed so far out of it.")
+    needed = current() is not None and not current().parts
+    st.button(
+        "Stop",
+        on_click=_stop,
+        args=(job,),
+        help="The completions, which need the classes, are given up."
+        if needed
+        else "The classes computed so far stay.",
+    )
+
+
+def _stop(job: PosteriorJob) -> None:
+    job.cancel()
+    state, run = st.session_state, current()
+    if run is not None and run.posterior is job and not run.parts:
+        del state["completion"]
+        state["completion_stopped"] = True
 
 
 def _posterior_chart(job: PosteriorJob) -> None:
     if job.error:
         st.error(f"The classes cannot be compared. {job.error}", icon=":material/error:")
-    elif job.newest is not None:
+    elif job.classes_done:
         names = current().class_names
         st.plotly_chart(outcome.posterior_chart(job, names), key="posterior-chart", config=PLAIN)
         st.caption(outcome.posterior_text(job, names))
@@ -171,17 +191,10 @@ def _export(run: CompletionRun) -> None:
             )
 
 
-def _write_link() -> None:
-    """Keep the address of the page one that reproduces the completions."""
-    text = st.session_state["sketch_link"]
-    if st.query_params.get("drawing") != text:
-        st.query_params["drawing"] = text
-
-
 def _on_pull() -> None:
     state, run = st.session_state, current()
-    if SHEET not in state:
-        return  # the request came in one message with a change of page
+    if SHEET not in state or run is None:
+        return  # it came in one message with a change of page, or after the completions ended
     request = state[SHEET]["pull"]
     was_done = run.done
     try:
@@ -199,9 +212,9 @@ def _on_pull() -> None:
 
 def _chosen(event: str) -> tuple[CompletionRun, int, int] | None:
     """Read which completion, and which pixel of it, was chosen; None if it is of an older run."""
-    if SHEET not in st.session_state:
-        return None
     run = current()
+    if SHEET not in st.session_state or run is None:
+        return None
     request = st.session_state[SHEET][event]
     image, pixel = int(request["image"]), int(request["pixel"])
     valid = 0 <= image < run.wish.num_images and 0 <= pixel < run.sketch.known.size
@@ -219,6 +232,12 @@ def _on_open() -> None:
     if chosen := _chosen("open"):
         run, image, pixel = chosen
         generate.show_finished(
-            run.wish.seed, image, run.class_name(image), run.history(image), pixel
+            run.wish.checkpoint,
+            run.wish.seed,
+            image,
+            run.class_name(image),
+            run.history(image),
+            pixel,
+            run.config.num_levels,
         )
         st.session_state["go_to_generate"] = True

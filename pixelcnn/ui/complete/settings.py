@@ -12,7 +12,6 @@ from pixelcnn.ui.controls import MAX_SEED, choose_checkpoint, choose_rule
 
 INFERRED, ANY_CLASS = "inferred", "any"
 PARTICLES = (16, 32, 64, 128, 256)
-NO_TOLERANCE = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Settings:
 
 def choose_model(place: DeltaGenerator) -> str:
     """Let the visitor choose a checkpoint; one that knows eight orders is best here."""
-    if name := st.session_state.pop("complete_model", None):
+    if name := st.session_state.pop("change_model_to", None):
         st.session_state["model"] = name
     return choose_checkpoint(place, "fashion-mnist-orders")
 
@@ -79,7 +78,7 @@ def choose_settings(config: ModelConfig, dataset: str | None) -> Settings:
         "Tolerance",
         0.0,
         min(40.0, config.num_levels - 1.0),
-        NO_TOLERANCE,
+        0.0,
         1.0,
         key="tolerance",
         bind="query-params",

@@ -1,6 +1,6 @@
 """What a drawing can start from: a blank canvas, a picture of a model, a test image, an upload."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 
 import numpy as np
@@ -8,17 +8,21 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from pixelcnn.checkpoints import CheckpointError, checkpoint_path, read_info
+from pixelcnn.checkpoints import CheckpointError
 from pixelcnn.completion import occlusion
-from pixelcnn.config import ModelConfig
+from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.data import class_names
+from pixelcnn.models import AutoregressiveModel
 from pixelcnn.picture_files import PictureError, read_picture
 from pixelcnn.pictures import pictures
-from pixelcnn.sampling import sample
+from pixelcnn.sampling import CachedSampler, make_noise
+from pixelcnn.sampling.cached import one_thread
 from pixelcnn.ui import resources
 from pixelcnn.ui.complete import real_start
 from pixelcnn.ui.complete.sketch import Sketch, blank, given
 from pixelcnn.ui.gallery import gallery
+from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.resources import LoadedModel
 
 MODEL, TEST_SET, UPLOAD, BLANK = "Gallery", "Test image", "Upload", "Blank"
 COVERS = {
@@ -130,18 +134,28 @@ def _show_gallery(config: ModelConfig, put: Put) -> None:
     seed = st.session_state.setdefault("gallery_seed", 0)
     for name in gallery_checkpoints(config):
         try:
-            levels, titles = _drawn_pictures(name, checkpoint_path(name).stat().st_mtime_ns, seed)
+            model = resources.load(name)
         except CheckpointError as error:
             st.warning(f"No pictures of {name}. {error}", icon=":material/warning:")
             continue
-        num_levels = read_info(checkpoint_path(name)).config.num_levels
+        drawn = result_of(
+            ("gallery", name, model.modified_ns, seed),
+            partial(_draw_pictures, model.model, seed),
+            slot=f"gallery-{name}",
+            button=None,
+            what=f"{name} draws pictures to start from",
+        )
+        if drawn is None:
+            continue
         key = f"gallery-{name}"
         with st.container(key=f"{key}-frame"):
             gallery(
-                pictures(torch.from_numpy(levels), num_levels),
-                titles,
+                pictures(torch.from_numpy(drawn), model.model.config.num_levels),
+                _titles(model, len(drawn)),
                 key=key,
-                on_choose=partial(_on_choose, key, levels[:, 0], num_levels, put),
+                on_choose=partial(
+                    _on_choose, key, drawn[:, 0], model.model.config.num_levels, put
+                ),
             )
     st.button(
         "Draw others",
@@ -150,6 +164,13 @@ def _show_gallery(config: ModelConfig, put: Put) -> None:
         type="tertiary",
         help="The models draw one new picture of each class.",
     )
+
+
+def _titles(model: LoadedModel, count: int) -> list[str]:
+    names = class_names(model.info.dataset, model.model.config.num_classes)
+    if not names:
+        return [f"drawn by {model.name}"] * count
+    return [f"{name}, drawn by {model.name}" for name in names[:count]]
 
 
 def _on_choose(key: str, levels: NDArray[np.int64], num_levels: int, put: Put) -> None:
@@ -175,13 +196,17 @@ def gallery_checkpoints(config: ModelConfig) -> list[str]:
     return [name for _, (_, name) in sorted(best.items())]
 
 
-@st.cache_data(max_entries=16, show_spinner="Drawing pictures to start from …")
-def _drawn_pictures(name: str, modified_ns: int, seed: int) -> tuple[NDArray[np.int64], list[str]]:
-    """Draw one picture of each class, (B, 1, H, W), and name them."""
-    loaded = resources.load(name)
-    classes = loaded.model.config.num_classes
-    names = class_names(loaded.info.dataset, classes)[:MOST_CLASSES]
-    label = list(range(len(names))) or None
-    levels = sample(loaded.model, num_images=len(names) or 10, seed=seed, label=label)
-    titles = [f"{title}, drawn by {name}" for title in names] or [f"drawn by {name}"] * 10
-    return levels.numpy(), titles
+def _draw_pictures(
+    model: AutoregressiveModel, seed: int
+) -> Generator[float, None, NDArray[np.int64]]:
+    """Draw one picture of each class, (B, 1, H, W); yields the share that is done."""
+    config = model.config
+    count = min(config.num_classes, MOST_CLASSES) or 10
+    noise = make_noise(config, num_images=count, seed=seed)
+    sampler = CachedSampler(model, noise, torch.arange(count) if config.num_classes else None)
+    while not sampler.done:
+        with one_thread():
+            for _ in range(config.width):
+                sampler.step(SamplingRule())
+        yield sampler.position / config.num_dims
+    return sampler.levels
