@@ -126,7 +126,8 @@ class Calibration:
         for name, expected in fresh.items():
             _check_counts(name, values[name], expected)
         result = cls(**values)
-        if result.num_images < 1 or result.dims["all"] < 1 or not result.reliability():
+        counts = (result.num_images, result.dims["all"], sum(result.bin_happened))
+        if min(counts) < 1 or not result.reliability():
             raise ValueError("it counted nothing")
         return result
 

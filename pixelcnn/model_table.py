@@ -1,5 +1,6 @@
 """The table of models: what every checkpoint reaches, costs and sees."""
 
+import math
 import statistics
 import time
 from collections.abc import Generator, Mapping
@@ -70,6 +71,8 @@ class ModelRow:
                 continue
             if not isinstance(value, kind):
                 raise ValueError(f"{name} (={value!r}) is not of type {kind}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} (={value!r}) is no number")
         return row
 
 

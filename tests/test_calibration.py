@@ -114,6 +114,7 @@ def test_counts_survive_json_and_foreign_ones_are_refused():
         (values | {"bin_events": [1]}, "bin_events does not have 30 numbers"),
         (values | {"bin_events": [0] * 30}, "counted nothing"),
         (values | {"num_images": 0}, "counted nothing"),
+        (values | {"bin_happened": [0] * 30}, "counted nothing"),
         (values | {"bin_promised": [math.nan] * 30}, "bin_promised .=nan. is no count"),
         (values | {"dims": {"all": 3}}, "dims has other groups than all, unsure"),
         (values | {"inside": {"all": [], "unsure": []}}, "inside, all, does not have 2 numbers"),

@@ -245,11 +245,13 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
 def test_a_row_of_another_type_is_refused(folder, tmp_path):
     assert main(["evaluate", "--table", "--write"]) == 0
     path = folder / "measurements" / "table.json"
-    content = json.loads(path.read_text())
-    content["values"]["rows"][0]["num_parameters"] = "many"
-    path.write_text(json.dumps(content))
-    with pytest.raises(MeasurementError, match="num_parameters"):
-        load_measurement(path, read_table)
+    whole = path.read_text()
+    for name, value in (("test_bits_per_dim", float("nan")), ("num_parameters", "many")):
+        content = json.loads(whole)
+        content["values"]["rows"][0][name] = value
+        path.write_text(json.dumps(content))
+        with pytest.raises(MeasurementError, match=name):
+            load_measurement(path, read_table)
 
 
 SHIPPED = sorted(FOLDER.glob("*.json"))

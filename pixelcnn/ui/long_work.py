@@ -34,7 +34,7 @@ def result_of(
     button: str | None,
     what: str,
     computes: bool = True,
-    cancel_help: str | None = None,
+    cancel_note: str | None = None,
 ) -> Any | None:
     """Return the result of a long work, or show how to get it and return None.
 
@@ -47,7 +47,7 @@ def result_of(
         button: text of the button that begins it; None begins at once.
         what: what is being done, for the progress bar.
         computes: whether it needs the processor, and so may have to wait for other works.
-        cancel_help: what cancelling does, where that is not plain.
+        cancel_note: what cancelling does, where that is not plain.
 
     Returns:
         The result, once it is there; for other visitors, and for the next visit, at once.
@@ -75,7 +75,7 @@ def result_of(
         work = begin()
         work.wait(0.3)  # what is quick needs no bar
     if work is not None and work.watched_by(visitor):
-        _progress(slot, what, visitor, cancel_help)
+        _progress(slot, what, visitor, cancel_note)
         return None
     kept = results().get(key)
     if kept is not None:
@@ -96,7 +96,7 @@ def result_of(
 
 
 @st.fragment(run_every=0.4)
-def _progress(slot: str, what: str, visitor: str, cancel_help: str | None) -> None:
+def _progress(slot: str, what: str, visitor: str, cancel_note: str | None) -> None:
     work: Work = st.session_state["works"][slot]
     if not work.watched_by(visitor):
         st.rerun()
@@ -113,8 +113,9 @@ def _progress(slot: str, what: str, visitor: str, cancel_help: str | None) -> No
         on_click=work.leave,
         args=(visitor,),
         width="stretch",
-        help=cancel_help,
     )
+    if cancel_note:
+        st.caption(cancel_note)
 
 
 def _seconds(seconds: float) -> str:

@@ -48,8 +48,8 @@ def test_set(name: str, slot: str) -> tuple[Tensor, Tensor] | None:
         button=f"Download {title}{size}",
         what=f"Downloading {title}",
         computes=False,
-        cancel_help="What was fetched is thrown away. The file that is on its way still comes to "
-        "its end, but no other is begun.",
+        cancel_note="Cancel: what was fetched is thrown away; the file that is on its way still "
+        "comes to its end, but no other is begun.",
     )
     if under_way and works().running(key) is None:  # it ended in this moment
         st.rerun()

@@ -76,6 +76,22 @@ def test_the_pixel_of_the_address_is_selected_when_one_goes_back(page, server):
     page.wait_for_function("e => e.__maps.selected === 100", arg=element)
 
 
+def test_a_stroke_on_the_canvas_is_scored(page, server):
+    open_view(page, server, "source=Drawn")
+    canvas = page.locator(".pxd-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.5, steps=8)
+    page.mouse.up()
+    page.locator(f"{MAPS} .pxm-readout:not(:empty)").wait_for()
+    page.get_by_text("drawn by hand", exact=True).wait_for()
+    levels = maps(page, "[...m.levels]")
+    drawn = page.locator(".pxd").evaluate("e => [...e.__canvas.grid.level]")
+    assert levels == drawn and max(levels) == 255
+
+
 def test_surprise_beyond_the_colour_bar_is_marked(page, server):
     black = "%0A" * 27 + "+" * 27  # up to the last pixel, which is white: a great surprise
     open_maps(page, server, f"source=Typed&typed={black}@")
