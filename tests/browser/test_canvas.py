@@ -133,6 +133,71 @@ def test_escape_and_a_second_finger_leave_a_shape_undone(page, server):
     assert not known(page)
 
 
+def test_a_drawing_that_is_replaced_in_mid_stroke_stays_as_it_was_sent(page, server):
+    open_canvas(page, server)
+    tool(page, "Rectangle")
+    page.mouse.move(*point(page, 2, 3))
+    page.mouse.down()
+    page.mouse.move(*point(page, 9, 9))
+    sent = page.locator(CANVAS).evaluate(
+        """e => {
+          const canvas = e.__canvas;
+          const level = btoa("\\x07".repeat(784)), state = btoa("\\x01".repeat(784));
+          canvas.accept({...canvas.data, level, state, revision: canvas.revision + 1});
+          return canvas.revision;
+        }"""
+    )
+    page.mouse.move(*point(page, 12, 12))
+    page.mouse.up()
+    assert sent > 0 and drawing(page) == {"level": [7] * 784, "state": [GIVEN] * 784}
+
+
+def test_a_mouse_that_only_hovers_leaves_a_rectangle_of_the_keyboard_alone(page, server):
+    open_canvas(page, server)
+    page.locator(".pxd-level").focus()
+    page.keyboard.press("Tab")
+    for key in ("r", "Space", "ArrowDown"):
+        page.keyboard.press(key)
+    page.mouse.move(*point(page, 25, 25))
+    page.mouse.move(*point(page, 26, 26))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    assert known(page) == rectangle(14, 14, 15, 15)
+
+
+def test_known_unknown_and_drawn_pixels_look_different(page, server):
+    open_canvas(page, server)
+    page.locator(".pxd-order").uncheck()
+    tool(page, "Rectangle")
+    page.locator(".pxd-level").fill("180")
+    drag(page, (2, 2), (5, 9))
+    tool(page, "Unknown")
+    drag(page, (2, 2), (5, 9))
+    tool(page, "Invert known")  # now every pixel is given, these with level 180
+    page.locator(".pxd-level").fill("180")
+    drag(page, (2, 2), (5, 5))
+    tool(page, "Unknown")
+    drag(page, (10, 2), (12, 9))
+    page.mouse.move(1, 1)
+    page.wait_for_timeout(100)
+    looks = page.locator(".pxd-canvas").evaluate(
+        """canvas => {
+          const size = canvas.width / 28, context = canvas.getContext("2d");
+          const inside = (row, col) => [...context.getImageData(
+            Math.ceil(col * size) + 2, Math.ceil(row * size) + 2, size - 4, size - 4).data];
+          return {given: inside(3, 8), drawn: inside(3, 3), unknown: inside(11, 6)};
+        }"""
+    )
+    colours = {
+        name: [tuple(data[i : i + 3]) for i in range(0, len(data), 4)]
+        for name, data in looks.items()
+    }
+    assert set(colours["given"]) == {(180, 180, 180)}
+    # Told apart by shape: a marked corner on the same grey, and a hatching.
+    assert colours["drawn"][0] != (180, 180, 180) and colours["drawn"][-1] == (180, 180, 180)
+    assert len(set(colours["unknown"])) > 3 and (180, 180, 180) not in colours["unknown"]
+
+
 def test_a_picture_of_the_gallery_replaces_the_drawing_and_can_be_taken_back(page, server):
     open_canvas(page, server)
     drag(page, (5, 3), (5, 20))
@@ -164,6 +229,27 @@ def test_the_drawing_outlives_other_pages_and_a_reload(page, server):
     assert known(page) == set(range(5 * 28 + 3, 5 * 28 + 22)) | set(range(6 * 28 + 3, 6 * 28 + 22))
 
 
+def test_the_drawing_outlives_a_reload_of_another_page(page, server):
+    open_canvas(page, server, "completions_shown=1")
+    page.locator(".pxg button").nth(8).click()
+    wait_known(page, 784)
+    page.get_by_role("button", name="Lower half", exact=True).click()
+    wait_known(page, 392)
+    settled(page)
+    page.get_by_role("button", name="Complete", exact=True).click()
+    page.wait_for_url("**drawing=**")  # the canvas remembers under which link it was drawn
+    page.locator(".pxr[data-done=true]").wait_for()
+    settled(page)
+    before = drawing(page)
+    page.get_by_test_id("stPageLink").filter(has_text="Generate").click()
+    page.locator(".pxc:not(.pxr)[data-position]").wait_for()
+    page.reload()
+    page.locator(".pxc:not(.pxr)[data-position]").wait_for()
+    page.get_by_test_id("stPageLink").filter(has_text="Complete").click()
+    wait_known(page, 392)
+    assert drawing(page) == before
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_finger_draws_on_a_phone_and_nothing_is_too_wide(browser, server, scheme):
     context = browser.new_context(
@@ -174,6 +260,12 @@ def test_a_finger_draws_on_a_phone_and_nothing_is_too_wide(browser, server, sche
     page.locator(".pxd-canvas").scroll_into_view_if_needed()
     page.touchscreen.tap(*point(page, 7, 9))
     assert known(page) == rectangle(7, 9, 8, 10)
+    finger = context.new_cdp_session(page)
+    for kind, at in (("Start", (20, 5)), ("Move", (20, 12)), ("Move", (20, 18)), ("End", None)):
+        x, y = (0, 0) if at is None else point(page, *at)
+        points = [] if at is None else [{"x": x, "y": y}]
+        finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    assert known(page) == rectangle(7, 9, 8, 10) | rectangle(20, 5, 21, 19)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(CANVAS).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
     context.close()

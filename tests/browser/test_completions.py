@@ -87,6 +87,27 @@ def test_a_prefix_is_exact_and_its_link_draws_the_same_again(page, server):
     other.context.close()
 
 
+def test_the_address_holds_the_drawing_only_while_it_tells_the_settings_too(page, server):
+    open_canvas(page, server, "completions_shown=1&complete_seed=3")
+    start_from_gallery(page, "Lower half", 392)
+    press_complete(page)
+    wait_done(page)
+    assert "drawing=" in page.url and "complete_seed=3" in page.url
+    seed = page.get_by_label("Seed", exact=True)
+    seed.fill("8")
+    seed.press("Enter")
+    page.wait_for_url("**complete_seed=8**")
+    page.get_by_text("of an earlier drawing or other settings").wait_for()
+    settled(page)
+    assert "drawing=" not in page.url and "complete_seed=8" in page.url
+    assert seed.input_value() == "8"
+    seed.fill("3")
+    seed.press("Enter")
+    page.wait_for_url("**drawing=**")
+    settled(page)
+    assert "complete_seed=3" in page.url and seed.input_value() == "3"
+
+
 def test_clamping_marks_what_it_ignores(page, server):
     open_canvas(page, server, f"{FEW}&method=Clamping")
     start_from_gallery(page, "Upper half", 392)

@@ -23,7 +23,7 @@ class Canvas {
     this.size = 2;
     this.unknown = false;
     this.zoom = 0;
-    this.gesture = null; // {tool, paint, from, at, before}
+    this.gesture = null; // {pointer, tool, paint, from, at, before}
     this.hovered = null;
     this.cursor = null; // of the keyboard
     this.stop = new AbortController();
@@ -33,6 +33,7 @@ class Canvas {
   // --- messages ---
 
   accept(data) {
+    if (data.revision !== this.revision) this.cancel(); // it changed what is replaced now
     const first = this.grid === null || !this.grid.fits(data); // of this size and these levels
     if (first) this.grid = new Grid(data);
     this.data = { ...data, ignoredBits: data.ignored ? fromBase64(data.ignored) : null };
@@ -111,9 +112,10 @@ class Canvas {
     return grid.area(to);
   }
 
-  begin(at, erase) {
+  // `pointer` is the mouse or finger that draws, null the keyboard.
+  begin(at, erase, pointer) {
     const paint = erase ? { unknown: true } : this.paint;
-    this.gesture = { tool: this.tool, paint, from: at, at, before: this.grid.copy() };
+    this.gesture = { pointer, tool: this.tool, paint, from: at, at, before: this.grid.copy() };
     this.move(at);
   }
 
@@ -199,16 +201,18 @@ class Canvas {
       if (this.gesture) return this.cancel(); // a second finger, or the other button
       element.setPointerCapture(event.pointerId);
       this.cursor = null;
-      this.begin(this.pixelAt(event), event.button === 2);
+      this.begin(this.pixelAt(event), event.button === 2, event.pointerId);
     });
     on(element, "pointermove", (event) => {
       const at = this.pixelAt(event);
       if (event.pointerType !== "touch") this.hovered = at;
-      if (!this.gesture) return this.draw();
+      if (this.gesture?.pointer !== event.pointerId) return this.draw();
       for (const part of event.getCoalescedEvents?.() ?? []) this.move(this.pixelAt(part));
       this.move(at);
     });
-    on(element, "pointerup", () => { if (this.gesture) this.end(); });
+    on(element, "pointerup", (event) => {
+      if (this.gesture?.pointer === event.pointerId) this.end();
+    });
     on(element, "pointercancel", () => this.cancel());
     on(element, "pointerleave", () => {
       this.hovered = null;
@@ -301,7 +305,7 @@ class Canvas {
   stamp(paint) {
     this.cursor ??= this.middle();
     if (this.gesture) return this.end();
-    this.begin(this.cursor, paint.unknown);
+    this.begin(this.cursor, paint.unknown, null);
     if (this.tool !== "rectangle") this.end();
   }
 
