@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.data import dequantize, quantize
-from pixelcnn.pictures import Picture
 
 UNKNOWN, GIVEN, DRAWN = 0, 1, 2
 """States of a pixel: to be completed; known from a picture; known because it was drawn by hand."""
@@ -120,10 +119,6 @@ class Sketch:
             return self
         values = dequantize(torch.from_numpy(self.level.copy()), self.num_levels)
         return Sketch(quantize(values, num_levels).numpy(), self.state, num_levels)
-
-    def picture(self) -> Picture:
-        """Give the levels as display values, those under unknown pixels too."""
-        return dequantize(torch.from_numpy(self.level.copy()), self.num_levels).numpy()
 
 
 def blank(height: int, width: int, num_levels: int) -> Sketch:
