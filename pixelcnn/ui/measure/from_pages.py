@@ -43,7 +43,10 @@ def drawn(model: LoadedModel) -> Chosen | None:
             on_change=desk.on_change,
         )
     sketch = desk.current()
-    st.caption("It is the drawing of the Complete page; what is unknown there counts as black.")
+    st.caption(
+        "Scored after every stroke. It is the drawing of the Complete page; what is unknown there "
+        "counts as black."
+    )
     if not sketch.known.any():
         return None
     return Chosen(sketch.levels[0], "drawn by hand")
