@@ -75,7 +75,7 @@ def read_picture(
         raise
     except Exception as error:  # Pillow's readers of damaged files raise many kinds
         reason = str(error) or type(error).__name__
-        raise PictureError(f"{name}: is damaged ({reason}).") from error
+        raise PictureError(f"{name}: cannot be decoded ({reason}).") from error
     values = np.asarray(plain, np.float32)
     values = values if values.ndim == 3 else values[:, :, None]  # (height, width, bands)
     ink, clear = values, np.float32(1)
@@ -102,7 +102,7 @@ def _plain(name: str, image: Image.Image, channels: int) -> Image.Image:
 
 def _of_more_bits(name: str, image: Image.Image) -> Image.Image:
     """Scale grey values of more than 8 bits to 0..255."""
-    values = np.asarray(image, np.float32)
+    values = np.array(image, np.float32)
     if not np.isfinite(values).all():
         raise PictureError(f"{name}: holds values that are not numbers.")
     low, high = float(values.min()), float(values.max())
@@ -115,7 +115,8 @@ def _of_more_bits(name: str, image: Image.Image) -> Image.Image:
         white = 1.0
     elif image.format == "TIFF" and image.mode in ("I", "F") and high <= 255:
         white = 255.0  # TIFF does not say what is white
-    return Image.fromarray(values * np.float32(255 / white))
+    values *= np.float32(255 / white)
+    return Image.fromarray(values)
 
 
 def _smaller(image: Image.Image, height: int, width: int) -> Image.Image:

@@ -171,8 +171,8 @@ def huge_png():
         (b"", "is empty or larger than 64 MiB"),
         (b"hello, this is text", "is no picture that can be read; it must be one of PNG, JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no picture"),
-        (file_of(Image.new("L", (64, 64), 9))[:60], "is damaged|no picture"),
-        (file_of(Image.fromarray(random_picture(200, 200)), "JPEG")[:1500], "is damaged"),
+        (file_of(Image.new("L", (64, 64), 9))[:60], "cannot be decoded|no picture"),
+        (file_of(Image.fromarray(random_picture(200, 200)), "JPEG")[:1500], "cannot be decoded"),
         (b"x" * (MAX_BYTES + 1), "is empty or larger than 64 MiB"),
         (huge_png(), "more than 50,000,000"),
         (file_of(Image.new("1", (8000, 7000))), "8000 x 7000 pixels are more than 50,000,000"),
@@ -191,7 +191,7 @@ def test_whatever_a_reader_raises_is_one_error(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(picture_files.ImageOps, "exif_transpose", fail)
-    with pytest.raises(PictureError, match=r"mine.png: is damaged \((x|MemoryError)\)"):
+    with pytest.raises(PictureError, match=r"mine.png: cannot be decoded \((x|MemoryError)\)"):
         read_picture("mine.png", file_of(Image.new("L", (9, 9))), 28, 28)
 
 
