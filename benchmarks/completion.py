@@ -1,20 +1,26 @@
-"""How long do completions take? Seconds as the Complete page computes them, without a browser.
+"""How long do completions take, and what does the look-ahead of particles buy?
 
     python benchmarks/completion.py [checkpoint] [--repeats 5]
 
-Every line is one question; "first" is the time until an unknown pixel of all completions can be
-shown, "all" until everything is drawn and summed up. The medians of some repeats, each with
-another picture of the model itself.
+First seconds as the Complete page computes them, without a browser: "first" is the time until an
+unknown pixel of all completions can be shown, "longest" that of the longest single answer, "all"
+until everything is drawn and summed up. Then the lower half by particles with and without hints:
+the higher the estimate of log2 p(known), and the less clouds differ, the better. Medians of some
+repeats, each with another picture of the model itself.
 """
 
 import argparse
+import math
 import os
 import statistics
 import time
+from unittest import mock
 
+import numpy as np
 import torch
 
 import pixelcnn
+from pixelcnn.completion import lookahead, particles
 from pixelcnn.data import class_names
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import given
@@ -27,15 +33,49 @@ QUESTIONS = (
 )
 
 
-def measure(run: CompletionRun) -> tuple[float, float]:
-    """Pull as the browser does; return the seconds to the first unknown pixel and to the end."""
-    started = time.perf_counter()
-    first = None
+def measure(run: CompletionRun) -> tuple[float, float, float]:
+    """Pull as the browser does; return seconds: first unknown pixel, longest answer, the end."""
+    started = now = time.perf_counter()
+    first, longest = None, 0.0
     while not run.done:
         run.answer_pull(run.run, run.serial)
+        before, now = now, time.perf_counter()
+        longest = max(longest, now - before)
         if first is None and run.count > run.first:
-            first = time.perf_counter() - started
-    return first, time.perf_counter() - started
+            first = now - started
+    return first, longest, now - started
+
+
+def look_ahead(model: pixelcnn.models.AutoregressiveModel, pictures: np.ndarray) -> None:
+    """Print what 64 particles find given the lower half, with and without hints."""
+    known = pixelcnn.occlusion("lower-half", *pictures.shape[1:])
+    print("\n64 particles, lower half known; medians of bits and of particles")
+    print("hints    log2 p(known)  clouds differ by  mean effective sample size  beginnings left")
+    for hints in (True, False):
+        found = []
+        for seed, picture in enumerate(pictures):
+            with (
+                mock.patch.object(lookahead, "OUTLIERS", lookahead.OUTLIERS if hints else 1.0),
+                mock.patch.object(
+                    particles, "GUESS_POWER", particles.GUESS_POWER if hints else 0.0
+                ),
+            ):
+                levels = torch.from_numpy(picture)[None, None]
+                result = pixelcnn.complete(
+                    model, levels, known, method="particles", num_images=16, seed=seed
+                )
+            report = result.particles[0]
+            found.append(
+                (
+                    report.log_evidence / math.log(2),
+                    np.ptp(report.cloud_log_evidence) / math.log(2),
+                    report.effective_sample_size.mean(),
+                    report.ancestors[-1],
+                )
+            )
+        evidence, apart, size, left = np.median(found, 0)
+        name = "with" if hints else "without"
+        print(f"{name:7s}  {evidence:13.0f}  {apart:16.0f}  {size:26.1f}  {left:15.0f}")
 
 
 def main():
@@ -52,7 +92,9 @@ def main():
         f"{options.checkpoint}: {model.num_parameters:,} parameters, {os.cpu_count()} processors, "
         f"torch {torch.__version__}"
     )
-    print("known       method     completions  particles  first  allowed      all  allowed")
+    print(
+        "known       method     completions  particles  first  allowed  longest      all  allowed"
+    )
     for left, method, num_images, num_particles, first_allowed, all_allowed in QUESTIONS:
         known = pixelcnn.occlusion(left, config.height, config.width)[0, 0].numpy()
         seconds = []
@@ -66,11 +108,15 @@ def main():
                 seed=seed,
             )
             seconds.append(measure(CompletionRun(model, sketch, wish, names)))
-        first, everything = (statistics.median(times) for times in zip(*seconds, strict=True))
+        first, longest, everything = (
+            statistics.median(times) for times in zip(*seconds, strict=True)
+        )
         print(
             f"{left:10s}  {method:9s}  {num_images:11d}  {num_particles:9d}  {first:4.2f} s"
-            f"  {first_allowed:5.1f} s  {everything:5.2f} s  {all_allowed:5.1f} s"
+            f"  {first_allowed:5.1f} s  {longest:5.2f} s"
+            f"  {everything:5.2f} s  {all_allowed:5.1f} s"
         )
+    look_ahead(model, pictures)
 
 
 if __name__ == "__main__":

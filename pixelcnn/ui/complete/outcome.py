@@ -127,7 +127,12 @@ def posterior_chart(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figur
         height=60 + 24 * len(class_names) + (0 if exact else 40),
         margin={"l": 0, "r": 40, "t": 4, "b": 4},
         xaxis={"fixedrange": True},
-        yaxis={"autorange": "reversed", "fixedrange": True},
+        yaxis={
+            "categoryorder": "array",
+            "categoryarray": list(class_names),
+            "range": [len(class_names) - 0.5, -0.5],
+            "fixedrange": True,
+        },
         showlegend=False,
     )
     return figure
@@ -153,30 +158,28 @@ def _bars(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figure:
 def _ranges(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figure:
     """Show the estimates on a scale of bits, and around each what single clouds found."""
     posterior = job.newest
-    known = posterior.log_evidence.isfinite().numpy()
+    computed = posterior.log_evidence.isfinite()
     bits, clouds = (
-        (logs - posterior.log_evidence.max()).numpy() / math.log(2)
+        (logs[computed] - posterior.log_evidence.max()).numpy() / math.log(2)
         for logs in (posterior.log_evidence, posterior.cloud_log_evidence)
     )
-    names = np.array(class_names)
     figure = go.Figure(
         go.Scatter(
-            x=bits[known],
-            y=names[known],
+            x=bits,
+            y=[class_names[label] for label in computed.nonzero().flatten()],
             mode="markers",
             marker={"size": 10},
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": (clouds.max(1) - bits)[known],
-                "arrayminus": (bits - clouds.min(1))[known],
+                "array": clouds.max(1) - bits,
+                "arrayminus": bits - clouds.min(1),
             },
             hovertemplate="%{y}: %{x:.0f} bits<extra></extra>",
         )
     )
     figure.update_layout(
-        xaxis={"title": "log₂ p(known | class), relative to the best, bits"},
-        yaxis={"categoryorder": "array", "categoryarray": list(class_names)},
+        xaxis={"title": "log₂ p(known | class), less the best, bits", "automargin": True},
     )
     return figure
 
@@ -189,7 +192,7 @@ def posterior_text(job: PosteriorJob, class_names: tuple[str, ...]) -> str:
     """Say how the posterior was found, and how far to trust it."""
     posterior = job.newest
     if not job.done:
-        return f"After {job.classes_done} of {job.num_classes} classes."
+        return f"After {job.classes_done} of {job.num_classes} classes; the others are to come."
     best = class_names[int(posterior.probabilities.argmax())]
     if posterior.is_exact:
         return f"Exact, every class being equally likely beforehand. Most probable: {best}."
