@@ -32,6 +32,7 @@ from pixelcnn.measurements import (
 from pixelcnn.model_table import TABLE_PATH, ModelRow, make_row, read_table, score_images
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.options import add_data_dir
+from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.paradox import (
     Paradox,
     describe,
@@ -262,10 +263,19 @@ def table_text(rows: list[ModelRow]) -> str:
         for row in rows
     ]
     widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
-    return "\n".join(
+    text = [
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         for line in [head, *lines]
-    )
+    ]
+    for row in rows:
+        if row.num_orders > 1:
+            text += [f"{row.checkpoint} in each order, and the ensemble of all:"]
+            text += [
+                f"  {score:.4f}  {name}"
+                for name, score in zip(ORDER_NAMES, row.order_bits_per_dim, strict=True)
+            ]
+            text += [f"  {row.ensemble_bits_per_dim:.4f}  ensemble"]
+    return "\n".join(text)

@@ -42,6 +42,8 @@ class ModelRow:
     """Raster orders that it knows."""
     test_bits_per_dim: float
     """On the test split; the mean over the orders that it knows."""
+    order_bits_per_dim: list
+    """The same for each of these orders, in the order of `pixelcnn.orders.ORDER_NAMES`."""
     ensemble_bits_per_dim: float | None
     """Of the mean probability of all orders; None for a model of one order."""
     test_images: int
@@ -134,6 +136,7 @@ def make_row(
         num_levels=c.num_levels,
         num_orders=c.num_orders,
         test_bits_per_dim=scores.mean().item(),
+        order_bits_per_dim=scores.mean(0).tolist(),
         ensemble_bits_per_dim=ensemble_bits_per_dim(scores, c.num_dims).mean().item()
         if several
         else None,

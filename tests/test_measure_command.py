@@ -214,6 +214,7 @@ def test_the_table_has_a_row_for_every_checkpoint(folder, capsys):
     assert rows[0].ensemble_bits_per_dim is None
     ensemble = ensemble_bits_per_dim(scores.double(), 784).mean().item()
     assert rows[1].ensemble_bits_per_dim == pytest.approx(ensemble)
+    assert rows[1].order_bits_per_dim == pytest.approx(scores.double().mean(0).tolist())
 
 
 def test_one_row_can_be_measured_anew_and_rows_of_lost_checkpoints_go(folder):

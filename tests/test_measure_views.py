@@ -178,6 +178,7 @@ def test_the_table_lists_every_checkpoint_and_shows_no_numbers_of_other_weights(
     row = {
         "checkpoint": NAME, "weights": "0" * 16, "dataset": "fashion-mnist",
         "architecture": "gated", "num_levels": 256, "num_orders": 1, "test_bits_per_dim": 1.234,
+        "order_bits_per_dim": [2.5],
         "ensemble_bits_per_dim": None, "test_images": 10_000, "num_parameters": 1,
         "images_seen": 1, "past_seen": 1.0, "seconds_one": 0.125, "seconds_of_16": 0.0625,
     }  # fmt: skip
