@@ -64,6 +64,10 @@ def draw(page: AppTest, sketch: Sketch, revision: int | None = None) -> AppTest:
     return page._run(states)
 
 
+ONE_ORDER = "fashion-mnist-gated"
+"""A model for which a lower half is no prefix."""
+
+
 def half(rows=slice(0, 14)) -> Sketch:
     state = np.zeros((28, 28), np.uint8)
     state[rows] = DRAWN
@@ -237,7 +241,7 @@ def test_a_half_is_completed_exactly_and_known_pixels_stay():
 
 
 def test_a_lower_half_is_completed_by_particles_that_say_how_far_to_trust_them():
-    page = open_page(completions_shown=2, particles=16)
+    page = open_page(model=ONE_ORDER, completions_shown=2, particles=16)
     assert "prefix" not in words(page)
     draw(page, half(slice(14, 28)))
     assert "come late in the model's only order" in radio_captions(page)
@@ -251,7 +255,9 @@ def test_a_lower_half_is_completed_by_particles_that_say_how_far_to_trust_them()
 
 
 def test_clamping_says_what_it_ignores():
-    page = draw(open_page(completions_shown=2, method="Clamping"), half(slice(14, 28)))
+    page = draw(
+        open_page(model=ONE_ORDER, completions_shown=2, method="Clamping"), half(slice(14, 28))
+    )
     ignored = np.unpackbits(
         np.frombuffer(base64.b64decode(canvas_data(page)["ignored"]), np.uint8)
     )
@@ -313,7 +319,10 @@ def test_the_link_of_a_drawing_that_cannot_be_completed_is_tried_once(monkeypatc
 
 
 def test_stopping_an_inferred_class_ends_the_completions_and_they_can_begin_again():
-    page = draw(open_page(completions_shown=2, complete_class="inferred"), half(slice(14, 28)))
+    page = draw(
+        open_page(model=ONE_ORDER, completions_shown=2, complete_class="inferred"),
+        half(slice(14, 28)),
+    )
     press(page, "Complete")
     head = message(page)[0]
     assert "inferring the class" in head["waiting"]
@@ -333,7 +342,7 @@ def test_stopping_an_inferred_class_ends_the_completions_and_they_can_begin_agai
 
 
 def test_an_estimate_of_the_class_can_be_stopped_and_begun_again():
-    page = draw(open_page(completions_shown=1, particles=16), half(slice(14, 28)))
+    page = draw(open_page(model=ONE_ORDER, completions_shown=1, particles=16), half(slice(14, 28)))
     complete(page)
     press(page, "Estimate the class")
     press(page, "Stop")
@@ -372,7 +381,7 @@ def test_a_drawing_that_leaves_nothing_to_do_says_why(state, why):
 
 
 def test_an_impossible_method_cannot_be_pressed():
-    page = draw(open_page(method="Prefix"), half(slice(14, 28)))
+    page = draw(open_page(model=ONE_ORDER, method="Prefix"), half(slice(14, 28)))
     (button,) = [b for b in page.button if b.label == "Complete"]
     assert button.disabled and "not possible with this drawing" in words(page)
 

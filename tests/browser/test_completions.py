@@ -109,7 +109,7 @@ def test_the_address_holds_the_drawing_only_while_it_tells_the_settings_too(page
 
 
 def test_clamping_marks_what_it_ignores(page, server):
-    open_canvas(page, server, f"{FEW}&method=Clamping")
+    open_canvas(page, server, f"{FEW}&method=Clamping&model=fashion-mnist-gated")
     start_from_gallery(page, "Upper half", 392)
     page.locator(".pxd-ignored", has_text="392 ignored").wait_for()
     page.get_by_text("392 of 392 known pixels").wait_for()
@@ -205,8 +205,8 @@ def test_uploads_become_drawings_and_bad_files_are_named(page, server):
     assert drawing(page)["level"] == picture.ravel().tolist()
     before = drawing(page)
     for name, content, message in (
-        ("bad.png", b"no picture at all", "bad.png: This is no picture that can be read"),
-        ("cut.png", good.getvalue()[:60], "cut.png: The picture is damaged"),
+        ("bad.png", b"no picture at all", "bad.png: is no picture that can be read"),
+        ("cut.png", good.getvalue()[:60], "cut.png: cannot be decoded"),
     ):
         upload(page, name, content)
         page.get_by_text(message).wait_for()
