@@ -1,48 +1,24 @@
 """Completions while they are drawn: the same as the library's, at every moment consistent."""
 
-import io
-import json
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from pixelcnn.completion import ClassPosterior, complete, late_pixels, lookahead, occlusion
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import dequantize
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.sampling import sample
-from pixelcnn.ui.complete import exports, methods, outcome
+from pixelcnn.ui.complete import methods, outcome
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import from_text, given
+from pixelcnn.ui.complete.sketch import given
 from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.wire import decode
 
-from .tiny import random_levels, tiny_model
+from .tiny import tiny_model
+from .tiny_completion import MODEL, NAMES, SIDE, SIDES, finish, new_run, sketch_of
 
-SIDE = 6
-NAMES = ("one", "two", "three")
-MODEL = tiny_model(height=SIDE, width=SIDE, num_classes=3, dtype=torch.float32)
-SIDES = tiny_model(height=SIDE, width=SIDE, num_classes=3, num_orders=8, dtype=torch.float32)
 METHODS = ("prefix", "clamping", "particles")
-
-
-def sketch_of(left="upper-half", model=MODEL, seed=0):
-    level = random_levels(model.config, 1, seed)[0, 0].numpy()
-    known = occlusion(left, SIDE, SIDE)[0, 0].numpy()
-    return given(level, model.config.num_levels).covered(known)
-
-
-def new_run(method, left="upper-half", model=MODEL, **wish):
-    wish = Wish("tiny", method, **({"num_images": 5, "num_particles": 16} | wish))
-    return CompletionRun(model, sketch_of(left, model), wish, NAMES)
-
-
-def finish(run):
-    exports.finish(run)
-    return run
 
 
 @pytest.mark.parametrize(
@@ -361,51 +337,6 @@ def test_under_another_rule_the_words_name_it_and_at_temperature_0_nothing_colla
 def test_exact_draws_of_inferred_classes_say_where_the_classes_come_from():
     (report,) = outcome.describe(finish(inferred_run()))
     assert "7 independent draws" in report.text and "drawn from the posterior" in report.text
-
-
-# --- files ---------------------------------------------------------------------------------------
-
-
-def test_the_picture_holds_the_exact_levels():
-    run = new_run("prefix")
-    values = np.asarray(Image.open(io.BytesIO(exports.as_png(run, 1))))
-    assert values.shape == (2 * SIDE + 2, 3 * SIDE + 4)
-    wanted = dequantize(torch.from_numpy(run.levels()), 4).numpy()
-    assert np.array_equal(values[:SIDE, :SIDE], wanted[0])
-    assert np.array_equal(values[SIDE + 2 :, SIDE + 2 : 2 * SIDE + 2], wanted[4])
-
-
-def test_the_animation_begins_with_the_known_pixels_and_ends_with_the_completions():
-    run = new_run("prefix", "lower-half", SIDES)
-    with Image.open(io.BytesIO(exports.as_gif(run))) as animation:
-        first = np.asarray(animation.convert("RGB"))[::4, ::4]
-        animation.seek(animation.n_frames - 1)
-        last = np.asarray(animation.convert("RGB"))[::4, ::4]
-    known = run.sketch.known
-    grey = dequantize(torch.from_numpy(run.levels()), 4).numpy()[0]
-    is_grey = (first == first[..., :1]).all(-1)[:SIDE, :SIDE]
-    assert np.array_equal(is_grey, known) and np.array_equal(
-        first[:SIDE, :SIDE, 0][known], grey[known]
-    )
-    assert np.array_equal(last[:SIDE, :SIDE, 0], grey)
-
-
-def test_npz_and_json_hold_the_same_and_reproduce_the_completions():
-    run = new_run("particles", "around-box", seed=4)
-    with np.load(io.BytesIO(exports.as_npz(run)), allow_pickle=False) as arrays:
-        npz = dict(arrays)
-    trace = json.loads(exports.as_json(run))
-    settings = trace.pop("settings")
-    assert json.loads(str(npz.pop("settings"))) == settings
-    assert npz.keys() == trace.keys()
-    for name, values in npz.items():
-        np.testing.assert_allclose(values.astype(float), np.array(trace[name]), atol=1e-6)
-    assert np.array_equal(npz["levels"], run.levels())
-    assert len(npz["effective_sample_size"]) == run.steps
-    wish = {name: settings[name] for name in Wish.__dataclass_fields__ if name != "rule"}
-    wish["rule"] = SamplingRule.from_dict(settings["rule"])
-    again = finish(CompletionRun(MODEL, from_text(settings["drawing"]), Wish(**wish), NAMES))
-    assert np.array_equal(again.levels(), run.levels())
 
 
 def test_a_drawing_far_from_the_data_is_said_to_be_and_one_of_the_model_is_not():

@@ -23,7 +23,7 @@ class Canvas {
     this.size = 2;
     this.unknown = false;
     this.zoom = 0;
-    this.gesture = null; // {pointer, tool, paint, from, at, before}
+    this.gesture = null; // {pointer (null: keyboard), tool, paint, from, at, before}
     this.hovered = null;
     this.cursor = null; // of the keyboard
     this.stop = new AbortController();
@@ -99,7 +99,6 @@ class Canvas {
   // --- what the tools do ---
 
   findLevel() { return this.find(".pxd-level"); }
-
   get paint() { return { unknown: this.unknown, level: Number(this.findLevel().value) }; }
 
   // The pixels that a gesture changes; a stroke has changed the earlier ones already.
@@ -112,7 +111,6 @@ class Canvas {
     return grid.area(to);
   }
 
-  // `pointer` is the mouse or finger that draws, null the keyboard.
   begin(at, erase, pointer) {
     const paint = erase ? { unknown: true } : this.paint;
     this.gesture = { pointer, tool: this.tool, paint, from: at, at, before: this.grid.copy() };
@@ -210,8 +208,8 @@ class Canvas {
       for (const part of event.getCoalescedEvents?.() ?? []) this.move(this.pixelAt(part));
       this.move(at);
     });
-    on(element, "pointerup", (event) => {
-      if (this.gesture?.pointer === event.pointerId) this.end();
+    on(element, "pointerup", ({ pointerId }) => {
+      if (this.gesture?.pointer === pointerId) this.end();
     });
     on(element, "pointercancel", () => this.cancel());
     on(element, "pointerleave", () => {

@@ -1,0 +1,101 @@
+"""What the tests of the Complete page do there."""
+
+import base64
+import json
+import time
+
+import numpy as np
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1 import AppTest
+
+from pixelcnn.ui.complete.sketch import DRAWN, Sketch
+from pixelcnn.ui.wire import decode
+
+from .components import trigger
+
+TIMEOUT = 120
+
+
+def open_page(**query) -> AppTest:
+    page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+    page.switch_page("pages/complete.py")
+    for name, value in query.items():
+        page.query_params[name] = str(value)
+    return page.run()
+
+
+def canvas_data(page: AppTest) -> dict:
+    return json.loads(page.get_by_key("canvas").proto.json)
+
+
+def shown(page: AppTest) -> Sketch:
+    """What the canvas is sent."""
+    data = canvas_data(page)
+    level, state = (
+        np.frombuffer(base64.b64decode(data[name]), np.uint8).reshape(
+            data["height"], data["width"]
+        )
+        for name in ("level", "state")
+    )
+    return Sketch(level, state, data["levels"])
+
+
+def draw(page: AppTest, sketch: Sketch, revision: int | None = None) -> AppTest:
+    value = {
+        "revision": canvas_data(page)["revision"] if revision is None else revision,
+        "level": base64.b64encode(sketch.level.tobytes()).decode(),
+        "state": base64.b64encode(sketch.state.tobytes()).decode(),
+    }
+    states = page._tree.get_widget_states()
+    component = page.get_by_key("canvas").proto.id
+    states.widgets.append(WidgetState(id=component, json_value=json.dumps({"drawing": value})))
+    return page._run(states)
+
+
+ONE_ORDER = "fashion-mnist-gated"
+"""A model for which a lower half is no prefix."""
+
+
+def half(rows=slice(0, 14)) -> Sketch:
+    state = np.zeros((28, 28), np.uint8)
+    state[rows] = DRAWN
+    level = np.where(state > 0, np.arange(28, dtype=np.uint8) * 9, 0).astype(np.uint8)
+    return Sketch(level, state)
+
+
+def with_gallery(page: AppTest) -> AppTest:
+    """Wait until the pictures to start from are drawn."""
+    until = time.monotonic() + TIMEOUT
+    while any("draws pictures" in bar.proto.text for bar in page.get("progress")):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+        page.run()
+    return page
+
+
+def complete(page: AppTest) -> AppTest:
+    """Press the button, and pull until everything is drawn, as the browser does."""
+    (button,) = [b for b in page.button if b.label == "Complete"]
+    assert not button.disabled
+    button.click().run()
+    until = time.monotonic() + TIMEOUT
+    while not (head := message(page)[0])["done"]:
+        assert time.monotonic() < until and not page.exception
+        trigger(page, "completions", "pull", {"run": head["run"], "serial": head["serial"]})
+    return page
+
+
+def message(page: AppTest) -> tuple[dict, dict[str, np.ndarray]]:
+    """What the sheet is sent."""
+    return decode(page.get_by_key("completions").proto.bytes)
+
+
+def words(page: AppTest) -> str:
+    elements = [*page.markdown, *page.caption, *page.warning]
+    return "\n".join(element.value for element in elements)
+
+
+def press(page: AppTest, label: str) -> AppTest:
+    (button,) = [b for b in page.button if b.label == label]
+    assert not button.disabled
+    return button.click().run()

@@ -1,0 +1,58 @@
+"""Completions as files: pictures, animation, data."""
+
+import io
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pixelcnn.config import SamplingRule
+from pixelcnn.data import dequantize
+from pixelcnn.ui.complete import exports
+from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.sketch import from_text
+
+from .tiny_completion import MODEL, NAMES, SIDE, SIDES, finish, new_run
+
+
+def test_the_picture_holds_the_exact_levels():
+    run = new_run("prefix")
+    values = np.asarray(Image.open(io.BytesIO(exports.as_png(run, 1))))
+    assert values.shape == (2 * SIDE + 2, 3 * SIDE + 4)
+    wanted = dequantize(torch.from_numpy(run.levels()), 4).numpy()
+    assert np.array_equal(values[:SIDE, :SIDE], wanted[0])
+    assert np.array_equal(values[SIDE + 2 :, SIDE + 2 : 2 * SIDE + 2], wanted[4])
+
+
+def test_the_animation_begins_with_the_known_pixels_and_ends_with_the_completions():
+    run = new_run("prefix", "lower-half", SIDES)
+    with Image.open(io.BytesIO(exports.as_gif(run))) as animation:
+        first = np.asarray(animation.convert("RGB"))[::4, ::4]
+        animation.seek(animation.n_frames - 1)
+        last = np.asarray(animation.convert("RGB"))[::4, ::4]
+    known = run.sketch.known
+    grey = dequantize(torch.from_numpy(run.levels()), 4).numpy()[0]
+    is_grey = (first == first[..., :1]).all(-1)[:SIDE, :SIDE]
+    assert np.array_equal(is_grey, known) and np.array_equal(
+        first[:SIDE, :SIDE, 0][known], grey[known]
+    )
+    assert np.array_equal(last[:SIDE, :SIDE, 0], grey)
+
+
+def test_npz_and_json_hold_the_same_and_reproduce_the_completions():
+    run = new_run("particles", "around-box", seed=4)
+    with np.load(io.BytesIO(exports.as_npz(run)), allow_pickle=False) as arrays:
+        npz = dict(arrays)
+    trace = json.loads(exports.as_json(run))
+    settings = trace.pop("settings")
+    assert json.loads(str(npz.pop("settings"))) == settings
+    assert npz.keys() == trace.keys()
+    for name, values in npz.items():
+        np.testing.assert_allclose(values.astype(float), np.array(trace[name]), atol=1e-6)
+    assert np.array_equal(npz["levels"], run.levels())
+    assert len(npz["effective_sample_size"]) == run.steps
+    wish = {name: settings[name] for name in Wish.__dataclass_fields__ if name != "rule"}
+    wish["rule"] = SamplingRule.from_dict(settings["rule"])
+    again = finish(CompletionRun(MODEL, from_text(settings["drawing"]), Wish(**wish), NAMES))
+    assert np.array_equal(again.levels(), run.levels())
