@@ -223,6 +223,8 @@ def quantize(values: Tensor, num_levels: int) -> Tensor:
     >>> quantize(torch.tensor([0, 127, 128, 255]), 2).tolist()
     [0, 0, 1, 1]
     """
+    if num_levels == 256:
+        return values
     return (values.int() * num_levels // 256).to(torch.uint8)
 
 

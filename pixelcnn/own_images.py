@@ -6,8 +6,10 @@ whatever happens to the originals. Folders inside the folder are classes, if the
 
 import io
 import json
+import lzma
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +26,9 @@ FORMAT = "pixelcnn-images-1"
 SUFFIX = ".images.safetensors"
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 MAX_IMAGES = 200_000
+MAX_VALUES = 500_000_000
+"""C * H * W of all images together, one byte each."""
+MAX_UNPACKED_BYTES = 2_000_000_000
 FEWEST_IMAGES = 2
 """One to learn from, one held out."""
 
@@ -66,7 +71,10 @@ def read_folder(folder: str | os.PathLike[str]) -> Iterator[SourceImage]:
     Raises:
         ImageSetError: if it is no folder or cannot be read.
     """
-    root = Path(folder).expanduser()
+    try:
+        root = Path(folder).expanduser()
+    except RuntimeError as error:  # ~somebody
+        raise ImageSetError(f"{folder}: {error}") from error
     if not root.is_dir():
         raise ImageSetError(f"{root}: is not a folder.")
     try:
@@ -93,6 +101,7 @@ def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
             yield SourceImage(name, content)
             continue
         try:
+            unpacked = 0
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 for member in sorted(archive.infolist(), key=lambda m: m.filename):
                     inside = PurePosixPath(member.filename)
@@ -100,8 +109,16 @@ def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
                         continue
                     # The size that the archive claims is checked here, the real one by zipfile.
                     large = member.file_size > MAX_BYTES
+                    unpacked += 0 if large else member.file_size
+                    if unpacked > MAX_UNPACKED_BYTES:
+                        raise ImageSetError(
+                            f"{name}: unpacks to more than {MAX_UNPACKED_BYTES / 1e9:g} GB."
+                        )
                     yield SourceImage(member.filename, b"" if large else archive.read(member))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        except (
+            zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError,
+            EOFError, OSError, ValueError,
+        ) as error:  # fmt: skip
             raise ImageSetError(
                 f"{name}: is no ZIP archive that can be read ({error})."
             ) from error
@@ -122,13 +139,16 @@ def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) ->
     if not 8 <= size <= 64:
         raise ValueError(f"`size` (={size}) must be an integer from 8 to 64.")
     pictures, folders, left_out = [], [], []
+    channels = 3 if colour else 1
+    most = min(MAX_IMAGES, MAX_VALUES // (channels * size * size))
     for image in images:
-        if len(pictures) >= MAX_IMAGES:
-            raise ImageSetError(f"There are more than {MAX_IMAGES:,} images.")
-        try:
-            pictures.append(
-                read_picture(image.name, image.content, size, size, channels=3 if colour else 1)
+        if len(pictures) + len(left_out) >= most:
+            raise ImageSetError(
+                f"There are more than {most:,} files, the most for {size} x {size} pixels in "
+                f"{channels} channels."
             )
+        try:
+            pictures.append(read_picture(image.name, image.content, size, size, channels=channels))
             folders.append(image.folder)
         except PictureError as error:
             left_out.append(str(error))

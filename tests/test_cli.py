@@ -31,7 +31,7 @@ from pixelcnn.training import engine
 from pixelcnn.training.command import command_line
 from pixelcnn.training.engine import evaluate
 from pixelcnn.training.files import load_training_state
-from pixelcnn.training.runs import Run, find_run
+from pixelcnn.training.runs import Run, run_path
 
 from .made_up_data import write_mnist_like
 from .tiny import randomize, tiny_model
@@ -307,7 +307,7 @@ def test_a_training_state_from_elsewhere_begins_a_run(trained, folder, capsys):
     assert main(["train", "new", "--resume", "--total-images", "25"]) == 0
     more = files_of(folder, "more")["training.state"]
     assert more == files_of(folder, "new")["training.state"]
-    again = shlex.split(command_line(find_run("more").config(), "again"))
+    again = shlex.split(command_line(Run(run_path("more")).config(), "again"))
     assert again[5:9] == ["--from-state", str(state), "--total-images", "25"]
     assert main(again[3:]) == 0
     assert files_of(folder, "again")["training.state"] == more
@@ -319,7 +319,7 @@ def test_a_checkpoint_is_what_each_raster_order_begins_with(trained, folder, cap
     # A learning rate of 0 changes nothing.
     command = "train orders --begin-with run:new --num-orders 8 --total-images 5 --batch-size 5"
     assert main(f"{command} --learning-rate 0 --weight-decay 0".split()) == 0
-    again = shlex.split(command_line(find_run("orders").config(), "again"))
+    again = shlex.split(command_line(Run(run_path("orders")).config(), "again"))
     assert main(again[3:]) == 0
     states = [files_of(folder, name)["training.state"] for name in ("orders", "again")]
     assert states[0] == states[1]

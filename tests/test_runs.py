@@ -1,9 +1,11 @@
 """Runs as folders and as processes: what holds when they are stopped, killed, queued, broken."""
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +24,8 @@ from pixelcnn.checkpoints import (
 )
 from pixelcnn.training import launch, runs, worker
 from pixelcnn.training.command import new_config
+from pixelcnn.training.devices import available_devices
+from pixelcnn.training.engine import Evaluating, NotANumberError, TrainingError
 from pixelcnn.training.locks import is_locked, take_lock
 from pixelcnn.training.metrics import Metrics
 from pixelcnn.training.runs import (
@@ -30,8 +34,8 @@ from pixelcnn.training.runs import (
     RunError,
     Status,
     create_run,
-    find_run,
     list_runs,
+    run_path,
 )
 from pixelcnn.training.worker import train_run
 
@@ -159,11 +163,68 @@ def test_runs_wait_for_their_turn_unless_told_not_to(folder):
     wait_for(lambda: hasty.status().state == "training")
     assert second.status().state == "queued" and first.status().state == "training"
     launch.end_by_force(first)  # a killed run gives its turn away as well
+    time.sleep(1.2)
+    assert second.status().state == "queued"  # but there is one that did not wait
+    launch.stop(hasty)
     wait_for(lambda: second.status().state == "training")
     assert third.status().state == "queued"
     launch.stop(third)  # a run that waits can be stopped
     assert launch.wait_until_over(third).state == "stopped"
     assert second.status().state == "training"
+
+
+def test_a_run_can_be_stopped_while_its_process_starts(folder):
+    run = create_run(config(total_images=1_000_000), folder / "run")
+    launch.start(run)
+    launch.stop(run)
+    with contextlib.suppress(RunError):  # unless the process is there already
+        launch.end_by_force(run)
+        pytest.skip("the process was there already")
+    assert launch.wait_until_over(run).state == "stopped"
+    assert run.status().images_seen <= 5  # the update that it was about to do
+
+
+def test_a_device_that_is_not_there_is_named_on_the_card(folder):
+    missing = next(d for d in ("cuda", "mps") if d not in available_devices())
+    run = create_run(dataclasses.replace(config(), device=missing), folder / "run")
+    launch.start(run)
+    status = launch.wait_until_over(run)
+    assert status.state == "failed" and f"`device` (={missing!r}) is not there" in status.message
+
+
+def test_a_run_stopped_in_its_last_evaluation_is_not_finished(folder, monkeypatch):
+    run = create_run(config(total_images=20), folder / "run")
+
+    def stopped_at_the_end(*arguments):
+        for event in worker_train(*arguments):
+            if isinstance(event, Evaluating):
+                run.stop_path.touch()
+            yield event
+
+    worker_train = worker.train
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "train", stopped_at_the_end)
+        assert train_run(run, run.config()).state == "stopped"
+    assert "validation" not in curve(run)[-1]
+    assert train_run(run, run.config()).state == "finished" and "validation" in curve(run)[-1]
+
+
+def test_only_the_processes_of_this_machine_are_ended_by_force(folder):
+    run = create_run(config(), folder / "run")
+    with run.hold():
+        run.write_status(Status(state="training", pid=1, host="elsewhere"))
+        with pytest.raises(RunError, match="another machine .elsewhere."):
+            launch.end_by_force(run)
+        run.write_status(Status(state="starting"))
+        with pytest.raises(RunError, match="only just starting"):
+            launch.end_by_force(run)
+
+
+def test_what_a_run_begins_with_must_still_be_there(folder):
+    begun = dataclasses.replace(config(), origin=("--begin-with", "somewhere.safetensors"))
+    run = create_run(begun, folder / "run")
+    with pytest.raises(RunError, match="somewhere.safetensors. are gone"):
+        train_run(run, begun)
 
 
 def test_nobody_overtakes_in_the_queue(folder):
@@ -192,7 +253,7 @@ def test_two_processes_train_as_one_does_with_the_same_batches(folder):
         [*command, "together", *options.split()], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
-    together = find_run("together")
+    together = Run(run_path("together"))
     assert together.config().threads == 1  # torchrun's choice
     assert together.config().train == alone.config().train
     assert together.status().state == "finished"
@@ -204,6 +265,15 @@ def test_two_processes_train_as_one_does_with_the_same_batches(folder):
     models = [load_checkpoint(run.checkpoint)[0].state_dict() for run in (alone, together)]
     for name, weight in models[0].items():
         torch.testing.assert_close(models[1][name], weight, atol=2e-3, rtol=1e-2)
+    # Both go on, longer than they were meant to.
+    longer = dataclasses.replace(alone.config().train, total_images=180)
+    train_run(alone, dataclasses.replace(alone.config(), train=longer))
+    more = [*command, "together", "--resume", "--total-images", "180"]
+    done = subprocess.run(more, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert together.config().train == longer and together.status().state == "finished"
+    assert len(curve(together)) == len(curve(alone)) > 1 + 18 + 2
+    assert curve(together)[-2]["loss"] == pytest.approx(curve(alone)[-2]["loss"], rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +283,9 @@ def test_two_processes_train_as_one_does_with_the_same_batches(folder):
         (torch.OutOfMemoryError("CUDA out of memory."), "not enough memory.*smaller batch"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
         (MemoryError(), "not enough memory"),
-        (worker.TrainingError("The loss is nan at step 3"), "lower learning rate"),
+        (NotANumberError("The loss is nan at step 3"), "lower learning rate"),
+        (TrainingError("A batch of 1 image is too small."), "^A batch of 1 image is too small.$"),
+        (torch._inductor.exc.InvalidCxxCompiler(), "without --compile"),
         (data.DataError("MNIST is not here."), "MNIST is not here. Then resume."),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero. The log"),
     ],
@@ -230,8 +302,6 @@ def test_every_fault_says_what_happened_and_what_to_do(folder, monkeypatch, erro
             train_run(run, run.config())
     status = run.status()
     assert status.state == "failed" and launch.can_start(status)
-    import re
-
     assert re.search(words, status.message), status.message
     assert train_run(run, run.config()).state == "finished"  # goes on when the cause is gone
 
@@ -310,7 +380,7 @@ def test_settings_are_written_before_anything_else_and_read_back(folder):
     run = create_run(wanted)
     assert {p.name for p in run.path.iterdir()} == {"config.json"}
     assert run.config() == wanted and run.status() == Status()
-    assert run.path.parent == runs_dir() and find_run(run.id) == run
+    assert run.path.parent == runs_dir() and Run(run_path(run.id)) == run
     with pytest.raises(RunError, match="would be overwritten"):
         create_run(wanted, run.path)
 
@@ -324,7 +394,7 @@ def test_folders_are_named_after_runs_and_never_used_twice(folder):
         ("x" * 80, "x" * 60),
     ):
         run = create_run(config(), name=name)
-        assert run.path == folder / wanted and find_run(wanted) == run
+        assert run.path == folder / wanted and Run(run_path(wanted)) == run
 
 
 def test_names_and_notes_can_be_changed_within_bounds(folder):
@@ -373,9 +443,10 @@ def test_a_lock_is_free_again_when_its_holder_is_gone(tmp_path):
 
 
 def test_a_run_needs_a_name_that_leaves_no_folder(folder):
-    for name in ("..", ".", "a.b", "", "x" * 81, "a b", "a\n"):
-        with pytest.raises(RunError, match="no such run"):
-            find_run(name)
+    for name in ("..", "a.b", "x" * 81, "a b", "a\n", "images", "imported"):
+        with pytest.raises(RunError, match="the name of a run has|no run can be called so"):
+            create_run(config(), run_path(name))
+    assert create_run(config(), name="Images").id == "images-2"
     assert Run(folder / "absent").status().state == "new"
 
 

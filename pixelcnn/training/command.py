@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pixelcnn.checkpoints import load_model
+from pixelcnn.checkpoints import load_model, write_atomically
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import dataset_of
+from pixelcnn.data import DataError, dataset_of
 from pixelcnn.options import add_data_dir, add_fields, duration, given, option
 from pixelcnn.own_images import SUFFIX, ImageSetError, make_image_set, read_folder, save_image_set
 from pixelcnn.training.devices import DEVICES, choose_device, is_parallel
@@ -43,7 +43,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--resume",
         action="store_true",
-        help="go on with this run and its settings (a new --total-images is taken over)",
+        help="go on with this run and its settings (a new --total-images, --data-dir or --device "
+        "is taken over)",
     )
     train.add_argument(
         "--from-state",
@@ -200,7 +201,7 @@ def arguments_of(config: RunConfig) -> list[str]:
             else:
                 arguments += [option(field.name), str(value)]
     unconditional = config.model.num_classes == 0 and not config.origin
-    if unconditional and dataset_of(config.train.dataset).class_names:
+    if unconditional and _has_classes(config.train.dataset):
         arguments.append("--unconditional")
     if config.device != "auto":
         arguments += ["--device", config.device]
@@ -213,10 +214,18 @@ def arguments_of(config: RunConfig) -> list[str]:
     return arguments
 
 
+def _has_classes(dataset: str) -> bool:
+    try:
+        return bool(dataset_of(dataset).class_names)
+    except DataError:  # own images that were deleted since
+        return False
+
+
 def run_train(options: argparse.Namespace) -> int:
     """Train; returns the exit status (0 finished, 130 stopped)."""
+    from pixelcnn.training.faults import explain, is_out_of_memory, is_uncompilable
     from pixelcnn.training.files import save_training_state
-    from pixelcnn.training.worker import is_out_of_memory, train_run
+    from pixelcnn.training.worker import train_run
 
     choose_device(options.device)
     if options.name.endswith(".safetensors"):
@@ -235,7 +244,7 @@ def run_train(options: argparse.Namespace) -> int:
     if not options.resume and is_first_process():
         run = create_run(config, run.path)
         if options.from_state:
-            run.state_path.write_bytes(options.from_state.read_bytes())
+            write_atomically(run.state_path, options.from_state.read_bytes())
         elif state is not None:
             save_training_state(run.state_path, state, config.train)
     try:
@@ -243,6 +252,8 @@ def run_train(options: argparse.Namespace) -> int:
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise RunError(f"There is not enough memory for this: {error}") from error
+        if is_uncompilable(error):
+            raise RunError(explain(error)) from error
         raise
     return 130 if status.state == "stopped" else 0
 
@@ -253,11 +264,17 @@ def is_first_process() -> bool:
 
 
 def _resumed_config(options: argparse.Namespace, run: Run) -> RunConfig:
-    config = run.config()
+    before = run.config()
     _refuse_settings(options, "--resume")
-    total = getattr(options, "total_images", config.train.total_images)
-    if total != config.train.total_images and is_first_process():
-        config = replace(config, train=replace(config.train, total_images=total))
+    if options.compile or options.threads is not None:
+        raise ValueError("`--resume` keeps --compile and --threads of the run; leave them out.")
+    total = getattr(options, "total_images", before.train.total_images)
+    config = replace(before, train=replace(before.train, total_images=total))
+    if options.data_dir is not None:
+        config = replace(config, data_dir=options.data_dir)
+    if options.device != "auto":
+        config = replace(config, device=options.device)
+    if config != before and is_first_process():
         with run.hold():
             run.write_config(config)
     return config

@@ -11,6 +11,12 @@ from torch import distributed as dist
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
+def available_devices() -> list[str]:
+    """List the devices that this machine and this torch have, the best first."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [*(name for name, is_there in there.items() if is_there), "cpu"]
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device of this name; `auto` is the first of CUDA, MPS and CPU that is there.
 
@@ -19,19 +25,15 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         ValueError: if the name is unknown, or this machine or this torch has no such device.
     """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
+    there = available_devices()
     if name == "auto":
-        name = next(kind for kind, available in there.items() if available)
+        name = there[0]
         if name == "mps" and is_parallel():
             name = "cpu"  # torch has no communication between processes for MPS
-    if name not in there:
+    if name not in DEVICES:
         raise ValueError(f"`device` (={name!r}) must be one of {', '.join(DEVICES)}.")
-    if not there[name]:
-        have = ", ".join(kind for kind, available in there.items() if available)
+    if name not in there:
+        have = ", ".join(there)
         raise ValueError(f"`device` (={name!r}) is not there; this machine has {have}.")
     if name == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))

@@ -28,6 +28,10 @@ class TrainingError(Exception):
     """Training cannot go on; the text says at which step and why."""
 
 
+class NotANumberError(TrainingError):
+    """The loss or the gradient is infinite or not a number."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """One optimizer update."""
@@ -311,12 +315,14 @@ def train_step(
     part = nats_to_bits_per_dim(nats, model.config.num_dims)
     loss = sum_over_processes(part.detach().clone()) / size
     if not torch.isfinite(loss):
-        raise TrainingError(f"The loss is {loss.item()} at step {state.step}: training stopped.")
+        raise NotANumberError(f"The loss is {loss.item()} at step {state.step}: training stopped.")
     model.zero_grad()
     part.backward()
     grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
     if not torch.isfinite(grad_norm):
-        raise TrainingError(f"The gradient is {grad_norm} at step {state.step}: training stopped.")
+        raise NotANumberError(
+            f"The gradient is {grad_norm} at step {state.step}: training stopped."
+        )
     state.update(rate)
     state.step += 1
     state.images_seen += batch

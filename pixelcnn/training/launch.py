@@ -1,6 +1,7 @@
 """Runs as processes in the background: start, stop, end by force, and whose turn it is."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -105,9 +106,13 @@ def end_by_force(run: Run) -> None:
     Raises:
         RunError: if it is not going on.
     """
-    status = run.status()
-    if not status.is_active or not status.pid:
-        raise RunError(f"{run.about()['name']}: is not going on.")
+    status, name = run.status(), run.about()["name"]
+    if not status.is_active:
+        raise RunError(f"{name}: is not going on.")
+    if not status.pid:
+        raise RunError(f"{name}: its process is only just starting; try again in a moment.")
+    if status.host != platform.node():
+        raise RunError(f"{name}: is trained on another machine ({status.host}); end it there.")
     # The lock is held, so the process that wrote its number is alive and the number still its own.
     os.kill(status.pid, signal.SIGKILL)
 
@@ -139,8 +144,12 @@ def take_turn(run: Run, queued_at: float) -> int | None:
     """
     waiting = [(queued_at, run.id)]
     for other in list_runs(run.path.parent):
+        if other.id == run.id:
+            continue
         status = other.status()
-        if other.id != run.id and status.state in ("queued", "starting"):
+        if status.state in ("training", "stopping"):  # perhaps one that did not wait for its turn
+            return None
+        if status.is_active:
             waiting.append((status.queued_at, other.id))
     if min(waiting)[1] != run.id:
         return None

@@ -23,7 +23,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ ACTIVE = ("queued", "starting", "training", "stopping")
 GOES_ON = ("new", "stopped", "failed", "crashed")
 """States from which a run can be started again."""
 MAX_NAME, MAX_NOTE = 80, 2000
+RESERVED = ("images", "imported")
+"""Folders beside the runs, for data sets and checkpoints that people brought."""
 
 
 class RunError(Exception):
@@ -109,6 +111,8 @@ class Status:
     """What went wrong and what to do about it."""
     pid: int = 0
     """Process that trains, or trained, the run."""
+    host: str = ""
+    """Machine of this process."""
     queued_at: float = 0.0
     """Seconds since 1970; the oldest is next."""
     images_seen: int = 0
@@ -215,11 +219,10 @@ class Run:
 
     def _written_status(self) -> Status:
         try:
-            values = json.loads((self.path / "status.json").read_text())
-            return Status(**{f.name: values[f.name] for f in fields(Status)})
+            return Status(**json.loads((self.path / "status.json").read_text()))
         except FileNotFoundError:
             return Status()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, TypeError) as error:
             return Status(state="crashed", message=f"Its status.json is damaged ({error}).")
 
     def write_status(self, status: Status) -> None:
@@ -323,6 +326,8 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
         raise RunError(
             f"{path.name}: the name of a run has 1 to 80 letters, digits, - and _ only."
         )
+    if path.name in RESERVED:
+        raise RunError(f"{path.name}: no run can be called so; the app keeps other files there.")
     run = Run(path)
     try:
         path.mkdir(parents=True)
@@ -344,7 +349,7 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
 def _free_path(name: str) -> Path:
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "run"
     paths = (runs_dir() / (plain if n == 1 else f"{plain}-{n}") for n in count(1))
-    return next(path for path in paths if not path.exists())
+    return next(path for path in paths if path.name not in RESERVED and not path.exists())
 
 
 def why_no_runs() -> str | None:
@@ -362,18 +367,6 @@ def why_no_runs() -> str | None:
 def run_path(name: str) -> Path:
     """Find the folder of a run: a bare name lies in the folder of runs, else it is a path."""
     return runs_dir() / name if os.path.basename(name) == name else Path(name)
-
-
-def find_run(run_id: str) -> Run:
-    """Find a run in the folder of runs.
-
-    Raises:
-        RunError: if there is none.
-    """
-    run = Run(runs_dir() / run_id)
-    if not re.fullmatch(RUN_ID, run_id) or not (run.path / "config.json").is_file():
-        raise RunError(f"{run_id}: there is no such run.")
-    return run
 
 
 def list_runs(directory: Path | None = None) -> list[Run]:

@@ -4,8 +4,8 @@ It is the same from the command line, from the Train page, and under torchrun, w
 alone writes.
 """
 
-import errno
 import os
+import platform
 import signal
 import sys
 import threading
@@ -17,8 +17,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, distributed
 
-from pixelcnn.checkpoints import CheckpointInfo, save_checkpoint, stage_path
-from pixelcnn.data import DataError, check_fits, load_dataset
+from pixelcnn.checkpoints import (
+    CheckpointInfo,
+    save_checkpoint,
+    stage_path,
+)
+from pixelcnn.data import check_fits, load_dataset
 from pixelcnn.options import duration
 from pixelcnn.pictures import pictures, png_bytes
 from pixelcnn.training.devices import (
@@ -33,13 +37,13 @@ from pixelcnn.training.engine import (
     Evaluation,
     Event,
     Progress,
-    TrainingError,
     TrainingState,
     train,
 )
 from pixelcnn.training.estimate import peak_memory_bytes
+from pixelcnn.training.faults import explain
 from pixelcnn.training.files import load_training_state, save_training_state
-from pixelcnn.training.launch import inherited_lock, take_turn
+from pixelcnn.training.launch import LOCK_ENVIRONMENT_VARIABLE, inherited_lock, take_turn
 from pixelcnn.training.metrics import Metrics
 from pixelcnn.training.runs import Run, RunConfig, RunError, Status
 
@@ -71,15 +75,20 @@ def train_run(run: Run, config: RunConfig, *, queue: bool = True) -> Status:
         RunError, DataError, TrainingError, CheckpointError, OSError: if training cannot go on; the
             status of the run then says why and what to do.
     """
-    device = choose_device(config.device)
+    try:
+        device = choose_device(config.device)
+    except ValueError as error:
+        if LOCK_ENVIRONMENT_VARIABLE in os.environ:  # from a page: nobody reads what is printed
+            run.write_status(replace(run.status(), state="failed", message=explain(error)))
+        raise
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     with process_group(device):
         if processes()[0]:
             _follow(run, config, device)
             return Status()
-        with _held(run), _stop_requests() as asked:
-            return _Worker(run, config, device, asked).work(queue)
+        with _held(run) as queued_at, _stop_requests() as asked:
+            return _Worker(run, config, device, asked, queued_at).work(queue)
 
 
 def _follow(run: Run, config: RunConfig, device: torch.device) -> None:
@@ -95,15 +104,17 @@ def _follow(run: Run, config: RunConfig, device: torch.device) -> None:
 
 
 @contextmanager
-def _held(run: Run) -> Iterator[None]:
+def _held(run: Run) -> Iterator[float]:
+    """Hold the run's lock; yields since when it waits for its turn."""
     lock = inherited_lock(run)
     if lock is None:
         with run.hold():
-            yield
+            run.stop_path.unlink(missing_ok=True)  # else whoever started this process did so
+            yield time.time()
         return
     os.nice(5)  # in the background: the pages come first
     try:
-        yield
+        yield run.status().queued_at
     finally:
         os.close(lock)
 
@@ -112,27 +123,34 @@ class _Worker:
     """What process 0 does: events in, files out."""
 
     def __init__(
-        self, run: Run, config: RunConfig, device: torch.device, asked: threading.Event
+        self,
+        run: Run,
+        config: RunConfig,
+        device: torch.device,
+        asked: threading.Event,
+        queued_at: float,
     ) -> None:
         self.run, self.config, self.device, self.asked = run, config, device, asked
-        before = run.status()
-        # `launch.start` noted when it was called; from the command line it is now.
-        queued_at = before.queued_at if before.state == "starting" else time.time()
         self.status = replace(
-            before, pid=os.getpid(), queued_at=queued_at, message="", doing="", state="starting"
+            run.status(),
+            pid=os.getpid(),
+            host=platform.node(),
+            queued_at=queued_at,
+            message="",
+            doing="",
+            state="starting",
         )
         self.run.write_status(self.status)
         self.written_at = 0.0
+        self.finished = False
 
     def work(self, queue: bool) -> Status:
         turn = None
         try:
-            self.run.stop_path.unlink(missing_ok=True)
             if queue and processes()[1] == 1:
                 turn = self._wait_for_turn()
             self._train()
-            done = self.status.images_seen >= self.config.train.total_images
-            self._tell("finished" if done else "stopped", seconds_left=None)
+            self._tell("finished" if self.finished else "stopped", seconds_left=None)
         except Stopped:
             self._tell("stopped", seconds_left=None)
         except KeyboardInterrupt:
@@ -213,7 +231,7 @@ class _Worker:
             )
             self._follow_events(state, metrics, splits)
         print(f"wrote {run.checkpoint} and {run.state_path}")
-        if state.images_seen < config.train.total_images:
+        if not self.finished:
             print("stopped; the same command with --resume goes on")
 
     def _follow_events(self, state: TrainingState, metrics: Metrics, splits: tuple) -> None:
@@ -261,6 +279,8 @@ class _Worker:
         if state.step > saved_step:
             save()
         self.status = replace(self.status, images_seen=state.images_seen, seconds=metrics.seconds)
+        seen, total = state.images_seen, config.total_images
+        self.finished = seen >= total and state.images_evaluated == seen
 
     def _info(self, state: TrainingState, scores: dict[str, float]) -> CheckpointInfo:
         return CheckpointInfo(
@@ -312,6 +332,11 @@ def _load_state(run: Run, config: RunConfig, device: torch.device) -> TrainingSt
     else:
         state, saved = TrainingState(config.model, config.train, device), config.train
     # A run can be made longer; all else is as it was.
+    if config.origin and not run.state_path.exists():
+        raise RunError(
+            f"{run.id}: the weights that it was to begin with ({' '.join(config.origin)}) are "
+            "gone. Delete it and start it anew."
+        )
     wanted = replace(config.train, total_images=saved.total_images)
     if state.model.config != config.model or saved != wanted:
         raise RunError(f"{run.id}: its training state has other settings than its config.json.")
@@ -341,38 +366,6 @@ def _line(event: Progress | Evaluation, validation_images: int) -> str:
         f"{event.images_seen:>9,} images  {event.loss:.3f} bits/dim  "
         f"{event.images_per_second:.0f} images/s  {duration(event.seconds_left)} left"
     )
-
-
-def explain(error: BaseException) -> str:
-    """Tell in plain words what ended a run, and what to do."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return (
-            f"The disk is full ({text}). What was saved before is whole. Free some space, then "
-            "resume."
-        )
-    if is_out_of_memory(error):
-        return (
-            "There is not enough memory for this. Start a new run with a smaller batch, fewer "
-            f"features or fewer blocks, or close other programs and resume. ({text})"
-        )
-    if isinstance(error, DataError):
-        return f"{text} Then resume."
-    if isinstance(error, TrainingError):
-        return (
-            f"{text} The checkpoints before it are kept. Resuming would compute the same again: "
-            "start a new run with a lower learning rate."
-        )
-    if isinstance(error, OSError | RunError | ValueError):
-        return text
-    return f"{type(error).__name__}: {text}. The log below has the details."
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether memory was asked for that is not there, on any device."""
-    words = ("can't allocate memory", "out of memory", "not enough memory")
-    runtime = isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)
-    return runtime or isinstance(error, MemoryError)
 
 
 @contextmanager
