@@ -23,6 +23,8 @@ from pixelcnn.ui.train import compare, form, watch  # noqa: E402
 
 VIEWS = {"New run": form.show, "Runs": watch.show, "Compare": compare.show}
 
+if started := st.session_state.pop("started_run", None):
+    st.session_state["tab"], st.query_params["run"] = "Runs", started
 first = "Runs" if watch.is_any_active() else "New run"
 if "tab" not in st.session_state and "tab" not in st.query_params:
     st.session_state["tab"] = first

@@ -44,7 +44,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(form, "Measurement", Measured)
-    form._measurements.clear()
     form._some_pictures.clear()
     yield tmp_path / "runs"
     for run in list_runs(tmp_path / "runs"):
@@ -90,7 +89,7 @@ def test_the_form_begins_with_settings_that_work_and_says_what_they_take(folder)
     page = open_page("New run")
     text = texts(page)
     found = re.search(r"\*\*([\d,]+) parameters\*\*, 16,000 images to see", text)
-    chosen = form._measurements()
+    chosen = page.session_state["measurements"]
     wanted = next(iter(chosen.values())).config
     assert int(found[1].replace(",", "")) == build_model(wanted.model).num_parameters
     assert "about **2 min 5 s**: 48.0 images/s (cpu, float32), and 700 MiB" in text
@@ -113,12 +112,14 @@ def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder):
     page = open_page("New run", preset="My own")
     page.slider[0].set_value(12)
     by_label(page.slider, "Blocks").set_value(1)
-    by_label(page.number_input, "Images to see in all").set_value(1_000_000)
     checked(page.run())
+    # Typed just before the click: both count.
+    by_label(page.number_input, "Images to see in all").set_value(1_000_000)
     by_label(page.text_input, "Name").set_value("My *first* run")
     button(page, "Start").click()
     checked(page.run())
     (run,) = list_runs()
+    assert run.config().train.total_images == 1_000_000
     assert run.about()["name"] == "My *first* run" and run.status().is_active
     assert page.query_params["run"] in (run.id, [run.id])
     wait_for(lambda: run.status().images_seen > 0)
@@ -258,7 +259,7 @@ def test_own_images_from_a_folder_become_a_data_set(folder):
     assert "broken.png: is no picture that can be read" in texts(page)
     (path,) = (folder / "images").glob("Cats-dogs-16px-rgb-*.images.safetensors")
     assert str(path) in page.code[-1].value
-    wanted = list(form._measurements().values())[-1].config
+    wanted = list(page.session_state["measurements"].values())[-1].config
     assert wanted.model.head_features % 3 == 0
 
 

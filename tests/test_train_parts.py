@@ -1,10 +1,13 @@
 """The half of the Train page that knows no Streamlit, and what it is made of."""
 
 import io
+import re
 import shlex
 import threading
 import time
+import tomllib
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -406,3 +409,16 @@ def test_bfloat16_is_left_out_where_it_is_slow(monkeypatch):
     assert not engine.TrainingState(wanted.model, wanted.train).bfloat16
     monkeypatch.setattr(engine, "bfloat16_works", lambda _: True)
     assert engine.TrainingState(wanted.model, wanted.train).bfloat16
+
+
+def test_no_uploader_promises_more_than_the_server_takes():
+    root = Path(__file__).parent.parent
+    settings = tomllib.loads((root / ".streamlit" / "config.toml").read_text())
+    sizes = []
+    for path in (root / "pixelcnn" / "ui").rglob("*.py"):
+        text = path.read_text()
+        named = dict(re.findall(r"^(UPLOAD_MB) = (\d+)$", text, re.M))
+        found = re.findall(r"max_upload_size=(\w+)", text)
+        assert len(found) == text.count("file_uploader("), path
+        sizes += [int(named.get(size, size)) for size in found]
+    assert max(sizes) == settings["server"]["maxUploadSize"]

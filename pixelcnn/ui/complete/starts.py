@@ -70,6 +70,7 @@ def _choose_upload(config: ModelConfig, put: Put) -> None:
     st.file_uploader(
         "Picture",
         key="upload",
+        max_upload_size=10,
         on_change=_on_upload,
         args=(config, put),
         label_visibility="collapsed",

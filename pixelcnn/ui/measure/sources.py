@@ -183,6 +183,7 @@ def _upload(model: LoadedModel) -> Chosen | None:
     file = st.file_uploader(
         "A picture",
         key="scored_file",
+        max_upload_size=10,
         help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind. The middle is cut out.",
     )
     invert = st.toggle(

@@ -6,12 +6,12 @@ import streamlit as st
 import torch
 
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import DATASETS, DataError, dataset_of, load_dataset
+from pixelcnn.data import DATASETS, DamagedDataError, DataError, dataset_of, load_dataset
 from pixelcnn.models import build_model
 from pixelcnn.pictures import enlarge, grid, pictures
 from pixelcnn.training import launch
 from pixelcnn.training.command import command_line, new_config
-from pixelcnn.training.devices import DEVICES
+from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import (
     MAX_NAME,
     RunConfig,
@@ -64,6 +64,7 @@ def show() -> None:
             model = presets.fit_channels(model, dataset_of(dataset))
             config = new_config(model, train, unconditional=unconditional, device=device)
         except (ValueError, DataError) as error:
+            st.session_state.pop("start_asked", None)
             st.error(f"These settings cannot be used. {error}", icon=":material/error:")
             return
         _about_model(config)
@@ -103,7 +104,8 @@ def _preview(name: str) -> None:
     try:
         sheet, count = _some_pictures(name)
     except DataError as error:
-        if name.partition("/")[0] in DATASETS:
+        is_missing = not isinstance(error, DamagedDataError)
+        if is_missing and name.partition("/")[0] in DATASETS:
             st.info(
                 f"{dataset_of(name).title} is not on this computer yet; the run will download it "
                 "first. Without a network, name a local copy with the environment variable "
@@ -204,7 +206,12 @@ def _optimiser(model: dict[str, object], train: dict[str, object]) -> str:
         help="Half precision in the convolutions, where the device is good at it.",
     )
     train["validation_images"] = left.number_input("Images to score", 10, 5000, 300, 50)
-    return right.selectbox("Device", DEVICES, key="device", help="auto: CUDA, else MPS, else CPU.")
+    return right.selectbox(
+        "Device",
+        ["auto", *available_devices()],
+        key="device",
+        help="auto: CUDA, else MPS, else CPU.",
+    )
 
 
 def _about_model(config: RunConfig) -> None:
@@ -228,7 +235,8 @@ def _parameters(config: ModelConfig) -> int:
 def estimate(config: RunConfig) -> None:
     """Say what the run will take; measured in the background for as long as nobody knows it."""
     known: dict[str, Measurement] = _measurements()
-    key = config_key(config)
+    active = _active_runs()
+    key = f"{config_key(config)}, {active} runs"
     pending: Measurement | None = st.session_state.get("measurement")
     before = st.session_state.get("measured")
     if before != key and pending is not None and not pending.is_over:
@@ -240,10 +248,10 @@ def estimate(config: RunConfig) -> None:
             del known[old]
     st.session_state["measurement"], st.session_state["measured"] = known[key], key
     every = None if known[key].is_over else 0.5
-    st.fragment(_show_estimate, run_every=every, key="estimate")(key)
+    st.fragment(_show_estimate, run_every=every, key="estimate")(key, active > 0)
 
 
-def _show_estimate(key: str) -> None:
+def _show_estimate(key: str, is_busy: bool) -> None:
     measurement = _measurements().get(key)
     if measurement is None:
         return
@@ -257,7 +265,7 @@ def _show_estimate(key: str) -> None:
         st.warning(measurement.problem, icon=":material/warning:")
         return
     found = measurement.result
-    busy = " A run is going on, so this is more than it takes alone." if _active_runs() else ""
+    busy = " A run is going on, so this is more than it takes alone." if is_busy else ""
     st.info(
         f"On this computer, as busy as it is now, about **{time_text(found.seconds)}**: "
         f"{found.images_per_second:.1f} images/s ({found.device}), and "
@@ -266,10 +274,9 @@ def _show_estimate(key: str) -> None:
     )
 
 
-@st.cache_resource(show_spinner=False)
 def _measurements() -> dict[str, Measurement]:
-    """What was measured on this computer, by settings; for all visitors."""
-    return {}
+    """What was measured for this visitor, by settings; nobody else can cancel it."""
+    return st.session_state.setdefault("measurements", {})
 
 
 def config_key(config: RunConfig) -> str:
@@ -285,7 +292,7 @@ def _start(config: RunConfig, chosen: str) -> None:
     st.divider()
     kind = config.model.architecture if chosen == presets.OWN else chosen.lower()
     proposed = f"{dataset_of(config.train.dataset).title}, {kind}"[:MAX_NAME]
-    st.text_input(
+    name = st.text_input(
         "Name",
         proposed,
         max_chars=MAX_NAME,
@@ -302,32 +309,32 @@ def _start(config: RunConfig, chosen: str) -> None:
         help="Otherwise it waits for its turn. Two runs at a time take turns at the processor, "
         "and each takes about twice as long.",
     )
+    # The callback only notes the click: it would know the settings of the last drawing, not what
+    # was typed since. A note also outlives a rerun that comes before this line.
     st.button(
         "Start" if at_once or not waiting else "Add to the queue",
         type="primary",
         icon=":material/play_arrow:",
         key="start",
-        on_click=_create_and_start,
-        args=(config, f"name-{proposed}", at_once),
+        on_click=lambda: st.session_state.update(start_asked=True),
     )
-    if problem := st.session_state.pop("start_problem", None):
-        st.error(f"The run was not started. {problem}", icon=":material/error:")
+    if st.session_state.pop("start_asked", False):
+        _create_and_start(config, name, at_once)
     st.caption("The same from a shell, in the folder of the app:")
     st.code(command_line(config, "NAME"), language="sh", wrap_lines=True)
 
 
-def _create_and_start(config: RunConfig, name_key: str, at_once: bool) -> None:
+def _create_and_start(config: RunConfig, name: str, at_once: bool) -> None:
     pending: Measurement | None = st.session_state.get("measurement")
     if pending is not None and not pending.is_over:
         pending.cancel()
         _measurements().pop(st.session_state["measured"], None)
     config = RunConfig(model=config.model, train=config.train, device=config.device)
     try:
-        # The name is read here, not passed: what was typed just before the click counts.
-        run = create_run(config, name=st.session_state[name_key])
+        run = create_run(config, name=name)
         launch.start(run, queue=not at_once)
     except (RunError, OSError) as error:
-        st.session_state["start_problem"] = str(error)
+        st.error(f"The run was not started. {error}", icon=":material/error:")
         return
-    st.session_state["tab"] = "Runs"
-    st.query_params["run"] = run.id
+    st.session_state["started_run"] = run.id
+    st.rerun()

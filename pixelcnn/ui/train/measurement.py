@@ -11,8 +11,8 @@ from pixelcnn.checkpoints import CHECKPOINT_DIR
 from pixelcnn.training import launch
 from pixelcnn.training.command import arguments_of
 from pixelcnn.training.estimate import Estimate
+from pixelcnn.training.faults import is_out_of_memory
 from pixelcnn.training.runs import RunConfig
-from pixelcnn.training.worker import is_out_of_memory
 
 LIMIT_SECONDS = 60
 """A model that needs longer for a few updates is too large for this page."""

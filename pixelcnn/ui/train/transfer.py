@@ -1,6 +1,7 @@
 """Checkpoints in and out: links to the pages that use them, download, import."""
 
 import re
+import secrets
 from pathlib import Path
 
 import streamlit as st
@@ -120,7 +121,7 @@ def keep(file_name: str, content: bytes) -> tuple[str, CheckpointInfo]:
         if not path.exists() or path.read_bytes() == content:
             break
         number += 1
-    trial = path.with_name(f".checking-{path.name}")
+    trial = path.with_name(f".checking-{secrets.token_hex(8)}-{path.name}")
     try:
         write_atomically(trial, content)
         try:

@@ -96,7 +96,8 @@ def _live(run: Run, config: RunConfig, known_state: str) -> None:
     if known := " · ".join(part for part in detail if part):
         st.caption(known)
     # Until the next action: an automatic rerun must not wipe it away.
-    if problem := st.session_state.get("run_problem"):
+    of, problem = st.session_state.get("run_problem") or (None, "")
+    if of == run.id:
         st.error(problem, icon=":material/error:")
     _say(run, status)
     _buttons(run, status)
@@ -153,7 +154,7 @@ def _try(action: Callable[[Run], None], run: Run) -> None:
     try:
         action(run)
     except (RunError, OSError) as error:
-        st.session_state["run_problem"] = str(error)
+        st.session_state["run_problem"] = run.id, str(error)
 
 
 def _curves(run: Run, config: RunConfig) -> None:
@@ -199,14 +200,17 @@ def _pictures(run: Run) -> None:
     if not run.checkpoint.exists():
         st.caption("The first pictures come with the first save, some seconds after the start.")
         return
+    # A new stage is a new slider; it begins where the one before stood.
+    key, kept = f"stage-{run.id}-{len(stages)}", f"stage-{run.id}"
+    if key not in st.session_state:
+        before = st.session_state.get(kept)
+        st.session_state[key] = before if before in stages else LATEST
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        stage = st.select_slider(
+        stage = st.session_state[kept] = st.select_slider(
             "Checkpoint",
             [*stages, LATEST],
-            LATEST,
             format_func=lambda n: words.stage_text(n) if n else "newest",
-            # A new stage is a new slider: one that stood at the newest stays there.
-            key=f"stage-{run.id}-{len(stages)}",
+            key=key,
         )
         temperature = gallery.choose_temperature("picture_temperature")
     path = stages.get(stage, run.checkpoint)

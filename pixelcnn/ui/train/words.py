@@ -126,6 +126,8 @@ def settings(config: RunConfig) -> dict[str, str]:
     values |= {"device": config.device, "threads": config.threads or "as torch likes"}
     if values["dataset"].endswith(SUFFIX):
         values["dataset"] = os.path.basename(values["dataset"])  # the folder says nothing
+    values |= {"compiled": config.compiled, "data folder": config.data_dir or "the usual one"}
+    values["begins with"] = " ".join(config.origin) or "random weights"
     return {name: _plain(value) for name, value in values.items()}
 
 
