@@ -418,3 +418,33 @@ def test_a_data_set_that_is_not_here_yet_is_announced_as_a_download(folder):
     checked(page.run())
     assert "32 x 32 RGB" in texts(page) and not page.error
     assert "CIFAR-10 is not on this computer yet" in texts(page)
+
+
+def test_runs_can_be_shown_after_their_own_images_were_deleted(folder):
+    squares = [SourceImage(f"{n}.bmp", bmp(n)) for n in range(8)]
+    path = folder / "images" / "squares.images.safetensors"
+    save_image_set(path, make_image_set(squares, size=8, colour=False))
+    run = create_run(new_config(MODEL, TRAIN | {"dataset": str(path)}))
+    path.unlink()
+    page = open_page("Runs", run=run.id)
+    assert any("squares.images.safetensors" in code.value for code in page.code)
+
+
+def test_a_problem_of_one_run_is_not_said_on_the_card_of_another(folder):
+    first, second = (create_run(config(), folder / name) for name in ("first", "second"))
+    page = open_page("Runs", run=first.id)
+    page.session_state["run_problem"] = first.id, "first: is going on already."
+    assert "is going on already" in texts(checked(page.run()))
+    page.selectbox(key="run_choice").set_value(second.id)
+    assert "is going on already" not in texts(checked(page.run()))
+
+
+def test_a_slider_at_an_early_stage_stays_there_when_a_new_stage_comes(finished):
+    late, aside = finished.stages()[50], finished.path / "aside"
+    late.rename(aside)
+    page = open_page("Runs", run=finished.id)
+    page.select_slider[0].set_value(25)
+    checked(page.run())
+    aside.rename(late)
+    checked(page.run())
+    assert page.select_slider[0].value == 25

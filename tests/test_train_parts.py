@@ -7,6 +7,7 @@ import threading
 import time
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -422,3 +423,23 @@ def test_no_uploader_promises_more_than_the_server_takes():
         assert len(found) == text.count("file_uploader("), path
         sizes += [int(named.get(size, size)) for size in found]
     assert max(sizes) == settings["server"]["maxUploadSize"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_damaged_archives_and_unknown_users_are_refused_in_plain_words(method):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("a.bmp", bytes(range(256)) * 20)
+    damaged = bytearray(buffer.getvalue())
+    damaged[45:60] = b"\xff" * 15
+    with pytest.raises(ImageSetError, match="no ZIP archive that can be read"):
+        list(read_uploads([("a.zip", bytes(damaged))]))
+    with pytest.raises(ImageSetError):
+        list(read_folder("~nosuchuser/pictures"))
+
+
+def test_begun_and_compiled_runs_differ_from_their_twins():
+    run = command.new_config({}, {"dataset": "mnist"})
+    begun = replace(run, origin=("--begin-with", "mnist"), compiled=True, data_dir="elsewhere")
+    differing = words.differing([words.settings(run), words.settings(begun)])
+    assert differing == ["compiled", "data folder", "begins with"]
