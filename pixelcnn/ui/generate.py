@@ -130,7 +130,7 @@ def about(model: LoadedModel) -> None:
     seen, past = model.coverage
     kind = {"gated": "Gated PixelCNN", "classic": "Classic PixelCNN"}[config.architecture]
     scores = ", ".join(
-        f"{bits:.3f} bits/dim on the {split} images" for split, bits in info.bits_per_dim.items()
+        f"{bits:.3f} bits/dim on {split} images" for split, bits in info.bits_per_dim.items()
     )
     st.caption(
         f"**{model.name}** · {kind}, {model.model.num_parameters:,} parameters, "

@@ -243,7 +243,11 @@ def estimate(config: RunConfig) -> None:
         pending.cancel()  # the settings have changed since
         known.pop(before, None)
     if key not in known or known[key].started < time.monotonic() - REMEMBERED_SECONDS:
-        known[key] = Measurement(config)
+        try:
+            known[key] = Measurement(config)
+        except OSError as error:
+            st.warning(f"Nothing could be measured ({error}).", icon=":material/warning:")
+            return
         for old in list(known)[:-64]:
             del known[old]
     st.session_state["measurement"], st.session_state["measured"] = known[key], key
