@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -298,6 +299,16 @@ def test_resuming_with_other_settings_is_refused(trained, capsys):
     refused(capsys, "train new --resume --learning-rate 0.1", "leave out ['learning_rate']")
     refused(capsys, "train new --resume --num-levels 8", "leave out ['num_levels']")
     refused(capsys, "train new --resume --unconditional", "unconditional")
+    refused(capsys, "train new --resume --threads 2", "leave them out")
+    refused(capsys, "train new --resume --compile", "leave them out")
+
+
+def test_resuming_takes_over_where_the_data_are_and_where_to_compute(trained, folder, tmp_path):
+    shutil.copytree(os.environ["PIXELCNN_DATA"], tmp_path / "moved")
+    resumed = f"train new --resume --total-images 25 --data-dir {tmp_path / 'moved'} --device cpu"
+    assert main(resumed.split()) == 0
+    config = Run(folder / "runs" / "new").config()
+    assert (config.data_dir, config.device) == (str(tmp_path / "moved"), "cpu")
 
 
 def test_a_training_state_from_elsewhere_begins_a_run(trained, folder, capsys):

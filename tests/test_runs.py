@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from pixelcnn.checkpoints import (
     runs_dir,
 )
 from pixelcnn.training import launch, runs, worker
-from pixelcnn.training.command import new_config
+from pixelcnn.training.command import command_line, new_config
 from pixelcnn.training.devices import available_devices
 from pixelcnn.training.engine import Evaluating, NotANumberError, TrainingError
 from pixelcnn.training.locks import is_locked, take_lock
@@ -190,6 +191,21 @@ def test_a_device_that_is_not_there_is_named_on_the_card(folder):
     launch.start(run)
     status = launch.wait_until_over(run)
     assert status.state == "failed" and f"`device` (={missing!r}) is not there" in status.message
+
+
+def test_a_compiled_run_learns_what_a_run_that_is_not_compiled_learns(folder, monkeypatch):
+    # Traced as for any compiler, but run by torch itself: compiling takes half a minute.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    runs = [
+        create_run(dataclasses.replace(config(total_images=15), compiled=compiled))
+        for compiled in (False, True)
+    ]
+    for run in runs:
+        assert train_run(run, run.config()).state == "finished"
+    losses = [[r["loss"] for r in run.metrics() if "loss" in r] for run in runs]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4) and len(losses[0]) == 3
+    assert "--compile" in command_line(runs[1].config(), "again")
+    assert "--compile" not in command_line(runs[0].config(), "again")
 
 
 def test_a_run_stopped_in_its_last_evaluation_is_not_finished(folder, monkeypatch):

@@ -1,0 +1,66 @@
+"""One's own images: what cannot be read is named, whatever it is, and nothing grows without end."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelcnn import own_images
+from pixelcnn.own_images import ImageSetError, make_image_set, read_folder, read_uploads
+
+
+def picture(seed=0):
+    values = np.random.default_rng(seed).integers(0, 256, (12, 12), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG")
+    return file.getvalue()
+
+
+def archive(compression=zipfile.ZIP_DEFLATED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as made:
+        for number in range(4):
+            made.writestr(f"some/{number}.png", picture(number))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_an_archive_with_any_damage_is_read_or_named(compression):
+    whole = archive(compression)
+    named = 0
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        try:
+            make_image_set(read_uploads([("clothes.zip", bytes(damaged))]), size=8, colour=False)
+        except ImageSetError as error:
+            named += "clothes.zip" in str(error) or "usable images" in str(error)
+    assert named > 10
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch):
+    monkeypatch.setattr(own_images, "MAX_UNPACKED_BYTES", 3 * len(picture()))
+    with pytest.raises(ImageSetError, match="clothes.zip: unpacks to more than"):
+        list(read_uploads([("clothes.zip", archive())]))
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_IMAGES", 3), ("MAX_VALUES", 3 * 8 * 8)])
+def test_too_many_images_are_refused(monkeypatch, limit, value):
+    monkeypatch.setattr(own_images, limit, value)
+    with pytest.raises(ImageSetError, match="more than 3 files"):
+        make_image_set(read_uploads([("clothes.zip", archive())]), size=8, colour=False)
+
+
+def test_files_that_are_left_out_count_too(monkeypatch):
+    monkeypatch.setattr(own_images, "MAX_IMAGES", 3)
+    nonsense = [(f"{n}.png", b"nothing") for n in range(5)]
+    with pytest.raises(ImageSetError, match="more than 3 files"):
+        make_image_set(read_uploads(nonsense), size=8, colour=False)
+
+
+@pytest.mark.parametrize("folder", ["~nobody-of-this-name/pictures", "/no/such/folder"])
+def test_a_folder_that_is_not_there_is_named(folder):
+    with pytest.raises(ImageSetError):
+        list(read_folder(folder))
