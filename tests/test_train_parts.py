@@ -149,7 +149,7 @@ def test_files_that_are_too_large_are_left_out_and_named(monkeypatch):
     assert "large.png: 20 x 20 pixels are more than 100." in made.left_out
     assert "empty.png: is empty or larger than 64 MiB." in made.left_out
     monkeypatch.setattr(own_images, "MAX_IMAGES", 1)
-    with pytest.raises(ImageSetError, match="more than 1 images"):
+    with pytest.raises(ImageSetError, match="more than 1 files"):
         make_image_set(images, size=8, colour=False)
 
 
