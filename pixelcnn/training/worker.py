@@ -331,12 +331,12 @@ def _load_state(run: Run, config: RunConfig, device: torch.device) -> TrainingSt
         state, saved = load_training_state(run.state_path, device)
     else:
         state, saved = TrainingState(config.model, config.train, device), config.train
-    # A run can be made longer; all else is as it was.
     if config.origin and not run.state_path.exists():
         raise RunError(
             f"{run.id}: the weights that it was to begin with ({' '.join(config.origin)}) are "
             "gone. Delete it and start it anew."
         )
+    # A run can be made longer; all else is as it was.
     wanted = replace(config.train, total_images=saved.total_images)
     if state.model.config != config.model or saved != wanted:
         raise RunError(f"{run.id}: its training state has other settings than its config.json.")

@@ -1,36 +1,19 @@
 """The board: panels of pixels and kernel entries to hover over, click, slide and play."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 
 from pixelcnn.ui.board.message import Board, Frames, Look, Panel
+from pixelcnn.ui.files import SHARED, read
 
 __all__ = ["Board", "Frames", "Look", "Panel", "board"]
 
-_FOLDER = Path(__file__).parent
-# One module made of several files, in the order of use. The first three are the player's: how a
-# message is read, how canvases are painted, which colours the page has.
-_SCRIPTS = (
-    "../player/trace.js",
-    "../player/pictures.js",
-    "../player/panels.js",
-    "looks.js",
-    "grid.js",
-    "board.js",
-)
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")
-
-
 _component = st.components.v2.component(
     "pixelcnn_board",
-    html=_read("board.html"),
-    css=_read("board.css"),
-    js="\n".join(_read(name) for name in _SCRIPTS),
+    html=read("board/board.html"),
+    css=read("board/board.css"),
+    js=read(*SHARED, "board/looks.js", "board/grid.js", "board/board.js"),
 )
 
 

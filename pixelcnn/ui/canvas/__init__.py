@@ -2,32 +2,19 @@
 
 import base64
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
 from pixelcnn.ui.complete.sketch import Sketch
-
-_FOLDER = Path(__file__).parent
-_PLAYER = _FOLDER.parent / "player"
-# One module made of several files: components v2 takes a single script. The order is that of use.
-_SCRIPTS = (
-    _PLAYER / "trace.js",
-    _PLAYER / "pictures.js",
-    _PLAYER / "panels.js",
-    _FOLDER / "grid.js",
-    _FOLDER / "paint.js",
-    _FOLDER / "canvas.js",
-)
-
+from pixelcnn.ui.files import SHARED, read
 
 _component = st.components.v2.component(
     "pixelcnn_canvas",
-    html=(_FOLDER / "canvas.html").read_text(encoding="utf-8"),
-    css=(_FOLDER / "canvas.css").read_text(encoding="utf-8"),
-    js="\n".join(path.read_text(encoding="utf-8") for path in _SCRIPTS),
+    html=read("canvas/canvas.html"),
+    css=read("canvas/canvas.css"),
+    js=read(*SHARED, "canvas/grid.js", "canvas/paint.js", "canvas/canvas.js"),
 )
 
 

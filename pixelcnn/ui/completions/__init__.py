@@ -1,40 +1,25 @@
 """The sheet of completions, which grows while they are drawn."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 
-_FOLDER = Path(__file__).parent
-_PLAYER = _FOLDER.parent / "player"
-# One module made of several files: components v2 takes a single script. The order is that of use.
-_SCRIPTS = (
-    _PLAYER / "leaving.js",
-    _PLAYER / "trace.js",
-    _PLAYER / "pictures.js",
-    _PLAYER / "panels.js",
-    _FOLDER / "growth.js",
-    _FOLDER / "completions.js",
-)
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+from pixelcnn.ui.files import SHARED, read
 
 
 def _html() -> str:
     """Put the player's transport, which is the same here, into the page."""
-    player = _read(_PLAYER / "player.html")
+    player = read("player/player.html")
     start = player.index('<div class="pxc-controls">')
     transport = player[start : player.index('<div class="pxc-right', start)]
-    return _read(_FOLDER / "completions.html").replace("TRANSPORT", transport)
+    return read("completions/completions.html").replace("TRANSPORT", transport)
 
 
 _component = st.components.v2.component(
     "pixelcnn_completions",
     html=_html(),
-    css=_read(_PLAYER / "player.css") + _read(_FOLDER / "completions.css"),
-    js="\n".join(_read(path) for path in _SCRIPTS),
+    css=read("player/player.css", "completions/completions.css"),
+    js=read("player/leaving.js", *SHARED, "completions/growth.js", "completions/completions.js"),
 )
 
 

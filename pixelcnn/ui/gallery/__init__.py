@@ -2,19 +2,17 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import streamlit as st
 
 from pixelcnn.pictures import Picture, png_bytes
-
-_FOLDER = Path(__file__).parent
+from pixelcnn.ui.files import read
 
 _component = st.components.v2.component(
     "pixelcnn_gallery",
     html='<div class="pxg-frame"><div class="pxg" role="group"></div></div>',
-    css=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "gallery.js").read_text(encoding="utf-8"),
+    css=read("gallery/gallery.css"),
+    js=read("gallery/gallery.js"),
 )
 
 

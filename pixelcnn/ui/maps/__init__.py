@@ -1,25 +1,16 @@
 """The maps: a picture, its surprise and its entropy, with the bits spent along the scan."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 
-_FOLDER = Path(__file__).parent
-_PLAYER = _FOLDER.parent / "player"
-# One module made of several files: components v2 takes a single script. The order is that of use.
-_SCRIPTS = (
-    _PLAYER / "trace.js",
-    _PLAYER / "pictures.js",
-    _PLAYER / "panels.js",
-    _FOLDER / "maps.js",
-)
+from pixelcnn.ui.files import SHARED, read
 
 _component = st.components.v2.component(
     "pixelcnn_maps",
-    html=(_FOLDER / "maps.html").read_text(encoding="utf-8"),
-    css=(_FOLDER / "maps.css").read_text(encoding="utf-8"),
-    js="\n".join(path.read_text(encoding="utf-8") for path in _SCRIPTS),
+    html=read("maps/maps.html"),
+    css=read("maps/maps.css"),
+    js=read(*SHARED, "maps/maps.js"),
 )
 
 

@@ -1,32 +1,22 @@
 """The player: watch a PixelCNN draw an image pixel by pixel."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 
-_FOLDER = Path(__file__).parent
-# One module made of several files: components v2 takes a single script. The order is that of use.
-_SCRIPTS = (
-    "leaving.js",
-    "trace.js",
-    "pictures.js",
-    "charts.js",
-    "panels.js",
-    "screen.js",
-    "player.js",
-)
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")
-
+from pixelcnn.ui.files import SHARED, read
 
 _component = st.components.v2.component(
     "pixelcnn_player",
-    html=_read("player.html"),
-    css=_read("player.css"),
-    js="\n".join(_read(name) for name in _SCRIPTS),
+    html=read("player/player.html"),
+    css=read("player/player.css"),
+    js=read(
+        "player/leaving.js",
+        *SHARED,
+        "player/charts.js",
+        "player/screen.js",
+        "player/player.js",
+    ),
 )
 
 

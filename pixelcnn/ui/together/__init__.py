@@ -1,24 +1,14 @@
 """Synchronized players: the same random numbers through several settings, side by side."""
 
-from pathlib import Path
-
 import streamlit as st
 
-_FOLDER = Path(__file__).parent
-_PLAYER = _FOLDER.parent / "player"
-# One module made of several files: components v2 takes a single script. The order is that of use.
-_SCRIPTS = (
-    _PLAYER / "trace.js",
-    _PLAYER / "pictures.js",
-    _PLAYER / "panels.js",
-    _FOLDER / "together.js",
-)
+from pixelcnn.ui.files import SHARED, read
 
 _component = st.components.v2.component(
     "pixelcnn_together",
-    html=(_FOLDER / "together.html").read_text(encoding="utf-8"),
-    css=(_FOLDER / "together.css").read_text(encoding="utf-8"),
-    js="\n".join(path.read_text(encoding="utf-8") for path in _SCRIPTS),
+    html=read("together/together.html"),
+    css=read("together/together.css"),
+    js=read(*SHARED, "together/together.js"),
 )
 
 
