@@ -185,7 +185,10 @@ def _ranges(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figure:
 
 
 def _percent(value: float) -> str:
-    return f"{value:.0f} %" if value >= 1 or value == 0 else "< 1 %"
+    """Write a percentage, so that neither nothing nor all is said of what is not."""
+    if 0 < value < 1:
+        return "< 1 %"
+    return "> 99 %" if 99 < value < 100 else f"{value:.0f} %"
 
 
 def posterior_text(job: PosteriorJob, class_names: tuple[str, ...]) -> str:
