@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shlex
+import threading
 
 import pytest
 from PIL import Image
@@ -15,11 +16,12 @@ from pixelcnn.models import build_model
 from pixelcnn.own_images import SourceImage, make_image_set, save_image_set
 from pixelcnn.training import launch, runs
 from pixelcnn.training.command import new_config
+from pixelcnn.training.devices import available_devices
 from pixelcnn.training.estimate import Estimate
 from pixelcnn.training.runs import RunError, Status, create_run, list_runs
 from pixelcnn.training.worker import train_run
 from pixelcnn.ui.layout import PAGES
-from pixelcnn.ui.train import form, words
+from pixelcnn.ui.train import form, own_data, words
 from pixelcnn.ui.train.transfer import imported_path
 
 from .made_up_data import write_mnist_like
@@ -75,6 +77,12 @@ def by_label(elements, label):
 
 def button(page, label):
     return by_label(page.button, label)
+
+
+def make_the_data_set(page):
+    button(page, "Make the data set").click()
+    checked(page.run())
+    wait_for(lambda: "Cancel" not in [b.label for b in checked(page.run()).button])
 
 
 @pytest.fixture
@@ -252,8 +260,7 @@ def test_own_images_from_a_folder_become_a_data_set(folder):
     by_label(page.selectbox, "Size").set_value(16)
     by_label(page.segmented_control, "Colour").set_value("RGB")
     checked(page.run())
-    button(page, "Make the data set").click()
-    checked(page.run())
+    make_the_data_set(page)
     assert "2 classes, 16 x 16 RGB" in texts(page)
     assert "Files that could not be used: 1" in texts(page)
     assert "broken.png: is no picture that can be read" in texts(page)
@@ -261,6 +268,53 @@ def test_own_images_from_a_folder_become_a_data_set(folder):
     assert str(path) in page.code[-1].value
     wanted = list(page.session_state["measurements"].values())[-1].config
     assert wanted.model.head_features % 3 == 0
+
+
+def test_making_a_data_set_goes_on_beside_the_page_and_can_be_cancelled(folder, monkeypatch):
+    gate = threading.Event()
+
+    def slow(path):
+        for number in range(9):
+            gate.wait()
+            yield SourceImage(f"{number}.bmp", bmp(number))
+
+    monkeypatch.setattr(own_data, "read_folder", slow)
+    page = open_page("New run")
+    by_label(page.selectbox, "Data set").set_value("add")
+    checked(page.run())
+    by_label(page.segmented_control, "Where are the images?").set_value("Folder")
+    checked(page.run())
+    by_label(page.text_input, "Folder").set_value("there")
+    checked(page.run())
+    for action in ("Cancel", None):
+        button(page, "Make the data set").click()
+        checked(page.run())
+        assert page.get("progress")[0].text.startswith("Reading the pictures")
+        if action:
+            button(page, action).click()
+            assert "Cancelled" in texts(checked(page.run()))
+    gate.set()
+    wait_for(lambda: "28 x 28 grey" in texts(checked(page.run())))
+    assert len(list((folder / "images").iterdir())) == 1, "none of the cancelled one"
+
+
+def test_settings_stay_while_runs_are_looked_at(folder):
+    page = open_page("New run", preset="My own")
+    by_label(page.selectbox, "Data set").set_value("mnist")
+    checked(page.run())
+    page.slider(key="train-num_features").set_value(36)
+    page.select_slider(key="train-num_levels").set_value(4)
+    page.selectbox(key="train-only_class").set_value("3")
+    page.number_input(key="train-total_images").set_value(777)
+    page.segmented_control(key="tab").set_value("Runs")  # at once, as a quick hand does
+    assert "There is no run yet" in texts(checked(page.run()))
+    checked(page.run())
+    page.segmented_control(key="tab").set_value("New run")
+    checked(page.run())
+    for wanted in ("36 features", "4 levels", "no classes", "777 images to see"):
+        assert wanted in texts(page)
+    assert "--dataset mnist/3" in page.code[-1].value
+    assert page.selectbox(key="train-device").options == ["auto", *available_devices()]
 
 
 def test_a_folder_without_pictures_is_refused_in_plain_words(folder, tmp_path):
@@ -273,8 +327,7 @@ def test_a_folder_without_pictures_is_refused_in_plain_words(folder, tmp_path):
         by_label(page.text_input, "Folder").set_value(str(tmp_path / "empty" / name))
         (tmp_path / "empty").mkdir(exist_ok=True)
         checked(page.run())
-        button(page, "Make the data set").click()
-        checked(page.run())
+        make_the_data_set(page)
         assert said in page.error[0].value
 
 

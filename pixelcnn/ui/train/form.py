@@ -11,7 +11,6 @@ from pixelcnn.models import build_model
 from pixelcnn.pictures import enlarge, grid, pictures
 from pixelcnn.training import launch
 from pixelcnn.training.command import command_line, new_config
-from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import (
     MAX_NAME,
     RunConfig,
@@ -22,6 +21,7 @@ from pixelcnn.training.runs import (
 )
 from pixelcnn.ui.train import own_data, presets
 from pixelcnn.ui.train.measurement import Measurement
+from pixelcnn.ui.train.settings import kept, own_settings
 from pixelcnn.ui.train.words import bytes_text, time_text
 
 ADD = "add"
@@ -40,20 +40,21 @@ def show() -> None:
         required=True,
         key="preset",
         bind="query-params",
-        help="What fits into this time on two cores of a current CPU. What it takes on this "
-        "computer is measured below.",
+        help="What fits into this time on two cores of a current CPU, with grey pictures of "
+        "28 x 28 pixels. What it takes on this computer is measured below.",
     )
     settings = presets.preset(chosen)
     left, right = st.columns(2, gap="large")
     with left:
         dataset = _choose_data()
         if dataset is None:
+            st.session_state.pop("start_asked", None)
             return
         preview = st.empty()
     with right:
         try:
             if chosen == presets.OWN:
-                model, train, unconditional, device = _own_settings(settings, dataset)
+                model, train, unconditional, device = own_settings(dataset_of(dataset))
             else:
                 st.markdown("**Model**")
                 st.caption(settings.about)
@@ -80,9 +81,15 @@ def _choose_data() -> str | None:
     own = own_data.image_sets()
     titles = {name: data.title for name, data in DATASETS.items()} | own
     titles[ADD] = "Add my own images …"
-    name = st.selectbox("Data set", list(titles), format_func=titles.__getitem__, key="data_set")
+    name = st.selectbox(
+        "Data set",
+        list(titles),
+        format_func=titles.__getitem__,
+        key=own_data.CHOSEN,
+        persist_state="session",
+    )
     if name == ADD:
-        own_data.add("data_set")
+        own_data.add()
         return None
     own_data.say_left_out(name)
     if name in own:
@@ -92,8 +99,8 @@ def _choose_data() -> str | None:
         only = st.selectbox(
             "Classes",
             [ALL, *classes],
-            key="only_class",
             help="With one class there is less to learn, and fewer pictures to learn it from.",
+            **kept("only_class"),
         )
         if only in classes:
             name = f"{name}/{classes.index(only)}"
@@ -123,95 +130,6 @@ def _some_pictures(name: str) -> tuple:
     levels, _ = load_dataset(name, "train", download=False)
     scale = max(1, 40 // levels.shape[2])
     return enlarge(grid(pictures(levels[:PREVIEW].long(), 256), 10), scale), len(levels)
-
-
-def _own_settings(
-    start: presets.Preset, dataset: str
-) -> tuple[dict[str, object], dict[str, object], bool, str]:
-    """Let the visitor set everything; returns model, training, unconditional, device."""
-    st.markdown("**Model**")
-    architecture = st.segmented_control(
-        "Kind",
-        ["gated", "classic"],
-        default="gated",
-        required=True,
-        key="architecture",
-        help="*Gated*: two stacks, no blind spot. *Classic*: one stack, quicker, with the blind "
-        "spot that the Masks page shows.",
-    )
-    left, right = st.columns(2)
-    model: dict[str, object] = {
-        "architecture": architecture,
-        "num_features": left.slider("Features", 12, 96, start.model["num_features"], 12),
-        "num_levels": right.select_slider(
-            "Levels", [2, 4, 8, 16, 32, 64, 128, 256], 256,
-            help="Grey levels, or levels of each colour. Bits/dim of different numbers of levels "
-            "cannot be compared.",
-        ),
-        "kernel_size": left.select_slider("Kernel size", [3, 5, 7], start.model["kernel_size"]),
-    }  # fmt: skip
-    depth = right.slider("Blocks", 1, 12, len(start.model["dilations"]), help="Depth.")
-    reach = left.select_slider(
-        "Largest dilation", [1, 2, 4, 8], 8, help="Kernels with gaps see further at equal cost."
-    )
-    model["dilations"] = presets.blocks(depth, reach)
-    classes = dataset_of(dataset).class_names
-    conditional = bool(classes) and right.toggle(
-        "Tell it the class", True, help="Then one can ask the model for a class."
-    )
-    eight = right.toggle(
-        "Eight raster orders", False,
-        help="Also learn to draw from the other sides and corners, which completions profit from. "
-        "Takes longer to learn.",
-    )  # fmt: skip
-    model["num_orders"] = 8 if eight else 1
-    total = st.number_input(
-        "Images to see in all", 100, 10_000_000, start.train["total_images"], 1000,
-        help="The learning rate falls to zero there.",
-    )  # fmt: skip
-    train = {"total_images": total} | {k: start.train[k] for k in ("ema_decay", "learning_rate")}
-    with st.expander("Optimiser: defaults that work"):
-        device = _optimiser(model, train)
-    return model, train, bool(classes) and not conditional, device
-
-
-def _optimiser(model: dict[str, object], train: dict[str, object]) -> str:
-    """Let the visitor set the rest, into the two dictionaries; returns the device."""
-    d = presets.OPTIMISER
-    left, right = st.columns(2)
-    train["learning_rate"] = left.number_input(
-        "Learning rate", 1e-5, 1.0, train["learning_rate"], 1e-3, format="%.5f",
-        help="The highest one: it rises to it, then falls as a cosine to zero. 0.008 is good for "
-        "some thousand images, 0.003 for a hundred thousand.",
-    )  # fmt: skip
-    train["batch_size"] = right.number_input("Images in a batch", 1, 1024, d["batch_size"])
-    train["warmup_fraction"] = left.slider("Warm-up", 0.0, 0.5, d["warmup_fraction"], 0.01)
-    train["max_grad_norm"] = right.number_input(
-        "Largest gradient norm", 0.01, 1000.0, d["max_grad_norm"]
-    )
-    train["weight_decay"] = left.number_input("Weight decay", 0.0, 1.0, d["weight_decay"])
-    train["ema_decay"] = right.number_input(
-        "Decay of the average weights", 0.0, 0.9999, train["ema_decay"], 1e-3, format="%.4f",
-        help="Pictures are drawn with a moving average of the weights.",
-    )  # fmt: skip
-    train["label_dropout"] = left.slider(
-        "Share of hidden classes", 0.0, 1.0, d["label_dropout"], 0.05,
-        help="So that the model can also draw any class.",
-    )  # fmt: skip
-    model["dropout"] = right.slider("Dropout", 0.0, 0.9, 0.0, 0.05, help="For small data sets.")
-    train["seed"] = left.number_input("Seed", 0, 999_999, 0, key="train_seed")
-    train["bfloat16"] = right.toggle(
-        "bfloat16",
-        True,
-        help="Half precision in the convolutions, where the device is good at it.",
-    )
-    train["validation_images"] = left.number_input("Images to score", 10, 5000, 300, 50)
-    return right.selectbox(
-        "Device",
-        ["auto", *available_devices()],
-        key="device",
-        help="auto: CUDA, else MPS, else CPU.",
-    )
 
 
 def _about_model(config: RunConfig) -> None:
@@ -300,8 +218,8 @@ def _start(config: RunConfig, chosen: str) -> None:
         "Name",
         proposed,
         max_chars=MAX_NAME,
-        key=f"name-{proposed}",
         help="Only for people; it can be changed later.",
+        **kept(f"name-{proposed}"),
     )
     if problem := why_no_runs():
         st.error(problem, icon=":material/error:")

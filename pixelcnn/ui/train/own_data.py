@@ -1,8 +1,11 @@
 """One's own images on the Train page: from an upload or a folder to a data set with a preview."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import streamlit as st
@@ -13,7 +16,6 @@ from pixelcnn.own_images import (
     PICTURE_SUFFIXES,
     SUFFIX,
     ImageSet,
-    ImageSetError,
     SourceImage,
     image_set_bytes,
     make_image_set,
@@ -21,7 +23,11 @@ from pixelcnn.own_images import (
     read_uploads,
 )
 from pixelcnn.training.runs import Run, RunError, list_runs
+from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.train.settings import kept
 
+CHOSEN = "data_set"
+"""Key of the widget in which a data set is chosen."""
 UPLOAD_MB = 64
 SIZES = (16, 20, 24, 28, 32, 48, 64)
 
@@ -32,16 +38,16 @@ def image_sets() -> dict[str, str]:
     return {str(path): path.name.removesuffix(SUFFIX) for path in paths}
 
 
-def add(choose_key: str) -> None:
-    """Let the visitor make a data set; it is chosen in the widget of this key afterwards."""
+def add() -> None:
+    """Let the visitor make a data set; it is chosen afterwards."""
     source = st.segmented_control(
         "Where are the images?",
         ["Upload", "Folder"],
         default="Upload",
         required=True,
-        key="own_source",
         help="A folder of the computer on which the app runs is read where it is. Folders inside "
         "it, or inside an uploaded ZIP archive, become classes.",
+        **kept("own_source"),
     )
     if source == "Upload":
         uploads = st.file_uploader(
@@ -51,50 +57,49 @@ def add(choose_key: str) -> None:
             max_upload_size=UPLOAD_MB,
             key="own_files",
         )
-        ready = bool(uploads)
+        identity = tuple(file.file_id for file in uploads)
+        chosen = [(file.name, file.getvalue()) for file in uploads]
     else:
-        folder = st.text_input("Folder", key="own_folder", placeholder="/home/me/pictures")
-        ready = bool(folder.strip())
-    name = st.text_input("Name", "My images", max_chars=30, key="own_name")
+        identity = chosen = st.text_input(
+            "Folder", placeholder="/home/me/pictures", **kept("own_folder")
+        ).strip()
+    name = st.text_input("Name", "My images", max_chars=30, **kept("own_name"))
     left, right = st.columns(2)
     size = left.selectbox(
         "Size",
         SIZES,
         SIZES.index(28),
         format_func=lambda n: f"{n} x {n} pixels",
-        key="own_size",
         help="Every picture is cut to its central square and resized. Twice the size is four "
         "times the work.",
+        **kept("own_size"),
     )
     colour = right.segmented_control(
-        "Colour", ["Grey", "RGB"], default="Grey", required=True, key="own_colour"
+        "Colour", ["Grey", "RGB"], default="Grey", required=True, **kept("own_colour")
     )
-    if not ready:
+    if not chosen:
         st.caption("Hundreds of pictures of one kind of thing are a good beginning.")
         return
-    if not st.button("Make the data set", type="primary", icon=":material/photo_library:"):
-        return
-    bar = st.progress(0.0, "Reading the pictures …")
-    try:
-        if source == "Upload":
-            images = read_uploads((file.name, file.getvalue()) for file in uploads)
-        else:
-            images = read_folder(folder.strip())
-        made = make_image_set(_counted(images, bar), size=size, colour=colour == "RGB")
-        path = _keep(made, name)
-    except (ImageSetError, OSError, ValueError) as error:
-        bar.empty()
-        st.error(f"No data set was made. {error}", icon=":material/error:")
-        return
-    st.session_state["own_left_out"] = (str(path), made.left_out)
-    st.session_state["own_chosen"] = (choose_key, str(path))
-    st.rerun()
+
+    # Made anew whenever it is asked for: the files of a folder may have changed.
+    attempt = st.session_state.setdefault("own_attempt", uuid.uuid4().hex)
+    found = result_of(
+        (attempt, identity, size, colour, name),
+        lambda: _make(chosen, size, colour == "RGB", name),
+        slot="own_images",
+        button="Make the data set",
+        what="Reading the pictures",
+    )
+    if found is not None:
+        del st.session_state["own_attempt"]
+        st.session_state["own_left_out"], st.session_state["own_made"] = found, found[0]
+        st.rerun()
 
 
 def apply_choice() -> None:
     """Choose the data set that was just made; only before its widget is drawn."""
-    if chosen := st.session_state.pop("own_chosen", None):
-        st.session_state[chosen[0]] = chosen[1]
+    if made := st.session_state.pop("own_made", None):
+        st.session_state[CHOSEN] = made
 
 
 def say_left_out(path: str) -> None:
@@ -129,14 +134,44 @@ def _learns_from(run: Run, path: str) -> bool:
 
 def _delete(path: str) -> None:
     Path(path).unlink(missing_ok=True)
-    st.session_state["data_set"] = next(iter(DATASETS))
+    st.session_state[CHOSEN] = next(iter(DATASETS))
 
 
-def _counted(images: Iterable[SourceImage], bar: st.delta_generator.DeltaGenerator) -> Iterator:
-    for number, image in enumerate(images, 1):
-        if number % 50 == 0:
-            bar.progress(min(number / (number + 500), 1.0), f"{number:,} pictures read …")
-        yield image
+def _make(
+    source: str | list[tuple[str, bytes]], size: int, colour: bool, name: str
+) -> Generator[float, None, tuple[str, tuple[str, ...]]]:
+    """Make a data set of a folder or of (name, content) of uploads.
+
+    Yields the share of the bytes that are read, returns its path and the files left out.
+    """
+    if isinstance(source, str):
+        images = read_folder(source)
+        paths = Path(os.path.expanduser(source)).rglob("*")
+        pictures = (path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES)
+        num_bytes = sum(path.stat().st_size for path in pictures if path.is_file())
+    else:
+        images = read_uploads(source)
+        num_bytes = sum(len(content) for _, content in source)
+    read, is_over = 0, False
+
+    def counted() -> Iterator[SourceImage]:
+        nonlocal read
+        for image in images:
+            if is_over:  # cancelled
+                return
+            yield image
+            read += len(image.content)
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(make_image_set, counted(), size=size, colour=colour)
+        try:
+            while not future.done():
+                yield min(read / max(num_bytes, 1), 0.99)
+                wait([future], 0.1)
+        finally:
+            is_over = True
+    made = future.result()
+    return str(_keep(made, name)), made.left_out
 
 
 def _keep(made: ImageSet, name: str) -> Path:

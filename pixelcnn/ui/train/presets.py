@@ -44,7 +44,8 @@ PRESETS = (
     ),
     Preset(
         "Ten minutes",
-        "The size of the shipped model, seen through to the end: pictures that one recognises.",
+        "The size of the shipped model. Of Fashion-MNIST it learns to draw clothes that one "
+        "recognises.",
         _FULL_SIZE,
         {
             "total_images": 16_000,
@@ -55,7 +56,8 @@ PRESETS = (
     ),
     Preset(
         "An hour",
-        "The same model with six times as many images: close to the shipped one.",
+        "The same model with six times as many images. With Fashion-MNIST it comes close to the "
+        "shipped one.",
         _FULL_SIZE,
         {
             "total_images": 100_000,

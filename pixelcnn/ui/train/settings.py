@@ -1,0 +1,126 @@
+"""The settings of a run that a visitor sets by hand; they stay when another view is looked at."""
+
+from typing import Any
+
+import streamlit as st
+
+from pixelcnn.data import Dataset
+from pixelcnn.training.devices import available_devices
+from pixelcnn.ui.train import presets
+
+
+def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool, str]:
+    """Let the visitor set everything; returns model, training, unconditional, device."""
+    start = presets.preset(presets.OWN)
+    st.markdown("**Model**")
+    architecture = st.segmented_control(
+        "Kind",
+        ["gated", "classic"],
+        default="gated",
+        required=True,
+        help="*Gated*: two stacks, no blind spot. *Classic*: one stack, quicker, with the blind "
+        "spot that the Masks page shows.",
+        **kept("architecture"),
+    )
+    left, right = st.columns(2)
+    model: dict[str, Any] = {
+        "architecture": architecture,
+        "num_features": left.slider(
+            "Features", 12, 96, start.model["num_features"], 12, **kept("num_features")
+        ),
+        "num_levels": right.select_slider(
+            "Levels", [2, 4, 8, 16, 32, 64, 128, 256], 256,
+            help="Grey levels, or levels of each colour. Bits/dim of different numbers of levels "
+            "cannot be compared.",
+            **kept("num_levels"),
+        ),
+        "kernel_size": left.select_slider(
+            "Kernel size", [3, 5, 7], start.model["kernel_size"], **kept("kernel_size")
+        ),
+    }  # fmt: skip
+    depth = right.slider(
+        "Blocks", 1, 12, len(start.model["dilations"]), help="Depth.", **kept("depth")
+    )
+    reach = left.select_slider(
+        "Largest dilation", [1, 2, 4, 8], 8, help="Kernels with gaps see further at equal cost.",
+        **kept("largest_dilation"),
+    )  # fmt: skip
+    model["dilations"] = presets.blocks(depth, reach)
+    has_classes = bool(dataset.class_names)
+    conditional = has_classes and right.toggle(
+        "Tell it the class", True, help="Then one can ask the model for a class.",
+        **kept("conditional"),
+    )  # fmt: skip
+    eight = right.toggle(
+        "Eight raster orders", False,
+        help="Also learn to draw from the other sides and corners, which completions profit from. "
+        "Takes longer to learn.",
+        **kept("eight_orders"),
+    )  # fmt: skip
+    model["num_orders"] = 8 if eight else 1
+    total = st.number_input(
+        "Images to see in all", 100, 10_000_000, start.train["total_images"], 1000,
+        help="The learning rate falls to zero there.", **kept("total_images"),
+    )  # fmt: skip
+    train = {"total_images": total}
+    with st.expander("Optimiser: defaults that work"):
+        device = _optimiser(start.train, model, train)
+    return model, train, has_classes and not conditional, device
+
+
+def kept(key: str) -> dict[str, str]:
+    """Give the arguments of a widget whose value stays for the session, drawn or not."""
+    return {"key": f"train-{key}", "persist_state": "session"}
+
+
+def _optimiser(start: dict[str, Any], model: dict[str, Any], train: dict[str, Any]) -> str:
+    """Let the visitor set the rest, into the two dictionaries; returns the device."""
+    d = presets.OPTIMISER
+    left, right = st.columns(2)
+    train["learning_rate"] = left.number_input(
+        "Learning rate", 1e-5, 1.0, start["learning_rate"], 1e-3, format="%.5f",
+        help="The highest one: it rises to it, then falls as a cosine to zero. 0.008 is good for "
+        "some thousand images, 0.003 for a hundred thousand.",
+        **kept("learning_rate"),
+    )  # fmt: skip
+    train["batch_size"] = right.number_input(
+        "Images in a batch", 1, 1024, d["batch_size"], **kept("batch_size")
+    )
+    train["warmup_fraction"] = left.slider(
+        "Warm-up", 0.0, 0.5, d["warmup_fraction"], 0.01, **kept("warmup_fraction")
+    )
+    train["max_grad_norm"] = right.number_input(
+        "Largest gradient norm", 0.01, 1000.0, d["max_grad_norm"], **kept("max_grad_norm")
+    )
+    train["weight_decay"] = left.number_input(
+        "Weight decay", 0.0, 1.0, d["weight_decay"], **kept("weight_decay")
+    )
+    train["ema_decay"] = right.number_input(
+        "Decay of the average weights", 0.0, 0.9999, start["ema_decay"], 1e-3, format="%.4f",
+        help="Pictures are drawn with a moving average of the weights.",
+        **kept("ema_decay"),
+    )  # fmt: skip
+    train["label_dropout"] = left.slider(
+        "Share of hidden classes", 0.0, 1.0, d["label_dropout"], 0.05,
+        help="So that the model can also draw any class.",
+        **kept("label_dropout"),
+    )  # fmt: skip
+    model["dropout"] = right.slider(
+        "Dropout", 0.0, 0.9, 0.0, 0.05, help="For small data sets.", **kept("dropout")
+    )
+    train["seed"] = left.number_input("Seed", 0, 999_999, 0, **kept("seed"))
+    train["bfloat16"] = right.toggle(
+        "bfloat16",
+        True,
+        help="Half precision in the convolutions, where the device is good at it.",
+        **kept("bfloat16"),
+    )
+    train["validation_images"] = left.number_input(
+        "Images to score", 10, 5000, 300, 50, **kept("validation_images")
+    )
+    return right.selectbox(
+        "Device",
+        ["auto", *available_devices()],
+        help="auto: CUDA, else MPS, else CPU.",
+        **kept("device"),
+    )
