@@ -7,13 +7,17 @@ import re
 import shlex
 import threading
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.checkpoints import load_checkpoint, runs_dir
 from pixelcnn.models import build_model
 from pixelcnn.own_images import SourceImage, make_image_set, save_image_set
+from pixelcnn.pictures import pictures
+from pixelcnn.sampling import sample
 from pixelcnn.training import launch, runs
 from pixelcnn.training.command import new_config
 from pixelcnn.training.devices import available_devices
@@ -21,7 +25,8 @@ from pixelcnn.training.estimate import Estimate
 from pixelcnn.training.runs import RunError, Status, create_run, list_runs
 from pixelcnn.training.worker import train_run
 from pixelcnn.ui.layout import PAGES
-from pixelcnn.ui.train import form, own_data, words
+from pixelcnn.ui.train import form, gallery, own_data, words
+from pixelcnn.ui.train.sheets import Request
 from pixelcnn.ui.train.transfer import imported_path
 
 from .made_up_data import write_mnist_like
@@ -177,6 +182,58 @@ def test_a_finished_run_shows_its_curve_pictures_and_what_to_do_with_it(finished
     assert slider.options == ["25 images", "50 images", "newest"]
 
 
+def test_only_pages_that_work_with_colour_are_offered_for_a_run_in_colour(folder):
+    squares = [SourceImage(f"{n}.bmp", bmp(n)) for n in range(8)]
+    path = folder / "images" / "squares.images.safetensors"
+    save_image_set(path, make_image_set(squares, size=8, colour=True))
+    model = MODEL | {"num_features": 6, "head_features": 6}
+    made = new_config(model, TRAIN | {"dataset": str(path), "total_images": 10})
+    run = create_run(made, folder / "colour")
+    train_run(run, run.config())
+    page = open_page("Runs")
+    offered = [link.proto for link in page.get("page_link") if "run" in link.proto.query_string]
+    assert [link.label for link in offered] == ["Masks", "Measure"]
+    for name in ("masks", "measure"):
+        page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+        page.switch_page(f"pages/{name}.py")
+        page.query_params["model"] = "run:colour"
+        assert checked(page.run()).selectbox(key="model").value == "run:colour"
+
+
+def test_the_best_checkpoint_of_a_run_opens_on_every_page(finished):
+    page = open_page("Runs")
+    page.segmented_control(key="use_which").set_value("Best")
+    checked(page.run())
+    links = [link.proto.query_string for link in page.get("page_link")]
+    assert links.count("model=run%3Atiny%40best") == len(PAGES) - 1
+    for name in ("complete", "masks", "measure"):
+        page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+        page.switch_page(f"pages/{name}.py")
+        page.query_params["model"] = "run:tiny@best"
+        assert checked(page.run()).selectbox(key="model").value == "run:tiny@best"
+        assert not page.error
+
+
+def test_the_slider_draws_the_same_noise_at_another_stage(finished):
+    page = open_page("Runs")
+
+    def shown(images):
+        captions = str([image.proto for image in checked(page.run()).get("image")])
+        return f"After {images} images, seed 0, temperature 1" in captions
+
+    wait_for(lambda: shown(100))
+    (stages,) = [s for s in page.select_slider if s.label == "Checkpoint"]
+    stages.set_value(25)
+    wait_for(lambda: shown(25))
+    for path in (finished.stages()[25], finished.checkpoint):
+        sheet = gallery.sheets().get(Request.of(path, gallery.PICTURES))
+        model, _ = load_checkpoint(path)
+        label = torch.arange(gallery.PICTURES) % 10
+        levels = sample(model, num_images=gallery.PICTURES, seed=0, label=label)
+        for drawn, wanted in zip(sheet.pictures, pictures(levels, 4), strict=True):
+            assert np.array_equal(drawn, wanted)
+
+
 def test_pictures_of_a_stage_are_drawn_in_the_background(finished):
     page = open_page("Runs")
     for number in range(100):
@@ -237,6 +294,16 @@ def test_runs_are_compared_by_what_differs(folder, finished):
     checked(page.run())
     table = next(m.value for m in page.markdown if m.value.startswith("|"))
     assert "| batch\\_size | 5 | 5 |" in table
+
+
+def test_compared_runs_show_pictures_under_common_noise(folder, finished):
+    twin = create_run(finished.config(), folder / "twin", name="Twin")
+    twin.checkpoint.write_bytes(finished.checkpoint.read_bytes())
+    page = open_page("Compare")
+    wait_for(lambda: len(checked(page.run()).get("image")) == 2)
+    assert "##### The same noise, each run's newest checkpoint" in texts(page)
+    first, second = (image.proto.imgs[0].url for image in page.get("image"))
+    assert first == second, "the same weights and the same noise give the same pictures"
 
 
 def test_comparing_needs_two_runs(folder, finished):
@@ -463,6 +530,34 @@ def test_every_stage_is_one_row_of_a_picture(finished):
         return [str(image.proto) for image in checked(page.run()).get("image")]
 
     wait_for(lambda: any("From top to bottom, after 25, 50 images" in c for c in captions()))
+
+
+def test_damaged_data_are_called_damaged(folder, tmp_path):
+    (labels,) = tmp_path.glob("data/FashionMNIST/raw/train-labels-idx1-ubyte")
+    labels.write_bytes(b"no")
+    page = open_page("New run")
+    assert "Fashion-MNIST" in page.error[0].value and "is damaged" in page.error[0].value
+    assert "not on this computer yet" not in texts(page)
+
+
+def test_a_measurement_that_cannot_start_is_said(folder, monkeypatch):
+    def refused(config):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(form, "Measurement", refused)
+    page = open_page("New run")
+    assert "Nothing could be measured" in page.warning[0].value
+    assert "start" in [b.key for b in page.button]
+
+
+def test_a_measurement_beside_a_run_is_another_one(folder, finished):
+    page = open_page("New run")
+    assert "this is more than it takes alone" not in texts(page)
+    with finished.hold():
+        finished.write_status(Status(state="training", images_seen=50))
+        assert "this is more than it takes alone" in texts(checked(page.run()))
+        assert len(page.session_state["measurements"]) == 2
+    assert "measurements" not in AppTest.from_file("../app.py").session_state
 
 
 def test_a_data_set_that_is_not_here_yet_is_announced_as_a_download(folder):

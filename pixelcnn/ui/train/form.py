@@ -69,7 +69,7 @@ def show() -> None:
             st.error(f"These settings cannot be used. {error}", icon=":material/error:")
             return
         _about_model(config)
-        estimate(config)
+        _estimate(config)
     _start(config, chosen)
     with preview.container():
         _preview(dataset)  # last: reading a data set takes its time
@@ -150,11 +150,11 @@ def _parameters(config: ModelConfig) -> int:
         return build_model(config).num_parameters
 
 
-def estimate(config: RunConfig) -> None:
+def _estimate(config: RunConfig) -> None:
     """Say what the run will take; measured in the background for as long as nobody knows it."""
-    known: dict[str, Measurement] = _measurements()
+    known = _measurements()
     active = _active_runs()
-    key = f"{config_key(config)}, {active} runs"
+    key = repr((config.model, config.train, config.device, active))
     pending: Measurement | None = st.session_state.get("measurement")
     before = st.session_state.get("measured")
     if before != key and pending is not None and not pending.is_over:
@@ -180,8 +180,8 @@ def _show_estimate(key: str, is_busy: bool) -> None:
     if not measurement.is_over:
         st.progress(measurement.done, "Training on noise for a moment, to see how long it takes …")
         return
-    if st.session_state.get("said") != key:
-        st.session_state["said"] = key
+    if st.session_state.get("said") is not measurement:
+        st.session_state["said"] = measurement
         st.rerun()  # without the timer
     if measurement.problem:
         st.warning(measurement.problem, icon=":material/warning:")
@@ -199,11 +199,6 @@ def _show_estimate(key: str, is_busy: bool) -> None:
 def _measurements() -> dict[str, Measurement]:
     """What was measured for this visitor, by settings; nobody else can cancel it."""
     return st.session_state.setdefault("measurements", {})
-
-
-def config_key(config: RunConfig) -> str:
-    """Tell settings apart, whenever they were made."""
-    return repr((config.model, config.train, config.device, config.threads))
 
 
 def _active_runs() -> int:
@@ -251,7 +246,6 @@ def _create_and_start(config: RunConfig, name: str, at_once: bool) -> None:
     if pending is not None and not pending.is_over:
         pending.cancel()
         _measurements().pop(st.session_state["measured"], None)
-    config = RunConfig(model=config.model, train=config.train, device=config.device)
     try:
         run = create_run(config, name=name)
         launch.start(run, queue=not at_once)

@@ -11,18 +11,26 @@ from pixelcnn.checkpoints import (
     CheckpointInfo,
     list_trained_checkpoints,
     load_checkpoint,
+    read_info,
     runs_dir,
     write_atomically,
 )
+from pixelcnn.config import ModelConfig
+from pixelcnn.ui.complete.sketch import MAX_SIDE
 from pixelcnn.ui.layout import PAGES
 
 UPLOAD_MB = 256
 OWN_PAGE = "Train"
 
 
-def links(checkpoint: str, *, label: str | None = None) -> None:
+def links(checkpoint: str, config: ModelConfig, *, label: str | None = None) -> None:
     """Show a link to every page that works with a checkpoint; with a label, to the first only."""
-    pages = [page for page in PAGES if page[1] != OWN_PAGE]
+    left_out = {OWN_PAGE}
+    if config.num_channels != 1:
+        left_out |= {"Generate", "Complete"}
+    elif max(config.height, config.width) > MAX_SIDE:
+        left_out.add("Complete")
+    pages = [page for page in PAGES if page[1] not in left_out]
     for file, name, icon, _ in pages if label is None else pages[:1]:
         st.page_link(
             file,
@@ -65,11 +73,16 @@ def import_checkpoint() -> None:
         )
         if problem := st.session_state.get("import_problem"):
             st.error(problem, icon=":material/error:")
-        names = [name for name in list_trained_checkpoints() if name.startswith("imported:")]
-        st.caption("Imported, the newest first" if names else "Nothing has been imported yet.")
-        for name in names:
+        known = list_trained_checkpoints()
+        imported = {n: path for n, path in known.items() if n.startswith("imported:")}
+        st.caption("Imported, the newest first" if imported else "Nothing has been imported yet.")
+        for name, path in imported.items():
             with st.container(horizontal=True, vertical_alignment="center"):
-                links(name, label=name.removeprefix("imported:"))
+                label = name.removeprefix("imported:")
+                try:
+                    links(name, read_info(path).config, label=label)
+                except CheckpointError:
+                    st.markdown(f"{label}: cannot be read")
                 st.button(
                     "Delete",
                     icon=":material/delete:",

@@ -1,5 +1,6 @@
 """Watching one run: how far it is, its curve, its pictures, and what can be done with it."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,7 +210,7 @@ def _pictures(run: Run) -> None:
         stage = st.session_state[kept] = st.select_slider(
             "Checkpoint",
             [*stages, LATEST],
-            format_func=lambda n: words.stage_text(n) if n else "newest",
+            format_func=lambda n: f"{n:,} images" if n else "newest",
             key=key,
         )
         temperature = gallery.choose_temperature("picture_temperature")
@@ -276,10 +277,10 @@ def _use(run: Run, config: RunConfig) -> None:
         )
         best = which == "Best"
         checkpoint = f"run:{run.id}" + ("@best" if best else "")
-        transfer.links(checkpoint)
+        transfer.links(checkpoint, config.model)
         transfer.download(run.best if best else run.checkpoint, run.about()["name"])
     if config.model.num_channels > 1:
-        st.caption("The Generate page shows grey pictures only. Pictures in colour are drawn by:")
+        st.caption("Pictures in colour are drawn by a command:")
         st.code(f"python -m pixelcnn sample {checkpoint}", language="sh", wrap_lines=True)
 
 
@@ -303,7 +304,8 @@ def _about(run: Run, config: RunConfig, status: Status) -> None:
             on_click="ignore",
             help="Every recorded update and evaluation, one JSON object a line.",
         )
-    st.caption(f"Made {words.created_text(config)}. The command that repeats it:")
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(config.created_at))
+    st.caption(f"Made {made}. The command that repeats it:")
     st.code(command_line(config, "NAME"), language="sh", wrap_lines=True)
     with st.expander("All settings"):
         st.table(words.settings(config), border="horizontal")

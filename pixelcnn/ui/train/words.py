@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,11 +83,6 @@ def unique_names(runs: Sequence[Run]) -> dict[str, str]:
     return names
 
 
-def stage_text(images: int) -> str:
-    """Name a checkpoint on the way."""
-    return f"{images:,} images"
-
-
 def shipped_references(config: RunConfig) -> list[Reference]:
     """Give the best recorded score of the shipped models of the same data.
 
@@ -152,11 +146,6 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     first, rule, *rest = ("| " + " | ".join(line) + " |" for line in lines)
     return "\n".join([first, rule.replace(" ", ""), *rest])
-
-
-def created_text(config: RunConfig) -> str:
-    """Say when a run was made, in the server's time."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(config.created_at))
 
 
 def plain(text: str) -> str:
