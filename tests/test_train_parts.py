@@ -1,23 +1,18 @@
 """The half of the Train page that knows no Streamlit, and what it is made of."""
 
 import io
-import re
 import shlex
-import threading
 import time
-import tomllib
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from pixelcnn import cli, own_images, picture_files
-from pixelcnn.checkpoints import CheckpointError, CheckpointInfo, checkpoint_path, save_checkpoint
-from pixelcnn.config import ModelConfig, SamplingRule, TrainConfig
+from pixelcnn.checkpoints import CheckpointInfo, save_checkpoint
+from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.data import DATASETS, DataError, dataset_of, load_dataset
 from pixelcnn.own_images import (
     ImageSetError,
@@ -29,16 +24,12 @@ from pixelcnn.own_images import (
     read_uploads,
     save_image_set,
 )
-from pixelcnn.pictures import pictures
-from pixelcnn.sampling import sample
 from pixelcnn.training import command
 from pixelcnn.training.command import command_line, new_config
 from pixelcnn.training.devices import DEVICES, bfloat16_works, choose_device
 from pixelcnn.training.runs import RunConfig
-from pixelcnn.ui.train import curves, presets, transfer, words
-from pixelcnn.ui.train import sheets as sheets_module
+from pixelcnn.ui.train import curves, presets, words
 from pixelcnn.ui.train.measurement import Measurement
-from pixelcnn.ui.train.sheets import Request, Sheets
 
 from .made_up_data import write_mnist_like
 from .test_runs import MODEL, TRAIN, config, wait_for
@@ -212,87 +203,6 @@ def info_of(model):
     return CheckpointInfo(config=model.config, dataset=None, images_seen=7, bits_per_dim={})
 
 
-@pytest.fixture
-def checkpoint(tmp_path):
-    model = tiny_model(num_classes=3, dtype=torch.float32)
-    save_checkpoint(tmp_path / "tiny.safetensors", model, info_of(model))
-    return tmp_path / "tiny.safetensors"
-
-
-def test_sheets_are_what_the_library_draws_with_the_same_noise(checkpoint):
-    sheets = Sheets()
-    request = Request.of(checkpoint, 5, temperature=0.7, seed=4)
-    sheet = wait_for(lambda: s if (s := sheets.get(request)).is_over else None)
-    model = tiny_model(num_classes=3, dtype=torch.float32)
-    rule = SamplingRule(temperature=0.7)
-    levels = sample(model, num_images=5, seed=4, rule=rule, label=[0, 1, 2, 0, 1])
-    for drawn, wanted in zip(sheet.pictures, pictures(levels, 4), strict=True):
-        assert np.array_equal(drawn, wanted)
-    assert (sheet.done, sheet.images_seen, sheet.problem) == (1.0, 7, None)
-    assert sheets.get(request) is sheet  # it is kept
-
-
-def test_while_a_newer_checkpoint_is_drawn_the_older_pictures_stay(checkpoint, monkeypatch):
-    sheets = Sheets()
-    old = Request.of(checkpoint, 2)
-    wait_for(lambda: sheets.get(old).is_over)
-    gate = threading.Event()
-
-    def half(request, sheet):
-        sheet.done = 0.5
-        gate.wait()
-        sheet.problem = "not drawn in this test"
-
-    monkeypatch.setattr(sheets_module, "draw", half)
-    newer = Request(old.path, old.modified_ns + 1, 2)
-    finished, awaited = sheets.newest(newer)
-    assert finished is sheets.get(old) and awaited is sheets.get(newer)
-    wait_for(lambda: awaited.done)
-    last, still = sheets.newest(Request(old.path, 9, 2))  # the file was saved once more
-    assert last is finished and still is awaited
-    gate.set()
-    wait_for(lambda: awaited.is_over)
-    last, newest = sheets.newest(Request(old.path, 9, 2))
-    assert last is finished and newest is not awaited
-    assert sheets.newest(Request(old.path, 1, 2, temperature=0.5))[0] is None
-    assert sheets.newest(Request(old.path.with_name("x"), 1, 2))[0] is None
-
-
-def test_a_checkpoint_that_cannot_be_drawn_is_named_and_the_next_one_is_drawn(checkpoint):
-    bad = checkpoint.with_name("bad.safetensors")
-    bad.write_bytes(b"rubbish")
-    sheets = Sheets()
-    sheet = wait_for(lambda: s if (s := sheets.get(Request.of(bad, 2))).is_over else None)
-    assert sheet.pictures is None and "bad.safetensors: is damaged" in sheet.problem
-    wait_for(lambda: sheets.get(Request.of(checkpoint, 2)).pictures)
-
-
-def test_imported_checkpoints_are_checked_and_overwrite_nothing(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
-    content = checkpoint.read_bytes()
-    name, info = transfer.keep("../../My boots!.safetensors", content)
-    assert name == "imported:My-boots" and info.images_seen == 7
-    assert checkpoint_path(name).read_bytes() == content
-    assert transfer.keep("My boots.safetensors", content)[0] == name  # the same again
-    model = tiny_model(seed=1, num_classes=3, dtype=torch.float32)
-    save_checkpoint(checkpoint, model, info_of(model))
-    other, _ = transfer.keep("My boots.safetensors", checkpoint.read_bytes())
-    assert other == "imported:My-boots-2" and checkpoint_path(name).read_bytes() == content
-    kept = sorted(path.name for path in (tmp_path / "runs" / "imported").iterdir())
-    assert kept == ["My-boots-2.safetensors", "My-boots.safetensors"]
-
-
-@pytest.mark.parametrize("kind", ["empty", "garbage", "half", "foreign"])
-def test_files_that_are_no_checkpoints_are_not_imported(checkpoint, tmp_path, monkeypatch, kind):
-    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
-    whole = checkpoint.read_bytes()
-    foreign = whole.replace(b"pixelcnn-checkpoint-1", b"pixelcnn-checkpoint-9")
-    contents = {"empty": b"", "garbage": b"x" * 999, "half": whole[: len(whole) // 2]}
-    with pytest.raises(CheckpointError, match="^mine.safetensors: is "):
-        transfer.keep("mine.safetensors", contents.get(kind, foreign))
-    assert list((tmp_path / "runs" / "imported").iterdir()) == []
-
-
 RECORDS = [{"images_seen": 0, "png_bits_per_dim": 5.5, "seconds": 0.0}] + [
     record
     for n in range(1, 1001)
@@ -410,19 +320,6 @@ def test_bfloat16_is_left_out_where_it_is_slow(monkeypatch):
     assert not engine.TrainingState(wanted.model, wanted.train).bfloat16
     monkeypatch.setattr(engine, "bfloat16_works", lambda _: True)
     assert engine.TrainingState(wanted.model, wanted.train).bfloat16
-
-
-def test_no_uploader_promises_more_than_the_server_takes():
-    root = Path(__file__).parent.parent
-    settings = tomllib.loads((root / ".streamlit" / "config.toml").read_text())
-    sizes = []
-    for path in (root / "pixelcnn" / "ui").rglob("*.py"):
-        text = path.read_text()
-        named = dict(re.findall(r"^(UPLOAD_MB) = (\d+)$", text, re.M))
-        found = re.findall(r"max_upload_size=(\w+)", text)
-        assert len(found) == text.count("file_uploader("), path
-        sizes += [int(named.get(size, size)) for size in found]
-    assert max(sizes) == settings["server"]["maxUploadSize"]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])

@@ -2,6 +2,8 @@
 
 import re
 import secrets
+import threading
+from itertools import count
 from pathlib import Path
 
 import streamlit as st
@@ -21,6 +23,8 @@ from pixelcnn.ui.layout import PAGES
 
 UPLOAD_MB = 256
 OWN_PAGE = "Train"
+_naming = threading.Lock()
+"""Held while a name is chosen and taken: two visitors may import at the same time."""
 
 
 def links(checkpoint: str, config: ModelConfig, *, label: str | None = None) -> None:
@@ -126,15 +130,7 @@ def keep(file_name: str, content: bytes) -> tuple[str, CheckpointInfo]:
         CheckpointError: if it is damaged, foreign or incompatible; nothing is kept then.
         OSError: if it cannot be written.
     """
-    stem = plain_name(Path(file_name).stem)
-    number = 1
-    while True:
-        name = f"imported:{stem}" if number == 1 else f"imported:{stem}-{number}"
-        path = imported_path(name)
-        if not path.exists() or path.read_bytes() == content:
-            break
-        number += 1
-    trial = path.with_name(f".checking-{secrets.token_hex(8)}-{path.name}")
+    trial = imported_path(f".checking-{secrets.token_hex(8)}")
     try:
         write_atomically(trial, content)
         try:
@@ -142,10 +138,21 @@ def keep(file_name: str, content: bytes) -> tuple[str, CheckpointInfo]:
         except CheckpointError as error:
             reason = str(error).removeprefix(f"{trial}: ")
             raise CheckpointError(f"{file_name}: {reason}") from error
-        trial.replace(path)
+        with _naming:
+            name = _free_name(plain_name(Path(file_name).stem), content)
+            trial.replace(imported_path(name))
     finally:
         trial.unlink(missing_ok=True)
     return name, info
+
+
+def _free_name(stem: str, content: bytes) -> str:
+    """Give a name that is free, or that of the same content."""
+    for number in count(1):
+        name = f"imported:{stem}" if number == 1 else f"imported:{stem}-{number}"
+        path = imported_path(name)
+        if not path.exists() or path.read_bytes() == content:
+            return name
 
 
 def imported_path(name: str) -> Path:

@@ -1,0 +1,79 @@
+"""What tests of the Train page share: made-up data, the page, a finished run."""
+
+import io
+
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from pixelcnn.training import launch
+from pixelcnn.training.estimate import Estimate
+from pixelcnn.training.runs import create_run, list_runs
+from pixelcnn.training.worker import train_run
+from pixelcnn.ui.train import form
+
+from .made_up_data import write_mnist_like
+from .test_runs import config
+
+TIMEOUT = 120
+
+
+class Measured:
+    """A measurement that is over at once."""
+
+    is_over, problem, started = True, None, float("inf")
+    result = Estimate(1, 125.0, 48.0, 700 * 2**20, "cpu, float32")
+
+    def __init__(self, config):
+        self.config = config
+
+
+def train_folder(tmp_path, monkeypatch):
+    """Give the folder of runs: an empty one, beside made-up data; runs in it end with the test."""
+    write_mnist_like(tmp_path / "data")
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(form, "Measurement", Measured)
+    form._some_pictures.clear()
+    yield tmp_path / "runs"
+    for run in list_runs(tmp_path / "runs"):
+        if run.status().is_active:
+            launch.end_by_force(run)
+
+
+def finished_run(folder):
+    """Make a finished run of 20 updates with stages."""
+    run = create_run(config(total_images=100, stages=(25, 50)), folder / "tiny", name="Tiny *one*")
+    train_run(run, run.config())
+    return run
+
+
+def open_page(tab, **query):
+    page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+    page.switch_page("pages/train.py")
+    for name, value in {"tab": tab, **query}.items():
+        page.query_params[name] = value
+    return checked(page.run())
+
+
+def checked(page):
+    assert not page.exception, page.exception
+    return page
+
+
+def texts(page):
+    shown = [*page.markdown, *page.caption, *page.info, *page.error, *page.warning, *page.success]
+    return "\n".join(element.value for element in shown)
+
+
+def by_label(elements, label):
+    return next(element for element in elements if element.label == label)
+
+
+def button(page, label):
+    return by_label(page.button, label)
+
+
+def bmp(level):
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8), level).save(buffer, "BMP")
+    return buffer.getvalue()
