@@ -81,12 +81,16 @@ def test_a_run_on_own_images_is_started_watched_left_found_again_killed_resumed_
         page.get_by_role("slider", name=slider).press("Home")
         settled(page)
     page.get_by_text("12 features, 1 blocks").wait_for()
+    for view, shown in (("Runs", "There is no run yet"), ("New run", "12 features, 1 blocks")):
+        page.get_by_role("radio", name=view).click()  # what was set is there again
+        page.get_by_text(shown).wait_for()
+    page.get_by_text(f"{SIZE} x {SIZE} grey").wait_for()
+    settled(page)
     page.get_by_role("spinbutton", name="Images to see in all").fill("1000000")
-    page.get_by_role("spinbutton", name="Images to see in all").press("Enter")
-    page.get_by_text("1,000,000 images to see").wait_for()
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start").click()  # at once: what was typed last counts
 
     badge(page, "training")
+    assert list_runs()[0].config().train.total_images == 1_000_000
     before = curve_moves(page)  # by itself
     page.get_by_text("uniform guess 8.00").first.wait_for()
     page.get_by_text("seed 0, temperature 1").wait_for()  # the first pictures
