@@ -123,6 +123,7 @@ def test_a_run_on_own_images_is_started_watched_left_found_again_killed_resumed_
     badge(page, "stopped")
     assert run.status().images_seen >= held
 
+    settled(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Checkpoint file").click()
     assert download.value.suggested_filename.endswith(".safetensors")
