@@ -28,9 +28,10 @@ def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
     assert (data["height"], data["width"], data["levels"]) == (28, 28, 256)
     assert data["fresh"] and not shown(page).known.any()
     with_gallery(page)
-    (gallery,) = [g for g in page.get("bidi_component") if "gallery" in g.proto.component_name]
-    pictures = json.loads(gallery.proto.json)
-    assert len(pictures) == 10 and "Ankle boot" in pictures[9]["title"]
+    found = [g for g in page.get("bidi_component") if "gallery" in g.proto.component_name]
+    clothes, digits = (json.loads(gallery.proto.json) for gallery in found)
+    assert len(clothes) == len(digits) == 10
+    assert "Ankle boot" in clothes[9]["title"] and digits[9]["title"].startswith("9, ")
 
 
 def test_a_drawing_reaches_the_session_and_comes_back():
