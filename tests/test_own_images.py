@@ -1,4 +1,4 @@
-"""One's own images: what cannot be read is named, whatever it is, and nothing grows without end."""
+"""One's own images: what cannot be read is named, and nothing grows without end."""
 
 import io
 import zipfile
