@@ -232,14 +232,3 @@ def test_nothing_is_wider_than_a_phone(browser, server, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(PLAYER).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
     context.close()
-
-
-def test_no_page_stays_blank_that_is_opened_while_the_player_asks_for_more(page, server):
-    for name in ("Complete", "Masks", "Measure", "Train"):
-        page.goto(server)
-        settled(page)  # at its first rest: the player has just begun to ask
-        page.get_by_role("link", name=name).click()
-        page.get_by_role("heading", name=name, exact=True).wait_for()
-        settled(page)
-        page.wait_for_timeout(700)  # a late question would have been answered by now
-        assert page.get_by_role("heading", name=name, exact=True).is_visible()
