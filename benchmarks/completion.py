@@ -1,26 +1,21 @@
-"""How long do completions take, and what does the look-ahead of particles buy?
+"""How long do completions take?
 
     python benchmarks/completion.py [checkpoint] [--repeats 5]
 
 First seconds as the Complete page computes them, without a browser: "first" is the time until an
 unknown pixel of all completions can be shown, "longest" that of the longest single answer, "all"
-until everything is drawn and summed up. Then the lower half by particles with and without hints:
-the higher the estimate of log2 p(known), and the less clouds differ, the better. Seconds are
-medians of some repeats, each with another picture of the model itself.
+until everything is drawn and summed up. Seconds are medians of some repeats, each with another
+picture of the model itself.
 """
 
 import argparse
-import math
 import os
 import statistics
 import time
-from unittest import mock
 
-import numpy as np
 import torch
 
 import pixelcnn
-from pixelcnn.completion import lookahead, particles
 from pixelcnn.data import class_names
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import given
@@ -44,45 +39,6 @@ def measure(run: CompletionRun) -> tuple[float, float, float]:
         if first is None and run.count > run.first:
             first = now - started
     return first, longest, now - started
-
-
-def look_ahead(model: pixelcnn.models.AutoregressiveModel, pictures: np.ndarray) -> None:
-    """Print what 64 particles find given the lower half, with and without hints."""
-    known = pixelcnn.occlusion("lower-half", *pictures.shape[1:])
-    print("\n64 particles, lower half known; means over the pictures")
-    print("hints    log2 p(known)  clouds differ by  mean effective sample size  beginnings left")
-    evidence = []
-    for hints in (True, False):
-        found = []
-        for seed, picture in enumerate(pictures):
-            with (
-                mock.patch.object(lookahead, "OUTLIERS", lookahead.OUTLIERS if hints else 1.0),
-                mock.patch.object(
-                    particles, "GUESS_POWER", particles.GUESS_POWER if hints else 0.0
-                ),
-            ):
-                levels = torch.from_numpy(picture)[None, None]
-                result = pixelcnn.complete(
-                    model, levels, known, method="particles", num_images=16, seed=seed
-                )
-            report = result.particles[0]
-            found.append(
-                (
-                    report.log_evidence / math.log(2),
-                    np.ptp(report.cloud_log_evidence) / math.log(2),
-                    report.effective_sample_size.mean(),
-                    report.ancestors[-1],
-                )
-            )
-        bits, apart, size, left = np.mean(found, 0)
-        name = "with" if hints else "without"
-        print(f"{name:7s}  {bits:13.0f}  {apart:16.0f}  {size:26.1f}  {left:15.0f}")
-        evidence.append(np.array(found)[:, 0])
-    gain = evidence[0] - evidence[1]
-    print(
-        f"With hints log2 p(known) is higher on {(gain > 0).sum()} of {len(gain)} pictures, by "
-        f"{gain.mean():.0f} bits on average ({gain.min():.0f} to {gain.max():.0f})."
-    )
 
 
 def main():
@@ -123,7 +79,6 @@ def main():
             f"  {first_allowed:5.1f} s  {longest:5.2f} s"
             f"  {everything:5.2f} s  {all_allowed:5.1f} s"
         )
-    look_ahead(model, pictures)
 
 
 if __name__ == "__main__":

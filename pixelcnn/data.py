@@ -7,6 +7,7 @@ images are a file made by `pixelcnn.own_images`.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -148,13 +149,13 @@ def _read_torchvision(
         loaded = getattr(datasets, dataset.torchvision_name)(
             str(folder), train=split != "test", download=download
         )
-    except (RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())  # torchvision lists one mirror a line
-        raise DataError(
-            f"{dataset.title} is not in the folder {str(folder)!r} and could not be fetched "
-            f"({reason}). Name a local copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
-        ) from error
     except Exception as error:  # torchvision reads damaged files to assertions and much else
+        reason = " ".join(str(error).split())  # torchvision lists one mirror a line
+        if isinstance(error, OSError) or re.search("not found|Error downloading", reason):
+            raise DataError(
+                f"{dataset.title} is not in the folder {str(folder)!r} and could not be fetched "
+                f"({reason}). Name a local copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
+            ) from error
         raise DamagedDataError(
             f"{dataset.title} in the folder {str(folder)!r} is damaged ({error!r}). Delete it, or "
             f"name another copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.completion import ClassPosterior, complete, late_pixels, lookahead, occlusion
+from pixelcnn.completion import ClassPosterior, complete, late_pixels, log_prob, occlusion
 from pixelcnn.config import SamplingRule
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.sampling import sample
@@ -124,9 +124,9 @@ def test_a_repeated_pull_draws_nothing_and_a_new_one_goes_on(monkeypatch):
 
 def test_an_answer_waits_for_a_few_pictures_through_the_network_at_most(monkeypatch):
     passes = []
-    nll = lookahead.nll_nats
+    nll = log_prob.nll_nats
     monkeypatch.setattr(
-        lookahead,
+        log_prob,
         "nll_nats",
         lambda logits, levels: passes.append(len(levels)) or nll(logits, levels),
     )

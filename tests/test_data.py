@@ -11,6 +11,7 @@ from pixelcnn import data
 from pixelcnn.data import (
     DATA_ENVIRONMENT_VARIABLE,
     DATASETS,
+    DamagedDataError,
     DataError,
     check_fits,
     class_names,
@@ -122,11 +123,21 @@ def test_missing_data_is_an_error_that_names_folder_and_remedy(tmp_path, name, n
             assert words in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"short", b"garbage" * 300, bytes([0, 0, 8, 3])])
-def test_damaged_files_are_an_error_that_names_the_folder(made_up, content, no_network):
+DAMAGE = {
+    "empty": lambda content: b"",
+    "short": lambda content: b"short",
+    "garbage": lambda content: b"garbage" * 300,
+    "head only": lambda content: content[:4],
+    "truncated": lambda content: content[:-100],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_files_are_an_error_that_names_the_folder(made_up, damage, no_network):
     folder, *_ = made_up
-    (folder / "FashionMNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(content)
-    with pytest.raises(DataError, match="Fashion-MNIST.*--data-dir") as error:
+    file = folder / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    with pytest.raises(DamagedDataError, match="Fashion-MNIST.*damaged.*--data-dir") as error:
         load_dataset("fashion-mnist", "train", folder)
     assert str(folder) in str(error.value)
 

@@ -5,13 +5,11 @@ weight is multiplied by the probability of the known level. When the weights get
 particles are drawn anew from themselves in proportion to their weights (resampling).
 
 What is guaranteed: the mean weight is an unbiased estimate of p(known), and the weighted particles
-approach the exact distribution of completions as their number grows, whatever the hints of
-`pixelcnn.completion.lookahead` are. A hint that changes how a level is drawn is divided out of the
-weight at once; one that decides which particles are kept is divided out when they are copied. With
-few particles the result is approximate, and the report says how far to trust it.
+approach the exact distribution of completions as their number grows. With few particles the result
+is approximate, and the report says how far to trust it.
 
 References:
-    Gordon, Salmond and Smith 1993 (resampling); Pitt and Shephard 1999 (look-ahead);
+    Gordon, Salmond and Smith 1993 (resampling);
     Naesseth, Lindsten and Schon 2019, arXiv 1903.04797 (unbiased estimates, proper weights).
 """
 
@@ -21,10 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn.completion.lookahead import GUESS_POWER, column_hints, fill, guess_rows
 from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
 from pixelcnn.completion.scan import Scan
-from pixelcnn.sampling.rules import draw, probabilities
+from pixelcnn.sampling.rules import draw
 
 
 class ParticleScan(Scan):
@@ -55,13 +52,9 @@ class ParticleScan(Scan):
         self.num_images, self.num_clouds, self.tolerance = num_images, num_clouds, tolerance
         self._seed = seed
         self._random = np.random.default_rng([seed, 0, 1])  # other numbers than the noise
-        self._column_hints = column_hints(self.known, self.observed, config.num_levels)
-        self._guess_rows = guess_rows(self.known)
         self._noise_log_prob = _laplace(config.num_levels, tolerance) if tolerance else None
         # Everything below is by particle, the last axis; one entry until the first unknown pixel.
         self._log_weights = np.zeros(1)
-        self._column_hint = np.zeros((config.num_channels, config.width, 1))
-        self._guess_hint = np.zeros(1)
         self._ancestor = np.arange(len(self.noise))
         self._sizes: list[float] = []
         self._ancestors: list[int] = []
@@ -76,7 +69,7 @@ class ParticleScan(Scan):
 
     @property
     def effective_sample_size(self) -> float:
-        """Particles that the weights amount to, hints included, summed over clouds."""
+        """Particles that the weights amount to, summed over clouds."""
         return self._sizes[-1] if self._sizes else float(len(self.noise))
 
     @property
@@ -87,22 +80,6 @@ class ParticleScan(Scan):
     def _spread(self) -> None:
         super()._spread()
         self._log_weights = np.repeat(self._log_weights, len(self.noise), -1)
-        self._column_hint = np.repeat(self._column_hint, len(self.noise), -1)
-        self._guess_hint = np.repeat(self._guess_hint, len(self.noise), -1)
-
-    def _begin_row(self, row: int) -> Generator[None, None, None]:
-        if row in self._guess_rows:
-            self._guess_hint = yield from self._guess(row)
-        elif self.known[row].any() or not self.known[row:].any():
-            self._guess_hint = np.zeros_like(self._guess_hint)
-
-    def _guess(self, row: int) -> Generator[None, None, Floats]:
-        """Score the known pixels to come, what lies between being guessed: (P,)."""
-        decided = self.known | (np.arange(len(self.known)) < row)[:, None]
-        future = self.known & ~(np.arange(len(self.known)) < row)[:, None]
-        guessed = fill(self._shown(), decided)
-        log_prob = yield from self._log_prob_map(guessed)
-        return GUESS_POWER * log_prob[:, :, future].sum((1, 2))
 
     def _take(self, row: int, col: int, channel: int) -> None:
         logits = self._sampler.predict()
@@ -116,23 +93,15 @@ class ParticleScan(Scan):
             self._log_weights = self._log_weights + total
             level = draw(np.exp(joint - total[:, None]), self.noise[:, channel, row, col])
         self._sampler.step(self.rule, forced=level)
-        self._column_hint[channel, col] = 0  # what it hinted at has come
 
     def _draw(self, row: int, col: int, channel: int) -> None:
-        hint = self._column_hints[channel, row, col]  # (K,)
-        proposal = probabilities(self._sampler.predict(), self.rule) * np.exp(hint)
-        total = proposal.sum(-1)
-        level = draw(proposal / total[:, None], self.noise[:, channel, row, col])
-        # The weight is multiplied by p(level) / q(level) = total / exp(hint of the level).
-        self._log_weights = self._log_weights + np.log(total) - hint[level]
-        self._column_hint[channel, col] = hint[level]
-        self._sampler.step(self.rule, forced=level)
+        self._sampler.step(self.rule)
 
     def _finish_step(self) -> None:
         if self.position <= self._first_unknown:  # one picture, which all particles share
             self._sizes.append(float(len(self.noise)))
         else:
-            clouds = self._clouds(self._log_weights + self._hints())
+            clouds = self._clouds(self._log_weights)
             sizes = _effective_size(clouds)
             self._sizes.append(float(sizes.sum()))
             poor = sizes < clouds.shape[1] / 2
@@ -142,35 +111,27 @@ class ParticleScan(Scan):
 
     def _end(self) -> Generator[None, None, None]:
         """Weigh the known pixels after the last unknown one, which no particle can change."""
-        self._column_hint[:], self._guess_hint[:] = 0, 0
         pixel = np.arange(self.known.size).reshape(self.known.shape)
         rest = self.known & (pixel * self.model.config.num_channels >= self.num_steps)
         if rest.any():
             log_prob = yield from self._log_prob_map(self._shown())
             self._log_weights = self._log_weights + log_prob[:, :, rest].sum((1, 2))
 
-    def _hints(self) -> Floats:
-        return self._column_hint.sum((0, 1)) + self._guess_hint
-
     def _clouds(self, by_particle: Floats) -> Floats:
         """View (P,) as (G, P / G)."""
         return by_particle.reshape(self.num_clouds, -1)
 
-    def _resample(self, priorities: Floats, poor: NDArray[np.bool_]) -> None:
-        """Draw the particles of poor clouds anew, in proportion to weights times hints."""
-        indices = np.arange(priorities.size).reshape(priorities.shape)
-        hints = self._clouds(self._hints())
-        log_weights = self._clouds(self._log_weights).copy()
+    def _resample(self, log_weights: Floats, poor: NDArray[np.bool_]) -> None:
+        """Draw the particles of poor clouds anew, in proportion to their weights."""
+        indices = np.arange(log_weights.size).reshape(log_weights.shape)
+        log_weights = log_weights.copy()
         for cloud in np.flatnonzero(poor):
-            drawn = _systematic(priorities[cloud], priorities.shape[1], self._random)
+            drawn = _systematic(log_weights[cloud], log_weights.shape[1], self._random)
             indices[cloud] = indices[cloud, drawn]
-            # Copies are as frequent as weight times hint says: the hint is taken back.
-            log_weights[cloud] = _log_mean(priorities[cloud]) - hints[cloud, drawn]
+            log_weights[cloud] = _log_mean(log_weights[cloud])
         indices = indices.ravel()
         self._sampler.resample(indices)
         self._log_weights = log_weights.ravel()
-        self._column_hint = self._column_hint[..., indices]
-        self._guess_hint = self._guess_hint[indices]
         self._ancestor = self._ancestor[indices]
         self._resampled_at.append(self.position - 1)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pixelcnn.completion.complete import begin_completion, default_clouds
 from pixelcnn.completion.known import check_drawings, choose_order, is_prefix
-from pixelcnn.completion.lookahead import log_prob_map
+from pixelcnn.completion.log_prob import log_prob_map
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.orders import to_raster
 from pixelcnn.sampling.cached import one_thread

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.completion.known import is_prefix, late_pixels
-from pixelcnn.completion.lookahead import drain, iter_log_prob_map
+from pixelcnn.completion.log_prob import drain, iter_log_prob_map
 from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import AutoregressiveModel
@@ -84,8 +84,6 @@ class Scan(ABC):
         row, col, channel = self._sampler.coordinates(self.position)
         if self.position == self._first_unknown:
             self._spread()
-        if col == channel == 0:
-            yield from self._begin_row(row)
         if self.known[row, col]:
             self._take(row, col, channel)
         else:
@@ -139,10 +137,6 @@ class Scan(ABC):
         """Go on with all pictures; up to here they are one."""
         if len(self._sampler.levels) < len(self.noise):
             self._sampler.resample(np.zeros(len(self.noise), dtype=np.int64), self.noise)
-
-    def _begin_row(self, row: int) -> Generator[None, None, None]:
-        """Do what comes before a row: only particles do something."""
-        yield from ()
 
     @abstractmethod
     def _take(self, row: int, col: int, channel: int) -> None:

@@ -21,10 +21,8 @@ that it gives to the known level; when few of them carry the weight, they are dr
 estimate of p(known) is right on average, and the weighted pictures approach the exact answer as
 their number grows; with few, the completions vary too little. They grow in clouds that never mix:
 the better a cloud explains what is known, the more completions come from it, and how far clouds
-differ shows how rough the estimate is. To keep good pictures early, they *look ahead*: a pixel
-leans towards the next known level below it, and every three rows the rest is guessed roughly. Both
-only choose what is tried and kept, and are divided out of the weights again, so they change how
-fast the answer becomes right, not the answer.
+differ shows how rough the estimate is. What is known late comes too late to guide them: where a
+whole half is late, hardly any picture fits. A model of eight orders then begins at another side.
 
 **Tolerance.** A known level is then read as the picture's own level plus noise of this size
 (discretized Laplace). That is another question, answered by particles; the completions still show

@@ -47,7 +47,7 @@ def show_sheet(pictures: Sequence[Picture], caption: str, file_name: str) -> Non
     st.image(laid_out(pictures), caption=caption, width="content")
     st.download_button(
         "PNG",
-        lambda: png_bytes(grid(pictures, COLUMNS)),
+        png_bytes(grid(pictures, COLUMNS)),
         file_name=file_name,
         mime="image/png",
         icon=":material/download:",

@@ -46,10 +46,14 @@ def links(checkpoint: str, config: ModelConfig, *, label: str | None = None) -> 
 
 
 def download(path: Path, name: str) -> None:
-    """Offer a checkpoint as a file."""
+    """Offer a checkpoint as a file.
+
+    Its bytes, not a function: a click just before a rerun, of which a run makes many, would ask
+    for a function that Streamlit has dropped, and nothing would be downloaded.
+    """
     st.download_button(
         "Checkpoint file",
-        path.read_bytes,
+        path.read_bytes(),
         file_name=f"{plain_name(name)}.safetensors",
         mime="application/octet-stream",
         icon=":material/download:",

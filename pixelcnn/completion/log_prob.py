@@ -1,0 +1,55 @@
+"""Log probability of whole pictures, a few at a time, so that a page can answer in between."""
+
+from collections.abc import Generator
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from pixelcnn.likelihoods import nll_nats
+from pixelcnn.models import AutoregressiveModel
+
+Result = TypeVar("Result")
+
+IMAGES_PER_PASS = 4
+"""Images that go through the network together; more of them take no less time each."""
+
+
+def log_prob_map(
+    model: AutoregressiveModel, levels: Tensor, label: Tensor | None, order: Tensor
+) -> Tensor:
+    """Compute log p of every dimension given those before it, by whole passes.
+
+    Arguments:
+        model: either model, in evaluation mode.
+        levels: int64 (B, C, H, W), turned by the order.
+        label: int64 (B,), or None for any class.
+        order: int64 (B,).
+
+    Returns:
+        float64 (B, C, H, W), nats.
+    """
+    return drain(iter_log_prob_map(model, levels, label, order))
+
+
+def iter_log_prob_map(
+    model: AutoregressiveModel, levels: Tensor, label: Tensor | None, order: Tensor
+) -> Generator[None, None, Tensor]:
+    """Compute the same, and pause after every pass."""
+    parts = []
+    for start in range(0, len(levels), IMAGES_PER_PASS):
+        part = slice(start, start + IMAGES_PER_PASS)
+        with torch.inference_mode():
+            logits = model(levels[part], None if label is None else label[part], order[part])
+            parts.append(-nll_nats(logits, levels[part]).double())
+        yield
+    return torch.cat(parts)
+
+
+def drain(work: Generator[None, None, Result]) -> Result:
+    """Do a work that pauses without a pause."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value
