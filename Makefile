@@ -8,7 +8,8 @@ run: .venv/app        ## open the app in the browser
 	$(BIN)/streamlit run app.py
 
 test: .venv/dev       ## run all tests; browser tests need a Chromium, else they are skipped
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto -m "not browser"
+	$(BIN)/python -m pytest -m browser
 
 check: .venv/dev      ## format and lint
 	$(BIN)/ruff format --check .

@@ -1,14 +1,17 @@
 """One thread for torch: the models are tiny, and other processes want the cores."""
 
 import urllib.request
+from functools import cache
 from urllib.error import URLError
 
 import pytest
 import torch
+from streamlit.components.v2 import manifest_scanner
 
 from .made_up_data import write_mnist_like
 
 torch.set_num_threads(1)
+SCAN = "scan_component_manifests"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -16,6 +19,14 @@ def runs_of_tests(tmp_path_factory):
     """Keep tests away from the runs of the person who starts them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXELCNN_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def packages_are_scanned_once():
+    """Streamlit reads the metadata of all packages for every page under test: 0.2 s each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, SCAN, cache(getattr(manifest_scanner, SCAN)))
         yield
 
 

@@ -179,9 +179,8 @@ def test_a_model_of_eight_orders_completes_any_half_exactly(side, names):
     assert ORDER_NAMES[int(result.order)].startswith(names)
 
 
-@pytest.mark.parametrize("tolerance", [0.0, 0.7])
+@pytest.mark.parametrize(("num_orders", "tolerance"), [(1, 0.0), (1, 0.7), (8, 0.0)])
 @pytest.mark.parametrize("rows", [LOWER, AROUND, CORNERS, UPPER])
-@pytest.mark.parametrize("num_orders", ORDERS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_particles_agree_with_the_exact_distribution(architecture, num_orders, rows, tolerance):
     model, known = sharp_model(architecture, num_orders), known_of(rows)
@@ -189,7 +188,7 @@ def test_particles_agree_with_the_exact_distribution(architecture, num_orders, r
     order = best_order(known[0], num_orders)
     evidence, probability = exact(model, levels, known, order=order, tolerance=tolerance)
     result = complete(
-        model, levels, known, method="particles", num_particles=6000, num_clouds=600,
+        model, levels, known, method="particles", num_particles=4000, num_clouds=400,
         num_images=5, tolerance=tolerance,
     )  # fmt: skip
     report = result.particles[0]
@@ -199,7 +198,7 @@ def test_particles_agree_with_the_exact_distribution(architecture, num_orders, r
     assert report.log_evidence == pytest.approx(np.log(runs.mean()))
     assert torch.equal(result.levels[0], report.levels[report.chosen])
     assert torch.equal(
-        report.levels[..., known[0, 0]], levels[..., known[0, 0]].expand(6000, -1, -1)
+        report.levels[..., known[0, 0]], levels[..., known[0, 0]].expand(4000, -1, -1)
     )
     # The test can tell: another drawing has another answer.
     wrong = exact(model, (levels + 1) % 3, known, order=order, tolerance=tolerance)[1]
@@ -328,7 +327,7 @@ def test_colour_pictures_are_completed_right_too(architecture, rows):
     levels = drawing(model.config, seed=3)
     evidence, probability = exact(model, levels, known)
     report = complete(
-        model, levels, known, method="particles", num_particles=6000, num_clouds=600
+        model, levels, known, method="particles", num_particles=4000, num_clouds=400
     ).particles[0]
     assert clouds_off(report, known, evidence, probability, 2) < CHANCE
     if rows[0][0]:

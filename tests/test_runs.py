@@ -23,6 +23,7 @@ from pixelcnn.checkpoints import (
     load_checkpoint,
     runs_dir,
 )
+from pixelcnn.own_images import SUFFIX, ImageSet, save_image_set
 from pixelcnn.training import launch, runs, worker
 from pixelcnn.training.command import command_line, new_config
 from pixelcnn.training.devices import available_devices
@@ -71,6 +72,16 @@ def folder(tmp_path, monkeypatch):
             launch.end_by_force(run)
 
 
+@pytest.fixture
+def own_images(folder):
+    """A data set for processes: it is read without torchvision, which takes seconds to import."""
+    values = torch.arange(20 * 28 * 28).view(20, 1, 28, 28) * 7 % 256
+    images = ImageSet(values.byte(), torch.zeros(20).long(), ())
+    path = folder.parent / f"made-up{SUFFIX}"
+    save_image_set(path, images)
+    return str(path)
+
+
 def config(**train):
     return new_config(MODEL, TRAIN | train, threads=1)
 
@@ -97,11 +108,12 @@ def is_running(pid):
         return False
 
 
-def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folder):
-    whole = create_run(config(), folder / "whole")
-    assert train_run(whole, config()).state == "finished"
+def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folder, own_images):
+    settings = config(dataset=own_images)
+    whole = create_run(settings, folder / "whole")
+    assert train_run(whole, settings).state == "finished"
 
-    run = create_run(config(), folder / "killed")
+    run = create_run(settings, folder / "killed")
     launch.start(run)
     assert run.status().is_active  # from the first moment
     wait_for(lambda: sum("loss" in r for r in run.metrics()) > 60)
@@ -150,15 +162,15 @@ def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(fo
     assert list_runs() == [] and not [p for p in folder.iterdir() if p.is_dir()]
 
 
-def test_runs_wait_for_their_turn_unless_told_not_to(folder):
+def test_runs_wait_for_their_turn_unless_told_not_to(folder, own_images):
+    settings = config(total_images=1_000_000, dataset=own_images)
     first, second, third, hasty = (
-        create_run(config(total_images=1_000_000), folder / name)
-        for name in ("first", "second", "third", "hasty")
+        create_run(settings, folder / name) for name in ("first", "second", "third", "hasty")
     )
     launch.start(first)
-    wait_for(lambda: first.status().state == "training")
     launch.start(second)
     launch.start(third)
+    wait_for(lambda: first.status().state == "training")
     wait_for(lambda: second.status().state == third.status().state == "queued")
     launch.start(hasty, queue=False)
     wait_for(lambda: hasty.status().state == "training")
@@ -255,8 +267,9 @@ def test_nobody_overtakes_in_the_queue(folder):
     os.close(turn)
 
 
-def test_two_processes_train_as_one_does_with_the_same_batches(folder):
+def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_images):
     settings = {"total_images": 120, "batch_size": 7, "evaluate_every": 60}
+    settings["dataset"] = own_images
     alone = create_run(config(**settings), folder / "alone")
     train_run(alone, config(**settings))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
@@ -265,9 +278,8 @@ def test_two_processes_train_as_one_does_with_the_same_batches(folder):
     options = "--num-levels 4 --num-features 3 --head-features 3 --dilations 1 "
     options += "--first-kernel-size 3 --total-images 120 --batch-size 7 --evaluate-every 60 "
     options += "--validation-images 4 --no-bfloat16"
-    done = subprocess.run(
-        [*command, "together", *options.split()], capture_output=True, text=True, timeout=240
-    )
+    options = ["together", *options.split(), "--dataset", own_images]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     together = Run(run_path("together"))
     assert together.config().threads == 1  # torchrun's choice
