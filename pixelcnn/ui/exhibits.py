@@ -1,11 +1,17 @@
 """Charts on a page, each with its data to download."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import streamlit as st
 
+from pixelcnn.ui import downloads
 from pixelcnn.ui.charts import Chart, as_csv, as_json
+from pixelcnn.ui.downloads import Format
+
+FORMATS = (
+    Format("CSV", ".csv", "text/csv", as_csv),
+    Format("JSON", ".json", "application/json", as_json),
+)
 
 
 def show_chart(chart: Chart, key: str) -> None:
@@ -24,16 +30,4 @@ def offer_data(
 ) -> None:
     """Offer columns of numbers as CSV and as JSON."""
     with st.popover(label, icon=":material/download:", type="tertiary"):
-        for kind, suffix, mime, write in (
-            ("CSV", ".csv", "text/csv", as_csv),
-            ("JSON", ".json", "application/json", as_json),
-        ):
-            st.download_button(
-                kind,
-                partial(write, columns),
-                file_name=name + suffix,
-                mime=mime,
-                on_click="ignore",
-                width="stretch",
-                key=f"{key}{suffix}",
-            )
+        downloads.offer(FORMATS, columns, name, key)

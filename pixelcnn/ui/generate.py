@@ -11,7 +11,8 @@ from streamlit.delta_generator import DeltaGenerator
 from pixelcnn.config import SamplingRule
 from pixelcnn.data import class_names
 from pixelcnn.receptive_field import CausalityReport
-from pixelcnn.ui import controls, exports, history
+from pixelcnn.ui import controls, downloads, exports, history
+from pixelcnn.ui.downloads import Format
 from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.player import player
 from pixelcnn.ui.resources import LoadedModel, causality
@@ -80,6 +81,15 @@ def live() -> None:
         st.rerun()
 
 
+FORMATS = (
+    Format("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
+    Format("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=16), "16 x."),
+    Format("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
+    Format("Trace, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
+    Format("Trace, JSON", ".json", "application/json", exports.as_json, "The same as text."),
+)
+
+
 def export() -> None:
     """Offer the drawing as files; outside of `live`, so that a pull does not send it again."""
     # Streamlit sends every 10 ms. If a pull has the fragment run again before its message of this
@@ -94,23 +104,7 @@ def export() -> None:
         popover = st.popover("Download", icon=":material/download:")
     with popover:
         st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
-        for label, suffix, mime, write, help_text in (
-            ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
-            ("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=16), "16 x."),
-            ("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
-            ("Trace, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
-            ("Trace, JSON", ".json", "application/json", exports.as_json, "The same as text."),
-        ):
-            st.download_button(
-                label,
-                partial(write, drawing),
-                file_name=name + suffix,
-                mime=mime,
-                on_click="ignore",
-                width="stretch",
-                help=help_text,
-                key=f"download{suffix}",
-            )
+        downloads.offer(FORMATS, drawing, name, "download")
 
 
 def _offer_sheet() -> None:

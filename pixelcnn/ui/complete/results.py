@@ -6,12 +6,13 @@ import streamlit as st
 
 from pixelcnn.data import class_names
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.ui import generate
+from pixelcnn.ui import downloads, generate
 from pixelcnn.ui.complete import desk, exports, outcome
 from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.completions import completions
+from pixelcnn.ui.downloads import Format
 from pixelcnn.ui.resources import LoadedModel
 
 SHEET = "completions"
@@ -167,28 +168,21 @@ def _posterior_chart(job: PosteriorJob) -> None:
 PLAIN = {"displayModeBar": False}
 
 
+FORMATS = (
+    Format("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
+    Format("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=8), "8 x."),
+    Format("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
+    Format("Data, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
+    Format("Data, JSON", ".json", "application/json", exports.as_json, "The same as text."),
+)
+
+
 def _export(run: CompletionRun) -> None:
     """Offer the completions as files; outside of `_sheet`, so that a pull does not send it."""
     name = f"{run.wish.checkpoint}-{run.wish.method}-seed{run.wish.seed}"
     with st.popover("Download", icon=":material/download:"):
         st.caption("The finished completions: what is not drawn yet is drawn first.")
-        for label, suffix, mime, write, help_text in (
-            ("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
-            ("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=8), "8 x."),
-            ("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
-            ("Data, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
-            ("Data, JSON", ".json", "application/json", exports.as_json, "The same as text."),
-        ):
-            st.download_button(
-                label,
-                partial(write, run),
-                file_name=name + suffix,
-                mime=mime,
-                on_click="ignore",
-                width="stretch",
-                help=help_text,
-                key=f"completions{suffix}",
-            )
+        downloads.offer(FORMATS, run, name, "completions")
 
 
 def _on_pull() -> None:

@@ -86,7 +86,7 @@ class Completions {
     if (this.done || !wanted || isLeaving()) return;
     if (this.pulledAt !== null && now - this.pulledAt <= RETRY_MS) return;
     this.pulledAt = now;
-    this.setTriggerValue("pull", { run: this.growth.head.run, serial: this.growth.head.serial });
+    ask(this, "pull", { run: this.growth.head.run, serial: this.growth.head.serial });
   }
 
   // --- playback ---

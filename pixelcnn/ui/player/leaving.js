@@ -3,12 +3,45 @@
 // the browser then never gets: the page stays blank.
 
 const LEAVING_MS = 3000; // if the link led nowhere, all goes on after this time
-let leftAt = -Infinity;
+const PAGE = location.pathname;
+// Kept by the window: this script may be loaded anew between the click and the new page.
+const way = window.pixelcnnWay ??= watchLinks();
+let hasAsked = false;
 
-document.addEventListener("click", (event) => {
-  const link = event.composedPath().find((element) => element.tagName === "A");
-  if (link?.origin === location.origin && !link.target) leftAt = performance.now();
-}, true);
-window.addEventListener("popstate", () => { leftAt = performance.now(); });
+function watchLinks() {
+  const found = { leftAt: -Infinity, asking: 0, link: null };
+  document.addEventListener("click", (event) => {
+    const link = event.composedPath().find((element) => element.tagName === "A");
+    const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+    if (link?.origin !== location.origin || link.target || elsewhere) return;
+    found.leftAt = performance.now();
+    if (found.asking === 0) return;
+    // Streamlit has not sent the question yet: the page is asked for after it.
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    found.link = link;
+  }, true);
+  window.addEventListener("popstate", () => { found.leftAt = performance.now(); });
+  return found;
+}
 
-const isLeaving = () => performance.now() - leftAt < LEAVING_MS;
+function isLeaving() {
+  if (location.pathname !== PAGE || performance.now() - way.leftAt < LEAVING_MS) return true;
+  // The link may have been clicked before this script was there.
+  const app = document.querySelector("[data-testid=stApp]");
+  return !hasAsked && app?.dataset.testScriptState === "rerunRequested";
+}
+
+// Asks the server by a trigger. Streamlit sends it by a timer of its own, after which ours comes.
+function ask(component, name, value) {
+  hasAsked = true;
+  way.asking += 1;
+  component.setTriggerValue(name, value);
+  setTimeout(() => {
+    way.asking -= 1;
+    if (way.asking > 0) return;
+    const { link } = way;
+    way.link = null;
+    link?.click();
+  }, 0);
+}

@@ -156,7 +156,7 @@ class Player {
     if (position > trace.have) this.goal = position;
   }
 
-  send(name, value) { this.setTriggerValue(name, value); }
+  send(name, value) { ask(this, name, value); }
 
   pull() {
     if (isLeaving()) return;
