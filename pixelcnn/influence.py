@@ -45,6 +45,7 @@ def influence(
     changed: tuple[int, int],
     level: int,
     predicted: tuple[int, int],
+    known: Tensor | None = None,
 ) -> Influence:
     """Change one level of an image and look at one prediction.
 
@@ -55,6 +56,7 @@ def influence(
         changed: pixel in raster order and channel whose level is changed.
         level: its new level, 0..K-1.
         predicted: pixel in raster order and channel whose prediction is compared.
+        known: `logits` of the image as it is; None computes them.
 
     Raises:
         ValueError: if a pixel, channel or level does not exist.
@@ -66,9 +68,10 @@ def influence(
         _check(f"{name} channel", channel, c.num_channels)
     other = levels.clone()
     other[0, changed[1]].view(-1)[changed[0]] = level
+    known = logits(model, levels, label) if known is None else known
     before, after = (
-        logits(model, image, label)[0, :, predicted[1]].flatten(1)[:, predicted[0]]
-        for image in (levels, other)
+        of_image[0, :, predicted[1]].flatten(1)[:, predicted[0]]
+        for of_image in (known, logits(model, other, label))
     )
     return Influence(
         before=before.double().softmax(0).numpy(),

@@ -101,9 +101,9 @@ def effective(model: LoadedModel, shown: Shown, pixel: int, channel: int) -> NDA
 
 
 @kept(16)
-def logits(model: LoadedModel, shown: Shown) -> Tensor:
+def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
     """Predict every pixel of the picture in one pass: (1, K, C, H, W)."""
-    return trial.logits(model.model, shown.levels, shown.label)
+    return trial.logits(chosen_model(model, wrong), shown.levels, shown.label)
 
 
 @kept(32)

@@ -58,6 +58,9 @@ def show(model: LoadedModel, shown: Shown) -> None:
         _own_level(model, shown, pixel, wrong)
     if wrong:
         _consequence(model)
+    # All is drawn; what the switch needs is computed now, once, so that it answers at once.
+    computed.fields(model, not wrong)
+    computed.quick_check(model, not wrong)
 
 
 def _verdict(model: LoadedModel, wrong: bool) -> None:
@@ -80,6 +83,7 @@ def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> Non
         changed=(pixel, 0),
         level=other,
         predicted=(pixel, 0),
+        known=computed.logits(model, shown, wrong),
     )
     where = place(pixel, config) + (", red," if config.num_channels == 3 else "")
     st.markdown(f"The level at {where} is changed from {level} to {other}. Its own prediction:")

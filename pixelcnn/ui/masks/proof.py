@@ -63,7 +63,10 @@ def show(model: LoadedModel, shown: Shown) -> None:
             on_pick=lambda name, pixel: write_pixel(name, pixel, config.width),
         )  # fmt: skip
     i, j = (changed, from_channel), (predicted, to_channel)
-    result = influence(model.model, shown.levels, shown.label, changed=i, level=new, predicted=j)
+    result = influence(
+        model.model, shown.levels, shown.label, changed=i, level=new, predicted=j,
+        known=computed.logits(model, shown),
+    )  # fmt: skip
     with right:
         _verdict(model, result, i, j, level, new)
         st.plotly_chart(
