@@ -100,20 +100,14 @@ def _progress(slot: str, what: str, visitor: str, cancel_note: str | None) -> No
     work: Work = st.session_state["works"][slot]
     if not work.watched_by(visitor):
         st.rerun()
-    bar, button = st.columns([5, 1], vertical_alignment="center")
-    if work.waiting:
-        bar.progress(0.0, f"{what}: waits until other work is done")
-    else:
-        left = work.seconds_left
-        time_left = "" if left is None else f", about {_seconds(left)} left"
-        bar.progress(work.done, f"{what}: {work.done:.0%}{time_left}")
-    button.button(
-        "Cancel",
-        key=f"cancel-{slot}",
-        on_click=work.leave,
-        args=(visitor,),
-        width="stretch",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if work.waiting:
+            st.progress(0.0, f"{what}: waits until other work is done")
+        else:
+            left = work.seconds_left
+            time_left = "" if left is None else f", about {_seconds(left)} left"
+            st.progress(work.done, f"{what}: {work.done:.0%}{time_left}")
+        st.button("Cancel", key=f"cancel-{slot}", on_click=work.leave, args=(visitor,))
     if cancel_note:
         st.caption(cancel_note)
 
