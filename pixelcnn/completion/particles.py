@@ -94,9 +94,6 @@ class ParticleScan(Scan):
             level = draw(np.exp(joint - total[:, None]), self.noise[:, channel, row, col])
         self._sampler.step(self.rule, forced=level)
 
-    def _draw(self, row: int, col: int, channel: int) -> None:
-        self._sampler.step(self.rule)
-
     def _finish_step(self) -> None:
         if self.position <= self._first_unknown:  # one picture, which all particles share
             self._sizes.append(float(len(self.noise)))

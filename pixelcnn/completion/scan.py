@@ -87,7 +87,7 @@ class Scan(ABC):
         if self.known[row, col]:
             self._take(row, col, channel)
         else:
-            self._draw(row, col, channel)
+            self._sampler.step(self.rule)
         if self.position + 1 == self.num_steps:
             yield from self._end()
         self.position += 1
@@ -142,10 +142,6 @@ class Scan(ABC):
     def _take(self, row: int, col: int, channel: int) -> None:
         """Go over a known dimension."""
 
-    @abstractmethod
-    def _draw(self, row: int, col: int, channel: int) -> None:
-        """Draw an unknown dimension."""
-
     def _end(self) -> Generator[None, None, None]:
         """Do what comes with the last dimension: only particles do something."""
         yield from ()
@@ -192,6 +188,3 @@ class AncestralScan(Scan):
 
     def _take(self, row: int, col: int, channel: int) -> None:
         self._sampler.step(self.rule, forced=self.observed[channel, row, col])
-
-    def _draw(self, row: int, col: int, channel: int) -> None:
-        self._sampler.step(self.rule)

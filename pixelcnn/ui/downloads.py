@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Generic, TypeVar
 
 import streamlit as st
@@ -21,6 +22,26 @@ class Format(Generic[Subject]):
     write: Callable[[Subject], bytes | str]
     """Called by a click only."""
     help: str | None = None
+
+
+def picture_formats(writers: ModuleType, *, large: int, data: str) -> tuple[Format, ...]:
+    """List the formats of pictures that are drawn pixel by pixel.
+
+    Arguments:
+        writers: module with a function for each format.
+        large: screen pixels for one pixel of the large PNG.
+        data: what the numbers are called.
+    """
+    png = "image/png"
+    return (
+        Format("PNG", ".png", png, partial(writers.as_png, scale=1), "One pixel each."),
+        Format(
+            "PNG, large", "-large.png", png, partial(writers.as_png, scale=large), f"{large} x."
+        ),
+        Format("Animated GIF", ".gif", "image/gif", writers.as_gif, "About five seconds."),
+        Format(f"{data}, NPZ", ".npz", "application/zip", writers.as_npz, "Arrays for numpy."),
+        Format(f"{data}, JSON", ".json", "application/json", writers.as_json, "The same as text."),
+    )
 
 
 def offer(formats: Iterable[Format[Subject]], subject: Subject, name: str, key: str) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import Future
-from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -12,7 +11,6 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.data import class_names
 from pixelcnn.receptive_field import CausalityReport
 from pixelcnn.ui import controls, downloads, exports, history
-from pixelcnn.ui.downloads import Format
 from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.player import player
 from pixelcnn.ui.resources import LoadedModel, causality
@@ -81,15 +79,6 @@ def live() -> None:
         st.rerun()
 
 
-FORMATS = (
-    Format("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
-    Format("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=16), "16 x."),
-    Format("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
-    Format("Trace, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
-    Format("Trace, JSON", ".json", "application/json", exports.as_json, "The same as text."),
-)
-
-
 def export() -> None:
     """Offer the drawing as files; outside of `live`, so that a pull does not send it again."""
     # Streamlit sends every 10 ms. If a pull has the fragment run again before its message of this
@@ -104,7 +93,8 @@ def export() -> None:
         popover = st.popover("Download", icon=":material/download:")
     with popover:
         st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
-        downloads.offer(FORMATS, drawing, name, "download")
+        formats = downloads.picture_formats(exports, large=16, data="Trace")
+        downloads.offer(formats, drawing, name, "download")
 
 
 def _offer_sheet() -> None:

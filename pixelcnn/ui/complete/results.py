@@ -1,7 +1,5 @@
 """The lower part of the Complete page: the completions, and what they mean."""
 
-from functools import partial
-
 import streamlit as st
 
 from pixelcnn.data import class_names
@@ -12,7 +10,6 @@ from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.completions import completions
-from pixelcnn.ui.downloads import Format
 from pixelcnn.ui.resources import LoadedModel
 
 SHEET = "completions"
@@ -168,21 +165,13 @@ def _posterior_chart(job: PosteriorJob) -> None:
 PLAIN = {"displayModeBar": False}
 
 
-FORMATS = (
-    Format("PNG", ".png", "image/png", partial(exports.as_png, scale=1), "One pixel each."),
-    Format("PNG, large", "-large.png", "image/png", partial(exports.as_png, scale=8), "8 x."),
-    Format("Animated GIF", ".gif", "image/gif", exports.as_gif, "About five seconds."),
-    Format("Data, NPZ", ".npz", "application/zip", exports.as_npz, "Arrays for numpy."),
-    Format("Data, JSON", ".json", "application/json", exports.as_json, "The same as text."),
-)
-
-
 def _export(run: CompletionRun) -> None:
     """Offer the completions as files; outside of `_sheet`, so that a pull does not send it."""
     name = f"{run.wish.checkpoint}-{run.wish.method}-seed{run.wish.seed}"
     with st.popover("Download", icon=":material/download:"):
         st.caption("The finished completions: what is not drawn yet is drawn first.")
-        downloads.offer(FORMATS, run, name, "completions")
+        formats = downloads.picture_formats(exports, large=8, data="Data")
+        downloads.offer(formats, run, name, "completions")
 
 
 def _on_pull() -> None:
