@@ -10,8 +10,8 @@ import argparse
 import copy
 
 from pixelcnn.data import load_dataset
-from pixelcnn.training.engine import evaluate
 from pixelcnn.training.files import load_training_state
+from pixelcnn.training.scoring import evaluate
 
 
 def main():

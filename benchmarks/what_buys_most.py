@@ -22,7 +22,8 @@ from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.data import load_dataset
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.training import engine
-from pixelcnn.training.engine import TrainingState, evaluate, train, train_step
+from pixelcnn.training.engine import TrainingState, train, train_step
+from pixelcnn.training.scoring import evaluate
 
 MODEL = ModelConfig(
     num_classes=10, num_features=48, kernel_size=5, dilations=(1, 2, 4, 8, 1, 2, 4)

@@ -91,8 +91,9 @@ def test_models_know_no_samplers_and_no_files(name):
     assert not parts & MODELS_KNOW_NOTHING_OF
 
 
-def test_the_training_engine_knows_no_files():
-    names = imported(ROOT / "pixelcnn" / "training" / "engine.py")
+@pytest.mark.parametrize("name", ["engine", "scoring"])
+def test_the_training_engine_knows_no_files(name):
+    names = imported(ROOT / "pixelcnn" / "training" / f"{name}.py")
     assert not top_level(names) & {"os", "pathlib", "json", "safetensors", "tempfile"}
     assert not any(n.startswith("pixelcnn.checkpoints") for n in names)
 

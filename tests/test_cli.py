@@ -1,13 +1,8 @@
 """The command line: every command on tiny things, and plain words for bad input."""
 
 import json
-import os
-import shlex
-import shutil
-import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +14,6 @@ from pixelcnn.checkpoints import (
     CheckpointInfo,
     checkpoint_path,
     load_checkpoint,
-    load_model,
     read_info,
     save_checkpoint,
     write_atomically,
@@ -28,28 +22,21 @@ from pixelcnn.cli import main
 from pixelcnn.layers import MaskedConv2d
 from pixelcnn.pictures import sheet
 from pixelcnn.sampling import sample
-from pixelcnn.training import engine
-from pixelcnn.training.command import command_line
-from pixelcnn.training.engine import evaluate
-from pixelcnn.training.files import load_training_state
-from pixelcnn.training.runs import Run, run_path
+from pixelcnn.training.scoring import evaluate
 
+from .commands import RUN, SHAPE, refused, train_new, working_folder
 from .made_up_data import write_mnist_like
 from .tiny import randomize, tiny_model
-
-SHAPE = "--num-levels 4 --num-features 3 --head-features 3 --dilations 1 --first-kernel-size 3"
-RUN = "--batch-size 5 --validation-images 4 --evaluate-every 10 --no-bfloat16 --label-dropout 0.5"
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working folder with made-up data, 15 training pictures, 5 held out and 6 of a test set."""
-    monkeypatch.setattr(data, "VALIDATION_IMAGES", 5)
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
-    monkeypatch.chdir(tmp_path)
-    write_mnist_like(tmp_path / "data")
-    return tmp_path
+    return working_folder(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def trained(folder):
+    return train_new()
 
 
 def save_tiny(path, model, dataset="fashion-mnist"):
@@ -62,33 +49,6 @@ def checkpoint(folder):
     """A tiny model of 5 x 6 pictures and 3 classes."""
     save_tiny(folder / "tiny.safetensors", tiny_model(num_classes=3, dtype=torch.float32))
     return str(folder / "tiny.safetensors")
-
-
-@pytest.fixture
-def trained(folder):
-    """A finished run on the made-up data; returns the name of its checkpoint."""
-    command = f"train new {SHAPE} {RUN} --total-images 20 --seed 1"
-    assert main(command.split()) == 0
-    return "run:new"
-
-
-def files_of(folder, name):
-    """The files of a run that must not depend on how often it was stopped."""
-    names = ("checkpoint.safetensors", "best.safetensors", "training.state", "config.json")
-    content = {n: (folder / "runs" / name / n).read_bytes() for n in names}
-    config = json.loads(content["config.json"])
-    del config["created_at"]
-    return content | {"config.json": config}
-
-
-def refused(capsys, command, *words):
-    """Run a command that must end with status 2 and one line that holds these words."""
-    assert main(command.split() if isinstance(command, str) else command) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
-    for word in words:
-        assert word in captured.err
-    assert "Traceback" not in captured.err
 
 
 @pytest.mark.parametrize(
@@ -212,205 +172,6 @@ def test_check_fails_for_a_model_that_sees_the_future(checkpoint, monkeypatch, c
     monkeypatch.setattr("pixelcnn.cli.load_checkpoint", leak)
     assert main(["check", checkpoint]) == 1
     assert "NOT CAUSAL" in capsys.readouterr().out
-
-
-def test_train_writes_a_checkpoint_with_its_score(trained, folder, capsys):
-    model, info = load_checkpoint(checkpoint_path(trained))
-    assert info.config.num_classes == 10 and info.config.num_levels == 4
-    assert info.config.dilations == (1,) and info.dataset == "fashion-mnist"
-    assert info.images_seen == 20
-    levels, label = data.load_dataset("fashion-mnist", "validation", num_levels=4)
-    score = evaluate(model, levels[:4], label[:4])
-    assert info.bits_per_dim == {"validation": pytest.approx(score, abs=1e-4)}
-    assert {p.name for p in folder.iterdir()} == {"data", "runs"}
-    status = Run(folder / "runs" / "new").status()
-    assert (status.state, status.images_seen, status.message) == ("finished", 20, "")
-
-
-def test_a_path_names_a_run_outside_the_folder_of_runs(folder):
-    assert main(f"train elsewhere/new {SHAPE} {RUN} --total-images 5".split()) == 0
-    assert read_info(folder / "elsewhere" / "new" / "checkpoint.safetensors").images_seen == 5
-    assert not (folder / "runs").exists()
-
-
-def test_train_overwrites_nothing(trained, folder, capsys):
-    before = files_of(folder, "new")
-    refused(capsys, f"train new {SHAPE} {RUN}", "new: would be overwritten; go on with --resume")
-    assert files_of(folder, "new") == before
-
-
-def test_train_can_leave_the_labels_out(folder):
-    command = f"train plain {SHAPE} {RUN} --total-images 5 --unconditional"
-    assert main(command.split()) == 0
-    assert read_info(checkpoint_path("run:plain")).config.num_classes == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("stopped_in_step", [1, 2, 3])
-def test_train_stopped_and_resumed_equals_train_in_one_go(
-    trained, folder, monkeypatch, capsys, number, stopped_in_step
-):
-    whole = f"train whole {SHAPE} {RUN} --total-images 20 --seed 1"
-    update, steps = engine.TrainingState.update, []
-
-    def interrupted(*arguments):
-        steps.append(1)
-        if len(steps) == stopped_in_step:
-            os.kill(os.getpid(), number)  # in the middle of an update
-        return update(*arguments)
-
-    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    with monkeypatch.context() as patch:
-        patch.setattr(engine.TrainingState, "update", interrupted)
-        assert main(whole.split()) == 130
-    assert "--resume goes on" in capsys.readouterr().out
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
-    info = read_info(checkpoint_path("run:whole"))
-    assert info.images_seen == 5 * stopped_in_step
-    assert info.bits_per_dim == {}  # a score of earlier weights is not theirs
-    assert Run(folder / "runs" / "whole").status().state == "stopped"
-    assert main(["train", "whole", "--resume"]) == 0
-    assert files_of(folder, "whole") == files_of(folder, "new")
-    times = {"seconds", "images_per_second"}
-    curves = [
-        [
-            {k: v for k, v in r.items() if k not in times}
-            for r in Run(folder / "runs" / n).metrics()
-        ]
-        for n in ("whole", "new")
-    ]
-    assert curves[0] == curves[1] and len(curves[0]) == 7
-
-
-def test_resuming_takes_over_a_new_length_whatever_it_is(trained, folder, capsys):
-    assert main(["train", "new", "--resume", "--total-images", "25"]) == 0
-    assert read_info(checkpoint_path(trained)).images_seen == 25
-    run = Run(folder / "runs" / "new")
-    assert load_training_state(run.state_path)[1].total_images == 25
-    assert run.config().train.total_images == 25 and run.status().state == "finished"
-
-
-def test_resuming_a_finished_run_changes_nothing(trained, folder):
-    before = files_of(folder, "new")
-    assert main(["train", "new", "--resume"]) == 0
-    assert files_of(folder, "new") == before
-
-
-def test_resuming_with_other_settings_is_refused(trained, capsys):
-    refused(capsys, "train new --resume --learning-rate 0.1", "leave out ['learning_rate']")
-    refused(capsys, "train new --resume --num-levels 8", "leave out ['num_levels']")
-    refused(capsys, "train new --resume --unconditional", "unconditional")
-    refused(capsys, "train new --resume --threads 2", "leave them out")
-    refused(capsys, "train new --resume --compile", "leave them out")
-
-
-def test_resuming_takes_over_where_the_data_are_and_where_to_compute(trained, folder, tmp_path):
-    shutil.copytree(os.environ["PIXELCNN_DATA"], tmp_path / "moved")
-    resumed = f"train new --resume --total-images 25 --data-dir {tmp_path / 'moved'} --device cpu"
-    assert main(resumed.split()) == 0
-    config = Run(folder / "runs" / "new").config()
-    assert (config.data_dir, config.device) == (str(tmp_path / "moved"), "cpu")
-
-
-def test_a_training_state_from_elsewhere_begins_a_run(trained, folder, capsys):
-    state = folder / "begun.state"
-    state.write_bytes((folder / "runs" / "new" / "training.state").read_bytes())
-    assert main(f"train more --from-state {state.name} --total-images 25".split()) == 0
-    assert main(["train", "new", "--resume", "--total-images", "25"]) == 0
-    more = files_of(folder, "more")["training.state"]
-    assert more == files_of(folder, "new")["training.state"]
-    again = shlex.split(command_line(Run(run_path("more")).config(), "again"))
-    assert again[5:9] == ["--from-state", str(state), "--total-images", "25"]
-    assert main(again[3:]) == 0
-    assert files_of(folder, "again")["training.state"] == more
-    refused(capsys, f"train x --from-state {state} --seed 3", "leave out ['seed']")
-    refused(capsys, "train x --from-state absent", "absent: is not a readable training state")
-
-
-def test_a_checkpoint_is_what_each_raster_order_begins_with(trained, folder, capsys):
-    # A learning rate of 0 changes nothing.
-    command = "train orders --begin-with run:new --num-orders 8 --total-images 5 --batch-size 5"
-    assert main(f"{command} --learning-rate 0 --weight-decay 0".split()) == 0
-    again = shlex.split(command_line(Run(run_path("orders")).config(), "again"))
-    assert main(again[3:]) == 0
-    states = [files_of(folder, name)["training.state"] for name in ("orders", "again")]
-    assert states[0] == states[1]
-    one, eight = load_model("run:new"), load_model("run:orders")
-    assert eight.config == replace(one.config, num_orders=8)
-    levels = torch.randint(one.config.num_levels, (8, 1, 28, 28))
-    label = torch.arange(8)
-    alone = one(levels, label)
-    for order in range(8):
-        assert torch.equal(eight(levels, label, torch.full((8,), order)), alone)
-    refused(capsys, "train x --begin-with run:new --num-features 6", "another shape of model")
-    refused(capsys, "train x --begin-with run:orders --num-orders 1", "another shape of model")
-    refused(capsys, "train x --begin-with run:new --resume", "Give one of")
-    refused(capsys, "train x --begin-with run:new --unconditional", "keeps the classes")
-
-
-def test_a_run_with_its_stages_has_a_name_for_each_checkpoint(folder):
-    command = f"train new {SHAPE} {RUN} --total-images 20 --stages 5 10"
-    assert main(command.split()) == 0
-    seen = {
-        name: read_info(checkpoint_path(name)).images_seen
-        for name in ("run:new", "run:new@5", "run:new@10")
-    }
-    assert seen == {"run:new": 20, "run:new@5": 5, "run:new@10": 10}
-    scores = {
-        r["images_seen"]: r["validation"]
-        for r in Run(folder / "runs" / "new").metrics()
-        if "validation" in r
-    }
-    best = read_info(checkpoint_path("run:new@best"))
-    assert scores[best.images_seen] == min(scores.values())
-    assert best.bits_per_dim == {"validation": min(scores.values())}
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ("--kernel-size 4", "`kernel_size` (=4) must be odd"),
-        ("--dilations 1 99", "`dilations` (=(1, 99))"),
-        ("--batch-size 0", "`batch_size` (=0)"),
-        ("--learning-rate nan", "`learning_rate` (=nan)"),
-        ("--resume", "new: its config.json cannot be read"),
-        ("--dataset imagenet", "`dataset` (='imagenet') must be one of fashion-mnist"),
-        ("--dataset mnist/10", "with a class N from 0 to 9"),
-        ("--dataset absent.images.safetensors", "is not a readable file of own images"),
-        ("--device cuda", "`device` (='cuda') is not there"),
-    ],
-)
-def test_bad_options_of_train_are_refused(folder, capsys, no_network, options, words):
-    refused(capsys, f"train new {options}", words)
-    assert not (folder / "runs" / "new").exists()
-
-
-@pytest.mark.parametrize("name", ["new.safetensors", "a b", "-x/..", ".hidden", "x/$y"])
-def test_names_that_no_run_can_have_are_refused(folder, capsys, name):
-    refused(capsys, ["train", *(["--"] if name.startswith("-") else []), name], "run")
-    assert {p.name for p in folder.iterdir()} <= {"data", "x"}
-
-
-def test_a_run_whose_data_are_missing_says_so_and_goes_on_when_they_are_there(
-    folder, capsys, no_network
-):
-    command = f"train new {SHAPE} {RUN} --total-images 5 --dataset mnist"
-    refused(capsys, command, "MNIST is not in the folder")
-    status = Run(folder / "runs" / "new").status()
-    assert status.state == "failed" and status.message.endswith("Then resume.")
-    write_mnist_like(folder / "data", "MNIST")
-    assert main(["train", "new", "--resume"]) == 0
-
-
-def test_a_run_that_breaks_down_says_at_which_step(folder, capsys, monkeypatch):
-    def not_a_number(logits, levels):
-        return levels * float("nan")
-
-    monkeypatch.setattr(engine, "nll_nats", not_a_number)
-    refused(capsys, f"train new {SHAPE} {RUN}", "loss is nan at step 0")
-    status = Run(folder / "runs" / "new").status()
-    assert status.state == "failed" and "lower learning rate" in status.message
-    assert not (folder / "runs" / "new" / "checkpoint.safetensors").exists()
 
 
 def test_evaluate_prints_and_records_bits_per_dim(trained, capsys):

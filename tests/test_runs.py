@@ -1,15 +1,10 @@
-"""Runs as folders and as processes: what holds when they are stopped, killed, queued, broken."""
+"""Runs as folders: what holds when they are stopped, queued, broken, renamed."""
 
-import contextlib
 import dataclasses
 import errno
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from functools import partial
 
 import pytest
@@ -20,13 +15,10 @@ from pixelcnn.checkpoints import (
     CheckpointError,
     checkpoint_path,
     list_trained_checkpoints,
-    load_checkpoint,
     runs_dir,
 )
-from pixelcnn.own_images import SUFFIX, ImageSet, save_image_set
 from pixelcnn.training import launch, runs, worker
-from pixelcnn.training.command import command_line, new_config
-from pixelcnn.training.devices import available_devices
+from pixelcnn.training.command import command_line
 from pixelcnn.training.engine import Evaluating, NotANumberError, TrainingError
 from pixelcnn.training.locks import is_locked, take_lock
 from pixelcnn.training.metrics import Metrics
@@ -41,168 +33,13 @@ from pixelcnn.training.runs import (
 )
 from pixelcnn.training.worker import train_run
 
-from .made_up_data import write_mnist_like
 from .tiny import tiny_config
-
-MODEL = {
-    "num_levels": 4,
-    "num_features": 3,
-    "head_features": 3,
-    "dilations": (1,),
-    "first_kernel_size": 3,
-}
-TRAIN = {
-    "total_images": 1000,
-    "batch_size": 5,
-    "validation_images": 4,
-    "evaluate_every": 100,
-    "bfloat16": False,
-}
+from .tiny_runs import config, curve, runs_folder
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Runs of their own, and made-up data that every process finds: 15 pictures, 5 held out."""
-    write_mnist_like(tmp_path / "data")
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
-    yield tmp_path / "runs"
-    for run in list_runs(tmp_path / "runs"):
-        with contextlib.suppress(RunError):
-            launch.end_by_force(run)
-
-
-@pytest.fixture
-def own_images(folder):
-    """A data set for processes: it is read without torchvision, which takes seconds to import."""
-    values = torch.arange(20 * 28 * 28).view(20, 1, 28, 28) * 7 % 256
-    images = ImageSet(values.byte(), torch.zeros(20).long(), ())
-    path = folder.parent / f"made-up{SUFFIX}"
-    save_image_set(path, images)
-    return str(path)
-
-
-def config(**train):
-    return new_config(MODEL, TRAIN | train, threads=1)
-
-
-def curve(run):
-    """The records without their times."""
-    times = {"seconds", "images_per_second"}
-    return [{k: v for k, v in record.items() if k not in times} for record in run.metrics()]
-
-
-def wait_for(condition, seconds=90):
-    until = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
-    return result
-
-
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # it may end while the file is read
-        return False
-
-
-def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folder, own_images):
-    settings = config(dataset=own_images)
-    whole = create_run(settings, folder / "whole")
-    assert train_run(whole, settings).state == "finished"
-
-    run = create_run(settings, folder / "killed")
-    launch.start(run)
-    assert run.status().is_active  # from the first moment
-    wait_for(lambda: sum("loss" in r for r in run.metrics()) > 60)
-    pid = run.status().pid
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not run.status().is_active)
-    crashed = run.status()
-    assert crashed.state == "crashed" and "Resume" in crashed.message
-    load_checkpoint(run.checkpoint)  # what was saved is whole
-    assert 0 < len(curve(run)) < len(curve(whole))
-
-    launch.start(run)
-    status = launch.wait_until_over(run)
-    assert status.state == "finished" and status.message == ""
-    assert curve(run) == curve(whole)
-    for name in ("checkpoint.safetensors", "best.safetensors", "training.state"):
-        assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
-    wait_for(lambda: not is_running(status.pid) and not is_running(pid), 10)
-
-
-def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder):
-    run = create_run(config(total_images=1_000_000), name="forever")
-    launch.start(run)
-    with pytest.raises(RunError, match="forever: is going on already"):
-        launch.start(run)
-    with pytest.raises(RunError, match="is being trained already"), run.hold():
-        pass
-    with pytest.raises(RunError, match="is being trained already"):
-        run.delete()
-    wait_for(lambda: run.status().images_seen > 0)
-    pid = run.status().pid
-    assert run.status().state == "training" and is_running(pid)
-    launch.stop(run)
-    assert run.status().state in ("stopping", "stopped")
-    status = launch.wait_until_over(run)
-    assert status.state == "stopped" and status.images_seen > 0
-    wait_for(lambda: not is_running(pid), 10)
-    assert not run.stop_path.exists()
-    saved, _ = worker.load_training_state(run.state_path)
-    assert saved.images_seen == status.images_seen >= run.metrics()[-1]["images_seen"]
-    with pytest.raises(RunError, match="is not going on"):
-        launch.stop(run)
-    with pytest.raises(RunError, match="is not going on"):
-        launch.end_by_force(run)
-    run.delete()
-    assert list_runs() == [] and not [p for p in folder.iterdir() if p.is_dir()]
-
-
-def test_runs_wait_for_their_turn_unless_told_not_to(folder, own_images):
-    settings = config(total_images=1_000_000, dataset=own_images)
-    first, second, third, hasty = (
-        create_run(settings, folder / name) for name in ("first", "second", "third", "hasty")
-    )
-    launch.start(first)
-    launch.start(second)
-    launch.start(third)
-    wait_for(lambda: first.status().state == "training")
-    wait_for(lambda: second.status().state == third.status().state == "queued")
-    launch.start(hasty, queue=False)
-    wait_for(lambda: hasty.status().state == "training")
-    assert second.status().state == "queued" and first.status().state == "training"
-    launch.end_by_force(first)  # a killed run gives its turn away as well
-    time.sleep(1.2)
-    assert second.status().state == "queued"  # but there is one that did not wait
-    launch.stop(hasty)
-    wait_for(lambda: second.status().state == "training")
-    assert third.status().state == "queued"
-    launch.stop(third)  # a run that waits can be stopped
-    assert launch.wait_until_over(third).state == "stopped"
-    assert second.status().state == "training"
-
-
-def test_a_run_can_be_stopped_while_its_process_starts(folder):
-    run = create_run(config(total_images=1_000_000), folder / "run")
-    launch.start(run)
-    launch.stop(run)
-    with contextlib.suppress(RunError):  # unless the process is there already
-        launch.end_by_force(run)
-        pytest.skip("the process was there already")
-    assert launch.wait_until_over(run).state == "stopped"
-    assert run.status().images_seen <= 5  # the update that it was about to do
-
-
-def test_a_device_that_is_not_there_is_named_on_the_card(folder):
-    missing = next(d for d in ("cuda", "mps") if d not in available_devices())
-    run = create_run(dataclasses.replace(config(), device=missing), folder / "run")
-    launch.start(run)
-    status = launch.wait_until_over(run)
-    assert status.state == "failed" and f"`device` (={missing!r}) is not there" in status.message
+    yield from runs_folder(tmp_path, monkeypatch)
 
 
 def test_a_compiled_run_learns_what_a_run_that_is_not_compiled_learns(folder, monkeypatch):
@@ -265,43 +102,6 @@ def test_nobody_overtakes_in_the_queue(folder):
         os.close(turn)
     assert (turn := launch.take_turn(late, 2.0)) is not None  # the other is dead
     os.close(turn)
-
-
-def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_images):
-    settings = {"total_images": 120, "batch_size": 7, "evaluate_every": 60}
-    settings["dataset"] = own_images
-    alone = create_run(config(**settings), folder / "alone")
-    train_run(alone, config(**settings))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--master-addr", "127.0.0.1", "--master-port", "0", "--rdzv-endpoint"]
-    command += ["127.0.0.1:0", "--rdzv-backend", "c10d", "-m", "pixelcnn", "train"]
-    options = "--num-levels 4 --num-features 3 --head-features 3 --dilations 1 "
-    options += "--first-kernel-size 3 --total-images 120 --batch-size 7 --evaluate-every 60 "
-    options += "--validation-images 4 --no-bfloat16"
-    options = ["together", *options.split(), "--dataset", own_images]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    together = Run(run_path("together"))
-    assert together.config().threads == 1  # torchrun's choice
-    assert together.config().train == alone.config().train
-    assert together.status().state == "finished"
-    assert len(curve(together)) == len(curve(alone)) == 1 + 18 + 2
-    for one, other in zip(curve(alone), curve(together), strict=True):
-        assert one.keys() == other.keys()
-        for name, value in one.items():
-            assert other[name] == pytest.approx(value, rel=1e-4), (name, one)
-    models = [load_checkpoint(run.checkpoint)[0].state_dict() for run in (alone, together)]
-    for name, weight in models[0].items():
-        torch.testing.assert_close(models[1][name], weight, atol=2e-3, rtol=1e-2)
-    # Both go on, longer than they were meant to.
-    longer = dataclasses.replace(alone.config().train, total_images=180)
-    train_run(alone, dataclasses.replace(alone.config(), train=longer))
-    more = [*command, "together", "--resume", "--total-images", "180"]
-    done = subprocess.run(more, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    assert together.config().train == longer and together.status().state == "finished"
-    assert len(curve(together)) == len(curve(alone)) > 1 + 18 + 2
-    assert curve(together)[-2]["loss"] == pytest.approx(curve(alone)[-2]["loss"], rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -476,14 +276,3 @@ def test_a_run_needs_a_name_that_leaves_no_folder(folder):
             create_run(config(), run_path(name))
     assert create_run(config(), name="Images").id == "images-2"
     assert Run(folder / "absent").status().state == "new"
-
-
-def test_a_run_started_from_another_folder_finds_data_and_runs_named_by_relative_paths(
-    folder, monkeypatch
-):
-    monkeypatch.chdir(folder.parent)
-    monkeypatch.setenv("PIXELCNN_DATA", "data")
-    monkeypatch.setenv("PIXELCNN_RUNS", "runs")
-    run = create_run(config(total_images=10))
-    launch.start(run)
-    assert launch.wait_until_over(run).state == "finished", run.log_path.read_text()

@@ -16,7 +16,7 @@ from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import Status, create_run, list_runs
 from pixelcnn.ui.train import form, own_data
 
-from .test_runs import MODEL, TRAIN, wait_for
+from .tiny_runs import MODEL, TRAIN, wait_for
 from .train_page import (
     Measured,
     bmp,

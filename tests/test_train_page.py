@@ -20,7 +20,7 @@ from pixelcnn.ui.train import gallery, words
 from pixelcnn.ui.train.sheets import Request
 from pixelcnn.ui.train.transfer import imported_path
 
-from .test_runs import MODEL, TRAIN, config, wait_for
+from .tiny_runs import MODEL, TRAIN, config, wait_for
 from .train_page import (
     TIMEOUT,
     bmp,

@@ -32,8 +32,8 @@ from pixelcnn.ui.train import curves, presets, words
 from pixelcnn.ui.train.measurement import Measurement
 
 from .made_up_data import write_mnist_like
-from .test_runs import MODEL, TRAIN, config, wait_for
 from .tiny import tiny_model
+from .tiny_runs import MODEL, TRAIN, config, wait_for
 
 
 def picture(size=(20, 10), colour=(255, 0, 0), kind="PNG"):

@@ -12,7 +12,7 @@ from pixelcnn.checkpoints import CheckpointError
 from pixelcnn.config import TrainConfig
 from pixelcnn.likelihoods import bits_per_dim
 from pixelcnn.models import build_model
-from pixelcnn.training import engine
+from pixelcnn.training import engine, scoring
 from pixelcnn.training.engine import (
     Evaluating,
     Evaluation,
@@ -20,12 +20,12 @@ from pixelcnn.training.engine import (
     TrainingError,
     TrainingState,
     batch_indices,
-    evaluate,
     learning_rate,
     train,
     train_step,
 )
 from pixelcnn.training.files import load_training_state, save_training_state
+from pixelcnn.training.scoring import evaluate
 
 from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
 
@@ -92,7 +92,7 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 
 
 def test_a_run_stopped_within_an_evaluation_evaluates_again(monkeypatch):
-    monkeypatch.setattr(engine, "EVALUATION_BATCH", 3)
+    monkeypatch.setattr(scoring, "EVALUATION_BATCH", 3)
     model_config, config = tiny_config(), train_config(evaluate_every=20)
     splits = split(model_config, 22), split(model_config, 8, seed=1)
     whole = list(train(TrainingState(model_config, config), config, *splits))

@@ -5,14 +5,12 @@ import io
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pixelcnn.training import launch
 from pixelcnn.training.estimate import Estimate
-from pixelcnn.training.runs import create_run, list_runs
+from pixelcnn.training.runs import create_run
 from pixelcnn.training.worker import train_run
 from pixelcnn.ui.train import form
 
-from .made_up_data import write_mnist_like
-from .test_runs import config
+from .tiny_runs import config, runs_folder
 
 TIMEOUT = 120
 
@@ -29,15 +27,9 @@ class Measured:
 
 def train_folder(tmp_path, monkeypatch):
     """Give the folder of runs: an empty one, beside made-up data; runs in it end with the test."""
-    write_mnist_like(tmp_path / "data")
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(form, "Measurement", Measured)
     form._some_pictures.clear()
-    yield tmp_path / "runs"
-    for run in list_runs(tmp_path / "runs"):
-        if run.status().is_active:
-            launch.end_by_force(run)
+    yield from runs_folder(tmp_path, monkeypatch)
 
 
 def finished_run(folder):

@@ -20,8 +20,7 @@ from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.models import AutoregressiveModel, build_model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import bfloat16_works, processes, sum_over_processes
-
-EVALUATION_BATCH = 50
+from pixelcnn.training.scoring import iter_evaluate
 
 
 class TrainingError(Exception):
@@ -328,62 +327,6 @@ def train_step(
     state.images_seen += batch
     _update_ema(state, config.ema_decay)
     return loss.item(), grad_norm.item(), rate
-
-
-def evaluate(
-    model: AutoregressiveModel,
-    levels: Tensor,
-    label: Tensor,
-    *,
-    bfloat16: bool = False,
-    batch_size: int | None = None,
-) -> float:
-    """Compute the mean bits/dim of images given their labels (if the model knows labels).
-
-    A model of several raster orders reads image i in order i modulo their number.
-    """
-    parts = iter_evaluate(model, levels, label, bfloat16=bfloat16, batch_size=batch_size)
-    *_, (_, score) = parts
-    return score
-
-
-@torch.inference_mode()
-def iter_evaluate(
-    model: AutoregressiveModel,
-    levels: Tensor,
-    label: Tensor,
-    *,
-    bfloat16: bool = False,
-    batch_size: int | None = None,
-) -> Iterator[tuple[float, float]]:
-    """Score images as `evaluate` does; yields the share that is done and the mean so far."""
-    rank, size = processes()
-    device = model.row_bias.device
-    batch_size = batch_size or EVALUATION_BATCH
-    model.eval()
-    nats, images = 0.0, 0
-    for first in range(0, len(levels), batch_size * size):  # one batch for each process
-        mine = slice(first + rank * batch_size, first + (rank + 1) * batch_size)
-        batch = levels[mine].long()
-        part = 0.0
-        if len(batch):
-            order = torch.arange(mine.start, mine.start + len(batch)) % model.config.num_orders
-            batch = each_to_raster(batch, order).to(device)
-            given = label[mine].to(device) if model.config.num_classes else None
-            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                logits = model(batch, given, order.to(device))
-            part = nll_nats(logits.float(), batch).cpu().double().sum().item()
-        nats += sum_over_processes(torch.tensor(part, dtype=torch.float64, device=_sums(device)))
-        images = min(first + batch_size * size, len(levels))
-        yield (
-            images / len(levels),
-            nats_to_bits_per_dim(nats / images, model.config.num_dims).item(),
-        )
-
-
-def _sums(device: torch.device) -> torch.device:
-    """Choose where sums in float64 are made: NCCL wants the GPU, MPS has no float64."""
-    return device if device.type == "cuda" else torch.device("cpu")
 
 
 def batch_indices(num_images: int, images_seen: int, config: TrainConfig) -> Tensor:
