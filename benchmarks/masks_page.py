@@ -61,17 +61,30 @@ def number(name):
     )
 
 
+def one_of(role, *names):
+    """Click these in turn; the first of them is not chosen at the beginning."""
+    return lambda page, n: page.get_by_role(role, name=names[n % len(names)], exact=True).click()
+
+
 CONTROLS = [
     ("Masks", "a pixel", board_key("sliding")),
     ("Masks", "a feature", number("Feature")),
+    ("Masks", "another picture", number("Seed")),
+    ("Masks", "kernel size", one_of("radio", "3", "9")),
     ("Why A then B", "a pixel", board_key("leak")),
     ("Why A then B", "the wrong mask", toggle("Use mask B in the first layer")),
+    ("Why A then B", "another picture", number("Seed")),
     ("Receptive field", "a pixel", board_key("effective")),
+    ("Receptive field", "another picture", number("Seed")),
     ("Prove it", "a pixel", board_key("pair")),
     ("Prove it", "another change", slider("Change the level at i by")),
+    ("Prove it", "another picture", number("Seed")),
+    ("Prove it", "what j can read", toggle("Show what j can read")),
     ("Build your own", "a pixel", board_key("own")),
     ("Build your own", "blocks", slider("Blocks")),
     ("Build your own", "features", slider("Features")),
+    ("Build your own", "architecture", one_of("radio", "Gated", "Classic")),
+    ("What PixelCNN is", "next and back", one_of("button", "Next", "Back")),
 ]
 
 
