@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.request
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 
 from tests.browser.conftest import CHROMIUM_ARGUMENTS, ROOT, chromium
 from tests.browser.player import settled
@@ -27,14 +27,15 @@ WATCH = """() => {
   const begin = () => { window.begun = performance.now(); window.rested = 0; };
   for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, begin, true);
   let ran = false;
-  new MutationObserver(() => {
+  new MutationObserver((changes) => { // a short run begins and ends before they are told
     const state = app.dataset.testScriptState;
-    if (state === "running") ran = true;
+    const states = [state, ...changes.map((change) => change.oldValue)];
+    if (states.includes("running") || states.includes("rerunRequested")) ran = true;
     if (state === "notRunning" && ran) {
       ran = false;
       requestAnimationFrame(() => { window.rested = performance.now(); });
     }
-  }).observe(app, { attributes: true });
+  }).observe(app, { attributeFilter: ["data-test-script-state"], attributeOldValue: true });
 }"""
 ANSWERED = "() => window.rested > window.begun && window.begun > 0 && window.rested - window.begun"
 MOVE = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]
@@ -93,7 +94,10 @@ def answers(page, act, times):
     for n in range(times):
         page.evaluate("() => { window.begun = window.rested = 0; }")
         act(page, n)
-        milliseconds.append(page.wait_for_function(ANSWERED).json_value())
+        try:
+            milliseconds.append(page.wait_for_function(ANSWERED, timeout=5000).json_value())
+        except TimeoutError:
+            print("  begin and end of one answer were drawn in one frame: not timed", flush=True)
         page.wait_for_timeout(150)
     return milliseconds
 
