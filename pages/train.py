@@ -19,7 +19,7 @@ loading = st.empty()
 loading.info("One moment …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
-from pixelcnn.ui.train import compare, form, watch  # noqa: E402
+from pixelcnn.ui.train import compare, form, settings, watch  # noqa: E402
 
 VIEWS = {"New run": form.show, "Runs": watch.show, "Compare": compare.show}
 
@@ -37,4 +37,8 @@ view = st.segmented_control(
     label_visibility="collapsed",
 )
 loading.empty()
-VIEWS[view or first]()  # none if a link names one that does not exist
+view = view or first  # none if a link names one that does not exist
+if view != st.session_state.get("drawn_view"):
+    settings.send_again()
+VIEWS[view]()
+st.session_state["drawn_view"] = view

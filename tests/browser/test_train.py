@@ -20,6 +20,16 @@ POINTS = """() => {
     const plot = document.querySelector('.js-plotly-plot');
     return plot && plot.data && plot.data[1] ? Number(plot.data[1].x.at(-1)) : 0; }"""
 
+BACK_AT_ONCE = """() => new Promise(resolve => {
+    const choose = view =>
+        [...document.querySelectorAll('[role=radio]')].find(r => r.innerText === view).click();
+    choose('Runs');
+    const wait = () => {
+        if (!document.body.innerText.includes('There is no run yet')) return setTimeout(wait, 0);
+        choose('New run');
+        resolve(); };
+    wait(); })"""
+
 
 @pytest.fixture
 def archive(tmp_path):
@@ -70,6 +80,23 @@ def upload_images(page, archive):
     make.click()
     page.get_by_text("broken.png: is no picture that can be read").wait_for()
     page.get_by_text(f"{SIZE} x {SIZE} grey").wait_for()
+
+
+def test_what_was_set_survives_leaving_the_form_and_coming_back_at_once(page, server):
+    open_train(page, server, "preset=My+own&tab=New+run")
+    page.get_by_label("Data set").click()
+    page.get_by_role("option", name="MNIST", exact=True).click()
+    settled(page)
+    for _ in range(5):
+        page.evaluate(BACK_AT_ONCE)
+        page.get_by_text("images to see").first.wait_for()
+        page.wait_for_timeout(300)
+        settled(page)
+        page.get_by_role("slider", name="Blocks").press("ArrowRight")  # sends all that it shows
+        page.wait_for_timeout(300)
+        settled(page)
+        assert page.get_by_role("combobox", name="Data set").input_value() == "MNIST"
+        page.get_by_text("10 classes").wait_for()
 
 
 def test_a_run_on_own_images_is_started_watched_left_found_again_killed_resumed_and_used(

@@ -85,8 +85,7 @@ def _choose_data() -> str | None:
         "Data set",
         list(titles),
         format_func=titles.__getitem__,
-        key=own_data.CHOSEN,
-        persist_state="session",
+        **kept("data_set"),
     )
     if name == ADD:
         own_data.add()

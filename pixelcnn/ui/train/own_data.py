@@ -24,9 +24,9 @@ from pixelcnn.own_images import (
 )
 from pixelcnn.training.runs import Run, RunError, list_runs
 from pixelcnn.ui.long_work import result_of
-from pixelcnn.ui.train.settings import kept
+from pixelcnn.ui.train.settings import PREFIX, kept
 
-CHOSEN = "data_set"
+CHOSEN = f"{PREFIX}data_set"
 """Key of the widget in which a data set is chosen."""
 UPLOAD_MB = 64
 SIZES = (16, 20, 24, 28, 32, 48, 64)

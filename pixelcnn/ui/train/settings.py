@@ -8,6 +8,8 @@ from pixelcnn.data import Dataset
 from pixelcnn.training.devices import available_devices
 from pixelcnn.ui.train import presets
 
+PREFIX = "train-"
+
 
 def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool, str]:
     """Let the visitor set everything; returns model, training, unconditional, device."""
@@ -70,7 +72,18 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
 
 def kept(key: str) -> dict[str, str]:
     """Give the arguments of a widget whose value stays for the session, drawn or not."""
-    return {"key": f"train-{key}", "persist_state": "session"}
+    return {"key": PREFIX + key, "persist_state": "session"}
+
+
+def send_again() -> None:
+    """Send all that was set to the browser again; only before its widgets are drawn.
+
+    Streamlit does not, if the browser still knew it when it asked for the form. A browser that
+    leaves the form and comes back at once asks before it forgets, and would show the defaults.
+    """
+    for key in list(st.session_state):
+        if key == "preset" or str(key).startswith(PREFIX):
+            st.session_state[key] = st.session_state[key]
 
 
 def _optimiser(start: dict[str, Any], model: dict[str, Any], train: dict[str, Any]) -> str:
