@@ -4,7 +4,8 @@
 
 Needs Playwright and a Chromium (requirements-dev.txt, tests/browser/conftest.py). Milliseconds
 from a key or click on a control until the page has drawn the answer and rests; the first answer of
-a section, which loads and computes, is told apart from the others. Then the check of all pairs.
+a section, which loads and computes, is told apart from the others. Every picture is new.
+Then the check of all pairs.
 """
 
 import argparse
@@ -38,6 +39,8 @@ WATCH = """() => {
   }).observe(app, { attributeFilter: ["data-test-script-state"], attributeOldValue: true });
 }"""
 ANSWERED = "() => window.rested > window.begun && window.begun > 0 && window.rested - window.begun"
+PAUSE = 2000
+"""Milliseconds between an answer and the next click, as of somebody who looks at the answer."""
 MOVE = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]
 
 
@@ -57,9 +60,16 @@ def toggle(name):
 
 
 def number(name):
-    return lambda page, n: page.get_by_label(name, exact=True).press(
-        "ArrowUp" if n % 2 == 0 else "ArrowDown"
-    )
+    return lambda page, n: page.get_by_label(name, exact=True).press("ArrowUp")
+
+
+def another_class(page, n):
+    """Open the menu, wait until it rests, and choose the next class: the choice is timed."""
+    page.get_by_label("Class", exact=True).click()
+    option = page.get_by_role("option").nth(n + 1)
+    option.wait_for()
+    page.wait_for_timeout(300)
+    option.click()
 
 
 def one_of(role, *names):
@@ -71,15 +81,23 @@ CONTROLS = [
     ("Masks", "a pixel", board_key("sliding")),
     ("Masks", "a feature", number("Feature")),
     ("Masks", "another picture", number("Seed")),
+    ("Masks", "a new seed", one_of("button", "New")),
+    ("Masks", "another class", another_class),
     ("Masks", "kernel size", one_of("radio", "3", "9")),
     ("Why A then B", "a pixel", board_key("leak")),
     ("Why A then B", "the wrong mask", toggle("Use mask B in the first layer")),
     ("Why A then B", "another picture", number("Seed")),
+    ("Why A then B", "a new seed", one_of("button", "New")),
+    ("Why A then B", "another class", another_class),
     ("Receptive field", "a pixel", board_key("effective")),
     ("Receptive field", "another picture", number("Seed")),
+    ("Receptive field", "a new seed", one_of("button", "New")),
+    ("Receptive field", "another class", another_class),
     ("Prove it", "a pixel", board_key("pair")),
     ("Prove it", "another change", slider("Change the level at i by")),
     ("Prove it", "another picture", number("Seed")),
+    ("Prove it", "a new seed", one_of("button", "New")),
+    ("Prove it", "another class", another_class),
     ("Prove it", "what j can read", toggle("Show what j can read")),
     ("Build your own", "a pixel", board_key("own")),
     ("Build your own", "blocks", slider("Blocks")),
@@ -98,7 +116,7 @@ def answers(page, act, times):
             milliseconds.append(page.wait_for_function(ANSWERED, timeout=5000).json_value())
         except TimeoutError:
             print("  begin and end of one answer were drawn in one frame: not timed", flush=True)
-        page.wait_for_timeout(150)
+        page.wait_for_timeout(PAUSE)
     return milliseconds
 
 
@@ -137,7 +155,7 @@ def main():
                 page.goto(f"{address}/masks?section={section}&model={options.model}")
                 page.locator(".pcb[data-identity]").first.wait_for()
                 settled(page)
-                page.wait_for_timeout(1000)
+                page.wait_for_timeout(PAUSE)
                 page.evaluate(WATCH)
                 first, *others = answers(page, act, options.times)
                 print(

@@ -17,7 +17,7 @@ loading.info("Loading the model …", icon=":material/hourglass_top:")
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import controls, resources  # noqa: E402
 from pixelcnn.ui.masks import growth, guide, kernels, leak, own, proof  # noqa: E402
-from pixelcnn.ui.masks.shown import choose_picture  # noqa: E402
+from pixelcnn.ui.masks.shown import choose_picture, draw_ahead  # noqa: E402
 
 GUIDE = "What PixelCNN is"
 SECTIONS = {
@@ -48,3 +48,4 @@ section = st.segmented_control(
 if section != GUIDE:
     st.query_params.pop("step", None)
 SECTIONS[section](model, shown)
+draw_ahead(model, shown)

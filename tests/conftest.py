@@ -30,6 +30,13 @@ def packages_are_scanned_once():
         yield
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_drawn_ahead(request, monkeypatch):
+    """The Masks page draws in the background what may be asked for next; few tests ask."""
+    if "draws_ahead" not in request.keywords:
+        monkeypatch.setattr("pixelcnn.ui.masks.shown.draw_ahead", lambda *_: None)
+
+
 @pytest.fixture
 def no_network(monkeypatch):
     """Let every download fail at once, as it does without a network."""

@@ -129,6 +129,23 @@ def test_the_kernel_and_its_dilation_are_those_of_the_controls():
     assert page.query_params["pixel"] == "3-16"
 
 
+@pytest.mark.draws_ahead
+def test_the_pictures_that_a_click_would_ask_for_are_drawn_before_it(monkeypatch):
+    page = open_page(section="Masks", model=CLASSIC, seed=3)
+    page.session_state["ahead"].wait()
+    following = page.session_state["next_seed"]
+    monkeypatch.setattr("pixelcnn.ui.masks.shown.sample", None)  # none is drawn from now on
+    for seed, label in ((4, None), (following, None), (3, 2)):
+        page.number_input(key="seed").set_value(seed)
+        page.selectbox(key="class").set_value("Pullover" if label else "any")
+        page.run()
+        assert not page.exception
+        header, sections = shown(page, "sliding")
+        picture = sections[header["panels"][2]["sections"]["values"]]
+        expected = sample(load_model(CLASSIC), seed=seed, label=label)
+        assert np.array_equal(picture.ravel(), expected.ravel())
+
+
 def test_the_weights_on_the_page_are_those_of_the_loaded_model():
     model = load_model(CLASSIC)
     page = open_page(section="Masks", model=CLASSIC)

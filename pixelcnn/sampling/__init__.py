@@ -18,6 +18,7 @@ __all__ = [
     "Explanation",
     "draw",
     "explain",
+    "label_tensor",
     "make_noise",
     "probabilities",
     "sample",

@@ -234,5 +234,11 @@ def show_single(image: int, class_name: str | None) -> None:
         st.session_state["class"] = class_name
 
 
+def next_seed() -> int:
+    """Give the seed that the button New takes next."""
+    return st.session_state.setdefault("next_seed", random.randint(0, MAX_SEED))
+
+
 def _new_seed() -> None:
-    st.session_state["seed"] = random.randint(0, MAX_SEED)
+    st.session_state["seed"] = next_seed()
+    del st.session_state["next_seed"]

@@ -1,17 +1,20 @@
 """What the whole Masks page looks at: one picture, one pixel. Both live in the URL."""
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import streamlit as st
+import torch
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
+from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.data import DATASETS, class_names, quantize
-from pixelcnn.sampling import sample
-from pixelcnn.ui.controls import choose_class, choose_seed
+from pixelcnn.sampling import CachedSampler, label_tensor, make_noise, sample
+from pixelcnn.sampling.cached import one_thread
+from pixelcnn.ui.controls import MAX_SEED, choose_class, choose_seed, next_seed
 from pixelcnn.ui.real_images import test_set
 from pixelcnn.ui.resources import LoadedModel
 
@@ -35,6 +38,8 @@ class Shown:
 
 def choose_picture(model: LoadedModel) -> Shown:
     """Let the visitor choose a picture: a sample, or a test image of the model's data set."""
+    if (ahead := st.session_state.get("ahead")) is not None:
+        ahead.set()  # see draw_ahead
     if _dataset(model) in DATASETS:
         source = st.selectbox(
             "Picture", [SAMPLE, TEST_IMAGE], key="picture", bind="query-params",
@@ -47,8 +52,10 @@ def choose_picture(model: LoadedModel) -> Shown:
     seed = choose_seed()
     names = class_names(model.info.dataset, model.model.config.num_classes)
     kind = names[label] if label is not None else "any class" if names else ""
+    with st.spinner("Drawing a sample …"):
+        levels = sample_of(model, seed, label)
     return Shown(
-        levels=sample_of(model, seed, label),
+        levels=levels,
         label=label,
         title=", ".join(filter(None, ("sample of the model", kind, f"seed {seed}"))),
         key=(SAMPLE, seed, label),
@@ -90,11 +97,11 @@ def _test_image(model: LoadedModel) -> Shown | None:
     )
 
 
-def kept(max_entries: int, spinner: str | bool = False) -> Callable[[F], F]:
+def kept(max_entries: int) -> Callable[[F], F]:
     """Keep what a function computes, by the content of the models and pictures it is given."""
     return st.cache_resource(
         max_entries=max_entries,
-        show_spinner=spinner,
+        show_spinner=False,
         hash_funcs={
             LoadedModel: lambda model: (model.name, model.modified_ns),
             Shown: lambda shown: shown.key,
@@ -102,10 +109,39 @@ def kept(max_entries: int, spinner: str | bool = False) -> Callable[[F], F]:
     )
 
 
-@kept(64, "Drawing a sample …")
-def sample_of(model: LoadedModel, seed: int, label: int | None) -> Tensor:
-    """Let the model draw a picture: int64 (1, C, H, W)."""
-    return sample(model.model, seed=seed, label=label)
+@kept(64)
+def sample_of(
+    model: LoadedModel, seed: int, label: int | None, _drawn: Tensor | None = None
+) -> Tensor:
+    """Let the model draw a picture, unless it is drawn already: int64 (1, C, H, W)."""
+    return sample(model.model, seed=seed, label=label) if _drawn is None else _drawn
+
+
+def draw_ahead(model: LoadedModel, shown: Shown) -> None:
+    """Draw in the background what a click on seed or class asks for, so that it is there then."""
+    source, seed, label = shown.key
+    if source != SAMPLE:
+        return
+    classes = [None, *range(model.model.config.num_classes)]
+    wanted = [(min(seed + 1, MAX_SEED), label), (next_seed(), label)]
+    wanted += [(seed, other) for other in classes if other != label]
+    is_over = st.session_state["ahead"] = threading.Event()
+
+    def draw() -> None:
+        if is_over.wait(0.3):  # a quick next click is not slowed down
+            return
+        for number, kind in wanted:
+            noise = make_noise(model.model.config, num_images=1, seed=number)
+            sampler = CachedSampler(model.model, noise, label_tensor(kind, 1))
+            with one_thread():
+                while not sampler.done:
+                    if is_over.is_set():
+                        return
+                    sampler.step(SamplingRule())
+            sample_of(model, number, kind, torch.from_numpy(sampler.levels))
+        is_over.set()
+
+    threading.Thread(target=draw, daemon=True).start()
 
 
 def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float]) -> int:
