@@ -20,13 +20,14 @@ from pixelcnn.checkpoints import (
 )
 from pixelcnn.config import SamplingRule
 from pixelcnn.data import DataError, class_names, load_dataset
+from pixelcnn.durations import clock
 from pixelcnn.likelihoods import ensemble_bits_per_dim
 from pixelcnn.measure_command import add_commands as add_measure_commands
 from pixelcnn.measure_command import finish, run_table
 from pixelcnn.measurements import MeasurementError
 from pixelcnn.model_table import score_images
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.options import add_data_dir, add_fields, duration, given
+from pixelcnn.options import add_data_dir, add_fields, given
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.own_images import ImageSetError
 from pixelcnn.training.command import add_commands as add_training_commands
@@ -249,7 +250,7 @@ def _class_accuracy(options: argparse.Namespace, model: AutoregressiveModel, dat
         if time.monotonic() - printed > 5:
             printed = time.monotonic()
             left = (printed - started) * (1 / progress.done - 1)
-            print(f"classifier {progress.done:4.0%} trained  {duration(left)} left", flush=True)
+            print(f"classifier {progress.done:4.0%} trained  {clock(left)} left", flush=True)
     levels, label = (torch.cat(parts) for parts in zip(first, *drawn, strict=True))
     shares = []
     for images in ((levels, label), test):

@@ -3,7 +3,6 @@
 import argparse
 import ast
 import inspect
-import math
 import os
 import textwrap
 from dataclasses import fields
@@ -69,10 +68,3 @@ def given(options: argparse.Namespace, config: type) -> dict[str, object]:
     names = [field.name for field in fields(config) if hasattr(options, field.name)]
     values = {name: getattr(options, name) for name in names}
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-
-def duration(seconds: float) -> str:
-    """Write a time as hours:minutes:seconds."""
-    minutes, seconds = divmod(max(math.ceil(seconds), 0), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -13,7 +13,8 @@ import torch
 from pixelcnn.checkpoints import load_model, write_atomically
 from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.data import DataError, dataset_of
-from pixelcnn.options import add_data_dir, add_fields, duration, given, option
+from pixelcnn.durations import clock
+from pixelcnn.options import add_data_dir, add_fields, given, option
 from pixelcnn.own_images import SUFFIX, ImageSetError, make_image_set, read_folder, save_image_set
 from pixelcnn.training.devices import DEVICES, choose_device, is_parallel
 from pixelcnn.training.runs import Run, RunConfig, RunError, create_run, run_path
@@ -342,7 +343,7 @@ def run_estimate(options: argparse.Namespace) -> int:
     else:
         print(
             f"{result.parameters:,} parameters, {result.images_per_second:.0f} images/s, about "
-            f"{duration(result.seconds)} in all, {result.memory_bytes / 2**20:,.0f} MiB, on "
+            f"{clock(result.seconds)} in all, {result.memory_bytes / 2**20:,.0f} MiB, on "
             f"{result.device}"
         )
     return 0

@@ -23,7 +23,7 @@ from pixelcnn.checkpoints import (
     stage_path,
 )
 from pixelcnn.data import check_fits, load_dataset
-from pixelcnn.options import duration
+from pixelcnn.durations import clock
 from pixelcnn.pictures import pictures, png_bytes
 from pixelcnn.training.devices import (
     any_process,
@@ -364,7 +364,7 @@ def _line(event: Progress | Evaluation, validation_images: int) -> str:
         )
     return (
         f"{event.images_seen:>9,} images  {event.loss:.3f} bits/dim  "
-        f"{event.images_per_second:.0f} images/s  {duration(event.seconds_left)} left"
+        f"{event.images_per_second:.0f} images/s  {clock(event.seconds_left)} left"
     )
 
 

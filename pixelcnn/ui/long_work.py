@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pixelcnn.durations import in_words
 from pixelcnn.ui.work import Results, Work, Works
 
 KEPT = 64
@@ -105,18 +106,8 @@ def _progress(slot: str, what: str, visitor: str, cancel_note: str | None) -> No
             st.progress(0.0, f"{what}: waits until other work is done")
         else:
             left = work.seconds_left
-            time_left = "" if left is None else f", about {_seconds(left)} left"
+            time_left = "" if left is None else f", about {in_words(left)} left"
             st.progress(work.done, f"{what}: {work.done:.0%}{time_left}")
         st.button("Cancel", key=f"cancel-{slot}", on_click=work.leave, args=(visitor,))
     if cancel_note:
         st.caption(cancel_note)
-
-
-def _seconds(seconds: float) -> str:
-    """Write a duration.
-
-    >>> _seconds(7.2), _seconds(185)
-    ('7 s', '3:05 minutes')
-    """
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60}:{whole % 60:02} minutes"

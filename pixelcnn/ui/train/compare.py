@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pixelcnn.durations import in_words
 from pixelcnn.training.runs import Run, RunConfig, RunError, list_runs
 from pixelcnn.ui.train import curves, gallery, words
 from pixelcnn.ui.train.sheets import Request
@@ -60,7 +61,7 @@ def _table(runs: dict[str, tuple[Run, RunConfig]]) -> None:
     facts = {
         "state": lambda s: f":{words.BADGES[s.state]}-badge[{s.state}]",
         "images seen": lambda s: f"{s.images_seen:,}",
-        "trained": lambda s: words.time_text(s.seconds),
+        "trained": lambda s: in_words(s.seconds),
         "validation": lambda s: "" if s.validation is None else f"**{s.validation:.3f}**",
         "best": lambda s: "" if s.best is None else f"{s.best:.3f}",
     }

@@ -7,6 +7,7 @@ import torch
 
 from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.data import DATASETS, DamagedDataError, DataError, dataset_of, load_dataset
+from pixelcnn.durations import in_words
 from pixelcnn.models import build_model
 from pixelcnn.pictures import enlarge, grid, pictures
 from pixelcnn.training import launch
@@ -22,7 +23,7 @@ from pixelcnn.training.runs import (
 from pixelcnn.ui.train import own_data, presets
 from pixelcnn.ui.train.measurement import Measurement
 from pixelcnn.ui.train.settings import kept, own_settings
-from pixelcnn.ui.train.words import bytes_text, time_text
+from pixelcnn.ui.train.words import bytes_text
 
 ADD = "add"
 ALL = "All classes"
@@ -188,7 +189,7 @@ def _show_estimate(key: str, is_busy: bool) -> None:
     found = measurement.result
     busy = " A run is going on, so this is more than it takes alone." if is_busy else ""
     st.info(
-        f"On this computer, as busy as it is now, about **{time_text(found.seconds)}**: "
+        f"On this computer, as busy as it is now, about **{in_words(found.seconds)}**: "
         f"{found.images_per_second:.1f} images/s ({found.device}), and "
         f"{bytes_text(found.memory_bytes)} of memory.{busy}",
         icon=":material/timer:",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pixelcnn.checkpoints import CheckpointError, list_checkpoints, read_info
+from pixelcnn.durations import in_words
 from pixelcnn.own_images import SUFFIX
 from pixelcnn.training.runs import Run, RunConfig, Status
 from pixelcnn.ui.train.curves import Reference
@@ -15,22 +16,6 @@ BADGES = {
     "stopped": "gray", "finished": "green", "failed": "red", "crashed": "red",
 }  # fmt: skip
 LOG_BYTES = 4000
-
-
-def time_text(seconds: float) -> str:
-    """Write a duration as people say it.
-
-    >>> [time_text(s) for s in (8.2, 95, 660, 7260)]
-    ['8 s', '1 min 35 s', '11 min', '2 h 1 min']
-    """
-    seconds = max(round(seconds), 0)
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, rest = divmod(seconds, 60)
-    if minutes < 10 and rest:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def bytes_text(count: int) -> str:
@@ -48,9 +33,9 @@ def progress_text(status: Status, total_images: int) -> str:
     if status.state == "training" and status.images_per_second:
         parts.append(f"{status.images_per_second:.1f} images/s")
     if status.is_active and status.seconds_left is not None:
-        parts.append(f"about {time_text(status.seconds_left)} left")
+        parts.append(f"about {in_words(status.seconds_left)} left")
     if status.seconds:
-        parts.append(f"{time_text(status.seconds)} trained")
+        parts.append(f"{in_words(status.seconds)} trained")
     return " · ".join(parts)
 
 
