@@ -12,7 +12,7 @@ __all__ = ["Board", "Frames", "Look", "Panel", "board"]
 _component = st.components.v2.component(
     "pixelcnn_board",
     html=read("board/board.html"),
-    css=read("board/board.css"),
+    css=read("base.css", "board/board.css"),
     js=read(*SHARED, "board/looks.js", "board/grid.js", "board/board.js"),
 )
 

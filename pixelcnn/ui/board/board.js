@@ -273,7 +273,7 @@ class Board {
     this.dirty = false;
     const { head, hover } = this;
     this.theme ??= boardTheme(this.root);
-    this.root.style.setProperty("--pcb-on-primary", this.theme.onPrimary);
+    this.root.style.setProperty("--px-on-primary", this.theme.onPrimary);
     const { frames } = head;
     for (const grid of this.grids) {
       grid.draw(frames?.slides ? 0 : this.frame, this.theme);

@@ -13,7 +13,7 @@ from pixelcnn.ui.files import SHARED, read
 _component = st.components.v2.component(
     "pixelcnn_canvas",
     html=read("canvas/canvas.html"),
-    css=read("canvas/canvas.css"),
+    css=read("base.css", "canvas/canvas.css"),
     js=read(*SHARED, "canvas/grid.js", "canvas/paint.js", "canvas/canvas.js"),
 )
 

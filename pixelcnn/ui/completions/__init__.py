@@ -18,7 +18,7 @@ def _html() -> str:
 _component = st.components.v2.component(
     "pixelcnn_completions",
     html=_html(),
-    css=read("player/player.css", "completions/completions.css"),
+    css=read("base.css", "player/player.css", "completions/completions.css"),
     js=read("player/leaving.js", *SHARED, "completions/growth.js", "completions/completions.js"),
 )
 

@@ -277,7 +277,7 @@ class Completions {
     const { head } = growth;
     this.theme ??= readTheme(this.root);
     const { theme } = this;
-    this.root.style.setProperty("--pxc-on-primary", theme.onPrimary);
+    this.root.style.setProperty("--px-on-primary", theme.onPrimary);
     if (this.sort === "likely") this.layCells();
     const order = growth.sorted(this.sort);
     paintSheet(this.atlas, growth, position, order);

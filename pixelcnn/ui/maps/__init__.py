@@ -9,7 +9,7 @@ from pixelcnn.ui.files import SHARED, read
 _component = st.components.v2.component(
     "pixelcnn_maps",
     html=read("maps/maps.html"),
-    css=read("maps/maps.css"),
+    css=read("base.css", "maps/maps.css"),
     js=read(*SHARED, "maps/maps.js"),
 )
 

@@ -9,7 +9,7 @@ from pixelcnn.ui.files import SHARED, read
 _component = st.components.v2.component(
     "pixelcnn_player",
     html=read("player/player.html"),
-    css=read("player/player.css"),
+    css=read("base.css", "player/player.css"),
     js=read(
         "player/leaving.js",
         *SHARED,

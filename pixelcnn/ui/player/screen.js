@@ -52,7 +52,7 @@ class Screen {
     const { player, find, sheet } = this;
     const { trace, position } = player;
     this.theme ??= readTheme(player.root);
-    player.root.style.setProperty("--pxc-on-primary", this.theme.onPrimary);
+    player.root.style.setProperty("--px-on-primary", this.theme.onPrimary);
     const view = viewOf(this.view, trace, position);
     paintAtlas(this.atlas, trace, position, view);
     drawPictures(find(".pxc-picture"), this.atlas, sheet, trace, this.theme);

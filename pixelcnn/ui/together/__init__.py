@@ -7,7 +7,7 @@ from pixelcnn.ui.files import SHARED, read
 _component = st.components.v2.component(
     "pixelcnn_together",
     html=read("together/together.html"),
-    css=read("together/together.css"),
+    css=read("base.css", "together/together.css"),
     js=read(*SHARED, "together/together.js"),
 )
 

@@ -82,7 +82,7 @@ class Together {
   draw() {
     this.dirty = false;
     this.theme ??= readTheme(this.root);
-    this.root.style.setProperty("--pxt-on-primary", this.theme.onPrimary);
+    this.root.style.setProperty("--px-on-primary", this.theme.onPrimary);
     this.root.dataset.playing = String(this.playing);
     this.root.dataset.position = this.position;
     const play = this.find(".pxt-play");
