@@ -52,8 +52,18 @@ def shown(page: AppTest, key: str) -> tuple[dict, dict[str, np.ndarray]]:
 
 def pick(page: AppTest, key: str, name: str, pixel: int) -> None:
     """Click a pixel of a board."""
-    number = shown(page, key)[0]["echo"] + 1
-    components.trigger(page, key, "pick", {"marks": {name: pixel}, "number": number})
+    tell(page, key, {"marks": {name: pixel}})
+
+
+def tell(page: AppTest, key: str, told: dict) -> None:
+    """Let a board tell the server of marks or of its frame."""
+    header = shown(page, key)[0]
+    told = {
+        "marks": header["marks"],
+        "frame": header["start"],
+        "number": header["echo"] + 1,
+    } | told
+    components.trigger(page, key, "pick", told)
     assert not page.exception
 
 
@@ -216,6 +226,18 @@ def test_the_loaded_field_grows_beside_that_of_the_other_architecture():
         assert int(share[0]) == blind and float(share[1]) == pytest.approx(blind / 4.9, abs=0.051)
     assert (looks[-1] == Kind.BLIND_SPOT).any()
     assert not (sections["looks1"] == Kind.BLIND_SPOT).any()
+
+
+def test_the_layer_at_which_one_stays_is_in_the_link():
+    page = open_page(section="Receptive field", model=GATED, layer=3)
+    header, _ = shown(page, "growth")
+    assert header["start"] == 2 and header["frames"]["told"]
+    tell(page, "growth", {"frame": 5})
+    assert page.query_params["layer"] == "6"
+    pick(page, "growth", "pixel", 100)
+    assert page.query_params["pixel"] == "3-16" and page.query_params["layer"] == "6"
+    assert shown(open_page(section="Receptive field", layer=99), "growth")[0]["start"] == 7
+    assert "`layer` (='x')" in texts(open_page(section="Receptive field", layer="x").warning)
 
 
 @pytest.mark.parametrize("name", [GATED, CLASSIC])

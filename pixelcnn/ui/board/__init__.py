@@ -17,13 +17,20 @@ _component = st.components.v2.component(
 )
 
 
-def board(content: Board, *, key: str, on_pick: Callable[[str, int], None] | None = None) -> None:
+def board(
+    content: Board,
+    *,
+    key: str,
+    on_pick: Callable[[str, int], None] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> None:
     """Mount a board, or change what the one with this key shows.
 
     Arguments:
         content: what is shown.
         key: of the component.
         on_pick: called with the name of the mark that the visitor moved, and its new pixel.
+        on_frame: called with the frame that the visitor stays at, if it is another one.
     """
 
     def picked() -> None:
@@ -35,6 +42,8 @@ def board(content: Board, *, key: str, on_pick: Callable[[str, int], None] | Non
             moved = pick["marks"].get(name, content.marks.get(name))
             if on_pick is not None and moved != content.marks.get(name):
                 on_pick(name, int(moved))
+        if on_frame is not None and pick["frame"] != content.frames.start:
+            on_frame(int(pick["frame"]))
 
     with st.container(key=f"{key}_stage"):
         _component(

@@ -181,6 +181,10 @@ class Board {
   setMark(cell) {
     this.marks[this.pick] = cell;
     this.dirty = true;
+    this.tellSoon();
+  }
+
+  tellSoon() {
     if (this.unsent !== null) clearTimeout(this.unsent);
     const now = performance.now(), alone = now - this.moved > SEND_AFTER_MS && !this.dragging;
     this.moved = now;
@@ -188,7 +192,8 @@ class Board {
       this.unsent = null;
       this.number += 1;
       // All of them: two may have moved since the last message.
-      this.setTriggerValue("pick", { marks: { ...this.marks }, number: this.number });
+      const { number, frame } = this;
+      this.setTriggerValue("pick", { marks: { ...this.marks }, number, frame });
     }, alone ? 0 : SEND_AFTER_MS);
   }
 
@@ -202,9 +207,11 @@ class Board {
     this.dirty = true;
   }
 
-  // While a kernel slides by itself the server hears nothing; when it stops, where it stands.
+  // While frames play the server hears nothing; when they stop, which one it is.
   tellPlace() {
-    if (!this.playing && this.head.frames.slides) this.setMark(this.frame);
+    if (this.playing) return;
+    if (this.head.frames.slides) this.setMark(this.frame);
+    else if (this.head.frames.told) this.tellSoon();
   }
 
   goTo(frame) {
@@ -212,7 +219,10 @@ class Board {
     this.clock = frame;
     this.dirty = true;
     const { slides } = this.head.frames;
-    if (!slides) return;
+    if (!slides) {
+      this.tellPlace();
+      return;
+    }
     this.pick = slides;
     if (!this.playing) this.setMark(frame);
     else this.marks[slides] = frame;

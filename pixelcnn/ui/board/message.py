@@ -86,6 +86,8 @@ class Frames:
     """Name of the mark that goes to pixel n in frame n."""
     button: str = "Play"
     """What the button that plays is called."""
+    is_told: bool = False
+    """Whether the server is told which frame the visitor stays at."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ class Board:
                 "rate": f.per_second,
                 "slides": f.slides,
                 "button": f.button,
+                "told": f.is_told,
             }
         # The browser stays at its frame as long as only marks move.
         identity = hashlib.blake2b(encode(_shape_of(header), {}), digest_size=8).hexdigest()

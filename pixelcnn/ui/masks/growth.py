@@ -1,5 +1,6 @@
 """Section Receptive field: how it grows layer by layer, and how much of it is used."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +31,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "other layer fills, still is."
     )
     both = both_fields(model)
+    layers = both[next(iter(both))]
+    layer = layer_of_link(len(layers))
     board(
         Board(
             panels=[
@@ -44,11 +47,12 @@ def show(model: LoadedModel, shown: Shown) -> None:
             legend=LEGEND,
             marks={"pixel": pixel},
             picks={"pixel": "Pixel"},
-            frames=frames(both[next(iter(both))]),
+            frames=replace(frames(layers), start=layer, is_told=True),
             hint="Click a pixel; play or drag the slider through the layers.",
         ),
         key="growth",
         on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
+        on_frame=write_layer,
     )  # fmt: skip
     other = "classic" if config.architecture == "gated" else "gated"
     st.caption(
@@ -82,6 +86,27 @@ def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
 def shape_of(config: ModelConfig, architecture: str) -> ModelConfig:
     """Change the architecture of a model, and leave its kernels as they are."""
     return replace(config, architecture=architecture)
+
+
+def layer_of_link(count: int) -> int:
+    """Read the layer from the URL, where 1 is the first; returns it from 0 on.
+
+    The last one if there are not so many: another model was chosen since.
+    """
+    text = st.query_params.get("layer", str(count))
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        st.warning(
+            f"`layer` (={text[:20]!r}) in the link must be a number from 1 to {count}; shown is "
+            "the last.",
+            icon=":material/warning:",
+        )
+        return count - 1
+    return min(int(text), count) - 1
+
+
+def write_layer(layer: int) -> None:
+    """Put a layer, counted from 0, into the URL."""
+    st.query_params["layer"] = str(layer + 1)
 
 
 def frames(fields: list[LayerField]) -> Frames:
