@@ -11,7 +11,7 @@ SCREEN = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 
 # Each module may import those of earlier lines, and of its own line.
 LAYERS = (
-    ("config", "masks", "picture_files"),
+    ("config", "durations", "masks", "picture_files"),
     ("layers", "orders"),
     ("models",),
     ("likelihoods", "receptive_field", "influence", "kernels", "data", "own_images")
