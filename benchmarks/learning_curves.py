@@ -1,10 +1,11 @@
 """Draw how the shipped models learned.
 
-    python benchmarks/learning_curves.py [NAME=RUN ...]
+    python benchmarks/learning_curves.py [NAME=RUN[+RUN ...] ...]
 
 Takes the validation scores of the runs named into checkpoints/curves.json, under the
 name of the checkpoint that came of each, and draws all curves there into
-checkpoints/pictures/learning-curves.png.
+checkpoints/pictures/learning-curves.png. Of runs joined by +, each began with the weights of the one
+before.
 """
 
 import argparse
@@ -22,12 +23,19 @@ PANELS = {"Fashion-MNIST": "fashion-mnist", "MNIST": "mnist"}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="*", metavar="NAME=RUN")
+    parser.add_argument("runs", nargs="*", metavar="NAME=RUN[+RUN ...]")
     curves = json.loads(CURVES.read_text())
     for pair in parser.parse_args().runs:
-        name, _, run = pair.partition("=")
-        records = Run(run_path(run)).metrics()
-        curves[name] = [[r["images_seen"], r["validation"]] for r in records if "validation" in r]
+        name, _, runs = pair.partition("=")
+        curves[name] = []
+        for run in runs.split("+"):
+            before = curves[name][-1][0] if curves[name] else 0
+            records = Run(run_path(run)).metrics()
+            curves[name] += [
+                [before + r["images_seen"], round(r["validation"], 4)]
+                for r in records
+                if "validation" in r
+            ]
     lines = [f"{json.dumps(name)}:{json.dumps(curve)}" for name, curve in sorted(curves.items())]
     write_atomically(CURVES, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
