@@ -4,8 +4,7 @@
 
 Takes the validation scores of the runs named into checkpoints/curves.json, under the
 name of the checkpoint that came of each, and draws all curves there into
-checkpoints/pictures/learning-curves.png. Of runs joined by +, each began with the weights of the one
-before.
+checkpoints/pictures/learning-curves.png. Runs joined by + each began with the weights of the last.
 """
 
 import argparse
