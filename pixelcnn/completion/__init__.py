@@ -12,8 +12,8 @@ Three methods, from exact to rough:
 - `particles`: sequential Monte Carlo, for any known pixels. Approximate, but exact in the limit of
   many particles. `Completion.particles` says how far to trust it. What is known late cannot guide
   it. No weights make up for that: where half of the picture is late, tempering that keeps half of
-  the particles takes the evidence to a power of 0.06 (`benchmarks/look_ahead.py`). What helps is to
-  look at the evidence first: of the orders that a model knows, the one that does so is taken.
+  the particles takes the evidence to a power of 0.06 (`benchmarks/look_ahead.py`). What helps is
+  to look at the evidence first: of the orders that a model knows, the one that does so is taken.
 - `clamping`: known pixels are put in place as the scan reaches them. Those that come after an
   unknown pixel are ignored by what is drawn before them, so it is not conditional sampling;
   `Completion.ignored` says which, and `log_weights` what they would have said.
