@@ -125,12 +125,16 @@ def draw_ahead(model: LoadedModel, shown: Shown) -> None:
     classes = [None, *range(model.model.config.num_classes)]
     wanted = [(min(seed + 1, MAX_SEED), label), (next_seed(), label)]
     wanted += [(seed, other) for other in classes if other != label]
+    drawn = st.session_state.setdefault("drawn_ahead", set())
     is_over = st.session_state["ahead"] = threading.Event()
 
     def draw() -> None:
         if is_over.wait(0.3):  # a quick next click is not slowed down
             return
         for number, kind in wanted:
+            name = (model.name, model.modified_ns, number, kind)
+            if name in drawn:
+                continue
             noise = make_noise(model.model.config, num_images=1, seed=number)
             sampler = CachedSampler(model.model, noise, label_tensor(kind, 1))
             with one_thread():
@@ -139,6 +143,7 @@ def draw_ahead(model: LoadedModel, shown: Shown) -> None:
                         return
                     sampler.step(SamplingRule())
             sample_of(model, number, kind, torch.from_numpy(sampler.levels))
+            drawn.add(name)
         is_over.set()
 
     threading.Thread(target=draw, daemon=True).start()
