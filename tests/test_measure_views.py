@@ -94,6 +94,15 @@ def test_long_work_can_be_cancelled_and_begun_again(made_up_data):
     assert any(b.label.startswith("Count over") for b in page.button)
 
 
+def test_work_asked_for_together_with_a_change_begins_with_what_is_set_last(made_up_data):
+    page = open_page(
+        view="Calibration", calibration_numbers="Measure here", calibration_images=1000
+    )
+    page.get_by_key("calibration_images").set_value(20)
+    next(b for b in page.button if b.label == "Count over 1,000 images").click().run()
+    wait_for(page, lambda p: any("Reliability" in m.value for m in p.markdown))
+
+
 def test_the_calibration_measured_here_is_that_of_the_library(made_up_data, model):
     page = open_page(view="Calibration", calibration_numbers="Measure here", calibration_images=20)
     next(b for b in page.button if b.label == "Count over 20 images").click().run()

@@ -53,27 +53,23 @@ def result_of(
     Returns:
         The result, once it is there; for other visitors, and for the next visit, at once.
     """
+    asked = st.session_state.pop(_asked(slot), False)
     kept = results().get(key)
     if kept is not None:
         return kept
     visitor = st.session_state.setdefault("visitor", uuid.uuid4().hex)
     mine: dict[str, Work] = st.session_state.setdefault("works", {})
 
-    def begin() -> Work:
-        work = mine[slot] = works().begin(key, make, computes)
-        work.join(visitor)
-        return work
-
     work = mine.get(slot)
     if work is not None and work.key != key:  # the settings have changed since
         work.leave(visitor)
         del mine[slot]
         work = None
-    if work is None and works().running(key) is not None:  # somebody else asked for the same
-        work = begin()
+    shared = work is None and works().running(key) is not None  # somebody asked for the same
     lost = work is None or not (work.running or work.error or work.left_by(visitor))
-    if button is None and lost:
-        work = begin()
+    if asked or shared or (button is None and lost):
+        work = mine[slot] = works().begin(key, make, computes)
+        work.join(visitor)
         work.wait(0.3)  # what is quick needs no bar
     if work is not None and work.watched_by(visitor):
         _progress(slot, what, visitor, cancel_note)
@@ -91,9 +87,26 @@ def result_of(
             icon=":material/hourglass_disabled:",
         )
     st.button(
-        button or "Try again", key=f"begin-{slot}", icon=":material/play_arrow:", on_click=begin
+        button or "Try again",
+        key=f"begin-{slot}",
+        icon=":material/play_arrow:",
+        on_click=_ask,
+        args=(slot,),
     )
     return None
+
+
+def _ask(slot: str) -> None:
+    """Remember the click until the work can begin with what is set now.
+
+    The click may come together with a change of the settings, and then nothing that was known
+    when the button was drawn is right any more.
+    """
+    st.session_state[_asked(slot)] = True
+
+
+def _asked(slot: str) -> str:
+    return f"asked-{slot}"
 
 
 @st.fragment(run_every=0.4)

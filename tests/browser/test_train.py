@@ -30,6 +30,12 @@ BACK_AT_ONCE = """() => new Promise(resolve => {
         resolve(); };
     wait(); })"""
 
+CHOOSE_AND_MAKE = """size => {
+    const named = (role, name) =>
+        [...document.querySelectorAll(role)].find(e => e.innerText.includes(name));
+    named('[role=option]', size).click();
+    named('button', 'Make the data set').click(); }"""
+
 
 @pytest.fixture
 def archive(tmp_path):
@@ -75,9 +81,8 @@ def upload_images(page, archive):
     make = page.get_by_role("button", name="Make the data set")
     make.wait_for()
     page.get_by_role("combobox", name="Size").click()
-    page.get_by_role("option", name=f"{SIZE} x {SIZE} pixels").click()
-    settled(page)
-    make.click()
+    page.get_by_role("option", name=f"{SIZE} x {SIZE} pixels").wait_for()
+    page.evaluate(CHOOSE_AND_MAKE, f"{SIZE} x {SIZE} pixels")
     page.get_by_text("broken.png: is no picture that can be read").wait_for()
     page.get_by_text(f"{SIZE} x {SIZE} grey").wait_for()
 
