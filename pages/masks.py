@@ -28,6 +28,11 @@ SECTIONS = {
     "Build your own": own.show,
     GUIDE: guide.show,
 }
+PREPARE = {
+    "Why A then B": leak.prepare,
+    "Receptive field": growth.prepare,
+    "Prove it": proof.prepare,
+}
 
 with st.sidebar:
     model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
@@ -48,4 +53,4 @@ section = st.segmented_control(
 if section != GUIDE:
     st.query_params.pop("step", None)
 SECTIONS[section](model, shown)
-draw_ahead(model, shown)
+draw_ahead(model, shown, PREPARE[section](model) if section in PREPARE else None)

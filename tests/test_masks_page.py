@@ -156,6 +156,19 @@ def test_the_pictures_that_a_click_would_ask_for_are_drawn_before_it(monkeypatch
         assert np.array_equal(picture.ravel(), expected.ravel())
 
 
+@pytest.mark.draws_ahead
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("Why A then B", "leak"), ("Receptive field", "effective"), ("Prove it", "pair")],
+)
+def test_what_a_section_shows_of_the_next_picture_is_computed_before_it(section, key, monkeypatch):
+    page = open_page(section=section, model=CLASSIC, seed=3, pixel="9-9", wrong="true")
+    page.session_state["ahead"].wait()
+    monkeypatch.setattr("pixelcnn.ui.masks.computed.trial", None)  # nothing more is computed
+    page.number_input(key="seed").set_value(4).run()
+    assert not page.exception and "seed 4" in str(shown(page, key)[0])
+
+
 def test_the_weights_on_the_page_are_those_of_the_loaded_model():
     model = load_model(CLASSIC)
     page = open_page(section="Masks", model=CLASSIC)

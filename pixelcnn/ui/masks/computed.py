@@ -100,7 +100,7 @@ def effective(model: LoadedModel, shown: Shown, pixel: int, channel: int) -> NDA
     return trial.effective_receptive_field(model.model, shown.levels, shown.label, pixel, channel)
 
 
-@kept(16)
+@kept(64)
 def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
     """Predict every pixel of the picture in one pass: (1, K, C, H, W)."""
     return trial.logits(chosen_model(model, wrong), shown.levels, shown.label)

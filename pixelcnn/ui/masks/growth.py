@@ -1,6 +1,7 @@
 """Section Receptive field: how it grows layer by layer, and how much of it is used."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,14 @@ from pixelcnn.receptive_field import Kind, LayerField
 from pixelcnn.ui.board import Board, Frames, Look, board
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import (
+    CENTRE,
+    Shown,
+    pixel_looked_at,
+    pixel_of_link,
+    place,
+    write_pixel,
+)
 from pixelcnn.ui.resources import LoadedModel
 
 NAMES = {"classic": "Classic stack", "gated": "Gated, two stacks"}
@@ -22,7 +30,7 @@ LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRE
 def show(model: LoadedModel, shown: Shown) -> None:
     """Draw the section; its controls rerun nothing else."""
     config = model.model.config
-    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    pixel = pixel_of_link("pixel", config, CENTRE)
     st.markdown(
         "One layer reads its kernel. The next reads what that one knew, and so on: the field "
         "grows. In the **classic** stack a step to the right always costs a step up, so pixels "
@@ -69,6 +77,12 @@ def show(model: LoadedModel, shown: Shown) -> None:
             st.markdown(f"**{name}**. {all_pixels(fields[-1])}")
     st.divider()
     _effective(model, shown, pixel)
+
+
+def prepare(model: LoadedModel) -> Callable[[Shown], None]:
+    """Give what computes this section's numbers for another picture."""
+    pixel = pixel_looked_at(model.model.config)
+    return lambda shown: computed.effective(model, shown, pixel, 0)
 
 
 def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:

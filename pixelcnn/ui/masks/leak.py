@@ -1,5 +1,7 @@
 """Section Why A then B: what mask B in the first layer would do."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from pixelcnn.influence import influence
@@ -7,7 +9,14 @@ from pixelcnn.models import GatedPixelCNN
 from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels
 from pixelcnn.ui.masks.growth import LEGEND
-from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import (
+    CENTRE,
+    Shown,
+    pixel_looked_at,
+    pixel_of_link,
+    place,
+    write_pixel,
+)
 from pixelcnn.ui.resources import LoadedModel
 
 
@@ -24,7 +33,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "Use mask B in the first layer (wrong)", key="wrong", bind="query-params",
         help="A copy of the loaded model in which the centre of the first kernel is open.",
     )  # fmt: skip
-    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    pixel = pixel_of_link("pixel", config, CENTRE)
     found = computed.leaks(model, wrong, shown, pixel)
     kinds = computed.fields(model, wrong)[-1].kinds(pixel)
     first = "B" if wrong else "A"
@@ -61,6 +70,17 @@ def show(model: LoadedModel, shown: Shown) -> None:
     # All is drawn; what the switch needs is computed now, once, so that it answers at once.
     computed.fields(model, not wrong)
     computed.quick_check(model, not wrong)
+
+
+def prepare(model: LoadedModel) -> Callable[[Shown], None]:
+    """Give what computes this section's numbers for another picture."""
+    pixel, wrong = pixel_looked_at(model.model.config), bool(st.session_state.get("wrong"))
+
+    def compute(shown: Shown) -> None:
+        computed.leaks(model, wrong, shown, pixel)
+        computed.logits(model, shown, wrong)
+
+    return compute
 
 
 def _verdict(model: LoadedModel, wrong: bool) -> None:

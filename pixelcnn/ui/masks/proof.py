@@ -1,5 +1,7 @@
 """Section Prove it: change one pixel and watch one prediction; try all pairs."""
 
+from collections.abc import Callable
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -79,6 +81,11 @@ def show(model: LoadedModel, shown: Shown) -> None:
         st.caption("The prediction at j, before and after the change at i.")
     st.divider()
     all_pairs.show(model, shown)
+
+
+def prepare(model: LoadedModel) -> Callable[[Shown], None]:
+    """Give what computes this section's numbers for another picture."""
+    return lambda shown: computed.logits(model, shown)
 
 
 def _kinds(model: LoadedModel, predicted: int) -> NDArray[np.uint8]:

@@ -20,6 +20,8 @@ from pixelcnn.ui.resources import LoadedModel
 
 F = TypeVar("F", bound=Callable)
 SAMPLE, TEST_IMAGE = "sample", "test image"
+CENTRE = 0.5, 0.5
+"""Where a section begins, as shares of height and width."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,16 @@ def sample_of(
     return sample(model.model, seed=seed, label=label) if _drawn is None else _drawn
 
 
-def draw_ahead(model: LoadedModel, shown: Shown) -> None:
-    """Draw in the background what a click on seed or class asks for, so that it is there then."""
+def draw_ahead(
+    model: LoadedModel, shown: Shown, prepare: Callable[[Shown], None] | None = None
+) -> None:
+    """Draw in the background what a click on seed or class asks for, so that it is there then.
+
+    Arguments:
+        model: the loaded model.
+        shown: the picture that is looked at.
+        prepare: computes what the section shows of a picture, from the thread.
+    """
     source, seed, label = shown.key
     if source != SAMPLE:
         return
@@ -133,17 +143,18 @@ def draw_ahead(model: LoadedModel, shown: Shown) -> None:
             return
         for number, kind in wanted:
             name = (model.name, model.modified_ns, number, kind)
-            if name in drawn:
-                continue
-            noise = make_noise(model.model.config, num_images=1, seed=number)
-            sampler = CachedSampler(model.model, noise, label_tensor(kind, 1))
-            with one_thread():
-                while not sampler.done:
-                    if is_over.is_set():
-                        return
-                    sampler.step(SamplingRule())
-            sample_of(model, number, kind, torch.from_numpy(sampler.levels))
-            drawn.add(name)
+            if name not in drawn:
+                noise = make_noise(model.model.config, num_images=1, seed=number)
+                sampler = CachedSampler(model.model, noise, label_tensor(kind, 1))
+                with one_thread():
+                    while not sampler.done:
+                        if is_over.is_set():
+                            return
+                        sampler.step(SamplingRule())
+                sample_of(model, number, kind, torch.from_numpy(sampler.levels))
+                drawn.add(name)
+            if prepare is not None and not is_over.is_set():
+                prepare(Shown(sample_of(model, number, kind), kind, "", (SAMPLE, number, kind)))
         is_over.set()
 
     threading.Thread(target=draw, daemon=True).start()
@@ -160,21 +171,35 @@ def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float]) 
     Returns:
         The pixel in raster order.
     """
-    place = int(default[0] * config.height), int(default[1] * config.width)
+    pixel, problem = _read_pixel(name, config, default)
+    if problem:
+        st.warning(problem, icon=":material/warning:")
+    return pixel
+
+
+def pixel_looked_at(config: ModelConfig) -> int:
+    """Give the pixel of most sections, in raster order; what is wrong with a link they say."""
+    return _read_pixel("pixel", config, CENTRE)[0]
+
+
+def _read_pixel(
+    name: str, config: ModelConfig, default: tuple[float, float]
+) -> tuple[int, str | None]:
+    """Return the pixel that the URL names, or the default, and what is wrong with the URL."""
+    row, col = int(default[0] * config.height), int(default[1] * config.width)
     text = st.query_params.get(name)
+    problem = None
     if text is not None:
         found = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)
-        row, col = map(int, found.groups()) if found else (-1, -1)
-        if 0 <= row < config.height and 0 <= col < config.width:
-            place = row, col
+        named_row, named_col = map(int, found.groups()) if found else (-1, -1)
+        if 0 <= named_row < config.height and 0 <= named_col < config.width:
+            row, col = named_row, named_col
         else:
-            st.warning(
+            problem = (
                 f"`{name}` (={text!r}) in the link must be row-column, rows 0 to "
-                f"{config.height - 1}, columns 0 to {config.width - 1}; shown is "
-                f"{place[0]}-{place[1]}.",
-                icon=":material/warning:",
+                f"{config.height - 1}, columns 0 to {config.width - 1}; shown is {row}-{col}."
             )
-    return place[0] * config.width + place[1]
+    return row * config.width + col, problem
 
 
 def write_pixel(name: str, pixel: int, width: int) -> None:

@@ -11,10 +11,10 @@ from pixelcnn.likelihoods import surprise_bits
 from pixelcnn.receptive_field import Kind
 from pixelcnn.ui.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks import computed, figures, panels
-from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import CENTRE, Shown, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
-PLACE = (0.5, 0.5)
+PLACE = CENTRE
 ONE = {"pixel": "Pixel"}
 
 
@@ -214,7 +214,7 @@ def expected_levels(logits: torch.Tensor) -> torch.Tensor:
 def relatives(model: LoadedModel, shown: Shown) -> None:
     """Step 7: the field of the loaded model beside what other networks would read."""
     config = model.model.config
-    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    pixel = pixel_of_link("pixel", config, CENTRE)
     field = computed.fields(model)[-1]
     kinds = field.kinds(pixel)
     left, right = st.columns([5, 6], gap="medium")
