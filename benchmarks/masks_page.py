@@ -63,13 +63,23 @@ def number(name):
     return lambda page, n: page.get_by_label(name, exact=True).press("ArrowUp")
 
 
-def another_class(page, n):
-    """Open the menu, wait until it rests, and choose the next class: the choice is timed."""
-    page.get_by_label("Class", exact=True).click()
-    option = page.get_by_role("option").nth(n + 1)
-    option.wait_for()
-    page.wait_for_timeout(300)
-    option.click()
+def choice(name, first=1):
+    """Open a menu, wait until it rests, and choose the next entry: the choice is timed."""
+
+    def choose(page, n):
+        menu = page.get_by_role("combobox", name=name, exact=True)
+        menu.scroll_into_view_if_needed()
+        page.wait_for_timeout(300)  # scrolling closes a menu
+        menu.click()
+        option = page.get_by_role("option").nth(n + first)
+        option.wait_for()
+        page.wait_for_timeout(300)
+        option.click()
+
+    return choose
+
+
+another_class = choice("Class")
 
 
 def one_of(role, *names):
@@ -84,6 +94,9 @@ CONTROLS = [
     ("Masks", "a new seed", one_of("button", "New")),
     ("Masks", "another class", another_class),
     ("Masks", "kernel size", one_of("radio", "3", "9")),
+    ("Masks", "dilation", one_of("radio", "8", "4")),
+    ("Masks", "layer", choice("Layer")),
+    ("Masks", "input", choice("Input")),
     ("Why A then B", "a pixel", board_key("leak")),
     ("Why A then B", "the wrong mask", toggle("Use mask B in the first layer")),
     ("Why A then B", "another picture", number("Seed")),
@@ -99,6 +112,10 @@ CONTROLS = [
     ("Prove it", "a new seed", one_of("button", "New")),
     ("Prove it", "another class", another_class),
     ("Prove it", "what j can read", toggle("Show what j can read")),
+    ("Masks", "another model", choice("Model")),
+    ("Why A then B", "another model", choice("Model")),
+    ("Receptive field", "another model", choice("Model")),
+    ("Prove it", "another model", choice("Model")),
     ("Build your own", "a pixel", board_key("own")),
     ("Build your own", "blocks", slider("Blocks")),
     ("Build your own", "features", slider("Features")),

@@ -29,7 +29,8 @@ MODEL = ModelConfig(
     num_classes=10, num_features=48, kernel_size=5, dilations=(1, 2, 4, 8, 1, 2, 4)
 )
 TRAIN = TrainConfig(learning_rate=5e-3, ema_decay=0.995, evaluate_every=10**9)
-MIXTURES, EMBEDDING = 10, 16
+MIXTURES, EMBEDDING, HEADS = 10, 16, 4
+HEAD_LOGITS = AutoregressiveModel._head_logits
 
 
 def encode_scaled(self, levels):
@@ -41,7 +42,7 @@ def encode_scaled(self, levels):
 
 def encode_embedded(self, levels):
     """A learned vector for every level."""
-    return self.embedding(levels[:, 0]).permute(0, 3, 1, 2)
+    return self.extra(levels[:, 0]).permute(0, 3, 1, 2)
 
 
 def logistic_mixture_logits(self, features):
@@ -62,6 +63,18 @@ def logistic_mixture_logits(self, features):
     return (weights + masses).logsumexp(1)[:, :, None]  # (B, K, 1, H, W)
 
 
+def attending_logits(self, features):
+    """The head after causal self-attention: every position reads all that came before it.
+
+    References:
+        Chen et al. 2018, arXiv 1712.09763 (PixelSNAIL), section 2.
+    """
+    heads = self.extra(features).flatten(2).unflatten(1, (3, HEADS, -1)).transpose(3, 4)
+    read = F.scaled_dot_product_attention(*heads.unbind(1), is_causal=True)  # (B, heads, HW, F/h)
+    features = features + read.transpose(2, 3).reshape(features.shape)
+    return HEAD_LOGITS(self, features)
+
+
 def adamw_only(state, config):
     """Train the kernels by AdamW too."""
     state._others = dict(state.model.named_parameters())
@@ -78,6 +91,10 @@ def compiled(state, config):
 
 def constant_rate(config, progress):
     return config.learning_rate * min(1.0, progress / config.warmup_fraction)
+
+
+def attention():
+    return nn.Conv2d(MODEL.num_features, 3 * MODEL.num_features, 1)
 
 
 def patched(name, function):
@@ -98,7 +115,7 @@ VARIANTS = {
     "input: learned embedding": {
         "model": {"num_frequencies": (EMBEDDING - 2) // 2},
         "patch": patched("encode", encode_embedded),
-        "embedding": True,
+        "extra": lambda: nn.Embedding(256, EMBEDDING),
     },
     "output: logistic mixture": {"patch": patched("_head_logits", logistic_mixture_logits)},
     "32 features, 12 blocks": {
@@ -109,6 +126,15 @@ VARIANTS = {
         "model": {"kernel_size": 3, "dilations": (1, 2, 4, 8, 1, 2, 4, 8, 1, 2)}
     },
     "no dilation": {"model": {"dilations": (1,) * 7}},
+    "no dilation, attention": {
+        "model": {"dilations": (1,) * 7},
+        "patch": patched("_head_logits", attending_logits),
+        "extra": attention,
+    },
+    "dilation and attention": {
+        "patch": patched("_head_logits", attending_logits),
+        "extra": attention,
+    },
     "dropout 0.1": {"model": {"dropout": 0.1}},
     "no average of the weights": {"train": {"ema_decay": 0.0}},
     "constant rate": {"rate": constant_rate},
@@ -123,12 +149,13 @@ VARIANTS = {
 
 def make_state(variant, model, config):
     state = TrainingState(model, config)
-    if "embedding" in variant:
+    if "extra" in variant:
         for network in (state.model, state.ema):
             torch.manual_seed(config.seed)
-            network.embedding = nn.Embedding(256, EMBEDDING)
-        state._others |= {"embedding.weight": state.model.embedding.weight}
-        state.adamw.add_param_group({"params": [state.model.embedding.weight]})
+            network.extra = variant["extra"]()
+        parameters = dict(state.model.extra.named_parameters(prefix="extra"))
+        state._others |= parameters
+        state.adamw.add_param_group({"params": list(parameters.values())})
         state.ema.requires_grad_(False)
     variant.get("prepare", lambda *_: None)(state, config)
     return state
