@@ -53,4 +53,4 @@ section = st.segmented_control(
 if section != GUIDE:
     st.query_params.pop("step", None)
 SECTIONS[section](model, shown)
-draw_ahead(model, shown, PREPARE[section](model) if section in PREPARE else None)
+draw_ahead(model, shown, PREPARE[section]() if section in PREPARE else None)

@@ -165,8 +165,12 @@ def test_what_a_section_shows_of_the_next_picture_is_computed_before_it(section,
     page = open_page(section=section, model=CLASSIC, seed=3, pixel="9-9", wrong="true")
     page.session_state["ahead"].wait()
     monkeypatch.setattr("pixelcnn.ui.masks.computed.trial", None)  # nothing more is computed
+    monkeypatch.setattr("pixelcnn.ui.resources.load_checkpoint", None)  # or loaded
     page.number_input(key="seed").set_value(4).run()
     assert not page.exception and "seed 4" in str(shown(page, key)[0])
+    page.number_input(key="seed").set_value(3)
+    page.selectbox(key="model").set_value(GATED).run()
+    assert not page.exception and page.selectbox(key="model").value == GATED
 
 
 def test_the_weights_on_the_page_are_those_of_the_loaded_model():

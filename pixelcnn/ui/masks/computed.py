@@ -26,7 +26,7 @@ CHECKED = 2
 """Predictions differentiated for the switch of the first mask: enough to find its leak."""
 
 
-@kept(8)
+@kept(16)
 def fields(model: LoadedModel, wrong: bool = False) -> list[LayerField]:
     """Compose the masks of the loaded weights, or of the leaking copy, layer by layer."""
     return layer_fields(chosen_model(model, wrong))
@@ -69,7 +69,7 @@ def one_kernel(model: LoadedModel, path: str) -> kernels.Kernel:
     return kernels.kernel(model.model, path)
 
 
-@kept(4)
+@kept(8)
 def _leaking(model: LoadedModel) -> AutoregressiveModel:
     return trial.leaking_copy(model.model)
 

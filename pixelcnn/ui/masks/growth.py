@@ -79,10 +79,15 @@ def show(model: LoadedModel, shown: Shown) -> None:
     _effective(model, shown, pixel)
 
 
-def prepare(model: LoadedModel) -> Callable[[Shown], None]:
-    """Give what computes this section's numbers for another picture."""
-    pixel = pixel_looked_at(model.model.config)
-    return lambda shown: computed.effective(model, shown, pixel, 0)
+def prepare() -> Callable[[LoadedModel, Shown], None]:
+    """Give what computes this section's numbers for another model or picture."""
+    pixel = pixel_looked_at()
+
+    def compute(model: LoadedModel, shown: Shown) -> None:
+        both_fields(model)
+        computed.effective(model, shown, pixel(model.model.config), 0)
+
+    return compute
 
 
 def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:

@@ -72,12 +72,14 @@ def show(model: LoadedModel, shown: Shown) -> None:
     computed.quick_check(model, not wrong)
 
 
-def prepare(model: LoadedModel) -> Callable[[Shown], None]:
-    """Give what computes this section's numbers for another picture."""
-    pixel, wrong = pixel_looked_at(model.model.config), bool(st.session_state.get("wrong"))
+def prepare() -> Callable[[LoadedModel, Shown], None]:
+    """Give what computes this section's numbers for another model or picture."""
+    pixel, wrong = pixel_looked_at(), bool(st.session_state.get("wrong"))
 
-    def compute(shown: Shown) -> None:
-        computed.leaks(model, wrong, shown, pixel)
+    def compute(model: LoadedModel, shown: Shown) -> None:
+        computed.fields(model, wrong)
+        computed.quick_check(model, wrong)
+        computed.leaks(model, wrong, shown, pixel(model.model.config))
         computed.logits(model, shown, wrong)
 
     return compute

@@ -83,9 +83,14 @@ def show(model: LoadedModel, shown: Shown) -> None:
     all_pairs.show(model, shown)
 
 
-def prepare(model: LoadedModel) -> Callable[[Shown], None]:
-    """Give what computes this section's numbers for another picture."""
-    return lambda shown: computed.logits(model, shown)
+def prepare() -> Callable[[LoadedModel, Shown], None]:
+    """Give what computes this section's numbers for another model or picture."""
+
+    def compute(model: LoadedModel, shown: Shown) -> None:
+        computed.fields(model)
+        computed.logits(model, shown)
+
+    return compute
 
 
 def _kinds(model: LoadedModel, predicted: int) -> NDArray[np.uint8]:

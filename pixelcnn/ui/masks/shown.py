@@ -1,5 +1,6 @@
 """What the whole Masks page looks at: one picture, one pixel. Both live in the URL."""
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable
@@ -10,18 +11,21 @@ import streamlit as st
 import torch
 from torch import Tensor
 
+from pixelcnn.checkpoints import CheckpointError, list_checkpoints
 from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.data import DATASETS, class_names, quantize
 from pixelcnn.sampling import CachedSampler, label_tensor, make_noise, sample
 from pixelcnn.sampling.cached import one_thread
 from pixelcnn.ui.controls import MAX_SEED, choose_class, choose_seed, next_seed
 from pixelcnn.ui.real_images import test_set
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.resources import LoadedModel, load
 
 F = TypeVar("F", bound=Callable)
 SAMPLE, TEST_IMAGE = "sample", "test image"
 CENTRE = 0.5, 0.5
 """Where a section begins, as shares of height and width."""
+OTHERS = 6
+"""Other models that are prepared, at most; `resources` keeps a few more."""
 
 
 @dataclass(frozen=True)
@@ -120,44 +124,59 @@ def sample_of(
 
 
 def draw_ahead(
-    model: LoadedModel, shown: Shown, prepare: Callable[[Shown], None] | None = None
+    model: LoadedModel,
+    shown: Shown,
+    prepare: Callable[[LoadedModel, Shown], None] | None = None,
 ) -> None:
-    """Draw in the background what a click on seed or class asks for, so that it is there then.
+    """Draw in the background what a click on seed, class or model asks for.
 
     Arguments:
         model: the loaded model.
         shown: the picture that is looked at.
-        prepare: computes what the section shows of a picture, from the thread.
+        prepare: computes what the section shows of a model and a picture, from the thread.
     """
     source, seed, label = shown.key
     if source != SAMPLE:
         return
     classes = [None, *range(model.model.config.num_classes)]
-    wanted = [(min(seed + 1, MAX_SEED), label), (next_seed(), label)]
-    wanted += [(seed, other) for other in classes if other != label]
+    others = [name for name in list_checkpoints() if name != model.name]
+    wanted = [(model.name, min(seed + 1, MAX_SEED), label), (model.name, next_seed(), label)]
+    wanted += [(model.name, seed, other) for other in classes if other != label]
+    wanted += [(name, seed, label) for name in others[:OTHERS]]
     drawn = st.session_state.setdefault("drawn_ahead", set())
     is_over = st.session_state["ahead"] = threading.Event()
 
     def draw() -> None:
         if is_over.wait(0.3):  # a quick next click is not slowed down
             return
-        for number, kind in wanted:
-            name = (model.name, model.modified_ns, number, kind)
-            if name not in drawn:
-                noise = make_noise(model.model.config, num_images=1, seed=number)
-                sampler = CachedSampler(model.model, noise, label_tensor(kind, 1))
-                with one_thread():
-                    while not sampler.done:
-                        if is_over.is_set():
-                            return
-                        sampler.step(SamplingRule())
-                sample_of(model, number, kind, torch.from_numpy(sampler.levels))
-                drawn.add(name)
-            if prepare is not None and not is_over.is_set():
-                prepare(Shown(sample_of(model, number, kind), kind, "", (SAMPLE, number, kind)))
+        for name, number, kind in wanted:
+            with contextlib.suppress(CheckpointError):  # its page says what is wrong with it
+                of = load(name)
+                if of.info.dataset != model.info.dataset:
+                    kind = None  # its classes are others
+                if (of.name, of.modified_ns, number, kind) not in drawn:
+                    _draw(of, number, kind, is_over)
+                if is_over.is_set():
+                    return
+                drawn.add((of.name, of.modified_ns, number, kind))
+                levels = sample_of(of, number, kind)
+                if prepare is not None:
+                    prepare(of, Shown(levels, kind, "", (SAMPLE, number, kind)))
         is_over.set()
 
     threading.Thread(target=draw, daemon=True).start()
+
+
+def _draw(model: LoadedModel, seed: int, label: int | None, is_over: threading.Event) -> None:
+    """Draw a picture and leave it to `sample_of`, unless all is over before it is finished."""
+    noise = make_noise(model.model.config, num_images=1, seed=seed)
+    sampler = CachedSampler(model.model, noise, label_tensor(label, 1))
+    with one_thread():
+        while not sampler.done:
+            if is_over.is_set():
+                return
+            sampler.step(SamplingRule())
+    sample_of(model, seed, label, torch.from_numpy(sampler.levels))
 
 
 def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float]) -> int:
@@ -171,35 +190,42 @@ def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float]) 
     Returns:
         The pixel in raster order.
     """
-    pixel, problem = _read_pixel(name, config, default)
-    if problem:
-        st.warning(problem, icon=":material/warning:")
-    return pixel
-
-
-def pixel_looked_at(config: ModelConfig) -> int:
-    """Give the pixel of most sections, in raster order; what is wrong with a link they say."""
-    return _read_pixel("pixel", config, CENTRE)[0]
-
-
-def _read_pixel(
-    name: str, config: ModelConfig, default: tuple[float, float]
-) -> tuple[int, str | None]:
-    """Return the pixel that the URL names, or the default, and what is wrong with the URL."""
-    row, col = int(default[0] * config.height), int(default[1] * config.width)
     text = st.query_params.get(name)
-    problem = None
+    pixel = _read_pixel(text, config)
+    if pixel is not None:
+        return pixel
+    row, col = divmod(_pixel_at(default, config), config.width)
     if text is not None:
-        found = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)
-        named_row, named_col = map(int, found.groups()) if found else (-1, -1)
-        if 0 <= named_row < config.height and 0 <= named_col < config.width:
-            row, col = named_row, named_col
-        else:
-            problem = (
-                f"`{name}` (={text!r}) in the link must be row-column, rows 0 to "
-                f"{config.height - 1}, columns 0 to {config.width - 1}; shown is {row}-{col}."
-            )
-    return row * config.width + col, problem
+        st.warning(
+            f"`{name}` (={text!r}) in the link must be row-column, rows 0 to "
+            f"{config.height - 1}, columns 0 to {config.width - 1}; shown is {row}-{col}.",
+            icon=":material/warning:",
+        )
+    return row * config.width + col
+
+
+def _read_pixel(text: str | None, config: ModelConfig) -> int | None:
+    """Read "row-column": the pixel in raster order; None if there is no such pixel."""
+    found = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text or "")
+    if not found:
+        return None
+    row, col = map(int, found.groups())
+    return row * config.width + col if row < config.height and col < config.width else None
+
+
+def _pixel_at(shares: tuple[float, float], config: ModelConfig) -> int:
+    return int(shares[0] * config.height) * config.width + int(shares[1] * config.width)
+
+
+def pixel_looked_at() -> Callable[[ModelConfig], int]:
+    """Give the pixel of most sections for any model, also from a thread."""
+    text = st.query_params.get("pixel")
+
+    def pixel(config: ModelConfig) -> int:
+        named = _read_pixel(text, config)
+        return _pixel_at(CENTRE, config) if named is None else named
+
+    return pixel
 
 
 def write_pixel(name: str, pixel: int, width: int) -> None:
