@@ -150,7 +150,7 @@ def draw_ahead(
         if is_over.wait(0.3):  # a quick next click is not slowed down
             return
         for name, number, kind in wanted:
-            with contextlib.suppress(CheckpointError):  # its page says what is wrong with it
+            with contextlib.suppress(CheckpointError, OSError):  # the page says what is wrong
                 of = load(name)
                 if of.info.dataset != model.info.dataset:
                     kind = None  # its classes are others
