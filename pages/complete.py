@@ -12,7 +12,8 @@ page(
     "are drawn at random, given those that are known.",
 )
 loading = st.empty()
-loading.info("Loading the model …", icon=":material/hourglass_top:")
+if "model" not in st.session_state:  # later it would push the page down for a moment
+    loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import resources  # noqa: E402
@@ -21,6 +22,7 @@ from pixelcnn.ui.complete import desk, request, results, settings  # noqa: E402
 with st.sidebar:
     model = resources.load_or_stop(settings.choose_model(loading), loading)
     chosen = settings.choose_settings(model.model.config, model.info.dataset)
+    settings.remember()
 
 loading.empty()
 desk.prepare(model.model.config)

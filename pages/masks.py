@@ -12,7 +12,8 @@ page(
     "loaded model, or from a net that you set up.",
 )
 loading = st.empty()
-loading.info("Loading the model …", icon=":material/hourglass_top:")
+if "model" not in st.session_state:  # later it would push the page down for a moment
+    loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import controls, resources  # noqa: E402

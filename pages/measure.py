@@ -11,7 +11,8 @@ page(
     "A PixelCNN gives every picture a probability, and that can be measured, pixel by pixel.",
 )
 loading = st.empty()
-loading.info("Loading the model …", icon=":material/hourglass_top:")
+if "view" not in st.session_state:  # later it would push the page down for a moment
+    loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import controls, resources  # noqa: E402

@@ -16,7 +16,8 @@ if not HAVE_LOCKS:
     st.error(NO_LOCKS, icon=":material/error:")
     st.stop()
 loading = st.empty()
-loading.info("One moment …", icon=":material/hourglass_top:")
+if "tab" not in st.session_state:  # later it would push the page down for a moment
+    loading.info("One moment …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui.train import compare, form, settings, watch  # noqa: E402

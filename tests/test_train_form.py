@@ -80,6 +80,10 @@ def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder):
     button(page, "Start").click()
     checked(page.run())
     (run,) = list_runs()
+    # A double click: the second one is worked on although the first has started the run.
+    page.session_state["start_asked"], page.session_state["tab"] = True, "New run"
+    checked(page.run())
+    (run,) = list_runs()
     assert run.config().train.total_images == 1_000_000
     assert run.about()["name"] == "My *first* run" and run.status().is_active
     assert page.query_params["run"] in (run.id, [run.id])

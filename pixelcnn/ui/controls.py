@@ -1,6 +1,7 @@
 """The controls of the pages; each returns a configuration. Settings live in the URL."""
 
 import random
+from collections.abc import Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -23,9 +24,9 @@ KEYS = ("model", "class", "seed", "pictures", "rows", "image", "temperature", "t
 """Of the controls of the Generate page, in the session state and in the URL."""
 
 
-def settings() -> dict[str, object]:
+def settings(keys: Sequence[str] = KEYS) -> dict[str, object]:
     """Read what the controls say at this moment; those that are not on the page say nothing."""
-    return {key: st.session_state[key] for key in KEYS if key in st.session_state}
+    return {key: st.session_state[key] for key in keys if key in st.session_state}
 
 
 def address_agrees(num_levels: int) -> bool:

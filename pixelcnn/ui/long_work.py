@@ -53,9 +53,9 @@ def result_of(
     Returns:
         The result, once it is there; for other visitors, and for the next visit, at once.
     """
-    asked = st.session_state.pop(_asked(slot), False)
     kept = results().get(key)
     if kept is not None:
+        st.session_state.pop(_asked(slot), None)
         return kept
     visitor = st.session_state.setdefault("visitor", uuid.uuid4().hex)
     mine: dict[str, Work] = st.session_state.setdefault("works", {})
@@ -67,9 +67,11 @@ def result_of(
         work = None
     shared = work is None and works().running(key) is not None  # somebody asked for the same
     lost = work is None or not (work.running or work.error or work.left_by(visitor))
+    asked = st.session_state.get(_asked(slot), False)
     if asked or shared or (button is None and lost):
         work = mine[slot] = works().begin(key, make, computes)
         work.join(visitor)
+        st.session_state.pop(_asked(slot), None)  # only now: a rerun may come at any call of `st`
         work.wait(0.3)  # what is quick needs no bar
     if work is not None and work.watched_by(visitor):
         _progress(slot, what, visitor, cancel_note)

@@ -1,14 +1,9 @@
 """What the browser tests do with the canvas of the Complete page."""
 
+from .player import settled
+
 CANVAS = ".pxd"
 UNKNOWN, GIVEN, DRAWN = 0, 1, 2
-
-
-def settled(page):
-    page.wait_for_selector(
-        "[data-testid=stApp][data-test-script-state=notRunning]"
-        "[data-test-connection-state=CONNECTED]"
-    )
 
 
 def open_canvas(page, address, query=""):

@@ -10,12 +10,27 @@ FIND = """document.querySelector(".st-key-player [data-testid=stBidiComponentIso
 READ = "e => { const p = e.__player; return {position: p.position, have: p.have, total: p.total,"
 READ += " playing: p.playing, run: p.run, picture: p.picture, done: p.done}; }"
 
+RESTED = """() => {
+    const app = document.querySelector("[data-testid=stApp]"), now = performance.now();
+    if (app?.dataset.testScriptState !== "notRunning") window.ranAt = now;
+    window.askedAt ??= now;
+    const rested = now - Math.max(window.askedAt, window.ranAt ?? 0) > 150;
+    if (rested) window.askedAt = undefined;
+    return rested; }"""
+
 
 def settled(page):
+    """Wait until the page rests; a moment longer, since a rerun begins when the server says so."""
     page.wait_for_selector(
         "[data-testid=stApp][data-test-script-state=notRunning]"
         "[data-test-connection-state=CONNECTED]"
     )
+    page.wait_for_function(RESTED)
+
+
+def frame_drawn(page):
+    """Wait until what was just done is on the screen."""
+    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
 def open_player(page, address, query=""):

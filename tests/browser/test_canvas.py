@@ -16,6 +16,7 @@ from .canvas import (
     tool,
     wait_known,
 )
+from .player import frame_drawn
 
 
 def test_a_stroke_has_no_gaps_and_the_size_of_the_brush(page, server):
@@ -178,7 +179,7 @@ def test_known_unknown_and_drawn_pixels_look_different(page, server):
     tool(page, "Unknown")
     drag(page, (10, 2), (12, 9))
     page.mouse.move(1, 1)
-    page.wait_for_timeout(100)
+    frame_drawn(page)
     looks = page.locator(".pxd-canvas").evaluate(
         """canvas => {
           const size = canvas.width / 28, context = canvas.getContext("2d");
@@ -274,7 +275,7 @@ def test_pixels_are_whole_device_pixels_at_every_zoom(page, server):
     open_canvas(page, server)
     sizes = []
     for _ in range(4):
-        page.wait_for_timeout(50)
+        frame_drawn(page)
         sizes.append(page.locator(".pxd-canvas").evaluate("c => c.width"))
         if len(sizes) < 4:
             tool(page, "Larger")

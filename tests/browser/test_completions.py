@@ -10,6 +10,10 @@ from PIL import Image
 from .canvas import drag, drawing, known, open_canvas, point, settled, tool, wait_known
 
 SHEET = ".pxr[data-run]"
+PULL_AND_CLICK = """(element, name) => {
+    const sheet = element.__completions, { run, serial } = sheet.growth.head;
+    sheet.setTriggerValue("pull", { run, serial });
+    [...document.querySelectorAll("button")].find(b => b.innerText.endsWith(name)).click(); }"""
 FEW = "completions_shown=4&particles=16"
 
 
@@ -149,6 +153,21 @@ def test_the_sheet_is_played_scrubbed_sorted_and_taken_back(page, server):
     assert drawing(page)["level"] == sheet(page)[0][order[0]].tolist()
     tool(page, "Undo")
     assert drawing(page) == before
+
+
+def test_clicks_in_one_message_with_a_request_of_the_sheet_count(page, server):
+    open_canvas(page, server, FEW)
+    start_from_gallery(page, "Lower half", 392)
+    press_complete(page)
+    wait_done(page)
+    for name in ("New", "Complete"):
+        before = page.locator(SHEET).get_attribute("data-run")
+        page.locator(SHEET).evaluate(PULL_AND_CLICK, name)
+        if name == "New":
+            page.get_by_text("The completions below are of an earlier drawing").wait_for()
+        else:
+            page.locator(f"{SHEET}:not([data-run='{before}'])").wait_for()
+    wait_done(page)
 
 
 def test_a_completion_opens_on_the_generate_page_at_a_pixel(page, server):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from .test_generate import settled
+from .player import frame_drawn, settled
 
 MAPS, TOGETHER = ".pxm", ".pxt"
 
@@ -18,6 +18,8 @@ def open_view(page, address, query=""):
 def open_maps(page, address, query=""):
     open_view(page, address, query)
     page.locator(f"{MAPS} .pxm-readout:not(:empty)").wait_for()
+    page.get_by_text("The picture is most probable as").wait_for()  # then the page runs again
+    settled(page)
 
 
 def maps(page, what):
@@ -153,6 +155,7 @@ def test_the_players_run_in_step_and_mark_the_first_difference(page, server):
     assert together(page, "t.position") == 0
     page.keyboard.press("End")
     wait_for(page, "t.position === 784")
+    frame_drawn(page)
     first = together(page, "t.first")
     levels = together(page, "t.panels.map((p) => [...p.levels])")
     for number in (1, 2):

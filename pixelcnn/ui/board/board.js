@@ -1,6 +1,7 @@
 // The controller of a board: what is hovered, chosen and played, and what the server is told.
 
 const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
+const AFTER_OTHERS_MS = 10; // a field that the click left is sent first: with it all would be one message
 const SEND_AFTER_MS = 100; // of a burst of arrow keys or of dragging the last is told, a click at once
 const GAP = 26; // between panels, as in board.css
 const SMALL = 300; // panels up to this size may share a row on a phone
@@ -81,20 +82,24 @@ class Board {
   get lastFrame() { return Math.max(0, (this.head.frames?.count ?? 1) - 1); }
 
   showPicks() {
-    const box = this.find(".pcb-picks");
-    box.hidden = this.head.picks.length < 2;
-    box.replaceChildren(...this.head.picks.map(([name, text]) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.style.setProperty("--pcb-mark", markColour(name));
-      button.ariaPressed = String(name === this.pick);
-      button.append(document.createElement("i"), text);
-      button.addEventListener("click", () => {
-        this.pick = name;
-        this.showPicks();
-      });
-      return button;
-    }));
+    const box = this.find(".pcb-picks"), { picks } = this.head;
+    box.hidden = picks.length < 2;
+    // Only if they are others: a button that is being pressed or has the focus stays.
+    if (JSON.stringify(picks) !== box.dataset.picks) {
+      box.dataset.picks = JSON.stringify(picks);
+      box.replaceChildren(...picks.map(([name, text]) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.style.setProperty("--pcb-mark", markColour(name));
+        button.append(document.createElement("i"), text);
+        button.addEventListener("click", () => {
+          this.pick = name;
+          this.showPicks();
+        });
+        return button;
+      }));
+    }
+    picks.forEach(([name], n) => { box.children[n].ariaPressed = String(name === this.pick); });
   }
 
   showFrames() {
@@ -194,7 +199,7 @@ class Board {
       // All of them: two may have moved since the last message.
       const { number, frame } = this;
       this.setTriggerValue("pick", { marks: { ...this.marks }, number, frame });
-    }, alone ? 0 : SEND_AFTER_MS);
+    }, alone ? AFTER_OTHERS_MS : SEND_AFTER_MS);
   }
 
   // --- frames ---

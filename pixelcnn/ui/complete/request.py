@@ -6,7 +6,7 @@ from pixelcnn.ui import resources
 from pixelcnn.ui.canvas import canvas
 from pixelcnn.ui.complete import desk, methods, results, starts
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.settings import Settings
+from pixelcnn.ui.complete.settings import Settings, rerun_if_changed
 from pixelcnn.ui.complete.sketch import DRAWN, to_text
 from pixelcnn.ui.resources import LoadedModel
 
@@ -23,6 +23,7 @@ def draw(model: LoadedModel, settings: Settings) -> None:
     """Show the canvas, what it can start from, and how it would be completed."""
     if "change_model_to" in st.session_state:  # the whole page has to change
         st.rerun()
+    rerun_if_changed()
     config = model.model.config
     state = st.session_state
     plan = methods.plan(
@@ -131,19 +132,24 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
     if st.session_state.pop("begin_from_link", False) and hindrance is None:
         results.begin(model, sketch, wish)
         st.rerun()
-    pressed = st.button(
+    # The callback only notes the click: it may come in one message with a request of the sheet, of
+    # which Streamlit then runs the fragment alone.
+    st.button(
         "Complete",
         type="primary",
         icon=":material/auto_awesome:",
         disabled=hindrance is not None,
         width="stretch",
+        on_click=lambda: st.session_state.update(complete_asked=True),
     )
     if hindrance:
         st.caption(hindrance)
     elif run is not None and not _is_asked(run, wish):
         st.caption("The completions below are of an earlier drawing or other settings.")
-    if pressed:
-        results.begin(model, sketch, wish)
+    if "complete_asked" in st.session_state:
+        if hindrance is None:
+            results.begin(model, sketch, wish)
+        del st.session_state["complete_asked"]
         st.rerun()
 
 

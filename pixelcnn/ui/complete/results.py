@@ -8,6 +8,7 @@ from pixelcnn.ui import downloads, generate
 from pixelcnn.ui.complete import desk, exports, outcome
 from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.settings import rerun_if_changed
 from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.completions import completions
 from pixelcnn.ui.resources import LoadedModel
@@ -26,16 +27,16 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish) -> None:
     names = class_names(model.info.dataset, model.model.config.num_classes)
     if job := state.pop("posterior", None):
         job.cancel()
-    state.pop("completion", None)
     try:
         if wish.inferred:
             state["posterior"] = _infer(model.model, sketch, wish)
         run = CompletionRun(model.model, sketch, wish, names, state.get("posterior"))
         run.draw(0.1)
     except ValueError as error:
+        state.pop("completion", None)
         state["completion_problem"] = str(error)
         return
-    state["completion"], state["completion_message"] = run, run.message()
+    state["completion_message"], state["completion"] = run.message(), run
 
 
 def show() -> None:
@@ -67,8 +68,9 @@ def _sheet() -> None:
     if st.session_state.pop("go_to_generate", False):
         # Without `query_params` Streamlit refuses to leave a page whose address holds a setting.
         st.switch_page("app.py", query_params={})
-    if st.session_state.pop("rerun_completions", False):
+    if st.session_state.pop("rerun_completions", False) or "complete_asked" in st.session_state:
         st.rerun()
+    rerun_if_changed()
     with st.container(key="completions-frame"):
         # An answer may take a second; what is shown meanwhile is not out of date.
         st.html("<style>.st-key-completions-frame * { opacity: 1 !important }</style>")

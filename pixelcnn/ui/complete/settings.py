@@ -8,10 +8,22 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.data import class_names
+from pixelcnn.ui import controls
 from pixelcnn.ui.controls import MAX_SEED, choose_checkpoint, choose_rule
 
 INFERRED, ANY_CLASS = "inferred", "any"
 PARTICLES = (16, 32, 64, 128, 256)
+KEYS = (
+    "model",
+    "complete_class",
+    "completions_shown",
+    "particles",
+    "tolerance",
+    "complete_seed",
+    "temperature",
+    "top_k",
+    "top_p",
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,20 @@ def choose_settings(config: ModelConfig, dataset: str | None) -> Settings:
     with st.expander("Sampling rule"):
         rule = choose_rule(config.num_levels)
     return Settings(num_images, label, inferred, num_particles, tolerance, seed, rule)
+
+
+def remember() -> None:
+    """Note the settings with which the page is drawn; after all controls."""
+    st.session_state["complete_drawn_with"] = controls.settings(KEYS)
+
+
+def rerun_if_changed() -> None:
+    """Run the whole page again if a setting has changed since it was drawn.
+
+    Streamlit reruns only a fragment if its request comes in one message with such a change.
+    """
+    if st.session_state.get("complete_drawn_with") != controls.settings(KEYS):
+        st.rerun()
 
 
 def _new_seed() -> None:

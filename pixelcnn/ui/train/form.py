@@ -30,6 +30,8 @@ ALL = "All classes"
 PREVIEW = 20
 REMEMBERED_SECONDS = 600
 """How busy the computer is changes."""
+DOUBLE_CLICK_SECONDS = 2
+"""A second start within this time is one click too many."""
 
 
 def show() -> None:
@@ -235,8 +237,11 @@ def _start(config: RunConfig, chosen: str) -> None:
         key="start",
         on_click=lambda: st.session_state.update(start_asked=True),
     )
-    if st.session_state.pop("start_asked", False):
+    if "start_asked" in st.session_state:
         _create_and_start(config, name, at_once)
+        del st.session_state["start_asked"]
+        if "started_run" in st.session_state:
+            st.rerun()
     st.caption("The same from a shell, in the folder of the app:")
     st.code(command_line(config, "NAME"), language="sh", wrap_lines=True)
 
@@ -246,11 +251,17 @@ def _create_and_start(config: RunConfig, name: str, at_once: bool) -> None:
     if pending is not None and not pending.is_over:
         pending.cancel()
         _measurements().pop(st.session_state["measured"], None)
-    try:
-        run = create_run(config, name=name)
-        launch.start(run, queue=not at_once)
-    except (RunError, OSError) as error:
-        st.error(f"The run was not started. {error}", icon=":material/error:")
-        return
-    st.session_state["started_run"] = run.id
-    st.rerun()
+    # The second click of a double click stops this script at the next call of `st` and runs it
+    # again; by then the run is noted here, in a plain dictionary.
+    last: dict = st.session_state.setdefault("last_start", {})
+    wanted = config.model, config.train, name
+    again = last.get("wanted") == wanted and time.monotonic() - last["at"] < DOUBLE_CLICK_SECONDS
+    if not again:
+        try:
+            run = create_run(config, name=name)
+            launch.start(run, queue=not at_once)
+        except (RunError, OSError) as error:
+            st.error(f"The run was not started. {error}", icon=":material/error:")
+            return
+        last.update(wanted=wanted, at=time.monotonic(), run=run.id)
+    st.session_state["started_run"] = last["run"]

@@ -91,8 +91,8 @@ def add() -> None:
         what="Reading the pictures",
     )
     if found is not None:
-        del st.session_state["own_attempt"]
         st.session_state["own_left_out"], st.session_state["own_made"] = found, found[0]
+        del st.session_state["own_attempt"]
         st.rerun()
 
 
