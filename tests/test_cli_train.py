@@ -199,6 +199,10 @@ def test_a_run_with_its_stages_has_a_name_for_each_checkpoint(folder):
         ("--resume", "new: its config.json cannot be read"),
         ("--dataset imagenet", "`dataset` (='imagenet') must be one of fashion-mnist"),
         ("--dataset mnist/10", "with a class N from 0 to 9"),
+        (
+            "--unconditional --label-contrast 5",
+            "`label_contrast` (=5.0) must be 0",
+        ),
         ("--dataset absent.images.safetensors", "is not a readable file of own images"),
         ("--device cuda", "`device` (='cuda') is not there"),
     ],

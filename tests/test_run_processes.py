@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
 def own_images(folder):
     """A data set for processes: it is read without torchvision, which takes seconds to import."""
     values = torch.arange(20 * 28 * 28).view(20, 1, 28, 28) * 7 % 256
-    images = ImageSet(values.byte(), torch.zeros(20).long(), ())
+    images = ImageSet(values.byte(), torch.arange(20) % 2, ("even", "odd"))
     path = folder.parent / f"made-up{SUFFIX}"
     save_image_set(path, images)
     return str(path)
@@ -143,7 +143,7 @@ def test_a_device_that_is_not_there_is_named_on_the_card(folder):
 
 def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_images):
     settings = {"total_images": 120, "batch_size": 7, "evaluate_every": 60}
-    settings["dataset"] = own_images
+    settings |= {"dataset": own_images, "label_contrast": 3.0}
     alone = create_run(config(**settings), folder / "alone")
     train_run(alone, config(**settings))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
@@ -151,7 +151,7 @@ def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_image
     command += ["127.0.0.1:0", "--rdzv-backend", "c10d", "-m", "pixelcnn", "train"]
     options = "--num-levels 4 --num-features 3 --head-features 3 --dilations 1 "
     options += "--first-kernel-size 3 --total-images 120 --batch-size 7 --evaluate-every 60 "
-    options += "--validation-images 4 --no-bfloat16"
+    options += "--validation-images 4 --no-bfloat16 --label-contrast 3"
     options = ["together", *options.split(), "--dataset", own_images]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr

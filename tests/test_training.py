@@ -1,5 +1,6 @@
 """Training: the same numbers after a stop, honest scores, and a stop at the first NaN."""
 
+import copy
 import itertools
 import math
 import re
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from pixelcnn.checkpoints import CheckpointError
 from pixelcnn.config import TrainConfig
-from pixelcnn.likelihoods import bits_per_dim
+from pixelcnn.likelihoods import bits_per_dim, nll_nats
 from pixelcnn.models import build_model
 from pixelcnn.training import engine, scoring
 from pixelcnn.training.engine import (
@@ -70,7 +71,7 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     tmp_path, architecture, bfloat16, stop_after
 ):
     model_config = tiny_config(architecture, num_classes=2, dropout=0.3)
-    config = train_config(bfloat16=bfloat16)
+    config = train_config(bfloat16=bfloat16, label_contrast=2.0 if stop_after > 1 else 0.0)
     splits = split(model_config, 22), split(model_config, 8, seed=1)
     whole = TrainingState(model_config, config)
     wanted = [facts(event) for event in without_parts(train(whole, config, *splits))]
@@ -269,6 +270,43 @@ def test_the_reported_loss_is_bits_per_dim_before_the_update():
     loss, norm, rate = train_step(state, config, levels.long(), label)
     assert loss == pytest.approx(wanted, rel=1e-5)
     assert norm > 0 and rate == learning_rate(config, 4 / 48)
+
+
+def test_label_contrast_adds_the_bits_by_which_a_class_is_told_from_another():
+    """The gradient is that of the sum, over images with a label; the loss is the first term."""
+    config = train_config(label_contrast=5.0, label_dropout=0.5, seed=4)
+    state = TrainingState(tiny_config(num_classes=3, num_features=12), config)
+    for table in (p for name, p in state.model.named_parameters() if "condition" in name):
+        torch.nn.init.normal_(table, generator=torch.Generator().manual_seed(1))
+    levels, label = split(state.model.config, 8)
+    model, levels = copy.deepcopy(state.model), levels.long()
+    torch.manual_seed(4 * 1_000_003)  # as the first step
+    other = (label + torch.randint(1, 3, (8,))) % 3
+    told = torch.where(torch.rand(8) < 0.5, 3, label)
+    assert 0 < (told < 3).sum() < 8 and (other != label).all()
+    right, wrong = (
+        nll_nats(model(levels, of), levels).flatten(1).sum(1).double() for of in (told, other)
+    )
+    lost = -torch.log(torch.exp(-right) / (torch.exp(-right) + torch.exp(-wrong)))
+    total = (right.sum() + 5.0 * lost[told < 3].sum()) / (8 * 30 * math.log(2))
+    total.backward()
+    wanted = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
+    loss, norm, _ = train_step(state, config, levels, label)
+    assert loss == pytest.approx(right.sum().item() / (8 * 30 * math.log(2)), rel=1e-5)
+    assert norm == pytest.approx(wanted.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_label_contrast_needs_two_classes(classes):
+    rule = re.escape(f"`label_contrast` (=2.0) must be 0 with num_classes (={classes})")
+    with pytest.raises(ValueError, match=rule):
+        TrainingState(tiny_config(num_classes=classes), train_config(label_contrast=2.0))
+
+
+def test_a_configuration_of_before_label_contrast_has_none_of_it():
+    values = train_config().to_dict()
+    del values["label_contrast"]
+    assert TrainConfig.from_dict(values) == train_config()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

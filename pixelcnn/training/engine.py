@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from pixelcnn.config import ModelConfig, TrainConfig
@@ -89,6 +90,7 @@ class TrainingState:
         config: TrainConfig,
         device: torch.device | str = "cpu",
     ) -> None:
+        config.check_fits(model_config)
         self.device = torch.device(device)
         self.bfloat16 = config.bfloat16 and bfloat16_works(self.device)
         with torch.random.fork_rng(devices=[]):
@@ -287,11 +289,20 @@ def train_step(
 ) -> tuple[float, float, float]:
     """Do one optimizer update; returns loss (bits/dim), gradient norm and learning rate.
 
+    With `label_contrast` w, w * -log p(y | x, y or y') is added to -log p(x | y), for the class y
+    of each image x and another class y' drawn at random: by Bayes' rule, with both as probable,
+    that is softplus(log p(x | y') - log p(x | y)). Images with a hidden label are left out of it,
+    and the returned loss does not hold it.
+
     Arguments:
         state: changed in place.
         config: how to train.
         levels: int64 (B, C, H, W), the whole batch, also where several processes share it.
         label: int64 (B,).
+
+    References:
+        Krause et al. 2020, arXiv 2009.06367 (GeDi), "GeDi training", with the weight on the other
+        term, all bits of an image, and one other class at a time.
     """
     model, batch = state.model.train(), len(levels)
     rank, size = processes()
@@ -301,22 +312,35 @@ def train_step(
     with torch.random.fork_rng(devices=cuda):
         # Dropout of this step depends on the seed and the step only: a resumed run repeats it.
         torch.manual_seed(config.seed * 1_000_003 + state.step)
+        other = _other_labels(model, label) if config.label_contrast else None
         label = _hide_labels(model, label, config.label_dropout)
         order = torch.randint(model.config.num_orders, (batch,))
         if rank:
             torch.manual_seed((config.seed * 1_000_003 + state.step) * size + rank)
         levels = each_to_raster(levels[mine], order[mine]).to(state.device)
         label = None if label is None else label[mine].to(state.device)
+        order = order[mine].to(state.device)
+        if other is not None:  # in one pass: the images with their class, then with another
+            levels, order = (torch.cat([t, t]) for t in (levels, order))
+            label = torch.cat([label, other[mine].to(state.device)])
         with torch.autocast(state.device.type, torch.bfloat16, enabled=state.bfloat16):
-            logits = state.network(levels, label, order[mine].to(state.device))
+            logits = state.network(levels, label, order)
+    nats = nll_nats(logits.float(), levels).flatten(1).sum(1)  # (B,), or (2 B,)
+    contrast = nats.new_zeros(())
+    if other is not None:
+        nats, other_nats = nats.chunk(2)
+        is_told = label.chunk(2)[0] < model.config.num_classes
+        contrast = config.label_contrast * F.softplus(nats - other_nats)[is_told].sum()
     # The processes' gradients are averaged, so each counts as many times as there are processes.
-    nats = nll_nats(logits.float(), levels).sum() * size / batch
-    part = nats_to_bits_per_dim(nats, model.config.num_dims)
+    part, more = (
+        nats_to_bits_per_dim(total * size / batch, model.config.num_dims)
+        for total in (nats.sum(), contrast)
+    )
     loss = sum_over_processes(part.detach().clone()) / size
     if not torch.isfinite(loss):
         raise NotANumberError(f"The loss is {loss.item()} at step {state.step}: training stopped.")
     model.zero_grad()
-    part.backward()
+    (part + more).backward()
     grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
     if not torch.isfinite(grad_norm):
         raise NotANumberError(
@@ -336,6 +360,12 @@ def batch_indices(num_images: int, images_seen: int, config: TrainConfig) -> Ten
     epoch, batch = divmod(images_seen // size, batches)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     return torch.randperm(num_images, generator=generator)[batch * size : (batch + 1) * size]
+
+
+def _other_labels(model: AutoregressiveModel, label: Tensor) -> Tensor:
+    """Draw a wrong class for each image."""
+    classes = model.config.num_classes
+    return (label + torch.randint(1, classes, label.shape)) % classes
 
 
 def _hide_labels(model: AutoregressiveModel, label: Tensor, share: float) -> Tensor | None:

@@ -77,6 +77,9 @@ class RunConfig:
     created_at: float = field(default_factory=time.time)
     """Seconds since 1970."""
 
+    def __post_init__(self) -> None:
+        self.train.check_fits(self.model)
+
     def to_json(self) -> str:
         """Return the text of `config.json`."""
         values = asdict(self) | {"model": self.model.to_dict(), "train": self.train.to_dict()}

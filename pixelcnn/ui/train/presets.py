@@ -117,7 +117,7 @@ OPTIMISER = {
     name: getattr(TrainConfig(), name)
     for name in (
         "batch_size", "learning_rate", "warmup_fraction", "weight_decay", "max_grad_norm",
-        "label_dropout",
+        "label_dropout", "label_contrast",
     )
 }  # fmt: skip
 """Defaults that work, for the folded part of the form."""

@@ -66,7 +66,7 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
     )  # fmt: skip
     train = {"total_images": total}
     with st.expander("Optimiser: defaults that work"):
-        device = _optimiser(start.train, model, train)
+        device = _optimiser(start.train, model, train, conditional)
     return model, train, has_classes and not conditional, device
 
 
@@ -86,7 +86,9 @@ def send_again() -> None:
             st.session_state[key] = st.session_state[key]
 
 
-def _optimiser(start: dict[str, Any], model: dict[str, Any], train: dict[str, Any]) -> str:
+def _optimiser(
+    start: dict[str, Any], model: dict[str, Any], train: dict[str, Any], conditional: bool
+) -> str:
     """Let the visitor set the rest, into the two dictionaries; returns the device."""
     d = presets.OPTIMISER
     left, right = st.columns(2)
@@ -121,6 +123,13 @@ def _optimiser(start: dict[str, Any], model: dict[str, Any], train: dict[str, An
     model["dropout"] = right.slider(
         "Dropout", 0.0, 0.9, 0.0, 0.05, help="For small data sets.", **kept("dropout")
     )
+    if conditional:
+        train["label_contrast"] = left.number_input(
+            "Label contrast", 0.0, 1e6, d["label_contrast"], 50.0, format="%.0f",
+            help="Weight of telling the class of an image from another one. 200 makes pictures "
+            "keep to the class that is asked for, for twice the work; 0 leaves it out.",
+            **kept("label_contrast"),
+        )  # fmt: skip
     train["seed"] = left.number_input("Seed", 0, 999_999, 0, **kept("seed"))
     train["bfloat16"] = right.toggle(
         "bfloat16",
