@@ -163,7 +163,8 @@ def test_choosing_a_branch_sets_the_sliders_to_its_rule():
     assert page.slider(key="temperature").value == 1.0
 
 
-def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened():
+def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened(monkeypatch):
+    monkeypatch.setattr("pixelcnn.ui.generate.LATE_SECONDS", 60)
     page = open_page(pictures=9, rows="true", seed=4)
     pull(page)
     page.slider(key="temperature").set_value(0.8).run()
@@ -184,6 +185,10 @@ def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened():
     assert again.subject == sheet.subject
     assert (finish(page).current.level == levels).all()
     assert not [b for b in page.button if b.label.startswith("Back")]
+    # A late message brings the settings of the single picture back for a moment.
+    page.slider(key="pictures").set_value(1).run()
+    page.slider(key="pictures").set_value(9).run()
+    assert (finish(page).current.level == levels).all()
 
 
 def test_a_sheet_that_ends_beyond_the_last_picture_is_refused():

@@ -18,6 +18,8 @@ from pixelcnn.ui.resources import LoadedModel, causality
 PLAYER = "player"
 SENDING_SECONDS = 0.1
 """Time for the player's message to leave, see `export`."""
+LATE_SECONDS = 2.0
+"""Longest time by which a message of the browser is late."""
 
 
 def prepare(
@@ -31,7 +33,7 @@ def prepare(
     drawing: Drawing | None = st.session_state.get("drawing")
     identity = (subject, model.modified_ns)
     if drawing is None or st.session_state.get("identity") != identity:
-        start = st.session_state.pop("begin_with", None)
+        start = _asked_start(identity)
         if start is None:
             start = _history_of_link(model, rule) if drawing is None else _plain(rule)
         try:
@@ -157,6 +159,20 @@ def _captions(model: LoadedModel, subject: Subject) -> list[str]:
     if labels is None:
         return ["any class" if names else ""] * subject.num_images
     return [names[label] for label in labels]
+
+
+def _asked_start(identity: tuple[Subject, int]) -> history.History | None:
+    """Give the history that the drawing of this subject was asked to begin with, if it was.
+
+    A pull that the browser sent before it heard of the new settings brings the old ones back for a
+    moment: the same drawing is begun twice then, and must begin the same.
+    """
+    start = st.session_state.pop("begin_with", None)
+    if start is not None:
+        st.session_state["begun"] = identity, start, time.monotonic()
+        return start
+    subject, start, at = st.session_state.get("begun", (None, None, 0.0))
+    return start if subject == identity and time.monotonic() - at < LATE_SECONDS else None
 
 
 def _plain(rule: SamplingRule) -> history.History:
