@@ -5,6 +5,8 @@ import streamlit as st
 from pixelcnn.ui.layout import begin_importing_torch, page
 
 begin_importing_torch()
+if (ahead := st.session_state.get("ahead")) is not None:
+    ahead.set()  # nothing more is drawn ahead while this script runs, see `draw_ahead`
 
 page(
     "Masks",

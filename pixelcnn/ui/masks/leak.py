@@ -68,8 +68,12 @@ def show(model: LoadedModel, shown: Shown) -> None:
     if wrong:
         _consequence(model)
     # All is drawn; what the switch needs is computed now, once, so that it answers at once.
-    computed.fields(model, not wrong)
-    computed.quick_check(model, not wrong)
+    _prepare_switch(model, not wrong)
+
+
+def _prepare_switch(model: LoadedModel, wrong: bool) -> None:
+    computed.fields(model, wrong)
+    computed.quick_check(model, wrong)
 
 
 def prepare() -> Callable[[LoadedModel, Shown], None]:
@@ -77,8 +81,8 @@ def prepare() -> Callable[[LoadedModel, Shown], None]:
     pixel, wrong = pixel_looked_at(), bool(st.session_state.get("wrong"))
 
     def compute(model: LoadedModel, shown: Shown) -> None:
-        computed.fields(model, wrong)
-        computed.quick_check(model, wrong)
+        _prepare_switch(model, wrong)
+        _prepare_switch(model, not wrong)
         computed.leaks(model, wrong, shown, pixel(model.model.config))
         computed.logits(model, shown, wrong)
 

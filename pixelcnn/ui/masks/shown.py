@@ -44,8 +44,6 @@ class Shown:
 
 def choose_picture(model: LoadedModel) -> Shown:
     """Let the visitor choose a picture: a sample, or a test image of the model's data set."""
-    if (ahead := st.session_state.get("ahead")) is not None:
-        ahead.set()  # see draw_ahead
     if _dataset(model) in DATASETS:
         source = st.selectbox(
             "Picture", [SAMPLE, TEST_IMAGE], key="picture", bind="query-params",
@@ -141,8 +139,8 @@ def draw_ahead(
     classes = [None, *range(model.model.config.num_classes)]
     others = [name for name in list_checkpoints() if name != model.name]
     wanted = [(model.name, min(seed + 1, MAX_SEED), label), (model.name, next_seed(), label)]
-    wanted += [(model.name, seed, other) for other in classes if other != label]
     wanted += [(name, seed, label) for name in others[:OTHERS]]
+    wanted += [(model.name, seed, other) for other in classes if other != label]
     drawn = st.session_state.setdefault("drawn_ahead", set())
     is_over = st.session_state["ahead"] = threading.Event()
 
