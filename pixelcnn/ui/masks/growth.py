@@ -12,14 +12,7 @@ from pixelcnn.receptive_field import Kind, LayerField
 from pixelcnn.ui.board import Board, Frames, Look, board
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.shown import (
-    CENTRE,
-    Shown,
-    pixel_looked_at,
-    pixel_of_link,
-    place,
-    write_pixel,
-)
+from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
 NAMES = {"classic": "Classic stack", "gated": "Gated, two stacks"}
@@ -30,7 +23,7 @@ LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRE
 def show(model: LoadedModel, shown: Shown) -> None:
     """Draw the section; its controls rerun nothing else."""
     config = model.model.config
-    pixel = pixel_of_link("pixel", config, CENTRE)
+    pixel = pixel_of_link("pixel", config)
     st.markdown(
         "One layer reads its kernel. The next reads what that one knew, and so on: the field "
         "grows. In the **classic** stack a step to the right always costs a step up, so pixels "

@@ -7,7 +7,7 @@ from pixelcnn.masks import channel_mask
 from pixelcnn.ui.board import Board, Frames, board
 from pixelcnn.ui.masks import panels
 from pixelcnn.ui.masks.computed import one_kernel
-from pixelcnn.ui.masks.shown import CENTRE, Shown, pixel_of_link, write_pixel
+from pixelcnn.ui.masks.shown import Shown, pixel_of_link, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
 SIZES = (3, 5, 7, 9)
@@ -54,7 +54,7 @@ def _sliding(model: LoadedModel, shown: Shown) -> None:
             ),
             words=panels.ENTRY_WORDS,
             legend=panels.KERNEL_LEGEND,
-            marks={"pixel": pixel_of_link("pixel", config, CENTRE)},
+            marks={"pixel": pixel_of_link("pixel", config)},
             picks={"pixel": "Pixel"},
             frames=Frames(count=total, per_second=30, slides="pixel", button="Slide"),
             hint="Point at an entry of a mask to see which pixel it reads; drag the kernel over "

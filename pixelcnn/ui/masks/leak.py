@@ -9,14 +9,7 @@ from pixelcnn.models import GatedPixelCNN
 from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels
 from pixelcnn.ui.masks.growth import LEGEND
-from pixelcnn.ui.masks.shown import (
-    CENTRE,
-    Shown,
-    pixel_looked_at,
-    pixel_of_link,
-    place,
-    write_pixel,
-)
+from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
 
@@ -33,7 +26,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "Use mask B in the first layer (wrong)", key="wrong", bind="query-params",
         help="A copy of the loaded model in which the centre of the first kernel is open.",
     )  # fmt: skip
-    pixel = pixel_of_link("pixel", config, CENTRE)
+    pixel = pixel_of_link("pixel", config)
     found = computed.leaks(model, wrong, shown, pixel)
     kinds = computed.fields(model, wrong)[-1].kinds(pixel)
     first = "B" if wrong else "A"

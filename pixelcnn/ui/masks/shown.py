@@ -177,7 +177,7 @@ def _draw(model: LoadedModel, seed: int, label: int | None, is_over: threading.E
     sample_of(model, seed, label, torch.from_numpy(sampler.levels))
 
 
-def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float]) -> int:
+def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float] = CENTRE) -> int:
     """Read a pixel, "row-column", from the URL.
 
     Arguments:

@@ -11,10 +11,9 @@ from pixelcnn.likelihoods import surprise_bits
 from pixelcnn.receptive_field import Kind
 from pixelcnn.ui.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks import computed, figures, panels
-from pixelcnn.ui.masks.shown import CENTRE, Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
-PLACE = CENTRE
 ONE = {"pixel": "Pixel"}
 
 
@@ -42,7 +41,7 @@ def sequence(model: LoadedModel, shown: Shown) -> None:
 def one_distribution(model: LoadedModel, shown: Shown) -> None:
     """Step 2: the distribution at a pixel."""
     config = model.model.config
-    pixel = pixel_of_link("pixel", config, PLACE)
+    pixel = pixel_of_link("pixel", config)
     looks = np.zeros((config.height, config.width), np.uint8)
     looks.flat[pixel + 1 :] = Look.FUTURE
     left, right = st.columns([5, 6], gap="medium")
@@ -72,7 +71,7 @@ def one_distribution(model: LoadedModel, shown: Shown) -> None:
 def product(model: LoadedModel, shown: Shown) -> None:
     """Step 3: surprise at every pixel, and its sum."""
     config = model.model.config
-    pixel = pixel_of_link("pixel", config, PLACE)
+    pixel = pixel_of_link("pixel", config)
     bits = surprise_map(computed.logits(model, shown), shown)
     so_far = float(bits.ravel()[: pixel + 1].sum())
     here, total = float(bits.flat[pixel]), float(bits.sum())
@@ -119,7 +118,7 @@ def masks(model: LoadedModel, shown: Shown) -> None:
             ),
             words=panels.ENTRY_WORDS,
             legend=panels.KERNEL_LEGEND,
-            marks={"pixel": pixel_of_link("pixel", config, PLACE)},
+            marks={"pixel": pixel_of_link("pixel", config)},
             picks=ONE,
             frames=Frames(
                 count=config.height * config.width, per_second=30, slides="pixel", button="Slide"
@@ -214,7 +213,7 @@ def expected_levels(logits: torch.Tensor) -> torch.Tensor:
 def relatives(model: LoadedModel, shown: Shown) -> None:
     """Step 7: the field of the loaded model beside what other networks would read."""
     config = model.model.config
-    pixel = pixel_of_link("pixel", config, CENTRE)
+    pixel = pixel_of_link("pixel", config)
     field = computed.fields(model)[-1]
     kinds = field.kinds(pixel)
     left, right = st.columns([5, 6], gap="medium")
