@@ -4,9 +4,15 @@ import streamlit as st
 
 from pixelcnn.ui.layout import begin_importing_torch, page
 
+
+def stop_drawing_ahead() -> None:
+    """Let the processors serve what was asked for, see `draw_ahead`."""
+    if (ahead := st.session_state.get("ahead")) is not None:
+        ahead.set()
+
+
 begin_importing_torch()
-if (ahead := st.session_state.get("ahead")) is not None:
-    ahead.set()  # nothing more is drawn ahead while this script runs, see `draw_ahead`
+stop_drawing_ahead()
 
 page(
     "Masks",
@@ -37,6 +43,15 @@ PREPARE = {
     "Prove it": proof.prepare,
 }
 
+
+@st.fragment
+def show(section: str) -> None:
+    """Draw a section; its controls rerun nothing else."""
+    stop_drawing_ahead()
+    SECTIONS[section](model, shown)
+    draw_ahead(model, shown, PREPARE[section]() if section in PREPARE else None)
+
+
 with st.sidebar:
     model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
     shown = choose_picture(model)
@@ -55,5 +70,4 @@ section = st.segmented_control(
 )
 if section != GUIDE:
     st.query_params.pop("step", None)
-SECTIONS[section](model, shown)
-draw_ahead(model, shown, PREPARE[section]() if section in PREPARE else None)
+show(section)

@@ -106,6 +106,22 @@ def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
     return trial.logits(chosen_model(model, wrong), shown.levels, shown.label)
 
 
+@kept(256)
+def influence(
+    model: LoadedModel,
+    shown: Shown,
+    changed: tuple[int, int],
+    level: int,
+    predicted: tuple[int, int],
+    wrong: bool = False,
+) -> trial.Influence:
+    """Change one level of the picture and look at one prediction, see `pixelcnn.influence`."""
+    return trial.influence(
+        chosen_model(model, wrong), shown.levels, shown.label, changed=changed, level=level,
+        predicted=predicted, known=logits(model, shown, wrong),
+    )  # fmt: skip
+
+
 @kept(32)
 def block_features(model: LoadedModel, shown: Shown, block: int) -> tuple[Tensor, Tensor]:
     """Give the features before a residual block, and what it adds: (F, H, W) each."""

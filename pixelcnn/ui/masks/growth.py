@@ -1,7 +1,7 @@
 """Section Receptive field: how it grows layer by layer, and how much of it is used."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,16 +12,22 @@ from pixelcnn.receptive_field import Kind, LayerField
 from pixelcnn.ui.board import Board, Frames, Look, board
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import (
+    Prepare,
+    Shown,
+    pixel_looked_at,
+    pixel_of_link,
+    place,
+    write_pixel,
+)
 from pixelcnn.ui.resources import LoadedModel
 
 NAMES = {"classic": "Classic stack", "gated": "Gated, two stacks"}
 LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
 
 
-@st.fragment(key="section_growth")
 def show(model: LoadedModel, shown: Shown) -> None:
-    """Draw the section; its controls rerun nothing else."""
+    """Draw the section."""
     config = model.model.config
     pixel = pixel_of_link("pixel", config)
     st.markdown(
@@ -72,12 +78,13 @@ def show(model: LoadedModel, shown: Shown) -> None:
     _effective(model, shown, pixel)
 
 
-def prepare() -> Callable[[LoadedModel, Shown], None]:
+def prepare() -> Prepare:
     """Give what computes this section's numbers for another model or picture."""
     pixel = pixel_looked_at()
 
-    def compute(model: LoadedModel, shown: Shown) -> None:
+    def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
         both_fields(model)
+        yield
         computed.effective(model, shown, pixel(model.model.config), 0)
 
     return compute

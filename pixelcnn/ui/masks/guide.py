@@ -90,9 +90,8 @@ def current_step() -> int:
     return 1
 
 
-@st.fragment(key="section_guide")
 def show(model: LoadedModel, shown: Shown) -> None:
-    """Draw the step of the URL; back and next rerun nothing else."""
+    """Draw the step of the URL."""
     number = current_step()
     step = STEPS[number - 1]
     st.session_state["guide_step"] = number

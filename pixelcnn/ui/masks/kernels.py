@@ -16,9 +16,8 @@ TOGETHER = "all together"
 CHANNELS = "RGB"
 
 
-@st.fragment(key="section_masks")
 def show(model: LoadedModel, shown: Shown) -> None:
-    """Draw the section; its controls rerun nothing else."""
+    """Draw the section."""
     st.markdown(
         "A prediction may use only what came before it. So the rest of a masked kernel is "
         "multiplied by 0. **Mask A**, for the first layer, also hides the pixel itself. **Mask "

@@ -1,21 +1,27 @@
 """Section Why A then B: what mask B in the first layer would do."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import streamlit as st
 
-from pixelcnn.influence import influence
+from pixelcnn.influence import Influence
 from pixelcnn.models import GatedPixelCNN
 from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels
 from pixelcnn.ui.masks.growth import LEGEND
-from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import (
+    Prepare,
+    Shown,
+    pixel_looked_at,
+    pixel_of_link,
+    place,
+    write_pixel,
+)
 from pixelcnn.ui.resources import LoadedModel
 
 
-@st.fragment(key="section_first")
 def show(model: LoadedModel, shown: Shown) -> None:
-    """Draw the section; its controls rerun nothing else."""
+    """Draw the section."""
     config = model.model.config
     st.markdown(
         "The input of the first layer holds the very pixel that is to be predicted. Mask A hides "
@@ -69,15 +75,20 @@ def _prepare_switch(model: LoadedModel, wrong: bool) -> None:
     computed.quick_check(model, wrong)
 
 
-def prepare() -> Callable[[LoadedModel, Shown], None]:
+def prepare() -> Prepare:
     """Give what computes this section's numbers for another model or picture."""
     pixel, wrong = pixel_looked_at(), bool(st.session_state.get("wrong"))
 
-    def compute(model: LoadedModel, shown: Shown) -> None:
+    def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
         _prepare_switch(model, wrong)
+        yield
         _prepare_switch(model, not wrong)
+        yield
         computed.leaks(model, wrong, shown, pixel(model.model.config))
+        yield
         computed.logits(model, shown, wrong)
+        yield
+        _change_own_level(model, shown, pixel(model.model.config), wrong)
 
     return compute
 
@@ -90,20 +101,20 @@ def _verdict(model: LoadedModel, wrong: bool) -> None:
         st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
 
 
+def _change_own_level(
+    model: LoadedModel, shown: Shown, pixel: int, wrong: bool
+) -> tuple[int, int, Influence]:
+    """Give the level of a pixel, another one, and what the change does to its own prediction."""
+    levels = model.model.config.num_levels
+    level = int(shown.levels[0, 0].view(-1)[pixel])
+    other = (level + levels // 2) % levels
+    return level, other, computed.influence(model, shown, (pixel, 0), other, (pixel, 0), wrong)
+
+
 def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> None:
     """Change the very pixel that is predicted, and look at its prediction."""
     config = model.model.config
-    level = int(shown.levels[0, 0].view(-1)[pixel])
-    other = (level + config.num_levels // 2) % config.num_levels
-    result = influence(
-        computed.chosen_model(model, wrong),
-        shown.levels,
-        shown.label,
-        changed=(pixel, 0),
-        level=other,
-        predicted=(pixel, 0),
-        known=computed.logits(model, shown, wrong),
-    )
+    level, other, result = _change_own_level(model, shown, pixel, wrong)
     where = place(pixel, config) + (", red," if config.num_channels == 3 else "")
     st.markdown(f"The level at {where} is changed from {level} to {other}. Its own prediction:")
     st.plotly_chart(

@@ -27,9 +27,8 @@ MAX_FEATURES = 96
 """More would take longer to make and count than a slider may take to answer."""
 
 
-@st.fragment(key="section_own")
 def show(model: LoadedModel, shown: Shown) -> None:
-    """Draw the section; its controls rerun nothing else."""
+    """Draw the section."""
     config = model.model.config
     st.markdown(
         "Set up a net of your own and see what its predictions can read, on the picture of the "

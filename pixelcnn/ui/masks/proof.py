@@ -1,18 +1,25 @@
 """Section Prove it: change one pixel and watch one prediction; try all pairs."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelcnn.influence import Influence, influence
+from pixelcnn.influence import Influence
 from pixelcnn.receptive_field import Kind
 from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import all_pairs, computed, figures, panels
 from pixelcnn.ui.masks.growth import LEGEND
-from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import (
+    Prepare,
+    Shown,
+    pixel_looked_at,
+    pixel_of_link,
+    place,
+    write_pixel,
+)
 from pixelcnn.ui.resources import LoadedModel
 
 WHY_UNCHANGED = {
@@ -22,13 +29,15 @@ WHY_UNCHANGED = {
     Kind.BEYOND_REACH: "It is past, but out of the reach of the kernels.",
 }
 
+I_BEGINS, J_BEGINS = (0.35, 0.5), (0.5, 0.55)
+"""Where i and j are at first, as shares of height and width."""
 
-@st.fragment(key="section_proof")
+
 def show(model: LoadedModel, shown: Shown) -> None:
-    """Draw the section; its controls rerun nothing else."""
+    """Draw the section."""
     config = model.model.config
-    changed = pixel_of_link("i", config, (0.35, 0.5))
-    predicted = pixel_of_link("j", config, (0.5, 0.55))
+    changed = pixel_of_link("i", config, I_BEGINS)
+    predicted = pixel_of_link("j", config, J_BEGINS)
     st.markdown(
         "Does pixel *i* influence the prediction at pixel *j*? Choose both. The network runs "
         "twice: with the picture as it is, and with another level at *i*."
@@ -36,7 +45,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     left, right = st.columns([6, 6], gap="medium")
     with right:
         from_channel, to_channel = _channels(config.num_channels)
-        level = int(shown.levels[0, from_channel].view(-1)[changed])
+        level = _level_at(shown.levels, changed, from_channel)
         new = _new_level(level, config.num_levels)
         hint = st.toggle(
             "Show what j can read", key="show_field", bind="query-params",
@@ -65,10 +74,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
             on_pick=lambda name, pixel: write_pixel(name, pixel, config.width),
         )  # fmt: skip
     i, j = (changed, from_channel), (predicted, to_channel)
-    result = influence(
-        model.model, shown.levels, shown.label, changed=i, level=new, predicted=j,
-        known=computed.logits(model, shown),
-    )  # fmt: skip
+    result = computed.influence(model, shown, i, new, j)
     with right:
         _verdict(model, result, i, j, level, new)
         st.plotly_chart(
@@ -83,12 +89,20 @@ def show(model: LoadedModel, shown: Shown) -> None:
     all_pairs.show(model, shown)
 
 
-def prepare() -> Callable[[LoadedModel, Shown], None]:
+def prepare() -> Prepare:
     """Give what computes this section's numbers for another model or picture."""
+    i_looked_at, j_looked_at = pixel_looked_at("i", I_BEGINS), pixel_looked_at("j", J_BEGINS)
+    shift = st.session_state.get("by")
 
-    def compute(model: LoadedModel, shown: Shown) -> None:
+    def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
+        config = model.model.config
+        i, j = (i_looked_at(config), 0), (j_looked_at(config), 0)
+        new = (_level_at(shown.levels, *i) + (shift or config.num_levels // 2)) % config.num_levels
         computed.fields(model)
+        yield
         computed.logits(model, shown)
+        yield
+        computed.influence(model, shown, i, new, j)
 
     return compute
 

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,6 +40,10 @@ class Shown:
     """What it is, in words."""
     key: tuple[str, int, int | None]
     """Source, seed or number, class: what tells pictures of one model apart."""
+
+
+Prepare = Callable[[LoadedModel, Shown], Iterator[None]]
+"""Computes ahead what a section shows of a model and a picture; one may stop between two parts."""
 
 
 def choose_picture(model: LoadedModel) -> Shown:
@@ -124,7 +128,7 @@ def sample_of(
 def draw_ahead(
     model: LoadedModel,
     shown: Shown,
-    prepare: Callable[[LoadedModel, Shown], None] | None = None,
+    prepare: Prepare | None = None,
 ) -> None:
     """Draw in the background what a click on seed, class or model asks for.
 
@@ -141,7 +145,6 @@ def draw_ahead(
     wanted = [(model.name, min(seed + 1, MAX_SEED), label), (model.name, next_seed(), label)]
     wanted += [(name, seed, label) for name in others[:OTHERS]]
     wanted += [(model.name, seed, other) for other in classes if other != label]
-    drawn = st.session_state.setdefault("drawn_ahead", set())
     is_over = st.session_state["ahead"] = threading.Event()
 
     def draw() -> None:
@@ -152,17 +155,26 @@ def draw_ahead(
                 of = load(name)
                 if of.info.dataset != model.info.dataset:
                     kind = None  # its classes are others
-                if (of.name, of.modified_ns, number, kind) not in drawn:
+                is_drawn = _is_drawn(of, number, kind)
+                if not is_drawn.is_set():
                     _draw(of, number, kind, is_over)
                 if is_over.is_set():
                     return
-                drawn.add((of.name, of.modified_ns, number, kind))
+                is_drawn.set()
                 levels = sample_of(of, number, kind)
                 if prepare is not None:
-                    prepare(of, Shown(levels, kind, "", (SAMPLE, number, kind)))
+                    for _ in prepare(of, Shown(levels, kind, "", (SAMPLE, number, kind))):
+                        if is_over.is_set():
+                            return
         is_over.set()
 
     threading.Thread(target=draw, daemon=True).start()
+
+
+@kept(64)
+def _is_drawn(model: LoadedModel, seed: int, label: int | None) -> threading.Event:
+    """Remember, for all visitors and as long as `sample_of` does, that a picture is drawn."""
+    return threading.Event()
 
 
 def _draw(model: LoadedModel, seed: int, label: int | None, is_over: threading.Event) -> None:
@@ -215,13 +227,15 @@ def _pixel_at(shares: tuple[float, float], config: ModelConfig) -> int:
     return int(shares[0] * config.height) * config.width + int(shares[1] * config.width)
 
 
-def pixel_looked_at() -> Callable[[ModelConfig], int]:
-    """Give the pixel of most sections for any model, also from a thread."""
-    text = st.query_params.get("pixel")
+def pixel_looked_at(
+    name: str = "pixel", default: tuple[float, float] = CENTRE
+) -> Callable[[ModelConfig], int]:
+    """Give what `pixel_of_link` reads for any model, also from a thread."""
+    text = st.query_params.get(name)
 
     def pixel(config: ModelConfig) -> int:
         named = _read_pixel(text, config)
-        return _pixel_at(CENTRE, config) if named is None else named
+        return _pixel_at(default, config) if named is None else named
 
     return pixel
 
