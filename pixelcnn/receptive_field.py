@@ -34,6 +34,19 @@ class CausalityReport:
     past_pairs_seen: int
     """Those of them with a derivative other than 0."""
 
+    def __add__(self, other: "CausalityReport") -> "CausalityReport":
+        """Join the reports on different predictions of one model."""
+        return CausalityReport(
+            positions_checked=self.positions_checked + other.positions_checked,
+            num_pixels=self.num_pixels,
+            largest_future_gradient=max(
+                self.largest_future_gradient, other.largest_future_gradient
+            ),
+            future_pairs=self.future_pairs + other.future_pairs,
+            past_pairs=self.past_pairs + other.past_pairs,
+            past_pairs_seen=self.past_pairs_seen + other.past_pairs_seen,
+        )
+
     @property
     def is_causal(self) -> bool:
         """Whether no prediction depends on its own pixel or a later one."""

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,6 +153,16 @@ def test_a_leaking_copy_fails_the_causality_check_and_leaves_the_model_alone(arc
         assert torch.equal(old, new)
     with pytest.raises(ValueError, match="must be a PixelCNN or GatedPixelCNN"):
         open_first_mask(torch.nn.Identity())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_reports_on_single_predictions_add_up_to_the_report_on_all(architecture):
+    model = tiny_model(architecture)
+    parts = [check_causality(model, [position]) for position in (0, 17)]
+    both = check_causality(model, [0, 17])  # on other random levels: other units may be dead
+    assert replace(parts[0] + parts[1], past_pairs_seen=both.past_pairs_seen) == both
+    leaky = check_causality(leaking_copy(model), [17])
+    assert not leaky.is_causal and not (parts[0] + leaky).is_causal
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from pixelcnn.influence import Influence
 from pixelcnn.models import GatedPixelCNN
+from pixelcnn.receptive_field import spread_positions
 from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels
 from pixelcnn.ui.masks.growth import LEGEND
@@ -67,12 +68,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
     if wrong:
         _consequence(model)
     # All is drawn; what the switch needs is computed now, once, so that it answers at once.
-    _prepare_switch(model, not wrong)
-
-
-def _prepare_switch(model: LoadedModel, wrong: bool) -> None:
-    computed.fields(model, wrong)
-    computed.quick_check(model, wrong)
+    computed.fields(model, not wrong)
+    computed.quick_check(model, not wrong)
 
 
 def prepare() -> Prepare:
@@ -80,10 +77,11 @@ def prepare() -> Prepare:
     pixel, wrong = pixel_looked_at(), bool(st.session_state.get("wrong"))
 
     def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
-        _prepare_switch(model, wrong)
-        yield
-        _prepare_switch(model, not wrong)
-        yield
+        for switch in (wrong, not wrong):
+            computed.fields(model, switch)
+            for position in spread_positions(model.model, computed.CHECKED):
+                computed.check_at(model, switch, position)
+                yield
         computed.leaks(model, wrong, shown, pixel(model.model.config))
         yield
         computed.logits(model, shown, wrong)
