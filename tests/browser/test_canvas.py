@@ -229,6 +229,35 @@ def test_the_drawing_outlives_other_pages_and_a_reload(page, server):
     assert known(page) == set(range(5 * 28 + 3, 5 * 28 + 22)) | set(range(6 * 28 + 3, 6 * 28 + 22))
 
 
+MISS_A_STROKE = """() => { // the browser has kept a stroke, the server has not been told
+  const memory = JSON.parse(sessionStorage.getItem("pixelcnn-canvas"));
+  memory.now = memory.undo.at(-1);
+  sessionStorage.setItem("pixelcnn-canvas", JSON.stringify(memory));
+}"""
+
+
+def test_a_stroke_that_the_server_missed_when_one_left_is_not_lost(page, server):
+    def go_to(name, until):
+        page.get_by_test_id("stPageLink").filter(has_text=name).click()
+        page.locator(until).wait_for()
+        settled(page)
+
+    player, canvas = ".pxc:not(.pxr)[data-position]", f"{CANVAS}[data-revision]"
+    open_canvas(page, server)
+    drag(page, (5, 3), (5, 20))
+    tool(page, "Clear")
+    settled(page)
+    go_to("Generate", player)
+    page.evaluate(MISS_A_STROKE)
+    go_to("Complete", canvas)
+    wait_known(page, 2 * 19)
+    before = drawing(page)
+    go_to("Generate", player)
+    page.evaluate("() => sessionStorage.clear()")
+    go_to("Complete", canvas)
+    assert drawing(page) == before  # the server knows it now
+
+
 def test_the_drawing_outlives_a_reload_of_another_page(page, server):
     open_canvas(page, server, "completions_shown=1")
     page.locator(".pxg button").nth(8).click()

@@ -53,7 +53,9 @@ class Canvas {
       Object.assign(this.grid, { undoStack: memory.undo, redoStack: memory.redo });
       this.grid.put(memory);
       if (this.grid.equals(theirs)) return;
-      if (data.fresh) { // a reload: the new session knows nothing of this drawing yet
+      // The new session after a reload knows nothing of this drawing yet, and one whose drawing
+      // was not replaced since has missed the last stroke before the page was left.
+      if (data.fresh || memory.revision === data.revision) {
         setTimeout(() => this.send());
         return;
       }
@@ -75,7 +77,8 @@ class Canvas {
     const pack = ({ level, state }) => toBase64(level) + " " + toBase64(state);
     const { grid, data } = this;
     const value = {
-      link: data.link, height: grid.height, width: grid.width, levels: grid.levels, now: pack(grid),
+      link: data.link, revision: this.revision,
+      height: grid.height, width: grid.width, levels: grid.levels, now: pack(grid),
       undo: grid.undoStack.slice(-20).map(pack), redo: grid.redoStack.slice(-20).map(pack),
     };
     try { sessionStorage.setItem(MEMORY, JSON.stringify(value)); } catch { /* forgets */ }
@@ -90,7 +93,8 @@ class Canvas {
       const value = JSON.parse(sessionStorage.getItem(MEMORY));
       // A new session without a link goes on with what was drawn last, under whatever link.
       if (!value || (data.link && value.link !== data.link) || !this.grid.fits(value)) return null;
-      return { ...unpack(value.now), undo: value.undo.map(unpack), redo: value.redo.map(unpack) };
+      const [undo, redo] = [value.undo, value.redo].map((steps) => steps.map(unpack));
+      return { ...unpack(value.now), undo, redo, revision: value.revision };
     } catch {
       return null;
     }

@@ -1,5 +1,7 @@
 """The drawing of the session: one for each size of picture, kept from page to page."""
 
+import secrets
+
 import streamlit as st
 
 from pixelcnn.config import ModelConfig
@@ -21,7 +23,8 @@ def prepare(config: ModelConfig) -> None:
         st.stop()
     state = st.session_state
     if "sketches" not in state:
-        state["sketches"], state["sketch_revision"] = {}, 0
+        state["sketches"] = {}
+        state["sketch_revision"] = secrets.randbits(40)  # no two sessions have the same ones
         state["sketch_fresh"], state["sketch_link"] = True, ""
         state["sketch_kind"] = None
         if text := st.query_params.get("drawing"):
