@@ -26,7 +26,8 @@ if "model" not in st.session_state:  # later it would push the page down for a m
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import controls, resources  # noqa: E402
 from pixelcnn.ui.masks import growth, guide, kernels, leak, own, proof  # noqa: E402
-from pixelcnn.ui.masks.shown import choose_picture, draw_ahead  # noqa: E402
+from pixelcnn.ui.masks.ahead import draw_ahead  # noqa: E402
+from pixelcnn.ui.masks.shown import choose_picture  # noqa: E402
 
 GUIDE = "What PixelCNN is"
 SECTIONS = {

@@ -34,7 +34,7 @@ def packages_are_scanned_once():
 def nothing_is_drawn_ahead(request, monkeypatch):
     """The Masks page draws in the background what may be asked for next; few tests ask."""
     if "draws_ahead" not in request.keywords:
-        monkeypatch.setattr("pixelcnn.ui.masks.shown.draw_ahead", lambda *_: None)
+        monkeypatch.setattr("pixelcnn.ui.masks.ahead.draw_ahead", lambda *_: None)
 
 
 @pytest.fixture

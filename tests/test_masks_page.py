@@ -166,7 +166,7 @@ def test_what_a_section_shows_of_the_next_picture_is_computed_before_it(section,
     page.session_state["ahead"].wait()
     monkeypatch.setattr("pixelcnn.ui.masks.computed.trial", None)  # nothing more is computed
     monkeypatch.setattr("pixelcnn.ui.resources.load_checkpoint", None)  # or loaded
-    monkeypatch.setattr("pixelcnn.ui.masks.shown.draw_ahead", lambda *_: None)  # or prepared
+    monkeypatch.setattr("pixelcnn.ui.masks.ahead.draw_ahead", lambda *_: None)  # or prepared
     page.number_input(key="seed").set_value(4).run()
     assert not page.exception and "seed 4" in str(shown(page, key)[0])
     page.number_input(key="seed").set_value(3)

@@ -81,8 +81,13 @@ def chosen_model(model: LoadedModel, wrong: bool) -> AutoregressiveModel:
 
 def quick_check(model: LoadedModel, wrong: bool) -> CausalityReport:
     """Differentiate a few predictions of the model, or of its leaking copy."""
-    first, *others = spread_positions(model.model, CHECKED)
+    first, *others = checked(model)
     return sum((check_at(model, wrong, p) for p in others), check_at(model, wrong, first))
+
+
+def checked(model: LoadedModel) -> list[int]:
+    """Give the pixels whose predictions `quick_check` differentiates."""
+    return spread_positions(model.model, CHECKED)
 
 
 @kept(32)

@@ -12,14 +12,8 @@ from pixelcnn.receptive_field import Kind, LayerField
 from pixelcnn.ui.board import Board, Frames, Look, board
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.shown import (
-    Prepare,
-    Shown,
-    pixel_looked_at,
-    pixel_of_link,
-    place,
-    write_pixel,
-)
+from pixelcnn.ui.masks.ahead import Prepare
+from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
 NAMES = {"classic": "Classic stack", "gated": "Gated, two stacks"}

@@ -6,18 +6,11 @@ import streamlit as st
 
 from pixelcnn.influence import Influence
 from pixelcnn.models import GatedPixelCNN
-from pixelcnn.receptive_field import spread_positions
 from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels
+from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.growth import LEGEND
-from pixelcnn.ui.masks.shown import (
-    Prepare,
-    Shown,
-    pixel_looked_at,
-    pixel_of_link,
-    place,
-    write_pixel,
-)
+from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
 
@@ -79,7 +72,7 @@ def prepare() -> Prepare:
     def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
         for switch in (wrong, not wrong):
             computed.fields(model, switch)
-            for position in spread_positions(model.model, computed.CHECKED):
+            for position in computed.checked(model):
                 computed.check_at(model, switch, position)
                 yield
         computed.leaks(model, wrong, shown, pixel(model.model.config))
@@ -104,7 +97,7 @@ def _change_own_level(
 ) -> tuple[int, int, Influence]:
     """Give the level of a pixel, another one, and what the change does to its own prediction."""
     levels = model.model.config.num_levels
-    level = int(shown.levels[0, 0].view(-1)[pixel])
+    level = shown.level_at(pixel)
     other = (level + levels // 2) % levels
     return level, other, computed.influence(model, shown, (pixel, 0), other, (pixel, 0), wrong)
 

@@ -5,21 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pixelcnn.influence import Influence
 from pixelcnn.receptive_field import Kind
 from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import all_pairs, computed, figures, panels
+from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.growth import LEGEND
-from pixelcnn.ui.masks.shown import (
-    Prepare,
-    Shown,
-    pixel_looked_at,
-    pixel_of_link,
-    place,
-    write_pixel,
-)
+from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
 WHY_UNCHANGED = {
@@ -45,7 +38,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     left, right = st.columns([6, 6], gap="medium")
     with right:
         from_channel, to_channel = _channels(config.num_channels)
-        level = _level_at(shown.levels, changed, from_channel)
+        level = shown.level_at(changed, from_channel)
         new = _new_level(level, config.num_levels)
         hint = st.toggle(
             "Show what j can read", key="show_field", bind="query-params",
@@ -79,7 +72,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         _verdict(model, result, i, j, level, new)
         st.plotly_chart(
             figures.before_after(
-                result.before, result.after, _level_at(shown.levels, predicted, to_channel)
+                result.before, result.after, shown.level_at(predicted, to_channel)
             ),
             key="pair_chart",
             config={"displayModeBar": False},
@@ -97,7 +90,7 @@ def prepare() -> Prepare:
     def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
         config = model.model.config
         i, j = (i_looked_at(config), 0), (j_looked_at(config), 0)
-        new = (_level_at(shown.levels, *i) + (shift or config.num_levels // 2)) % config.num_levels
+        new = (shown.level_at(*i) + (shift or config.num_levels // 2)) % config.num_levels
         computed.fields(model)
         yield
         computed.logits(model, shown)
@@ -109,10 +102,6 @@ def prepare() -> Prepare:
 
 def _kinds(model: LoadedModel, predicted: int) -> NDArray[np.uint8]:
     return computed.fields(model)[-1].kinds(predicted)
-
-
-def _level_at(levels: Tensor, pixel: int, channel: int) -> int:
-    return int(levels[0, channel].view(-1)[pixel])
 
 
 def _channels(count: int) -> tuple[int, int]:

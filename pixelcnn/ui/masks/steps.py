@@ -55,7 +55,7 @@ def one_distribution(model: LoadedModel, shown: Shown) -> None:
         )  # fmt: skip
     which = "" if config.num_channels == 1 else ", of its red channel,"
     probabilities = computed.logits(model, shown)[0, :, 0].flatten(1)[:, pixel].double().softmax(0)
-    level = int(shown.levels[0, 0].view(-1)[pixel])
+    level = shown.level_at(pixel)
     with right:
         st.plotly_chart(
             figures.distribution(probabilities.numpy(), level), key="step_chart",
