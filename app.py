@@ -22,6 +22,7 @@ if "drawing" not in st.session_state:
 from pixelcnn.ui import controls, generate, resources  # noqa: E402
 
 with st.sidebar:
+    controls.mend_address()
     model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
     subject = controls.choose_subject(model.name, model.model.config, model.info.dataset, loading)
     st.divider()

@@ -48,6 +48,12 @@ def address_agrees(num_levels: int) -> bool:
     )
 
 
+def mend_address() -> None:
+    """Have Streamlit write all settings into the address, if it was found to tell others."""
+    if st.session_state.pop("address_is_old", False):
+        st.session_state.update(settings())
+
+
 def _tells(text: str, value: object) -> bool:
     if isinstance(value, str | bool):
         return text.lower() == str(value).lower()

@@ -74,20 +74,63 @@ def test_a_temperature_changed_during_play_acts_from_the_current_pixel_on(page, 
     assert finish(other) == levels, "the copied link draws another picture"
 
 
+def pull_for_a_moment(page):
+    page.locator(PLAYER).evaluate(
+        "e => { const pulls = setInterval(() => e.__player.pull(), 5);"
+        " setTimeout(() => clearInterval(pulls), 500); }"
+    )
+
+
 def test_a_setting_that_arrives_together_with_a_pull_is_not_lost(page, server):
     open_player(page, server, "seed=3")
     page.locator(".pxc-speed").select_option("15")
     for temperature in (0.95, 0.9, 0.85, 0.8):
         # The browser sends both in one message, and as if only the player had changed.
-        page.locator(PLAYER).evaluate(
-            "e => { const pulls = setInterval(() => e.__player.pull(), 5);"
-            " setTimeout(() => clearInterval(pulls), 500); }"
-        )
+        pull_for_a_moment(page)
         press(page, "Temperature", "ArrowLeft")
         wait_for(page, "p.trace.rules.at(-1).temperature === a[0]", temperature)
         page.wait_for_url(f"**_{temperature}_0_1**")
         page.wait_for_url(f"**temperature={temperature}**")
         page.wait_for_timeout(500)
+
+
+def test_an_address_that_arrives_late_does_not_take_a_setting_back(page, server):
+    late, hold = [], False
+
+    def connect(browser):
+        def receive(message):
+            if hold and (late or b"history=0_" in message):
+                late.append(lambda: browser.send(message))
+            else:
+                browser.send(message)
+
+        browser.connect_to_server().on_message(receive)
+
+    page.route_web_socket("**/_stcore/stream", connect)
+    open_player(page, server, "seed=3")
+    page.locator(".pxc-speed").select_option("15")
+    for temperature in (0.9, 0.8, 0.7, 0.6, 0.5):
+        hold = True
+        press(page, "Temperature", "ArrowLeft")
+        for _ in range(500):
+            if late:
+                break
+            page.wait_for_timeout(20)
+        assert late, "no address came"
+        pull_for_a_moment(page)
+        press(page, "Temperature", "ArrowLeft")
+        page.wait_for_url(f"**temperature={temperature}*")
+        hold = False
+        while late:
+            late.pop(0)()
+        wait_for(page, "p.trace.rules.at(-1).temperature === a[0]", temperature)
+        page.wait_for_url(f"**temperature={temperature}*")
+        page.wait_for_url(f"**_{temperature}_0_1*")
+        settled(page)
+    levels = finish(page)
+    other = page.context.new_page()
+    open_player(other, server, page.url.split("?")[1])
+    assert finish(other) == levels, "the copied link draws another picture"
 
 
 def test_changed_settings_leave_the_player_in_its_place(page, server):
