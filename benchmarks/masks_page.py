@@ -63,15 +63,15 @@ def number(name):
     return lambda page, n: page.get_by_label(name, exact=True).press("ArrowUp")
 
 
-def choice(name, first=1):
-    """Open a menu, wait until it rests, and choose the next entry: the choice is timed."""
+def choice(name):
+    """Open a menu, wait until it rests, and choose one of the other entries: that is timed."""
 
     def choose(page, n):
         menu = page.get_by_role("combobox", name=name, exact=True)
         menu.scroll_into_view_if_needed()
         page.wait_for_timeout(300)  # scrolling closes a menu
         menu.click()
-        option = page.get_by_role("option").nth(n + first)
+        option = page.get_by_role("option", selected=False).nth(n)
         option.wait_for()
         page.wait_for_timeout(300)
         option.click()

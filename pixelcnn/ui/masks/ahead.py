@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import streamlit as st
 import torch
 
@@ -38,31 +39,34 @@ def draw_ahead(
     if source != SAMPLE:
         return
     classes = [None, *range(model.model.config.num_classes)]
-    others = [name for name in list_checkpoints() if name != model.name]
-    wanted = [(model.name, min(seed + 1, MAX_SEED), label), (model.name, next_seed(), label)]
-    wanted += [(name, seed, label) for name in others[:OTHERS]]
-    wanted += [(model.name, seed, other) for other in classes if other != label]
+    near = [(min(seed + 1, MAX_SEED), label), (next_seed(), label)]
+    near += [(seed, other) for other in classes if other != label]
+    others = [name for name in list_checkpoints() if name != model.name][:OTHERS]
+    wanted = {model.name: near} | {name: [(seed, label)] for name in others}
     is_over = st.session_state["ahead"] = threading.Event()
 
     def draw() -> None:
         if is_over.wait(0.3):  # a quick next click is not slowed down
             return
-        for name, number, kind in wanted:
+        drawn = []
+        for name, pictures in wanted.items():
             with contextlib.suppress(CheckpointError, OSError):  # the page says what is wrong
                 of = load(name)
                 if of.info.dataset != model.info.dataset:
-                    kind = None  # its classes are others
-                is_drawn = _is_drawn(of, number, kind)
-                if not is_drawn.is_set():
-                    _draw(of, number, kind, is_over)
+                    pictures = [(number, None) for number, _ in pictures]  # its classes are others
+                missing = [picture for picture in pictures if not _is_drawn(of, *picture).is_set()]
+                if missing:
+                    _draw(of, missing, is_over)
+                drawn += [(of, *picture) for picture in pictures]
+            if is_over.is_set():
+                return
+        # Other classes come last: of them the least is lost.
+        drawn.sort(key=lambda picture: (picture[0].name, picture[1]) == (model.name, seed))
+        for of, number, kind in drawn if prepare is not None else ():
+            levels = sample_of(of, number, kind)
+            for _ in prepare(of, Shown(levels, kind, "", (SAMPLE, number, kind))):
                 if is_over.is_set():
                     return
-                is_drawn.set()
-                levels = sample_of(of, number, kind)
-                if prepare is not None:
-                    for _ in prepare(of, Shown(levels, kind, "", (SAMPLE, number, kind))):
-                        if is_over.is_set():
-                            return
         is_over.set()
 
     threading.Thread(target=draw, daemon=True).start()
@@ -74,13 +78,28 @@ def _is_drawn(model: LoadedModel, seed: int, label: int | None) -> threading.Eve
     return threading.Event()
 
 
-def _draw(model: LoadedModel, seed: int, label: int | None, is_over: threading.Event) -> None:
-    """Draw a picture and leave it to `sample_of`, unless all is over before it is finished."""
-    noise = make_noise(model.model.config, num_images=1, seed=seed)
-    sampler = CachedSampler(model.model, noise, label_tensor(label, 1))
+def _draw(
+    model: LoadedModel, pictures: list[tuple[int, int | None]], is_over: threading.Event
+) -> None:
+    """Draw pictures together, and leave them to `sample_of`, unless all is over before.
+
+    Arguments:
+        model: what draws them.
+        pictures: seed and class of each.
+        is_over: set when there is something better to do.
+    """
+    config = model.model.config
+    noise = np.concatenate([make_noise(config, num_images=1, seed=seed) for seed, _ in pictures])
+    label = None
+    if config.num_classes:
+        kinds = [config.num_classes if kind is None else kind for _, kind in pictures]
+        label = label_tensor(kinds, len(pictures))
+    sampler = CachedSampler(model.model, noise, label)
     with one_thread():
         while not sampler.done:
             if is_over.is_set():
                 return
             sampler.step(SamplingRule())
-    sample_of(model, seed, label, torch.from_numpy(sampler.levels))
+    for picture, levels in zip(pictures, torch.from_numpy(sampler.levels), strict=True):
+        sample_of(model, *picture, levels[None])
+        _is_drawn(model, *picture).set()
