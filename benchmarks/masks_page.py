@@ -10,6 +10,7 @@ Then the check of all pairs.
 
 import argparse
 import contextlib
+import math
 import socket
 import statistics
 import subprocess
@@ -174,10 +175,11 @@ def main():
                 settled(page)
                 page.wait_for_timeout(PAUSE)
                 page.evaluate(WATCH)
-                first, *others = answers(page, act, options.times)
+                first, *others = answers(page, act, options.times) or [math.nan]
                 print(
                     f"{section:16} {what:15} first {first:5.0f} ms, then median "
-                    f"{statistics.median(others):4.0f} ms, longest {max(others):4.0f} ms",
+                    f"{statistics.median(others or [math.nan]):4.0f} ms, longest "
+                    f"{max(others, default=math.nan):4.0f} ms",
                     flush=True,
                 )
             page.goto(f"{address}/masks?section=Prove it&model={options.model}")
