@@ -165,7 +165,7 @@ def test_a_checkpoint_is_what_each_raster_order_begins_with(trained, folder, cap
     alone = one(levels, label)
     for order in range(8):
         assert torch.equal(eight(levels, label, torch.full((8,), order)), alone)
-    refused(capsys, "train x --begin-with run:new --num-features 2", "another shape of model")
+    refused(capsys, "train x --begin-with run:new --num-features 6", "another shape of model")
     refused(capsys, "train x --begin-with run:orders --num-orders 1", "another shape of model")
     refused(capsys, "train x --begin-with run:new --resume", "Give one of")
     refused(capsys, "train x --begin-with run:new --unconditional", "keeps the classes")

@@ -4,7 +4,6 @@ import copy
 import itertools
 import math
 import re
-from dataclasses import replace
 
 import pytest
 import torch
@@ -29,9 +28,7 @@ from pixelcnn.training.engine import (
 from pixelcnn.training.files import load_training_state, save_training_state
 from pixelcnn.training.scoring import evaluate
 
-from .tiny import ARCHITECTURES, label_of, random_levels, tiny_config, tiny_model
-
-BOTH_WIDER = {"num_features": 7, "head_features": 14}
+from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
 
 
 def train_config(**changes):
@@ -368,31 +365,6 @@ def test_a_tiny_model_learns_stripes_and_which_label_means_which(architecture):
     assert events[-1].bits_per_dim < 0.3
     swapped = evaluate(state.ema, levels, 1 - label)
     assert swapped > events[-1].bits_per_dim + 0.1
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("wider", [{}, {"num_features": 10}, {"head_features": 20}, BOTH_WIDER])
-def test_a_wider_model_begins_with_what_a_narrow_one_predicts(architecture, wider):
-    narrow = tiny_model(architecture, num_classes=3, dtype=torch.float32)
-    config = replace(narrow.config, **wider)
-    state = TrainingState(config, TrainConfig(total_images=4, batch_size=2, bfloat16=False))
-    state.begin_with(narrow)
-    levels, label = random_levels(config, 4), label_of(config, 4)
-    for model in (state.model, state.ema):
-        torch.testing.assert_close(model(levels, label), narrow(levels, label))
-    state.model(levels, label).square().mean().backward()
-    for name, parameter in state.model.named_parameters():
-        assert parameter.grad.any(), f"{name} is not trained"
-
-
-def test_a_narrower_model_or_a_wider_one_in_colour_is_no_beginning():
-    for source, wanted in (
-        (tiny_model(), tiny_config(num_features=4)),
-        (tiny_model(num_channels=3), tiny_config(num_channels=3, num_features=12)),
-        (tiny_model(), tiny_config(num_features=8, dilations=(1, 2, 1))),
-    ):
-        with pytest.raises(TrainingError, match="another shape of model"):
-            TrainingState(wanted, TrainConfig()).begin_with(source)
 
 
 def test_state_tensors_can_be_read_by_any_safetensors_program(tmp_path):

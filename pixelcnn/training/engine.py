@@ -131,38 +131,21 @@ class TrainingState:
     def begin_with(self, source: AutoregressiveModel) -> None:
         """Begin with the weights of a trained model instead of random ones.
 
-        A model of one raster order is what each of several orders begins with. A model with fewer
-        features is the first part of a wider one, which at first predicts the same.
-
-        References:
-            Chen et al. 2016, "Net2Net", arXiv 1511.05641, section 2.4 (wider nets); here nothing
-            reads the new features at first, instead of their being copies of others.
+        A model of one raster order is what each of several orders begins with.
 
         Raises:
-            TrainingError: if its configuration differs in more than the dropout and either the
-                orders or, in a grey model, the features.
+            TrainingError: if its configuration differs in more than the orders and the dropout.
         """
         wanted = self.model.config
-        wider = {k: getattr(wanted, k) for k in ("num_features", "head_features")}
-        same_width = all(getattr(source.config, k) == v for k, v in wider.items())
-        free = {"num_orders": wanted.num_orders} if same_width else wider
-        fits = (
-            wanted == replace(source.config, dropout=wanted.dropout, **free)
-            and source.config.num_orders in (1, wanted.num_orders)
-            and (same_width or wanted.num_channels == 1)
-            and all(getattr(source.config, k) <= v for k, v in wider.items())
-        )
-        if not fits:
+        same = replace(source.config, num_orders=wanted.num_orders, dropout=wanted.dropout)
+        if wanted != same or source.config.num_orders not in (1, wanted.num_orders):
             raise TrainingError(
                 "The weights to begin with belong to another shape of model: "
                 f"{source.config.to_dict()} instead of {wanted.to_dict()}."
             )
         for model in (self.model, self.ema):
             for mine, theirs in zip(model.parameters(), source.parameters(), strict=True):
-                if same_width:
-                    mine.copy_(theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1)))
-                else:
-                    _widen(mine, theirs, (2 * source.config.num_features, 2 * wanted.num_features))
+                mine.copy_(theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1)))
 
     def update(self, rate: float) -> None:
         """Do one optimizer update with the gradients that the model holds."""
@@ -396,21 +379,3 @@ def _update_ema(state: TrainingState, decay: float) -> None:
     decay = min(decay, (1 + state.step) / (10 + state.step))  # short memory while all is new
     for average, parameter in zip(state.ema.parameters(), state.model.parameters(), strict=True):
         average.lerp_(parameter, 1 - decay)
-
-
-def _widen(mine: Tensor, theirs: Tensor, gates: tuple[int, int]) -> None:
-    """Put weights into larger ones, so that what they compute reads nothing of the new features.
-
-    Where so many features become gates (`gated_activation`), both halves grow at their end.
-    """
-    rows, *columns = (
-        torch.arange(many).view(2, -1)[:, : few // 2].flatten()
-        if (few, many) == gates
-        else torch.arange(few)
-        for few, many in zip(theirs.shape[:2], mine.shape[:2], strict=True)
-    )
-    if columns:
-        mine[rows] = 0
-        mine[rows[:, None], columns[0]] = theirs
-    else:
-        mine[rows] = theirs
