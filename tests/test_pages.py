@@ -116,6 +116,17 @@ def test_a_new_temperature_acts_from_the_pixel_that_is_shown():
     assert page.query_params["history"] == "0_1_0_1~10_0.2_0_1"
 
 
+def test_a_picture_of_a_sheet_with_rows_of_classes_has_a_link_with_its_history():
+    page = open_page(pictures=9, rows=True)
+    pull(page)
+    trigger(page, "open", {"image": 4})
+    pull(page, position=5, seen=5)
+    page.slider(key="temperature").set_value(0.2).run()
+    page.query_params["temperature"] = "0.2"  # as the browser does
+    pull(page, position=10, seen=10)
+    assert page.query_params["history"] == "0_1_0_1~10_0.2_0_1"
+
+
 def test_a_link_reproduces_a_picture_whose_rule_changed_and_whose_level_was_forced():
     history = "0_1_0_1~100_0.3_0_1~300_1.2_50_0.9~f200_255~f305_0"
     settings = {"seed": 3, "temperature": 1.2, "top_k": 50, "top_p": 0.9, "history": history}

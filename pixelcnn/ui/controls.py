@@ -29,8 +29,8 @@ def settings(keys: Sequence[str] = KEYS) -> dict[str, object]:
     return {key: st.session_state[key] for key in keys if key in st.session_state}
 
 
-def address_agrees(num_levels: int) -> bool:
-    """Tell whether the address of the page, which lags a moment behind, tells the settings."""
+def untold(config: ModelConfig) -> dict[str, object]:
+    """Give the settings that the address of the page does not tell; it lags a moment behind."""
     default = {
         "model": _default_checkpoint(list(list_checkpoints())),
         "class": ANY_CLASS,
@@ -39,19 +39,30 @@ def address_agrees(num_levels: int) -> bool:
         "rows": False,
         "image": 0,
         "temperature": 1.0,
-        "top_k": num_levels,
+        "top_k": config.num_levels,
         "top_p": 1.0,
     }
-    return all(
-        _tells(st.query_params.get(key, str(default[key])), value)
-        for key, value in settings().items()
-    )
+    shown = settings()
+    # Streamlit keeps the values of controls that are not on the page any more.
+    if not config.num_classes:
+        shown.pop("class", None)
+    if not config.num_classes or shown.get("pictures", 1) == 1:
+        shown.pop("rows", None)
+    return {
+        key: value
+        for key, value in shown.items()
+        if not _tells(st.query_params.get(key, str(default[key])), value)
+    }
 
 
 def mend_address() -> None:
-    """Have Streamlit write all settings into the address, if it was found to tell others."""
-    if st.session_state.pop("address_is_old", False):
-        st.session_state.update(settings())
+    """Have Streamlit write the settings into the address that it was found not to tell.
+
+    Only while nothing else has changed; else the next pull finds them again.
+    """
+    lost = st.session_state.pop("untold", {})
+    if lost and st.session_state["prepared"] == settings():
+        st.session_state.update(lost)
 
 
 def _tells(text: str, value: object) -> bool:

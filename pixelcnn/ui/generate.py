@@ -77,7 +77,7 @@ def live() -> None:
         st.warning(problem, icon=":material/warning:")
     # A request of the player may have changed a setting, or may have come in one message with a
     # change by the visitor: Streamlit then reruns only the fragment.
-    if st.session_state["prepared"] != controls.settings() or "address_is_old" in st.session_state:
+    if st.session_state["prepared"] != controls.settings() or "untold" in st.session_state:
         st.rerun()
 
 
@@ -198,11 +198,8 @@ def _history_of_link(model: LoadedModel, rule: SamplingRule) -> history.History:
 
 def _write_link(drawing: Drawing) -> None:
     """Keep the address of the page one that reproduces the current branch."""
-    if not controls.address_agrees(drawing.config.num_levels):
-        # Writing would take the settings back that the visitor changed meanwhile. He may also have
-        # changed them while an address was on its way to the browser, which then took them back.
-        st.session_state["address_is_old"] = True
-        return
+    if controls.untold(drawing.config):
+        return  # writing would take back what the visitor has set
     current = drawing.current.history
     if current.is_plain and current.last_rule == drawing.rule:
         st.query_params.pop("history", None)
@@ -232,6 +229,9 @@ def _on_pull() -> None:
     if drawing.rule != rule:  # the visitor went to a branch, and only now this is heard of
         controls.show_rule(drawing.rule, drawing.config.num_levels)
     _write_link(drawing)
+    # He may have set something while an address was on its way, which then took it back.
+    if untold := controls.untold(drawing.config):
+        st.session_state["untold"] = untold
 
 
 def _on_fork() -> None:
