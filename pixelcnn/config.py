@@ -79,6 +79,9 @@ class ModelConfig(_Config):
     """Dilation of each residual block, 1 to 16; its length is the number of blocks."""
     dropout: float = 0.0
     """Probability with which a feature inside a block is dropped in training, 0 to 0.9."""
+    copy_features: int = 0
+    """Features by which a gated model of grey images finds earlier pixels whose level comes
+    again, 0 to 256; 0 for none of that."""
 
     def __post_init__(self) -> None:
         self._require(
@@ -108,6 +111,15 @@ class ModelConfig(_Config):
         valid = valid and all(type(d) is int and 1 <= d <= 16 for d in self.dilations)
         self._require("dilations", valid, "be a list of 1 to 64 integers from 1 to 16")
         self._require_number("dropout", 0.0, 0.9)
+        self._require_integer("copy_features", 0, 256)
+        can_copy = self.architecture == "gated" and self.num_channels == 1
+        rule = "be 0 for a classic model and for colour images"
+        self._require("copy_features", can_copy or self.copy_features == 0, rule)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """See `_Config.from_dict`; models of earlier versions know no `copy_features`."""
+        return super().from_dict({"copy_features": 0} | dict(values))
 
     @property
     def num_blocks(self) -> int:

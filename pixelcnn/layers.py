@@ -249,3 +249,106 @@ def condition_bias(num_conditions: int, num_features: int) -> nn.Embedding:
     table = nn.Embedding(num_conditions, num_features)
     nn.init.zeros_(table.weight)
     return table
+
+
+class CopyHead(nn.Module):
+    """Make levels more probable that earlier pixels have: a pointer into the past.
+
+    The logit of level k at pixel p grows by log(1 + sum of exp(s(p, q)) over all earlier pixels q
+    of level k), where s(p, q) = query(p) . (key(q) + offset(q - p)) / sqrt(F) + bias. Level 0, the
+    background, is never copied, and nothing is where no pixel near by in the past has another.
+
+    Arguments:
+        hidden: features of the head that queries and keys are made of.
+        num_features: F, of queries and keys.
+        num_levels: K.
+        height: H.
+        width: W.
+
+    References:
+        Merity et al. 2016, arXiv 1609.07843, section 2 (a pointer beside a softmax); Shaw et al.
+        2018, arXiv 1803.02155, equation 4 (offsets).
+    """
+
+    def __init__(
+        self, hidden: int, num_features: int, num_levels: int, height: int, width: int
+    ) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        self.query = nn.Linear(hidden, num_features)
+        self.key = nn.Linear(hidden, num_features)
+        self.offset = nn.Parameter(0.1 * torch.randn(height, 2 * width - 1, num_features))
+        self.bias = nn.Parameter(torch.tensor(-4.0))
+
+    @torch.compiler.disable
+    def forward(self, hidden: Tensor, scaled: Tensor) -> Tensor:
+        """Give what is added to the logits.
+
+        Arguments:
+            hidden: (B, hidden, H, W); those of a pixel know the pixels before it.
+            scaled: (B, H, W), the levels scaled to [-1, 1]. Which level is copied has no
+                derivative; that it is that of this pixel is given the derivative of a product with
+                it, so that the causality check sees it.
+
+        Returns:
+            (B, K, H, W).
+        """
+        width = scaled.shape[2]
+        scaled = scaled.flatten(1)
+        levels = ((scaled.detach() + 1) * ((self.num_levels - 1) / 2)).round().long()  # (B, N)
+        # Only these pairs are computed; the lists are filled up with -1 and H * W.
+        target = _indices(near_ink(levels.unflatten(1, (-1, width))).flatten(1), -1)  # (B, T)
+        source = _indices(levels > 0, levels.shape[1])  # (B, S)
+        hidden = hidden.flatten(2).transpose(1, 2).to(self.bias.dtype)  # (B, N, hidden)
+        with torch.autocast(hidden.device.type, enabled=False):
+            query = _at(self.query(hidden), target) / self.query.out_features**0.5
+            offset = query @ self.offset.flatten(0, 1).T  # (B, T, H * (2W - 1))
+            score = self.bias + query @ _at(self.key(hidden), source).mT
+            score = score + offset.gather(2, self._offsets(target[:, :, None], source[:, None]))
+            is_past = source[:, None] < target[:, :, None]
+            weight = torch.where(is_past, score.clamp(max=MAX_SCORE).exp(), 0)
+            weight = weight * _at(1 + scaled - scaled.detach(), source)[:, None]
+            level = _at(levels, source)[:, None].expand_as(weight)
+            more = weight.new_zeros(*target.shape, self.num_levels).scatter_add(2, level, weight)
+        index = target.clamp(min=0)[:, :, None].expand_as(more)
+        out = more.new_zeros(*levels.shape, self.num_levels).scatter_add(1, index, more.log1p())
+        return out.mT.unflatten(2, (-1, width))
+
+    def _offsets(self, target: Tensor, source: Tensor) -> Tensor:
+        """Number the offset from every target to every source, as the rows of `offset` are."""
+        height, columns, _ = self.offset.shape
+        width = (columns + 1) // 2
+        rows = (target // width - source // width).clamp(0, height - 1)
+        return rows * columns + source % width - target % width + width - 1
+
+
+MAX_SCORE = 20.0
+"""Of an earlier pixel, so that no sum of weights overflows."""
+
+
+def near_ink(levels: Tensor) -> Tensor:
+    """Tell where a level may be copied: a pixel up to 2 rows or columns away in the past is not 0.
+
+    Arguments:
+        levels: int64 (B, H, W).
+
+    Returns:
+        bool (B, H, W).
+    """
+    _, height, width = levels.shape
+    ink = F.pad((levels > 0).float(), (2, 2, 2, 0))  # (B, H + 2, W + 4)
+    above = F.max_pool2d(ink, (2, 5), 1)[:, :height]
+    left = F.max_pool2d(ink[:, 2:], (1, 2), 1)[:, :, :width]
+    return torch.maximum(above, left) > 0
+
+
+def _indices(chosen: Tensor, fill: int) -> Tensor:
+    """List where each row is true: int64 (B, longest)."""
+    rows = [row.nonzero()[:, 0] for row in chosen]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=fill)
+
+
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    """Take values (B, N, ...) at indices (B, n), whatever where they are filled up."""
+    index = index.clamp(0, values.shape[1] - 1)
+    return values[torch.arange(len(values), device=index.device)[:, None], index]

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from pixelcnn.config import ModelConfig
 from pixelcnn.layers import (
+    CopyHead,
     GatedBlock,
     HorizontalConv2d,
     MaskedConv2d,
@@ -144,7 +145,13 @@ class AutoregressiveModel(nn.Module, ABC):
             )
 
     def _head_logits(self, x: Tensor) -> Tensor:
-        logits = self.head[1](F.relu(self.head[0](F.relu(x))))  # (B, C*K, H, W)
+        return self._logits(self._hidden(x))
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        return F.relu(self.head[0](F.relu(x)))
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        logits = self.head[1](hidden)  # (B, C*K, H, W)
         return logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
 
 
@@ -207,6 +214,9 @@ class GatedPixelCNN(AutoregressiveModel):
             )
             for number, dilation in enumerate(c.dilations, 1)
         )
+        self.copy = None
+        if c.copy_features:
+            self.copy = CopyHead(c.head_features, c.copy_features, c.num_levels, c.height, c.width)
 
     def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """See `AutoregressiveModel.logits_from_features`."""
@@ -217,7 +227,11 @@ class GatedPixelCNN(AutoregressiveModel):
         for block in self.blocks:
             vertical, horizontal, skip = block(vertical, horizontal, condition)
             skips = skips + skip
-        return self._head_logits(skips)
+        hidden = self._hidden(skips)
+        logits = self._logits(hidden)
+        if self.copy is None:
+            return logits
+        return logits + self.copy(hidden, features[:, 0])[:, :, None]
 
 
 def _check_condition(name: str, values: Tensor, batch: int, last: int, rule: str) -> None:

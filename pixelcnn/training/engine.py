@@ -131,21 +131,32 @@ class TrainingState:
     def begin_with(self, source: AutoregressiveModel) -> None:
         """Begin with the weights of a trained model instead of random ones.
 
-        A model of one raster order is what each of several orders begins with.
+        A model of one raster order is what each of several orders begins with, and one that copies
+        nothing is one that copies without what it needs for that.
 
         Raises:
-            TrainingError: if its configuration differs in more than the orders and the dropout.
+            TrainingError: if its configuration differs in more than the orders, the dropout and
+                the copying.
         """
         wanted = self.model.config
-        same = replace(source.config, num_orders=wanted.num_orders, dropout=wanted.dropout)
-        if wanted != same or source.config.num_orders not in (1, wanted.num_orders):
+        free = ("num_orders", "dropout", "copy_features")
+        same = replace(source.config, **{name: getattr(wanted, name) for name in free})
+        fits = (
+            wanted == same
+            and source.config.num_orders in (1, wanted.num_orders)
+            and source.config.copy_features in (0, wanted.copy_features)
+        )
+        if not fits:
             raise TrainingError(
                 "The weights to begin with belong to another shape of model: "
                 f"{source.config.to_dict()} instead of {wanted.to_dict()}."
             )
         for model in (self.model, self.ema):
-            for mine, theirs in zip(model.parameters(), source.parameters(), strict=True):
-                mine.copy_(theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1)))
+            for name, theirs in source.named_parameters():
+                mine = model.get_parameter(name)
+                if theirs.ndim:
+                    theirs = theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1))
+                mine.copy_(theirs)
 
     def update(self, rate: float) -> None:
         """Do one optimizer update with the gradients that the model holds."""
