@@ -251,6 +251,12 @@ def condition_bias(num_conditions: int, num_features: int) -> nn.Embedding:
     return table
 
 
+COPY_REACH = 2
+"""Rows and columns within which a past pixel must not be background for a level to be copied."""
+MAX_SCORE = 20.0
+"""Of an earlier pixel, so that no sum of weights overflows."""
+
+
 class CopyHead(nn.Module):
     """Make levels more probable that earlier pixels have: a pointer into the past.
 
@@ -322,12 +328,8 @@ class CopyHead(nn.Module):
         return rows * columns + source % width - target % width + width - 1
 
 
-MAX_SCORE = 20.0
-"""Of an earlier pixel, so that no sum of weights overflows."""
-
-
 def near_ink(levels: Tensor) -> Tensor:
-    """Tell where a level may be copied: a pixel up to 2 rows or columns away in the past is not 0.
+    """Tell where a level may be copied: a past pixel is not 0, `COPY_REACH` away or nearer.
 
     Arguments:
         levels: int64 (B, H, W).
@@ -336,9 +338,10 @@ def near_ink(levels: Tensor) -> Tensor:
         bool (B, H, W).
     """
     _, height, width = levels.shape
-    ink = F.pad((levels > 0).float(), (2, 2, 2, 0))  # (B, H + 2, W + 4)
-    above = F.max_pool2d(ink, (2, 5), 1)[:, :height]
-    left = F.max_pool2d(ink[:, 2:], (1, 2), 1)[:, :, :width]
+    r = COPY_REACH
+    ink = F.pad((levels > 0).float(), (r, r, r, 0))  # (B, H + r, W + 2r)
+    above = F.max_pool2d(ink, (r, 2 * r + 1), 1)[:, :height]
+    left = F.max_pool2d(ink[:, r:], (1, r), 1)[:, :, :width]
     return torch.maximum(above, left) > 0
 
 

@@ -189,6 +189,9 @@ def test_label_of_a_model_without_classes_is_refused():
         ({"dilations": (0,)}, "integers from 1 to 16"),
         ({"height": True}, "be an integer"),
         ({"dropout": float("nan")}, "be a number from 0.0 to 0.9"),
+        ({"copy_features": 257}, "from 0 to 256"),
+        ({"copy_features": 3, "num_channels": 3}, "0 for a classic model and for colour images"),
+        ({"copy_features": 3, "architecture": "classic"}, "0 for a classic model and for colour"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):

@@ -15,7 +15,8 @@ from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.models import build_model
 from pixelcnn.sampling.rules import draw, probabilities
 
-ARCHITECTURES = ("classic", "gated")
+ARCHITECTURES = ("classic", "gated", "copying")
+"""The last is a gated model that copies levels, where it can: in grey images."""
 RULES = (
     SamplingRule(),
     SamplingRule(temperature=0.8, top_k=3, top_p=0.9),
@@ -36,7 +37,11 @@ def tiny_config(architecture="gated", **changes) -> ModelConfig:
         "kernel_size": 3,
         "dilations": (1, 2),
     }
-    return ModelConfig(architecture=architecture, **(values | changes))
+    values |= changes
+    if architecture == "copying":
+        architecture = "gated"
+        values.setdefault("copy_features", 3 if values.get("num_channels", 1) == 1 else 0)
+    return ModelConfig(architecture=architecture, **values)
 
 
 def tiny_model(architecture="gated", *, dtype=torch.float64, seed=0, **changes):

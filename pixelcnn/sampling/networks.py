@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pixelcnn.layers import COPY_REACH, MAX_SCORE, CopyHead
 from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
 
 Array = NDArray[np.floating]
@@ -32,8 +33,8 @@ class Network(Protocol):
     def pixel(self, row: int, col: int) -> Array:
         """Return the features (B, F) that the head reads at one pixel."""
 
-    def head(self, features: Array) -> Array:
-        """Map features (B, F) to logits (B, C * K)."""
+    def head(self, features: Array, row: int, col: int) -> Array:
+        """Map the features (B, F) of one pixel to its logits (B, C * K)."""
 
     def write(self, row: int, col: int, channel: int, level: NDArray[np.int64]) -> None:
         """Take in the levels (B,) that were drawn."""
@@ -123,6 +124,7 @@ class _Head:
         self.input = self.map(inputs, border)
         self.position = np.empty(0)  # (W, B, F), what the row begun is told of its place
         self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
+        self.copying: _Copying | None = None
 
     def map(self, features: int, border: int) -> _Map:
         return _Map(
@@ -133,13 +135,18 @@ class _Head:
         """View (W * B, F) as (W, B, F)."""
         return values.reshape(self.config.width, self.batch, -1)
 
-    def head(self, features: Array) -> Array:
-        """Map features (B, F) to logits (B, C * K)."""
+    def head(self, features: Array, row: int, col: int) -> Array:
+        """Map the features (B, F) of one pixel to its logits (B, C * K)."""
         (first, first_bias), (last, last_bias) = self.head_weights
-        hidden = np.maximum(features, 0) @ first + first_bias
-        return np.maximum(hidden, 0) @ last + last_bias
+        hidden = np.maximum(np.maximum(features, 0) @ first + first_bias, 0)
+        logits = hidden @ last + last_bias
+        if self.copying is not None:
+            logits += self.copying.logits(hidden, row, col)
+        return logits
 
     def write(self, row: int, col: int, channel: int, level: NDArray[np.int64]) -> None:
+        if self.copying is not None:
+            self.copying.levels[:, row, col] = level
         border, size = self.input.border, self.config.features_per_channel
         part = slice(channel * size, (channel + 1) * size)
         self.input.values[row + border, :, col + border, part] = self.encoded[level]
@@ -156,9 +163,56 @@ class _Head:
         self.condition, self.batch = condition, len(indices)
         for kept in self.maps():  # of the network
             kept.select(indices, row)
+        if self.copying is not None:
+            self.copying.select(indices)
         if row_begun:
             self.position = self.position[:, indices]
             self.from_above = [above[:, indices] for above in self.from_above]
+
+
+class _Copying:
+    """`CopyHead`, pixel by pixel."""
+
+    def __init__(self, layer: CopyHead, batch: int) -> None:
+        height, columns, size = layer.offset.shape
+        scale = size**-0.5
+        self.query = layer.query.weight.numpy().T * scale, layer.query.bias.numpy() * scale
+        self.key = layer.key.weight.numpy().T, layer.key.bias.numpy()
+        self.offset, self.bias = layer.offset.numpy(), layer.bias.numpy()
+        self.num_levels = layer.num_levels
+        width = (columns + 1) // 2
+        self.keys = np.zeros((batch, height, width, size), self.offset.dtype)
+        self.levels = np.zeros((batch, height, width), np.int64)
+
+    def logits(self, hidden: Array, row: int, col: int) -> Array | float:
+        """Give what is added to the logits of one pixel: (B, K), or 0."""
+        self.keys[:, row, col] = hidden @ self.key[0] + self.key[1]
+        batch, _, width, size = self.keys.shape
+        around = slice(max(col - COPY_REACH, 0), col + COPY_REACH + 1)
+        above = self.levels[:, max(row - COPY_REACH, 0) : row, around]
+        left = self.levels[:, row, max(col - COPY_REACH, 0) : col]
+        near = (above > 0).any((1, 2)) | (left > 0).any(1)
+        if not near.any():
+            return 0.0
+        past = row * width + col
+        query = hidden @ self.query[0] + self.query[1]  # (B, F)
+        offset = self.offset[row::-1, width - 1 - col : 2 * width - 1 - col].reshape(-1, size)
+        keys = self.keys.reshape(batch, -1, size)[:, :past]
+        score = (keys @ query[:, :, None])[:, :, 0] + query @ offset[:past].T + self.bias
+        levels = self.levels.reshape(batch, -1)[:, :past]
+        weight = np.exp(np.minimum(score, MAX_SCORE)) * ((levels > 0) & near[:, None])
+        index = levels + self.num_levels * np.arange(batch)[:, None]
+        more = np.bincount(index.ravel(), weight.ravel(), self.num_levels * batch)
+        return np.log1p(more).reshape(batch, -1)
+
+    def fork(self) -> "_Copying":
+        other = copy.copy(self)
+        other.keys, other.levels = self.keys.copy(), self.levels.copy()
+        return other
+
+    def select(self, indices: NDArray[np.int64]) -> None:
+        """Keep these images, in this order and as often as they are named."""
+        self.keys, self.levels = self.keys[indices], self.levels[indices]
 
 
 class _GatedNetwork(_Head):
@@ -217,9 +271,13 @@ class _GatedNetwork(_Head):
             self.vertical.append(self.map(size, border))
             self.horizontal.append(self.map(size, border))
         self.gated = np.ones((self.batch, size + 1), self.dtype)  # gated features, then the 1
+        if model.copy is not None:
+            self.copying = _Copying(model.copy, self.batch)
 
     def fork(self) -> "_GatedNetwork":
         other = copy.copy(self)
+        if self.copying is not None:
+            other.copying = self.copying.fork()
         other.gated = self.gated.copy()
         other.input = self.input.copy()
         other.vertical = [m.copy() for m in self.vertical]
