@@ -81,10 +81,10 @@ def test_block_features_are_those_that_flow_through_the_network(architecture):
     received = []
     for block in model.blocks:  # the horizontal stack is the second argument of a gated block
         block.register_forward_pre_hook(
-            lambda _, inputs: received.append(inputs[architecture == "gated"])
+            lambda _, inputs: received.append(inputs[architecture != "classic"])
         )
     model(levels, torch.tensor([1]))
-    assert num_residual_blocks(model) == (2 if architecture == "gated" else 3)
+    assert num_residual_blocks(model) == (3 if architecture == "classic" else 2)
     inputs = list(received)
     for block in range(num_residual_blocks(model)):
         before, added = block_features(model, levels, 1, block)

@@ -347,7 +347,7 @@ def test_training_leaves_the_global_random_numbers_alone():
     assert torch.equal(torch.rand(2), wanted)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ["classic", "gated"])
 def test_a_tiny_model_learns_stripes_and_which_label_means_which(architecture):
     model_config = tiny_config(architecture, num_classes=2, num_features=12, head_features=12)
     label = torch.arange(40) % 2
