@@ -45,7 +45,7 @@ def encode_embedded(self, levels):
     return self.extra(levels[:, 0]).permute(0, 3, 1, 2)
 
 
-def logistic_mixture_logits(self, features):
+def logistic_mixture_logits(self, features, _):
     """Log-probabilities of all levels under a mixture of discretized logistics.
 
     References:
@@ -63,7 +63,7 @@ def logistic_mixture_logits(self, features):
     return (weights + masses).logsumexp(1)[:, :, None]  # (B, K, 1, H, W)
 
 
-def attending_logits(self, features):
+def attending_logits(self, features, inputs):
     """The head after causal self-attention: every position reads all that came before it.
 
     References:
@@ -72,7 +72,7 @@ def attending_logits(self, features):
     heads = self.extra(features).flatten(2).unflatten(1, (3, HEADS, -1)).transpose(3, 4)
     read = F.scaled_dot_product_attention(*heads.unbind(1), is_causal=True)  # (B, heads, HW, F/h)
     features = features + read.transpose(2, 3).reshape(features.shape)
-    return HEAD_LOGITS(self, features)
+    return HEAD_LOGITS(self, features, inputs)
 
 
 def adamw_only(state, config):
@@ -135,6 +135,7 @@ VARIANTS = {
         "patch": patched("_head_logits", attending_logits),
         "extra": attention,
     },
+    "copying": {"model": {"copy_features": 32}},
     "dropout 0.1": {"model": {"dropout": 0.1}},
     "no average of the weights": {"train": {"ema_decay": 0.0}},
     "constant rate": {"rate": constant_rate},

@@ -37,6 +37,12 @@ class AutoregressiveModel(nn.Module, ABC):
                 MaskedConv2d(config.head_features, channels * config.num_levels, 1, "B", channels),
             ]
         )
+        self.copy_head = None
+        if config.copy_features:
+            self.copy_head = CopyHead(
+                config.head_features, config.copy_features, config.num_levels,
+                config.height, config.width,
+            )  # fmt: skip
 
     @property
     def num_parameters(self) -> int:
@@ -144,15 +150,13 @@ class AutoregressiveModel(nn.Module, ABC):
                 f"`levels` (values {low} to {high}) must lie in 0..{c.num_levels - 1}."
             )
 
-    def _head_logits(self, x: Tensor) -> Tensor:
-        return self._logits(self._hidden(x))
-
-    def _hidden(self, x: Tensor) -> Tensor:
-        return F.relu(self.head[0](F.relu(x)))
-
-    def _logits(self, hidden: Tensor) -> Tensor:
+    def _head_logits(self, x: Tensor, features: Tensor) -> Tensor:
+        hidden = F.relu(self.head[0](F.relu(x)))
         logits = self.head[1](hidden)  # (B, C*K, H, W)
-        return logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
+        logits = logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
+        if self.copy_head is None:
+            return logits
+        return logits + self.copy_head(hidden, features[:, 0])[:, :, None]
 
 
 class PixelCNN(AutoregressiveModel):
@@ -182,7 +186,7 @@ class PixelCNN(AutoregressiveModel):
         x = self.first(features) + self.position_features(condition)  # (B, F, H, W)
         for block in self.blocks:
             x = block(x, condition)
-        return self._head_logits(x)
+        return self._head_logits(x, features)
 
 
 class GatedPixelCNN(AutoregressiveModel):
@@ -214,9 +218,6 @@ class GatedPixelCNN(AutoregressiveModel):
             )
             for number, dilation in enumerate(c.dilations, 1)
         )
-        self.copy = None
-        if c.copy_features:
-            self.copy = CopyHead(c.head_features, c.copy_features, c.num_levels, c.height, c.width)
 
     def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """See `AutoregressiveModel.logits_from_features`."""
@@ -227,11 +228,7 @@ class GatedPixelCNN(AutoregressiveModel):
         for block in self.blocks:
             vertical, horizontal, skip = block(vertical, horizontal, condition)
             skips = skips + skip
-        hidden = self._hidden(skips)
-        logits = self._logits(hidden)
-        if self.copy is None:
-            return logits
-        return logits + self.copy(hidden, features[:, 0])[:, :, None]
+        return self._head_logits(skips, features)
 
 
 def _check_condition(name: str, values: Tensor, batch: int, last: int, rule: str) -> None:

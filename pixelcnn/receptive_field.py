@@ -306,7 +306,7 @@ def layer_fields(model: AutoregressiveModel) -> list[LayerField]:
             above = _spread(block.vertical, vertical)
             vertical = vertical | above
             horizontal = horizontal | above | _spread(block.horizontal, horizontal)
-            if block.is_last and model.copy is not None:  # the head reads all the past
+            if block.is_last and model.copy_head is not None:  # the head reads all the past
                 past = np.packbits(np.tri(total, k=-1, dtype=bool), axis=1)
                 horizontal = horizontal | past.reshape(horizontal.shape)
             note("B", c.kernel_size, dilation, horizontal)

@@ -66,7 +66,7 @@ def test_a_model_that_copies_begins_with_the_weights_of_one_that_does_not():
     levels, label = random_levels(source.config, 4), label_of(source.config, 4)
     for model in (state.model, state.ema):
         assert not torch.equal(model(levels, label), source(levels, label))
-        model.copy.bias.data.fill_(-1e6)  # now nothing is copied
+        model.copy_head.bias.data.fill_(-1e6)  # now nothing is copied
         torch.testing.assert_close(model(levels, label), source(levels, label))
     again = TrainingState(replace(source.config, copy_features=4, num_orders=1), TrainConfig())
     again.begin_with(state.model)

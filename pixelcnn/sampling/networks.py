@@ -124,7 +124,7 @@ class _Head:
         self.input = self.map(inputs, border)
         self.position = np.empty(0)  # (W, B, F), what the row begun is told of its place
         self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
-        self.copying: _Copying | None = None
+        self.copying = None if model.copy_head is None else _Copying(model.copy_head, self.batch)
 
     def map(self, features: int, border: int) -> _Map:
         return _Map(
@@ -271,8 +271,6 @@ class _GatedNetwork(_Head):
             self.vertical.append(self.map(size, border))
             self.horizontal.append(self.map(size, border))
         self.gated = np.ones((self.batch, size + 1), self.dtype)  # gated features, then the 1
-        if model.copy is not None:
-            self.copying = _Copying(model.copy, self.batch)
 
     def fork(self) -> "_GatedNetwork":
         other = copy.copy(self)
