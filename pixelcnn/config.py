@@ -113,7 +113,8 @@ class ModelConfig(_Config):
         self._require_number("dropout", 0.0, 0.9)
         self._require_integer("copy_features", 0, 256)
         can_copy = self.architecture == "gated" and self.num_channels == 1
-        rule = "be 0 for a classic model and for colour images"
+        can_copy = can_copy and self.height * self.width <= 1024
+        rule = "be 0 for a classic model, colour images and images of over 1,024 pixels"
         self._require("copy_features", can_copy or self.copy_features == 0, rule)
 
     @classmethod

@@ -284,7 +284,7 @@ class CopyHead(nn.Module):
         self.query = nn.Linear(hidden, num_features)
         self.key = nn.Linear(hidden, num_features)
         self.offset = nn.Parameter(0.1 * torch.randn(height, 2 * width - 1, num_features))
-        self.bias = nn.Parameter(torch.tensor(-4.0))
+        self.bias = nn.Parameter(torch.tensor([-4.0]))
 
     @torch.compiler.disable
     def forward(self, hidden: Tensor, scaled: Tensor) -> Tensor:
@@ -299,21 +299,31 @@ class CopyHead(nn.Module):
         Returns:
             (B, K, H, W).
         """
+        if self.training:
+            return self._forward(hidden, scaled)
+        # Image by image and all pairs, so that what comes later changes no sum by a single bit.
+        images = zip(hidden.split(1), scaled.split(1), strict=True)
+        return torch.cat([self._forward(*image) for image in images])
+
+    def _forward(self, hidden: Tensor, scaled: Tensor) -> Tensor:
         width = scaled.shape[2]
         scaled = scaled.flatten(1)
         levels = ((scaled.detach() + 1) * ((self.num_levels - 1) / 2)).round().long()  # (B, N)
-        # Only these pairs are computed; the lists are filled up with -1 and H * W.
-        target = _indices(near_ink(levels.unflatten(1, (-1, width))).flatten(1), -1)  # (B, T)
-        source = _indices(levels > 0, levels.shape[1])  # (B, S)
+        near, ink = near_ink(levels.unflatten(1, (-1, width))).flatten(1), levels > 0
+        every = torch.ones_like(ink)
+        # In training only pairs that count; the lists are filled up with -1 and H * W.
+        target = _indices(near if self.training else every, -1)  # (B, T)
+        source = _indices(ink if self.training else every, levels.shape[1])  # (B, S)
         hidden = hidden.flatten(2).transpose(1, 2).to(self.bias.dtype)  # (B, N, hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             query = _at(self.query(hidden), target) / self.query.out_features**0.5
             offset = query @ self.offset.flatten(0, 1).T  # (B, T, H * (2W - 1))
             score = self.bias + query @ _at(self.key(hidden), source).mT
             score = score + offset.gather(2, self._offsets(target[:, :, None], source[:, None]))
-            is_past = source[:, None] < target[:, :, None]
-            weight = torch.where(is_past, score.clamp(max=MAX_SCORE).exp(), 0)
-            weight = weight * _at(1 + scaled - scaled.detach(), source)[:, None]
+            counts = source[:, None] < target[:, :, None]
+            counts = counts & _at(near, target)[:, :, None] & _at(ink, source)[:, None]
+            weight = torch.where(counts, score.clamp(max=MAX_SCORE).exp(), 0)
+            weight = weight * _at(1 + (scaled - scaled.detach()), source)[:, None]
             level = _at(levels, source)[:, None].expand_as(weight)
             more = weight.new_zeros(*target.shape, self.num_levels).scatter_add(2, level, weight)
         index = target.clamp(min=0)[:, :, None].expand_as(more)

@@ -37,7 +37,7 @@ def test_copying_adds_the_weights_of_all_earlier_pixels_of_a_level():
             level = levels[image, i, j]
             if (i, j) < (row, col) and level > 0 and near_ink(levels)[image, row, col]:
                 key = layer.key(hidden[image, :, i, j]) + layer.offset[row - i, j - col + 4]
-                weights[level] += (query @ key / 3**0.5 + layer.bias).exp()
+                weights[level] += (query @ key / 3**0.5 + layer.bias[0]).exp()
         torch.testing.assert_close(out[image, :, row, col], weights.log1p())
 
 
@@ -57,6 +57,29 @@ def test_huge_scores_do_not_overflow():
     layer, hidden, levels = copy_head()
     layer.bias.fill_(1e6)
     assert layer.float()(hidden.float(), scaled(levels).float()).isfinite().all()
+
+
+def test_what_comes_later_changes_no_bit():
+    layer = randomize(CopyHead(32, 16, 256, 28, 28))
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(1, 32, 28, 28, generator=generator)
+    levels = torch.randint(1, 256, (1, 28, 28), generator=generator)
+    levels[torch.rand(levels.shape, generator=generator) < 0.7] = 0
+    out = layer(hidden, scaled(levels, 256).float())
+    assert out.any(0).any(0).sum() > 500, "here is something to be copied"
+    for pixel in (100, 391, 783):
+        other, changed = levels.clone().flatten(), hidden.clone().flatten(2)
+        other[pixel:] = torch.randint(1, 256, (784 - pixel,), generator=generator)
+        changed[:, :, pixel + 1 :] += 1
+        again = layer(changed.view_as(hidden), scaled(other.view_as(levels), 256).float())
+        assert torch.equal(again.flatten(2)[..., : pixel + 1], out.flatten(2)[..., : pixel + 1])
+
+
+def test_training_computes_the_same_of_fewer_pairs():
+    layer, hidden, levels = copy_head()
+    torch.testing.assert_close(
+        layer.train()(hidden, scaled(levels)), layer.eval()(hidden, scaled(levels))
+    )
 
 
 def test_a_model_that_copies_begins_with_the_weights_of_one_that_does_not():

@@ -190,8 +190,9 @@ def test_label_of_a_model_without_classes_is_refused():
         ({"height": True}, "be an integer"),
         ({"dropout": float("nan")}, "be a number from 0.0 to 0.9"),
         ({"copy_features": 257}, "from 0 to 256"),
-        ({"copy_features": 3, "num_channels": 3}, "0 for a classic model and for colour images"),
-        ({"copy_features": 3, "architecture": "classic"}, "0 for a classic model and for colour"),
+        ({"copy_features": 3, "num_channels": 3}, "be 0 for a classic model, colour images"),
+        ({"copy_features": 3, "height": 33, "width": 32}, "over 1,024 pixels"),
+        ({"copy_features": 3, "architecture": "classic"}, "be 0 for a classic model"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):

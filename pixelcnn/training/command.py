@@ -58,7 +58,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--begin-with",
         metavar="CHECKPOINT",
         help="begin with the shape and the weights of a checkpoint instead of random ones; one of "
-        "a single raster order is what each of eight begins with (--num-orders 8)",
+        "a single raster order is what each of eight begins with (--num-orders 8), and one that "
+        "copies nothing may learn to copy (--copy-features 32)",
     )
     train.add_argument(
         "--now", action="store_true", help="do not wait until the other runs of the folder end"

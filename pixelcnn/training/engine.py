@@ -154,9 +154,7 @@ class TrainingState:
         for model in (self.model, self.ema):
             for name, theirs in source.named_parameters():
                 mine = model.get_parameter(name)
-                if theirs.ndim:
-                    theirs = theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1))
-                mine.copy_(theirs)
+                mine.copy_(theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1)))
 
     def update(self, rate: float) -> None:
         """Do one optimizer update with the gradients that the model holds."""
