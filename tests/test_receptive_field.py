@@ -18,6 +18,7 @@ from pixelcnn.receptive_field import (
 
 from .tiny import (
     ARCHITECTURES,
+    PLAIN,
     dependence,
     pixel_offsets,
     random_levels,
@@ -32,7 +33,7 @@ PAST = (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH)
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
-@pytest.mark.parametrize("architecture", ["classic", "gated"])
+@pytest.mark.parametrize("architecture", PLAIN)
 def test_the_field_of_a_layer_is_that_of_a_network_that_ends_there(architecture, num_channels):
     shape = {"num_channels": num_channels, "height": 7, "width": 8, **WIDE}
     dilations = (1, 2, 1)

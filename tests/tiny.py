@@ -15,7 +15,8 @@ from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.models import build_model
 from pixelcnn.sampling.rules import draw, probabilities
 
-ARCHITECTURES = ("classic", "gated", "copying")
+PLAIN = ("classic", "gated")
+ARCHITECTURES = (*PLAIN, "copying")
 """The last is a gated model that copies levels, where it can: in grey images."""
 RULES = (
     SamplingRule(),
