@@ -6,21 +6,25 @@ return these objects, and `from_dict` accepts exactly what `to_dict` wrote.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 
 class _Config:
+    _added_later: ClassVar[dict[str, Any]] = {}
+    """Fields that files of earlier versions lack, with what held then."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build the configuration from exactly the fields that `to_dict` writes.
+        """Build the configuration from exactly the fields that `to_dict` writes, or wrote once.
 
         Raises:
             ValueError: if a field is unknown or missing, or a value breaks its rule.
         """
+        values = cls._added_later | dict(values)
         names = {f.name for f in fields(cls)}
         unknown, missing = sorted(set(values) - names), sorted(names - set(values))
         if unknown or missing:
@@ -49,6 +53,8 @@ class _Config:
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(_Config):
     """Shape of a model; with the weights, all that is needed to rebuild it."""
+
+    _added_later = {"copy_features": 0}
 
     architecture: Literal["classic", "gated"] = "gated"
     """`classic` is the masked-convolution PixelCNN, `gated` has vertical and horizontal stacks."""
@@ -117,11 +123,6 @@ class ModelConfig(_Config):
         rule = "be 0 for a classic model, colour images and images of over 1,024 pixels"
         self._require("copy_features", can_copy or self.copy_features == 0, rule)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """See `_Config.from_dict`; models of earlier versions know no `copy_features`."""
-        return super().from_dict({"copy_features": 0} | dict(values))
-
     @property
     def num_blocks(self) -> int:
         """Number of residual blocks."""
@@ -146,6 +147,8 @@ class ModelConfig(_Config):
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(_Config):
     """How a model is trained."""
+
+    _added_later = {"label_contrast": 0.0}
 
     dataset: str = "fashion-mnist"
     """Name of a data set, see `pixelcnn.data.DATASETS`."""
@@ -202,11 +205,6 @@ class TrainConfig(_Config):
         ):
             self._require_number(name, low, high)
         self._require("bfloat16", isinstance(self.bfloat16, bool), "be true or false")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """See `ModelConfig.from_dict`; runs of earlier versions know no `label_contrast`."""
-        return super().from_dict({"label_contrast": 0.0} | dict(values))
 
     def check_fits(self, model: ModelConfig) -> None:
         """Check what depends on the model too.
