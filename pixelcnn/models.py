@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import ModelConfig
+from pixelcnn.copy_head import CopyHead
 from pixelcnn.layers import (
-    CopyHead,
     GatedBlock,
     HorizontalConv2d,
     MaskedConv2d,
@@ -88,7 +88,6 @@ class AutoregressiveModel(nn.Module, ABC):
         condition = self.condition(levels.shape[0], label, order)
         return self.logits_from_features(self.encode(levels), condition)
 
-    @abstractmethod
     def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """Predict from the output of `encode`; differentiable, for the causality check.
 
@@ -99,6 +98,28 @@ class AutoregressiveModel(nn.Module, ABC):
         Returns:
             Logits (B, K, C, H, W).
         """
+        hidden = self.hidden_features(features, condition)
+        logits = self.head[1](hidden)  # (B, C*K, H, W)
+        logits = logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
+        if self.copy_head is None:
+            return logits
+        return logits + self.copy_head(hidden, features[:, 0])[:, :, None]
+
+    def hidden_features(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Compute what the last layer, and the head that copies, read of every pixel.
+
+        Arguments:
+            features: (B, C * E, H, W), as `encode` returns them.
+            condition: int64 (B,), see `condition`.
+
+        Returns:
+            (B, `config.head_features`, H, W).
+        """
+        return F.relu(self.head[0](F.relu(self._blocks(features, condition))))
+
+    @abstractmethod
+    def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Compute what the head reads of every pixel: (B, F, H, W)."""
 
     def condition(
         self, batch: int, label: Tensor | None = None, order: Tensor | None = None
@@ -150,14 +171,6 @@ class AutoregressiveModel(nn.Module, ABC):
                 f"`levels` (values {low} to {high}) must lie in 0..{c.num_levels - 1}."
             )
 
-    def _head_logits(self, x: Tensor, features: Tensor) -> Tensor:
-        hidden = F.relu(self.head[0](F.relu(x)))
-        logits = self.head[1](hidden)  # (B, C*K, H, W)
-        logits = logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
-        if self.copy_head is None:
-            return logits
-        return logits + self.copy_head(hidden, features[:, 0])[:, :, None]
-
 
 class PixelCNN(AutoregressiveModel):
     """The classic model: a type A convolution, residual blocks of type B, a 1x1 head.
@@ -181,12 +194,11 @@ class PixelCNN(AutoregressiveModel):
             for d in c.dilations
         )
 
-    def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
-        """See `AutoregressiveModel.logits_from_features`."""
+    def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
         x = self.first(features) + self.position_features(condition)  # (B, F, H, W)
         for block in self.blocks:
             x = block(x, condition)
-        return self._head_logits(x, features)
+        return x
 
 
 class GatedPixelCNN(AutoregressiveModel):
@@ -219,8 +231,7 @@ class GatedPixelCNN(AutoregressiveModel):
             for number, dilation in enumerate(c.dilations, 1)
         )
 
-    def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
-        """See `AutoregressiveModel.logits_from_features`."""
+    def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
         position = self.position_features(condition)
         vertical = self.first_vertical(features) + position  # (B, F, H, W)
         horizontal = self.first_horizontal(features) + position
@@ -228,7 +239,7 @@ class GatedPixelCNN(AutoregressiveModel):
         for block in self.blocks:
             vertical, horizontal, skip = block(vertical, horizontal, condition)
             skips = skips + skip
-        return self._head_logits(skips, features)
+        return skips
 
 
 def _check_condition(name: str, values: Tensor, batch: int, last: int, rule: str) -> None:

@@ -1,13 +1,15 @@
 """Copying: a head that finds earlier pixels whose level comes again."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.layers import COPY_REACH, CopyHead, near_ink
+from pixelcnn.copy_head import COPY_REACH, CopyHead, near_ink
+from pixelcnn.influence import copy_weights, logits
 from pixelcnn.training.engine import TrainingError, TrainingState
 
 from .tiny import label_of, random_levels, randomize, tiny_config, tiny_model
@@ -94,6 +96,28 @@ def test_a_model_that_copies_begins_with_the_weights_of_one_that_does_not():
     again = TrainingState(replace(source.config, copy_features=4, num_orders=1), TrainConfig())
     again.begin_with(state.model)
     assert torch.equal(again.model(levels, label), state.model(levels, label))
+
+
+def test_the_weights_of_one_pixel_tell_what_is_added_to_its_logits():
+    model = tiny_model("copying", dtype=torch.float32, num_classes=3)
+    levels = random_levels(model.config, 1)
+    pixel, weights = 17, copy_weights(model, levels, 2, 17)
+    assert not weights.flat[pixel:].any() and weights.any()
+    copied = logits(model, levels, 2)[0, :, 0].flatten(1)[:, pixel]
+    model.copy_head.bias.data.fill_(-1e6)  # now nothing is copied
+    added = copied - logits(model, levels, 2)[0, :, 0].flatten(1)[:, pixel]
+    assert not copy_weights(model, levels, 2, pixel).any()
+    for level in range(model.config.num_levels):
+        total = weights[(levels[0, 0] == level).numpy()].sum()
+        assert float(added[level]) == pytest.approx(math.log1p(total), abs=1e-5)
+
+
+def test_weights_want_a_model_that_copies_and_a_pixel_that_exists():
+    levels = random_levels(tiny_config(), 1)
+    with pytest.raises(ValueError, match="copies nothing"):
+        copy_weights(tiny_model("gated", dtype=torch.float32), levels, None, 3)
+    with pytest.raises(ValueError, match="30"):
+        copy_weights(tiny_model("copying", dtype=torch.float32), levels, None, 30)
 
 
 @pytest.mark.parametrize("copy_features", [0, 2])

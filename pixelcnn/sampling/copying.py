@@ -5,7 +5,7 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn.layers import COPY_REACH, MAX_SCORE, CopyHead
+from pixelcnn.copy_head import COPY_REACH, MAX_SCORE, CopyHead
 
 Array = NDArray[np.floating]
 
