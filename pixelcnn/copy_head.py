@@ -103,17 +103,21 @@ class CopyHead(nn.Module):
         query = _at(self.query(hidden), target) / self.query.out_features**0.5
         offset = query @ self.offset.flatten(0, 1).T  # (B, T, H * (2W - 1))
         score = self.bias + query @ _at(self.key(hidden), source).mT
-        score = score + offset.gather(2, self._offsets(target[:, :, None], source[:, None]))
+        score = score + offset.gather(2, self._offsets(target, source))
         counts = source[:, None] < target[:, :, None]
         counts = counts & _at(near, target)[:, :, None] & _at(ink, source)[:, None]
         return torch.where(counts, score.clamp(max=MAX_SCORE).exp(), 0)
 
     def _offsets(self, target: Tensor, source: Tensor) -> Tensor:
-        """Number the offset from every target to every source, as the rows of `offset` are."""
+        """Number the offset of every pair as the rows of `offset` are; (B, T, S).
+
+        Those of sources that come later do not matter: they are not counted.
+        """
         height, columns, _ = self.offset.shape
         width = (columns + 1) // 2
-        rows = (target // width - source // width).clamp(0, height - 1)
-        return rows * columns + source % width - target % width + width - 1
+        to, back = (p // width * columns - p % width for p in (target, source))
+        number = (to + width - 1)[:, :, None] - back[:, None]
+        return number.clamp(0, height * columns - 1)
 
 
 def near_ink(levels: Tensor) -> Tensor:
