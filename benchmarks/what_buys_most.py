@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.data import load_dataset
-from pixelcnn.models import GatedPixelCNN
+from pixelcnn.models import AutoregressiveModel
 from pixelcnn.training import engine
 from pixelcnn.training.engine import TrainingState, train, train_step
 from pixelcnn.training.scoring import evaluate
@@ -30,7 +30,7 @@ MODEL = ModelConfig(
 )
 TRAIN = TrainConfig(learning_rate=5e-3, ema_decay=0.995, evaluate_every=10**9)
 MIXTURES, EMBEDDING, HEADS = 10, 16, 4
-BLOCKS = GatedPixelCNN._blocks
+HEAD_LOGITS = AutoregressiveModel._head_logits
 
 
 def encode_scaled(self, levels):
@@ -45,14 +45,15 @@ def encode_embedded(self, levels):
     return self.extra(levels[:, 0]).permute(0, 3, 1, 2)
 
 
-def logistic_mixture_logits(self, features, condition):
+def logistic_mixture_logits(self, features):
     """Log-probabilities of all levels under a mixture of discretized logistics.
 
     References:
         Salimans et al. 2017, arXiv 1701.05517, section 2.1.
     """
-    params = self.head[1](self.hidden_features(features, condition))[:, : 3 * MIXTURES]
-    params = params.float().unflatten(1, (3, MIXTURES))
+    first, last = self.head
+    hidden = first(F.relu(features))
+    params = last(F.relu(hidden))[:, : 3 * MIXTURES].float().unflatten(1, (3, MIXTURES))
     weights = params[:, 0].log_softmax(1)[:, :, None]  # (B, M, 1, H, W)
     means, scales = params[:, 1][:, :, None], params[:, 2].clamp(min=-7)[:, :, None].exp()
     edges = (torch.arange(1, 256) - 0.5) * (2 / 255) - 1
@@ -62,16 +63,16 @@ def logistic_mixture_logits(self, features, condition):
     return (weights + masses).logsumexp(1)[:, :, None]  # (B, K, 1, H, W)
 
 
-def attending_blocks(self, features, condition):
-    """The blocks, then causal self-attention: every position reads all that came before it.
+def attending_logits(self, features):
+    """The head after causal self-attention: every position reads all that came before it.
 
     References:
         Chen et al. 2018, arXiv 1712.09763 (PixelSNAIL), section 2.
     """
-    features = BLOCKS(self, features, condition)
     heads = self.extra(features).flatten(2).unflatten(1, (3, HEADS, -1)).transpose(3, 4)
     read = F.scaled_dot_product_attention(*heads.unbind(1), is_causal=True)  # (B, heads, HW, F/h)
-    return features + read.transpose(2, 3).reshape(features.shape)
+    features = features + read.transpose(2, 3).reshape(features.shape)
+    return HEAD_LOGITS(self, features)
 
 
 def adamw_only(state, config):
@@ -98,7 +99,7 @@ def attention():
 
 def patched(name, function):
     """Replace a method of the model while a variant runs."""
-    return partial(mock.patch.object, GatedPixelCNN, name, function)
+    return partial(mock.patch.object, AutoregressiveModel, name, function)
 
 
 VARIANTS = {
@@ -116,9 +117,7 @@ VARIANTS = {
         "patch": patched("encode", encode_embedded),
         "extra": lambda: nn.Embedding(256, EMBEDDING),
     },
-    "output: logistic mixture": {
-        "patch": patched("logits_from_features", logistic_mixture_logits)
-    },
+    "output: logistic mixture": {"patch": patched("_head_logits", logistic_mixture_logits)},
     "32 features, 12 blocks": {
         "model": {"num_features": 32, "dilations": (1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8)}
     },
@@ -129,14 +128,13 @@ VARIANTS = {
     "no dilation": {"model": {"dilations": (1,) * 7}},
     "no dilation, attention": {
         "model": {"dilations": (1,) * 7},
-        "patch": patched("_blocks", attending_blocks),
+        "patch": patched("_head_logits", attending_logits),
         "extra": attention,
     },
     "dilation and attention": {
-        "patch": patched("_blocks", attending_blocks),
+        "patch": patched("_head_logits", attending_logits),
         "extra": attention,
     },
-    "copying": {"model": {"copy_features": 32}},
     "dropout 0.1": {"model": {"dropout": 0.1}},
     "no average of the weights": {"train": {"ema_decay": 0.0}},
     "constant rate": {"rate": constant_rate},

@@ -54,7 +54,7 @@ class _Config:
 class ModelConfig(_Config):
     """Shape of a model; with the weights, all that is needed to rebuild it."""
 
-    _added_later = {"copy_features": 0}
+    _added_later = {"num_kinds": 0}
 
     architecture: Literal["classic", "gated"] = "gated"
     """`classic` is the masked-convolution PixelCNN, `gated` has vertical and horizontal stacks."""
@@ -85,9 +85,9 @@ class ModelConfig(_Config):
     """Dilation of each residual block, 1 to 16; its length is the number of blocks."""
     dropout: float = 0.0
     """Probability with which a feature inside a block is dropped in training, 0 to 0.9."""
-    copy_features: int = 0
-    """Features by which a gated model of grey images finds earlier pixels whose level comes
-    again, 0 to 256; 0 for none of that."""
+    num_kinds: int = 0
+    """J, hidden kinds of picture that a model of grey images tells apart by the levels so far, see
+    `pixelcnn.kinds`, 0 to 256; 0 for none of that."""
 
     def __post_init__(self) -> None:
         self._require(
@@ -117,11 +117,9 @@ class ModelConfig(_Config):
         valid = valid and all(type(d) is int and 1 <= d <= 16 for d in self.dilations)
         self._require("dilations", valid, "be a list of 1 to 64 integers from 1 to 16")
         self._require_number("dropout", 0.0, 0.9)
-        self._require_integer("copy_features", 0, 256)
-        can_copy = self.architecture == "gated" and self.num_channels == 1
-        can_copy = can_copy and self.height * self.width <= 1024
-        rule = "be 0 for a classic model, colour images and images of over 1,024 pixels"
-        self._require("copy_features", can_copy or self.copy_features == 0, rule)
+        self._require_integer("num_kinds", 0, 256)
+        grey = self.num_channels == 1
+        self._require("num_kinds", grey or self.num_kinds == 0, "be 0 for colour images")
 
     @property
     def num_blocks(self) -> int:

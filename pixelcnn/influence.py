@@ -188,8 +188,7 @@ def effective_receptive_field(
     """Measure how strongly every pixel of an image acts on one prediction, to first order.
 
     | d log p(level that is there) / d input features of the pixel |, the Euclidean norm over the
-    features of all channels of that pixel. Which level is copied has no derivative; of copying
-    counts how strongly it does, see `pixelcnn.copy_head.CopyHead.forward`.
+    features of all channels of that pixel.
 
     Arguments:
         model: either model, in evaluation mode.
@@ -217,37 +216,6 @@ def effective_receptive_field(
         log_prob = at.log_softmax(0)[levels[0, channel].view(-1)[pixel]]
         (gradient,) = torch.autograd.grad(log_prob, features)  # (1, C * features, H, W)
     return gradient[0].norm(dim=0).float().numpy()
-
-
-def copy_weights(
-    model: AutoregressiveModel, levels: Tensor, label: int | None, pixel: int
-) -> NDArray[np.float32]:
-    """Tell how much every pixel counts when a model that copies predicts one pixel.
-
-    Before all levels are normalised, the probability of a level is multiplied by 1 + the sum of
-    the weights of the pixels that have it, see `pixelcnn.copy_head.CopyHead`.
-
-    Arguments:
-        model: one with `copy_features`, in evaluation mode.
-        levels: int64 (1, C, H, W).
-        label: class, or None for any.
-        pixel: the predicted pixel, 0..H*W-1.
-
-    Returns:
-        float32 (H, W); 0 where nothing is copied from.
-
-    Raises:
-        ValueError: if the pixel does not exist, or the model copies nothing.
-    """
-    c = model.config
-    _check("pixel", pixel, c.height * c.width)
-    if model.copy_head is None:
-        raise ValueError("`model` copies nothing: its `copy_features` are 0.")
-    condition = model.condition(1, None if label is None else torch.tensor([label]))
-    with one_thread(), torch.inference_mode():
-        features = model.encode(levels)
-        hidden = model.hidden_features(features, condition)
-        return model.copy_head.weights(hidden, features[:, 0], pixel)[0].float().numpy()
 
 
 def open_first_mask(model: AutoregressiveModel) -> None:

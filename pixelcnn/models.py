@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.copy_head import CopyHead
+from pixelcnn.kinds import Kinds
 from pixelcnn.layers import (
     GatedBlock,
     HorizontalConv2d,
@@ -37,12 +37,9 @@ class AutoregressiveModel(nn.Module, ABC):
                 MaskedConv2d(config.head_features, channels * config.num_levels, 1, "B", channels),
             ]
         )
-        self.copy_head = None
-        if config.copy_features:
-            self.copy_head = CopyHead(
-                config.head_features, config.copy_features, config.num_levels,
-                config.height, config.width,
-            )  # fmt: skip
+        self.kinds = None
+        if config.num_kinds:
+            self.kinds = Kinds(config.num_kinds, config.num_levels, config.height)
 
     @property
     def num_parameters(self) -> int:
@@ -98,24 +95,10 @@ class AutoregressiveModel(nn.Module, ABC):
         Returns:
             Logits (B, K, C, H, W).
         """
-        hidden = self.hidden_features(features, condition)
-        logits = self.head[1](hidden)  # (B, C*K, H, W)
-        logits = logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
-        if self.copy_head is None:
+        logits = self._head_logits(self._blocks(features, condition))
+        if self.kinds is None:
             return logits
-        return logits + self.copy_head(hidden, features[:, 0])[:, :, None]
-
-    def hidden_features(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Compute what the last layer, and the head that copies, read of every pixel.
-
-        Arguments:
-            features: (B, C * E, H, W), as `encode` returns them.
-            condition: int64 (B,), see `condition`.
-
-        Returns:
-            (B, `config.head_features`, H, W).
-        """
-        return F.relu(self.head[0](F.relu(self._blocks(features, condition))))
+        return logits + self.kinds(features[:, 0])[:, :, None]
 
     @abstractmethod
     def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
@@ -170,6 +153,10 @@ class AutoregressiveModel(nn.Module, ABC):
             raise ValueError(
                 f"`levels` (values {low} to {high}) must lie in 0..{c.num_levels - 1}."
             )
+
+    def _head_logits(self, x: Tensor) -> Tensor:
+        logits = self.head[1](F.relu(self.head[0](F.relu(x))))  # (B, C*K, H, W)
+        return logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
 
 
 class PixelCNN(AutoregressiveModel):

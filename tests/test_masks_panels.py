@@ -156,21 +156,6 @@ def test_the_effective_panel_is_logarithmic_and_blank_where_nothing_acts():
     assert "No pixel acts" in panels.effective_caption(np.zeros((4, 5), np.float32))
 
 
-def test_the_copying_panel_says_how_much_more_probable_the_level_becomes():
-    levels, weights = np.zeros((4, 5), np.int64), np.zeros((4, 5), np.float32)
-    levels[1, 1:3], levels[2, 1], levels[2, 2] = 7, 9, 7
-    nothing = panels.copying_panel(weights, levels, 12)
-    assert nothing.captions == [
-        "Nothing is copied: no past pixel within 2 rows and columns is drawn on."
-    ]
-    weights[1, 1:3], weights[2, 1] = (1.5, 0.5), 4
-    panel = panels.copying_panel(weights, levels, 12)
-    assert "level that is there, 7, 3 times as probable" in panel.captions[0]
-    assert panel.values[2, 1] == 1 and panel.values[1, 2] == 0.125
-    levels[2, 2] = 0
-    assert "never copied" in panels.copying_panel(weights, levels, 12).captions[0]
-
-
 def test_a_board_carries_every_array_and_only_marks_keep_its_identity():
     levels = torch.arange(20).view(1, 1, 4, 5)
     looks = np.arange(40, dtype=np.uint8).reshape(2, 4, 5) % 5

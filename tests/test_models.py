@@ -189,10 +189,8 @@ def test_label_of_a_model_without_classes_is_refused():
         ({"dilations": (0,)}, "integers from 1 to 16"),
         ({"height": True}, "be an integer"),
         ({"dropout": float("nan")}, "be a number from 0.0 to 0.9"),
-        ({"copy_features": 257}, "from 0 to 256"),
-        ({"copy_features": 3, "num_channels": 3}, "be 0 for a classic model, colour images"),
-        ({"copy_features": 3, "height": 33, "width": 32}, "over 1,024 pixels"),
-        ({"copy_features": 3, "architecture": "classic"}, "be 0 for a classic model"),
+        ({"num_kinds": 257}, "from 0 to 256"),
+        ({"num_kinds": 3, "num_channels": 3}, "be 0 for colour images"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):

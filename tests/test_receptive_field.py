@@ -85,7 +85,7 @@ def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
 
 
 def test_a_model_that_copies_sees_all_the_past_at_its_end():
-    *fields, last = layer_fields(tiny_model("copying", height=7, width=9))
+    *fields, last = layer_fields(tiny_model("kinds", height=7, width=9))
     assert (last.maps() == np.tri(63, k=-1, dtype=bool)).all()
     without = layer_fields(tiny_model("gated", height=7, width=9))
     assert without[-1].maps().sum() != last.maps().sum()

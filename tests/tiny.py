@@ -16,7 +16,7 @@ from pixelcnn.models import build_model
 from pixelcnn.sampling.rules import draw, probabilities
 
 PLAIN = ("classic", "gated")
-ARCHITECTURES = (*PLAIN, "copying")
+ARCHITECTURES = (*PLAIN, "kinds")
 """The last is a gated model that copies levels, where it can: in grey images."""
 RULES = (
     SamplingRule(),
@@ -39,9 +39,9 @@ def tiny_config(architecture="gated", **changes) -> ModelConfig:
         "dilations": (1, 2),
     }
     values |= changes
-    if architecture == "copying":
+    if architecture == "kinds":
         architecture = "gated"
-        values.setdefault("copy_features", 3 if values.get("num_channels", 1) == 1 else 0)
+        values.setdefault("num_kinds", 3 if values.get("num_channels", 1) == 1 else 0)
     return ModelConfig(architecture=architecture, **values)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
-from pixelcnn.sampling.copying import Copying
+from pixelcnn.sampling.kinds import KindsSoFar
 
 Array = NDArray[np.floating]
 
@@ -124,7 +124,9 @@ class _Head:
         self.input = self.map(inputs, border)
         self.position = np.empty(0)  # (W, B, F), what the row begun is told of its place
         self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
-        self.copying = None if model.copy_head is None else Copying(model.copy_head, self.batch)
+        self.kinds = None
+        if model.kinds is not None:
+            self.kinds = KindsSoFar(model.kinds, self.batch, c.width)
 
     def map(self, features: int, border: int) -> _Map:
         return _Map(
@@ -138,15 +140,15 @@ class _Head:
     def head(self, features: Array, row: int, col: int) -> Array:
         """Map the features (B, F) of one pixel to its logits (B, C * K)."""
         (first, first_bias), (last, last_bias) = self.head_weights
-        hidden = np.maximum(np.maximum(features, 0) @ first + first_bias, 0)
-        logits = hidden @ last + last_bias
-        if self.copying is not None:
-            logits += self.copying.logits(hidden, row, col)
+        hidden = np.maximum(features, 0) @ first + first_bias
+        logits = np.maximum(hidden, 0) @ last + last_bias
+        if self.kinds is not None:
+            logits += self.kinds.logits(row, col)
         return logits
 
     def write(self, row: int, col: int, channel: int, level: NDArray[np.int64]) -> None:
-        if self.copying is not None:
-            self.copying.levels[:, row, col] = level
+        if self.kinds is not None:
+            self.kinds.write(row, col, level)
         border, size = self.input.border, self.config.features_per_channel
         part = slice(channel * size, (channel + 1) * size)
         self.input.values[row + border, :, col + border, part] = self.encoded[level]
@@ -163,8 +165,8 @@ class _Head:
         self.condition, self.batch = condition, len(indices)
         for kept in self.maps():  # of the network
             kept.select(indices, row)
-        if self.copying is not None:
-            self.copying.select(indices)
+        if self.kinds is not None:
+            self.kinds.select(indices, row)
         if row_begun:
             self.position = self.position[:, indices]
             self.from_above = [above[:, indices] for above in self.from_above]
@@ -229,8 +231,8 @@ class _GatedNetwork(_Head):
 
     def fork(self) -> "_GatedNetwork":
         other = copy.copy(self)
-        if self.copying is not None:
-            other.copying = self.copying.fork()
+        if self.kinds is not None:
+            other.kinds = self.kinds.fork()
         other.gated = self.gated.copy()
         other.input = self.input.copy()
         other.vertical = [m.copy() for m in self.vertical]

@@ -21,6 +21,7 @@ from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.models import AutoregressiveModel, build_model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import bfloat16_works, processes, sum_over_processes
+from pixelcnn.training.kinds import fit_kinds
 from pixelcnn.training.scoring import iter_evaluate
 
 
@@ -131,20 +132,20 @@ class TrainingState:
     def begin_with(self, source: AutoregressiveModel) -> None:
         """Begin with the weights of a trained model instead of random ones.
 
-        A model of one raster order is what each of several orders begins with, and one that copies
-        nothing is one that copies without what it needs for that.
+        A model of one raster order is what each of several orders begins with, and one that tells
+        no kinds of picture apart finds them when its training begins.
 
         Raises:
             TrainingError: if its configuration differs in more than the orders, the dropout and
-                the copying.
+                the kinds.
         """
         wanted = self.model.config
-        free = ("num_orders", "dropout", "copy_features")
+        free = ("num_orders", "dropout", "num_kinds")
         same = replace(source.config, **{name: getattr(wanted, name) for name in free})
         fits = (
             wanted == same
             and source.config.num_orders in (1, wanted.num_orders)
-            and source.config.copy_features in (0, wanted.copy_features)
+            and source.config.num_kinds in (0, wanted.num_kinds)
         )
         if not fits:
             raise TrainingError(
@@ -260,6 +261,7 @@ def train(
             f"A batch of {min(config.batch_size, len(levels))} images cannot be shared by "
             f"{processes()[1]} processes: choose a larger batch_size."
         )
+    _find_kinds(state, config, levels)
     started, images_before = time.monotonic(), state.images_seen
     while True:
         due = _marks_passed(state.images_seen, config)
@@ -285,6 +287,20 @@ def train(
             speed,
             (config.total_images - state.images_seen) / speed,
         )
+
+
+def _find_kinds(state: TrainingState, config: TrainConfig, levels: Tensor) -> None:
+    """Fit the kinds of picture before the first step, unless the model has them already."""
+    kinds = state.model.kinds
+    if kinds is None or kinds.table.any():
+        return
+    if state.model.config.num_orders > 1:
+        generator = torch.Generator().manual_seed(config.seed)
+        order = torch.randint(state.model.config.num_orders, (len(levels),), generator=generator)
+        levels = each_to_raster(levels, order)
+    found = fit_kinds(state.model.config, levels[:, 0], config.seed)
+    for model in (state.model, state.ema):
+        model.kinds.load_state_dict(found.state_dict())
 
 
 def _marks_passed(images_seen: int, config: TrainConfig) -> tuple[int, int, bool]:

@@ -32,7 +32,7 @@ def settings(keys: Sequence[str] = KEYS) -> dict[str, object]:
 def untold(config: ModelConfig) -> dict[str, object]:
     """Give the settings that the address of the page does not tell; it lags a moment behind."""
     default = {
-        "model": _default_checkpoint(list(list_checkpoints())),
+        "model": _default_checkpoint(_checkpoints()),
         "class": ANY_CLASS,
         "seed": 0,
         "pictures": 1,
@@ -85,8 +85,7 @@ def choose_checkpoint(place: DeltaGenerator, preferred: str = DEFAULT_CHECKPOINT
         place: an empty element of the page, for the message.
         preferred: checkpoint to begin with, if it is there.
     """
-    names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint()]
-    names = list(dict.fromkeys(names))
+    names = _checkpoints()
     if not names:
         place.info(
             f"There is no checkpoint in `{CHECKPOINT_DIR.name}/`. Train one on the Train page, or "
@@ -103,6 +102,11 @@ def choose_checkpoint(place: DeltaGenerator, preferred: str = DEFAULT_CHECKPOINT
         help="A trained checkpoint: from the folder `checkpoints/`, from a run on the Train page, "
         "or imported there.",
     )
+
+
+def _checkpoints() -> list[str]:
+    names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint()]
+    return list(dict.fromkeys(names))
 
 
 def _linked_checkpoint() -> list[str]:

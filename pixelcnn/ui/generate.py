@@ -115,7 +115,6 @@ def about(model: LoadedModel) -> None:
     config, info = model.model.config, model.info
     seen, past = model.coverage
     kind = {"gated": "Gated PixelCNN", "classic": "Classic PixelCNN"}[config.architecture]
-    kind += " that copies levels" if config.copy_features else ""
     scores = ", ".join(
         f"{bits:.3f} bits/dim on {split} images" for split, bits in info.bits_per_dim.items()
     )

@@ -110,12 +110,6 @@ def effective(model: LoadedModel, shown: Shown, pixel: int, channel: int) -> NDA
     return trial.effective_receptive_field(model.model, shown.levels, shown.label, pixel, channel)
 
 
-@kept(256)
-def copy_weights(model: LoadedModel, shown: Shown, pixel: int) -> NDArray[np.float32]:
-    """Weigh the pixels from which one prediction copies: (H, W)."""
-    return trial.copy_weights(model.model, shown.levels, shown.label, pixel)
-
-
 @kept(64)
 def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
     """Predict every pixel of the picture in one pass: (1, K, C, H, W)."""

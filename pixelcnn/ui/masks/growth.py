@@ -20,11 +20,6 @@ NAMES = {"classic": "Classic stack", "gated": "Gated, two stacks"}
 LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
 
 
-COPIES = (
-    "This model also copies: its head can make a level more probable that an earlier pixel has."
-)
-
-
 def show(model: LoadedModel, shown: Shown) -> None:
     """Draw the section."""
     config = model.model.config
@@ -66,8 +61,6 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "with the same kernels and dilations, from its masks alone. Shares are of the past of "
         "this pixel."
     )
-    if model.model.copy_head is not None:
-        st.caption(f"{COPIES} So behind the last block it reads all the past.")
     with st.expander("Numbers, layer by layer"):
         show_table(both, pixel)
         st.caption(
@@ -87,8 +80,6 @@ def prepare() -> Prepare:
         both_fields(model)
         yield
         computed.effective(model, shown, pixel(model.model.config), 0)
-        if model.model.copy_head is not None:
-            computed.copy_weights(model, shown, pixel(model.model.config))
 
     return compute
 
@@ -199,14 +190,13 @@ def all_pixels(field: LayerField) -> str:
 
 
 def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
-    config, copies = model.model.config, model.model.copy_head is not None
+    config = model.model.config
     st.markdown("#### What it can read, and what it uses")
     st.markdown(
         "The masks say what a prediction *can* read. How strongly it *does* on this picture is "
         "measured by the gradient of the log-probability of the level that is there "
         "(Luo et al. 2016): how it would move with the numbers that the network is given of a "
         "pixel. *Prove it* tries a real change of level."
-        + (f" {COPIES} The gradient counts how strongly it does." if copies else "")
     )
     channel = 0
     if config.num_channels == 3:
@@ -218,22 +208,18 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
         )  # fmt: skip
     field = computed.fields(model)[-1]
     kinds = field.kinds(pixel)
-    maps = [
-        panels.picture_panel(
-            shown.levels, config.num_levels, "Theoretical: what the masks let through",
-            looks=kinds, captions=[panels.field_caption(field, pixel, kinds)],
-        ),
-        panels.effective_panel(
-            computed.effective(model, shown, pixel, channel), pixel,
-            "Effective: size of the gradient, on this picture",
-        ),
-    ]  # fmt: skip
-    if copies:
-        weights = computed.copy_weights(model, shown, pixel)
-        maps.append(panels.copying_panel(weights, shown.levels[0, 0].numpy(), pixel))
     board(
         Board(
-            panels=maps,
+            panels=(
+                panels.picture_panel(
+                    shown.levels, config.num_levels, "Theoretical: what the masks let through",
+                    looks=kinds, captions=[panels.field_caption(field, pixel, kinds)],
+                ),
+                panels.effective_panel(
+                    computed.effective(model, shown, pixel, channel), pixel,
+                    "Effective: size of the gradient, on this picture",
+                ),
+            ),
             words=panels.FIELD_WORDS,
             marks={"pixel": pixel},
             picks={"pixel": "Pixel"},

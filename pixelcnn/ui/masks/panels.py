@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.copy_head import COPY_REACH
 from pixelcnn.kernels import Kernel
 from pixelcnn.masks import kernel_mask
 from pixelcnn.pictures import pictures
@@ -282,35 +281,6 @@ def percent(value: float) -> str:
 
 def effective_panel(field: NDArray[np.float32], pixel: int, title: str) -> Panel:
     """Show an effective receptive field on a logarithmic scale, relative to its largest value."""
-    return _past_panel(
-        field, pixel, title, "gradient, share of the largest:", effective_caption(field)
-    )
-
-
-def copying_panel(weights: NDArray[np.float32], levels: NDArray[np.int64], pixel: int) -> Panel:
-    """Show from where one prediction copies, on the same scale: (H, W), `levels` (H, W)."""
-    caption = copying_caption(weights, levels, pixel)
-    return _past_panel(weights, pixel, "Copied from", "weight, share of the largest:", caption)
-
-
-def copying_caption(weights: NDArray[np.float32], levels: NDArray[np.int64], pixel: int) -> str:
-    """Tell what copying does to the level that is there."""
-    if not weights.any():
-        return (
-            f"Nothing is copied: no past pixel within {COPY_REACH} rows and columns is drawn on."
-        )
-    level = int(levels.flat[pixel])
-    if level == 0:
-        return "The level that is there is 0, which is never copied."
-    factor = 1 + float(weights[levels == level].sum())
-    return (
-        f"makes the level that is there, {level}, {factor:.3g} times as probable, before scaling"
-    )
-
-
-def _past_panel(
-    field: NDArray[np.float32], pixel: int, title: str, unit: str, caption: str
-) -> Panel:
     height, width = field.shape
     largest = float(field.max())
     relative = field / (largest or 1.0)
@@ -327,9 +297,9 @@ def _past_panel(
         shades=shades,
         bar=[(0.0, "1/10,000"), (0.5, "1/100"), (1.0, "largest")],
         values=relative,
-        unit=unit,
+        unit="gradient, share of the largest:",
         looks=looks,
-        captions=[caption],
+        captions=[effective_caption(field)],
         is_choosable=True,
     )
 

@@ -1,0 +1,115 @@
+"""Hidden kinds of picture, told apart by the levels drawn so far.
+
+Shapes: B batch, H rows, W columns, N = H * W pixels in raster order, K levels, J kinds. "Drawn on"
+means: of another level than 0, the background.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+AROUND = 4
+"""Kinds of places in a row: the pixel above drawn on or not, the one to the left or not."""
+
+
+class Kinds(nn.Module):
+    """Judge by Bayes' rule of which kind a picture is, and make that kind's levels more probable.
+
+    The logit of level k at pixel p grows by strength * log(sum over j of P(j) r_j(k, place of p)).
+    r_j(k, place) tells how many times as often as in all pictures level k is at such a place in
+    those of kind j; P(j), the posterior, is proportional to prior_j times the product of
+    r_j(level of q, place of q) over all pixels q before p that are drawn on. A place is a row,
+    counted from the first that is drawn on, with whether the pixels above and to the left are.
+    The kinds are fitted before training (`pixelcnn.training.kinds`), which changes the strength.
+
+    Arguments:
+        num_kinds: J.
+        num_levels: K.
+        height: H.
+
+    References:
+        Lazarsfeld and Henry 1968, "Latent Structure Analysis"; Dempster, Laird and Rubin 1977,
+        "Maximum Likelihood from Incomplete Data via the EM Algorithm", section 4.3 (mixtures).
+    """
+
+    def __init__(self, num_kinds: int, num_levels: int, height: int) -> None:
+        super().__init__()
+        self.table = _fixed(height * AROUND, num_levels, num_kinds)
+        """log r."""
+        self.prior = _fixed(num_kinds)
+        """Logits."""
+        self.strength = nn.Parameter(torch.tensor([0.5]))
+
+    @torch.compiler.disable
+    def forward(self, scaled: Tensor) -> Tensor:
+        """Give what is added to the logits.
+
+        Arguments:
+            scaled: (B, H, W), the levels scaled to [-1, 1]. What a level tells of the kind has no
+                derivative; it is given that of a product with it, for the causality check.
+
+        Returns:
+            (B, K, H, W).
+        """
+        levels = self._levels(scaled)
+        place, posterior = places(levels), self.posterior(scaled)
+        batch, height, width = levels.shape
+        rows = posterior.view(batch * height, width, -1)
+        first = (place // AROUND)[:, :, 0].flatten()  # all pixels of a row are as far down
+        # In training all rows as far down at once. Else row by row, so that what comes later
+        # changes no sum by a single bit.
+        if self.training:
+            parts = [(first == row).nonzero()[:, 0] for row in first.unique()]
+        else:
+            parts = torch.arange(len(first), device=first.device).split(1)
+        ratios = self.table.unflatten(0, (height, AROUND))
+        out = rows.new_empty(*rows.shape[:2], self.table.shape[1])
+        around = (place % AROUND).view(*rows.shape[:2], 1, 1)
+        for part in parts:
+            ratio = ratios[first[part[0]]].exp().flatten(0, 1)  # (AROUND * K, J)
+            mixed = F.linear(rows[part], ratio).unflatten(2, (AROUND, -1))
+            index = around[part].expand(-1, -1, 1, mixed.shape[3])
+            out[part] = mixed.gather(2, index)[:, :, 0].log().to(out.dtype)
+        return (self.strength * out).view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+    def posterior(self, scaled: Tensor) -> Tensor:
+        """Give the probability of every kind before each pixel.
+
+        Arguments:
+            scaled: as `forward` takes it.
+
+        Returns:
+            (B, H, W, J).
+        """
+        levels = self._levels(scaled)
+        evidence = F.embedding(self.rows(places(levels), levels), self.table.flatten(0, 1))
+        drawn = (levels > 0) * (1 + (scaled - scaled.detach()))
+        evidence = (evidence * drawn[..., None]).flatten(1, 2)
+        before = F.pad(evidence.cumsum(1)[:, :-1], (0, 0, 1, 0))
+        return (self.prior + before).softmax(2).unflatten(1, levels.shape[1:])
+
+    def rows(self, place: Tensor, levels: Tensor) -> Tensor:
+        """Number the pairs of a place and a level, in the order of the table."""
+        return place * self.table.shape[1] + levels
+
+    def _levels(self, scaled: Tensor) -> Tensor:
+        return ((scaled.detach() + 1) * ((self.table.shape[1] - 1) / 2)).round().long()
+
+
+def _fixed(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape), requires_grad=False)
+
+
+def places(levels: Tensor) -> Tensor:
+    """Number the place of every pixel by what comes before it: 0 to AROUND * H - 1.
+
+    Arguments:
+        levels: int64 (B, H, W).
+
+    Returns:
+        int64 (B, H, W).
+    """
+    drawn = levels > 0
+    above, left = F.pad(drawn, (0, 0, 1, 0))[:, :-1], F.pad(drawn, (1, 0))[:, :, :-1]
+    down = (drawn.any(2).cumsum(1) > 0).cumsum(1)  # 1 in the first row that is drawn on
+    return (down - 1).clamp(min=0)[:, :, None] * AROUND + 2 * above + left

@@ -1,0 +1,60 @@
+"""The start of a model that tells kinds of picture apart: expectation maximisation."""
+
+import torch
+from torch import Tensor
+
+from pixelcnn.config import ModelConfig
+from pixelcnn.kinds import Kinds, places
+
+STEPS = 20
+SMOOTHING = 20.0
+"""Drawn pixels at every place that every kind has beforehand, with the levels of all pictures."""
+CHUNK = 1000
+
+
+@torch.no_grad()
+def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Kinds:
+    """Sort pictures into kinds, and count which levels each kind has at which places.
+
+    Arguments:
+        config: of the model, with `num_kinds`.
+        levels: uint8 (N, H, W).
+        seed: of the random kinds that the pictures have at first.
+
+    References:
+        Dempster, Laird and Rubin 1977, section 4.3.
+    """
+    num_levels, num_kinds = config.num_levels, config.num_kinds
+    kinds = Kinds(num_kinds, num_levels, config.height)
+    counts = _count(kinds, levels)
+    by_row = counts.t().coalesce()
+    per_place = (len(kinds.table), num_levels, -1)
+    all_counts = (by_row @ torch.ones(len(levels), 1)).view(per_place) + 0.1
+    all_shares = all_counts / all_counts.sum(1, keepdim=True)
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.rand(len(levels), num_kinds, generator=generator)
+    posterior = (30 * start).softmax(1)
+    for _ in range(STEPS):
+        shares = (by_row @ posterior).view(per_place) + SMOOTHING * all_shares
+        table = (shares / shares.sum(1, keepdim=True) / all_shares).log()
+        prior = (posterior.mean(0) + 1e-6).log()
+        posterior = (counts @ table.flatten(0, 1) + prior).softmax(1)
+    table[:, 0] = 0  # the background tells nothing
+    kinds.table.copy_(table)
+    kinds.prior.copy_(prior)
+    return kinds
+
+
+def _count(kinds: Kinds, levels: Tensor) -> Tensor:
+    """Count drawn pixels by place and level: sparse (N, places * K)."""
+    images, rows = [], []
+    for start in range(0, len(levels), CHUNK):
+        part = levels[start : start + CHUNK].long()
+        drawn = part > 0
+        images.append(start + drawn.nonzero()[:, 0])
+        rows.append(kinds.rows(places(part), part)[drawn])
+    index = torch.stack([torch.cat(images), torch.cat(rows)])
+    size = (len(levels), kinds.table.shape[0] * kinds.table.shape[1])
+    return torch.sparse_coo_tensor(
+        index, torch.ones(index.shape[1]), size, check_invariants=False
+    ).coalesce()
