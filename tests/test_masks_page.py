@@ -269,6 +269,21 @@ def test_the_effective_field_is_that_of_the_loaded_model_at_this_pixel(name):
     assert values.max() == 1 and np.allclose(values, field / field.max(), atol=1e-4)
 
 
+def test_a_model_that_knows_kinds_says_between_how_many_it_wavers(checkpoints):
+    model = tiny_model("kinds", dtype=torch.float32)
+    checkpoints(mine=model)
+    page = open_page(section="Receptive field", model="mine", pixel="2-3")
+    assert not page.exception
+    levels = sample(model, seed=0)
+    with torch.inference_mode():
+        posterior = model.kinds.posterior(model.encode(levels)[:, 0])[0, 2, 3]
+    left = float(torch.special.entr(posterior).sum().exp())
+    assert 1 < left < 3 and f"between **{left:.1f}** equally probable kinds" in texts(
+        page.markdown
+    )
+    assert "3 hidden kinds of picture" in texts(page.caption)
+
+
 def test_a_link_to_a_pixel_that_does_not_exist_is_named():
     page = open_page(section="Receptive field", pixel="28-0")
     assert "`pixel` (='28-0')" in texts(page.warning) and not page.exception

@@ -49,6 +49,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class FindingKinds:
+    """A part of the search for kinds of picture; a run stopped here begins it again."""
+
+    step: int
+    images_seen: int
+    done: float
+    """Share of the search that is over."""
+
+
+@dataclass(frozen=True)
 class Evaluating:
     """A part of an evaluation; a run stopped here evaluates again when it goes on."""
 
@@ -71,7 +81,7 @@ class Evaluation:
     """Whether `TrainConfig.stages` asks to keep these weights."""
 
 
-Event = Progress | Evaluating | Evaluation
+Event = Progress | FindingKinds | Evaluating | Evaluation
 
 
 class TrainingState:
@@ -261,7 +271,7 @@ def train(
             f"A batch of {min(config.batch_size, len(levels))} images cannot be shared by "
             f"{processes()[1]} processes: choose a larger batch_size."
         )
-    _find_kinds(state, config, levels)
+    yield from _find_kinds(state, config, levels)
     started, images_before = time.monotonic(), state.images_seen
     while True:
         due = _marks_passed(state.images_seen, config)
@@ -289,7 +299,9 @@ def train(
         )
 
 
-def _find_kinds(state: TrainingState, config: TrainConfig, levels: Tensor) -> None:
+def _find_kinds(
+    state: TrainingState, config: TrainConfig, levels: Tensor
+) -> Iterator[FindingKinds]:
     """Fit the kinds of picture before the first step, unless the model has them already."""
     kinds = state.model.kinds
     if kinds is None or kinds.table.any():
@@ -298,7 +310,13 @@ def _find_kinds(state: TrainingState, config: TrainConfig, levels: Tensor) -> No
         generator = torch.Generator().manual_seed(config.seed)
         order = torch.randint(state.model.config.num_orders, (len(levels),), generator=generator)
         levels = each_to_raster(levels, order)
-    found = fit_kinds(state.model.config, levels[:, 0], config.seed)
+    search = fit_kinds(state.model.config, levels[:, 0], config.seed)
+    while True:
+        try:
+            yield FindingKinds(state.step, state.images_seen, next(search))
+        except StopIteration as end:
+            found = end.value
+            break
     for model in (state.model, state.ema):
         model.kinds.load_state_dict(found.state_dict())
 

@@ -1,5 +1,7 @@
 """The start of a model that tells kinds of picture apart: expectation maximisation."""
 
+from collections.abc import Generator
+
 import torch
 from torch import Tensor
 
@@ -12,14 +14,19 @@ SMOOTHING = 20.0
 CHUNK = 1000
 
 
-@torch.no_grad()
-def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Kinds:
+def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Generator[float, None, Kinds]:
     """Sort pictures into kinds, and count which levels each kind has at which places.
 
     Arguments:
         config: of the model, with `num_kinds`.
         levels: uint8 (N, H, W).
         seed: of the random kinds that the pictures have at first.
+
+    Yields:
+        The share that is done, 0 to 1.
+
+    Returns:
+        What was found.
 
     References:
         Dempster, Laird and Rubin 1977, section 4.3.
@@ -34,14 +41,15 @@ def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Kinds:
     generator = torch.Generator().manual_seed(seed)
     start = torch.rand(len(levels), num_kinds, generator=generator)
     posterior = (30 * start).softmax(1)
-    for _ in range(STEPS):
+    for step in range(STEPS):
+        yield step / STEPS
         shares = (by_row @ posterior).view(per_place) + SMOOTHING * all_shares
         table = (shares / shares.sum(1, keepdim=True) / all_shares).log()
         prior = (posterior.mean(0) + 1e-6).log()
         posterior = (counts @ table.flatten(0, 1) + prior).softmax(1)
     table[:, 0] = 0  # the background tells nothing
-    kinds.table.copy_(table)
-    kinds.prior.copy_(prior)
+    kinds.table.data.copy_(table)
+    kinds.prior.data.copy_(prior)
     return kinds
 
 

@@ -120,7 +120,9 @@ def about(model: LoadedModel) -> None:
     )
     st.caption(
         f"**{model.name}** · {kind}, {model.model.num_parameters:,} parameters, "
-        f"{config.num_levels} levels, {info.images_seen:,} images seen"
+        f"{config.num_levels} levels, "
+        + (f"{config.num_kinds} hidden kinds of picture, " if config.num_kinds else "")
+        + f"{info.images_seen:,} images seen"
         + (f" · {scores}" if scores else "")
         + f" · receptive field: {100 * seen / past:.1f} % of the past"
     )

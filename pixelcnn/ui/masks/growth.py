@@ -23,6 +23,7 @@ LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRE
 def show(model: LoadedModel, shown: Shown) -> None:
     """Draw the section."""
     config = model.model.config
+    has_kinds = config.num_kinds > 0
     pixel = pixel_of_link("pixel", config)
     st.markdown(
         "One layer reads its kernel. The next reads what that one knew, and so on: the field "
@@ -60,6 +61,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         f"{NAMES[config.architecture]}: from the weights of {model.name}. {NAMES[other]}: a net "
         "with the same kernels and dilations, from its masks alone. Shares are of the past of "
         "this pixel."
+        + (f" {_kinds_words(config)} So at its end it reads all the past." if has_kinds else "")
     )
     with st.expander("Numbers, layer by layer"):
         show_table(both, pixel)
@@ -72,6 +74,13 @@ def show(model: LoadedModel, shown: Shown) -> None:
     _effective(model, shown, pixel)
 
 
+def _kinds_words(config: ModelConfig) -> str:
+    return (
+        f"{config.num_kinds} hidden kinds of picture are known to this model. Which kind a "
+        "picture is, it judges by all levels so far, and each kind has levels of its own."
+    )
+
+
 def prepare() -> Prepare:
     """Give what computes this section's numbers for another model or picture."""
     pixel = pixel_looked_at()
@@ -80,6 +89,8 @@ def prepare() -> Prepare:
         both_fields(model)
         yield
         computed.effective(model, shown, pixel(model.model.config), 0)
+        if model.model.kinds is not None:
+            computed.kinds_left(model, shown)
 
     return compute
 
@@ -198,6 +209,13 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
         "(Luo et al. 2016): how it would move with the numbers that the network is given of a "
         "pixel. *Prove it* tries a real change of level."
     )
+    if config.num_kinds:
+        left = float(computed.kinds_left(model, shown).flat[pixel])
+        st.markdown(
+            f"{_kinds_words(config)} Before {place(pixel, config)} it is as unsure as between "
+            f"**{left:.1f}** equally probable kinds. The gradient counts how strongly a level "
+            "speaks for its kind."
+        )
     channel = 0
     if config.num_channels == 3:
         channel = "RGB".index(

@@ -1,0 +1,166 @@
+"""Hidden kinds of picture: what they add to a prediction, and how they are found."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.kinds import AROUND, Kinds, places
+from pixelcnn.models import build_model
+from pixelcnn.training.engine import FindingKinds, Progress, TrainingError, TrainingState, train
+from pixelcnn.training.kinds import STEPS, fit_kinds
+
+from .tiny import label_of, random_levels, randomize, tiny_config, tiny_model
+
+LEVELS = 6
+
+
+def some_kinds(num_kinds=3, height=4, width=5):
+    """A layer with random weights, and half-empty pictures whose first row is empty."""
+    layer = randomize(Kinds(num_kinds, LEVELS, height)).double().eval()
+    generator = torch.Generator().manual_seed(1)
+    levels = torch.randint(0, LEVELS, (2, height, width), generator=generator)
+    levels[torch.rand(levels.shape, generator=generator) < 0.4] = 0
+    levels[:, 0] = 0
+    return layer, levels
+
+
+def scaled(levels, num_levels=LEVELS):
+    return levels.double() * (2 / (num_levels - 1)) - 1
+
+
+def place_of(image, row, col):
+    """`places` in words of the documentation, for one pixel."""
+    drawn_rows = [r for r in range(row) if (image[r] > 0).any()]
+    down = row - drawn_rows[0] if drawn_rows else 0
+    above = row > 0 and image[row - 1, col] > 0
+    left = col > 0 and image[row, col - 1] > 0
+    return down * AROUND + 2 * int(above) + int(left)
+
+
+def test_the_posterior_multiplies_the_levels_of_every_kind_as_documented():
+    layer, levels = some_kinds()
+    out = layer(scaled(levels))
+    for image, row, col in itertools.product(range(2), range(4), range(5)):
+        belief = layer.prior.clone()
+        for i, j in itertools.product(range(4), range(5)):
+            level = levels[image, i, j]
+            if (i, j) < (row, col) and level > 0:
+                belief = belief + layer.table[place_of(levels[image], i, j), level]
+        ratios = layer.table[place_of(levels[image], row, col)].exp()  # (K, J)
+        expected = layer.strength * (ratios @ belief.softmax(0)).log()
+        torch.testing.assert_close(out[image, :, row, col], expected)
+
+
+def test_what_comes_later_changes_no_bit():
+    layer = randomize(Kinds(16, 256, 28)).eval()
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.randint(1, 256, (1, 28, 28), generator=generator)
+    levels[torch.rand(levels.shape, generator=generator) < 0.7] = 0
+    levels[:, :3] = 0
+    out = layer(scaled(levels, 256).float())
+    for pixel in (30, 100, 391, 783):
+        other = levels.clone().flatten()
+        other[pixel:] = torch.randint(0, 256, (784 - pixel,), generator=generator)
+        again = layer(scaled(other.view_as(levels), 256).float())
+        assert torch.equal(again.flatten(2)[..., : pixel + 1], out.flatten(2)[..., : pixel + 1])
+
+
+def test_training_computes_the_same_with_rows_taken_together():
+    layer, levels = some_kinds()
+    torch.testing.assert_close(layer.train()(scaled(levels)), layer.eval()(scaled(levels)))
+
+
+def result(search):
+    """What a search returns in the end, and what it told of its progress."""
+    done = []
+    while True:
+        try:
+            done.append(next(search))
+        except StopIteration as end:
+            return end.value, done
+
+
+def two_kinds_of_picture(num_images=200):
+    """Stripes of the levels 1 and 2, or of 3 and 4, and which it is."""
+    generator = torch.Generator().manual_seed(0)
+    is_second = torch.rand(num_images, generator=generator) < 0.3
+    levels = torch.randint(1, 3, (num_images, 6, 5), generator=generator)
+    levels = levels + 2 * is_second[:, None, None]
+    levels[:, :, ::2] = 0
+    return levels.to(torch.uint8), is_second
+
+
+def test_the_kinds_that_are_found_are_those_that_are_there():
+    levels, is_second = two_kinds_of_picture()
+    config = ModelConfig(num_levels=LEVELS, height=6, width=5, num_kinds=2)
+    kinds, done = result(fit_kinds(config, levels, seed=0))
+    assert done == [step / STEPS for step in range(STEPS)]
+    kinds = kinds.double().eval()
+    posterior = kinds.posterior(scaled(levels.long()))[:, -1, -1]  # (N, J), of nearly all pixels
+    assert posterior.max(1).values.min() > 0.99
+    which = posterior.argmax(1).bool()
+    assert torch.equal(which, is_second) or torch.equal(~which, is_second)
+    shares = kinds.prior.softmax(0).sort().values
+    share = is_second.double().mean()
+    torch.testing.assert_close(shares, torch.stack([share, 1 - share]), atol=1e-3, rtol=0)
+    assert torch.equal(result(fit_kinds(config, levels, seed=0))[0].table.double(), kinds.table)
+    assert not kinds.table[:, 0].any(), "the background is of no kind"
+    # Halfway down the second column a picture of level 3 or 4 makes 1 and 2 nearly impossible.
+    added = kinds(scaled(levels[is_second][:1].long()))[0, :, 3, 3]
+    assert added[3:5].min() > added[1:3].max() + 1
+
+
+@pytest.mark.parametrize("num_orders", [1, 8])
+def test_training_finds_the_kinds_before_its_first_step_and_keeps_them(num_orders):
+    levels, _ = two_kinds_of_picture()
+    levels = torch.cat([levels, levels[:, :, :1]], 2)[:, None]
+    model = tiny_config(num_levels=LEVELS, height=6, num_kinds=2, num_orders=num_orders)
+    config = TrainConfig(total_images=8, batch_size=4, bfloat16=False)
+    split = levels, torch.zeros(len(levels), dtype=torch.int64)
+    state = TrainingState(model, config)
+    events = train(state, config, split, split)
+    searching = list(itertools.takewhile(lambda e: isinstance(e, FindingKinds), events))
+    assert [event.done for event in searching] == [step / STEPS for step in range(STEPS)]
+    table, strength = state.model.kinds.table.clone(), state.model.kinds.strength.clone()
+    assert table.any() and not torch.equal(strength, torch.tensor([0.5]))
+    *_, last = events
+    assert torch.equal(state.model.kinds.table, table)
+    assert torch.equal(state.ema.kinds.table, table)
+    again = TrainingState(model, config)
+    again.begin_with(state.ema)
+    assert isinstance(next(train(again, config, split, split)), Progress)
+    assert torch.equal(again.model.kinds.table, table), "what it began with is not fitted again"
+
+
+def test_a_model_that_tells_kinds_apart_begins_with_the_weights_of_one_that_does_not():
+    source = tiny_model("gated", num_classes=3, dtype=torch.float32)
+    state = TrainingState(replace(source.config, num_kinds=4), TrainConfig())
+    state.begin_with(source)
+    levels, label = random_levels(source.config, 4), label_of(source.config, 4)
+    for model in (state.model, state.ema):
+        torch.testing.assert_close(model(levels, label), source(levels, label))
+
+
+@pytest.mark.parametrize("num_kinds", [0, 2])
+def test_the_kinds_of_a_model_are_not_thrown_away(num_kinds):
+    state = TrainingState(tiny_config(num_kinds=num_kinds), TrainConfig())
+    with pytest.raises(TrainingError, match="another shape of model"):
+        state.begin_with(tiny_model("kinds"))
+
+
+def test_a_configuration_of_before_kinds_has_none():
+    values = tiny_config().to_dict()
+    del values["num_kinds"]
+    assert ModelConfig.from_dict(values) == tiny_config()
+
+
+def test_places_are_counted_from_the_first_row_that_is_drawn_on():
+    levels = torch.zeros(1, 4, 3, dtype=torch.int64)
+    levels[0, 1, 1], levels[0, 2, 0] = 5, 3
+    expected = np.array([[0, 0, 0], [0, 0, 1], [4, 7, 4], [10, 8, 8]])
+    np.testing.assert_array_equal(places(levels)[0], expected)
+    assert isinstance(build_model(tiny_config(num_kinds=2)).kinds, Kinds)
