@@ -62,15 +62,15 @@ class Kinds(nn.Module):
             parts = [(first == row).nonzero()[:, 0] for row in first.unique()]
         else:
             parts = torch.arange(len(first), device=first.device).split(1)
-        ratios = self.table.unflatten(0, (height, AROUND))
-        out = rows.new_empty(*rows.shape[:2], self.table.shape[1])
-        around = (place % AROUND).view(*rows.shape[:2], 1, 1)
+        ratios = self.table.exp().view(height, -1, self.table.shape[2])  # (H, AROUND * K, J)
+        mixed = rows.new_empty(batch * height, width, self.table.shape[1])
+        around, cols = (place % AROUND).flatten(0, 1), torch.arange(width, device=place.device)
         for part in parts:
-            ratio = ratios[first[part[0]]].exp().flatten(0, 1)  # (AROUND * K, J)
-            mixed = F.linear(rows[part], ratio).unflatten(2, (AROUND, -1))
-            index = around[part].expand(-1, -1, 1, mixed.shape[3])
-            out[part] = mixed.gather(2, index)[:, :, 0].log().to(out.dtype)
-        return (self.strength * out).view(batch, height, width, -1).permute(0, 3, 1, 2)
+            all_around = F.linear(rows[part], ratios[first[part[0]]]).unflatten(2, (AROUND, -1))
+            images = torch.arange(len(part), device=place.device)[:, None]
+            mixed[part] = all_around[images, cols, around[part]].to(mixed.dtype)
+        added = self.strength * mixed.log()
+        return added.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
     def posterior(self, scaled: Tensor) -> Tensor:
         """Give the probability of every kind before each pixel.
