@@ -23,7 +23,6 @@ LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRE
 def show(model: LoadedModel, shown: Shown) -> None:
     """Draw the section."""
     config = model.model.config
-    has_kinds = config.num_kinds > 0
     pixel = pixel_of_link("pixel", config)
     st.markdown(
         "One layer reads its kernel. The next reads what that one knew, and so on: the field "
@@ -61,8 +60,13 @@ def show(model: LoadedModel, shown: Shown) -> None:
         f"{NAMES[config.architecture]}: from the weights of {model.name}. {NAMES[other]}: a net "
         "with the same kernels and dilations, from its masks alone. Shares are of the past of "
         "this pixel."
-        + (f" {_kinds_words(config)} So at its end it reads all the past." if has_kinds else "")
     )
+    if config.num_kinds:
+        st.caption(
+            f"{model.name} also knows {config.num_kinds} hidden kinds of picture, each with levels "
+            "of its own. Which kind it draws, it judges by all levels so far: so behind its last "
+            "block it reads all the past."
+        )
     with st.expander("Numbers, layer by layer"):
         show_table(both, pixel)
         st.caption(
@@ -72,13 +76,6 @@ def show(model: LoadedModel, shown: Shown) -> None:
             st.markdown(f"**{name}**. {all_pixels(fields[-1])}")
     st.divider()
     _effective(model, shown, pixel)
-
-
-def _kinds_words(config: ModelConfig) -> str:
-    return (
-        f"{config.num_kinds} hidden kinds of picture are known to this model. Which kind a "
-        "picture is, it judges by all levels so far, and each kind has levels of its own."
-    )
 
 
 def prepare() -> Prepare:
@@ -212,9 +209,9 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
     if config.num_kinds:
         left = float(computed.kinds_left(model, shown).flat[pixel])
         st.markdown(
-            f"{_kinds_words(config)} Before {place(pixel, config)} it is as unsure as between "
-            f"**{left:.1f}** equally probable kinds. The gradient counts how strongly a level "
-            "speaks for its kind."
+            f"Of the {config.num_kinds} hidden kinds, the levels before {place(pixel, config)} "
+            f"leave as many as **{left:.1f}** equally probable ones. The gradient counts how "
+            "strongly a level speaks for its kind."
         )
     channel = 0
     if config.num_channels == 3:
