@@ -280,6 +280,8 @@ def test_a_model_that_knows_kinds_says_between_how_many_it_wavers(checkpoints):
     left = float(torch.special.entr(posterior).sum().exp())
     assert 1 < left < 3 and f"as many as **{left:.1f}** equally probable" in texts(page.markdown)
     assert "3 hidden kinds of picture" in texts(page.caption)
+    classic, mine = (p["captions"][-1] for p in shown(page, "growth")[0]["panels"])
+    assert "sees 15 of 15" in mine and "sees 15 of 15" not in classic
 
 
 def test_a_link_to_a_pixel_that_does_not_exist_is_named():
