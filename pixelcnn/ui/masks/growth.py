@@ -64,8 +64,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
     if config.num_kinds:
         st.caption(
             f"{model.name} also knows {config.num_kinds} hidden kinds of picture, each with "
-            "levels of its own. Which kind it draws, it judges by all levels so far: so behind its last "
-            "block it reads all the past."
+            "levels of its own. Which kind it draws, it judges by all levels so far: so behind "
+            "its last block it reads all the past."
         )
     with st.expander("Numbers, layer by layer"):
         show_table(both, pixel)
