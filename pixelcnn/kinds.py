@@ -11,6 +11,9 @@ from torch.nn import functional as F
 AROUND = 4
 """Kinds of places in a row: the pixel above drawn on or not, the one to the left or not."""
 
+LEAST = 1e-30
+"""Probability that every kind keeps: with numbers near the smallest ones, processors are slow."""
+
 
 class Kinds(nn.Module):
     """Judge by Bayes' rule of which kind a picture is, and make that kind's levels more probable.
@@ -61,7 +64,7 @@ class Kinds(nn.Module):
         if self.training:
             parts = [(first == row).nonzero()[:, 0] for row in first.unique()]
         else:
-            parts = torch.arange(len(first), device=first.device).split(1)
+            parts = first.argsort().split(1)  # in this order a part of the table is read once
         ratios = self.table.exp().view(height, -1, self.table.shape[2])  # (H, AROUND * K, J)
         mixed = rows.new_empty(batch * height, width, self.table.shape[1])
         around, cols = (place % AROUND).flatten(0, 1), torch.arange(width, device=place.device)
@@ -86,7 +89,7 @@ class Kinds(nn.Module):
         drawn = (levels > 0) * (1 + (scaled - scaled.detach()))
         evidence = (evidence * drawn[..., None]).flatten(1, 2)
         before = F.pad(evidence.cumsum(1)[:, :-1], (0, 0, 1, 0))
-        return (self.prior + before).softmax(2).unflatten(1, levels.shape[1:])
+        return (self.prior + before).softmax(2).clamp(LEAST).unflatten(1, levels.shape[1:])
 
     def rows(self, place: Tensor, levels: Tensor) -> Tensor:
         """Number the pairs of a place and a level, in the order of the table."""

@@ -69,6 +69,15 @@ def test_what_comes_later_changes_no_bit():
         assert torch.equal(again.flatten(2)[..., : pixel + 1], out.flatten(2)[..., : pixel + 1])
 
 
+def test_no_kind_is_ruled_out_by_numbers_too_small_to_count_with():
+    layer = Kinds(2, LEVELS, 4)
+    layer.table.data[:, 1, 0] = 40.0
+    levels = torch.ones(1, 4, 5)
+    posterior, out = layer.posterior(scaled(levels).float()), layer(scaled(levels).float())
+    assert posterior[0, -1, -1].tolist() == [1.0, pytest.approx(1e-30)]
+    assert out.isfinite().all()
+
+
 def test_training_computes_the_same_with_rows_taken_together():
     layer, levels = some_kinds()
     torch.testing.assert_close(layer.train()(scaled(levels)), layer.eval()(scaled(levels)))

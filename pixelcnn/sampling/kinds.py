@@ -5,7 +5,7 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn.kinds import AROUND, Kinds
+from pixelcnn.kinds import AROUND, LEAST, Kinds
 
 Array = NDArray[np.floating]
 
@@ -25,7 +25,7 @@ class KindsSoFar:
         """Give what is added to the logits of one pixel: (B, K)."""
         evidence = self.evidence[row * self.width + col]
         posterior = np.exp(evidence - evidence.max(1, keepdims=True))
-        posterior /= posterior.sum(1, keepdims=True)
+        posterior = np.maximum(posterior / posterior.sum(1, keepdims=True), LEAST)
         place = self._place(row, col)
         mixed = np.empty((len(place), self.ratios.shape[1]), self.ratios.dtype)
         for number in set(place.tolist()):
