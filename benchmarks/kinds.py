@@ -25,20 +25,23 @@ def main():
     model, info = load_checkpoint(checkpoint_path(options.checkpoint))
     if model.kinds is None:
         parser.error(f"{options.checkpoint} knows no kinds")
-    levels, _ = load_dataset(info.dataset, "validation", options.data_dir)
+    levels, _ = load_dataset(
+        info.dataset, "validation", options.data_dir, num_levels=model.config.num_levels
+    )
     drawn = (levels[:, 0] > 0).any(2)
     first = drawn.int().argmax(1)  # the first row that is drawn on
     with torch.inference_mode():
         beliefs = [
-            model.kinds.posterior(model.encode(part.long())[:, 0])[:, :, -1]
+            model.kinds.posterior(model.encode(part.long())[:, 0])[:, :, -1]  # rows but a pixel
             for part in levels.split(100)
         ]
-    belief = torch.cat(beliefs)  # (N, H, J), before the last pixel of every row
+    belief = torch.cat(beliefs)  # (N, H, J)
     entropy = torch.special.entr(belief).sum(2)
     print(f"{options.checkpoint}, {len(levels):,} validation images, {belief.shape[2]} kinds")
-    print(f"kinds left before the drawing: {entropy[:, 0].mean().exp():.1f}")
+    before = torch.special.entr(model.kinds.prior.detach().softmax(0)).sum()
+    print(f"kinds left before the drawing: {before.exp():.1f}")
     for rows in (1, 2, 4, 8, 16):
-        after = entropy.gather(1, (first + rows).clamp(max=entropy.shape[1] - 1)[:, None])
+        after = entropy.gather(1, (first + rows - 1).clamp(max=entropy.shape[1] - 1)[:, None])
         print(f"after {rows} drawn rows: {after.mean().exp():.2f}")
     quarters = torch.isin(levels, QUARTERS).flatten(1).all(1)
     ends = belief[quarters, -1].argmax(1).bincount(minlength=belief.shape[2])

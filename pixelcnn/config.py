@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal, Self
 class _Config:
     _added_later: ClassVar[dict[str, Any]] = {}
     """Fields that files of earlier versions lack, with what held then."""
+    _taken_back: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    """Fields that files of earlier versions may have, with the value that means nothing."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -25,6 +27,7 @@ class _Config:
             ValueError: if a field is unknown or missing, or a value breaks its rule.
         """
         values = cls._added_later | dict(values)
+        values = {k: v for k, v in values.items() if (k, v) not in cls._taken_back}
         names = {f.name for f in fields(cls)}
         unknown, missing = sorted(set(values) - names), sorted(names - set(values))
         if unknown or missing:
@@ -55,6 +58,7 @@ class ModelConfig(_Config):
     """Shape of a model; with the weights, all that is needed to rebuild it."""
 
     _added_later = {"num_kinds": 0}
+    _taken_back = (("copy_features", 0),)
 
     architecture: Literal["classic", "gated"] = "gated"
     """`classic` is the masked-convolution PixelCNN, `gated` has vertical and horizontal stacks."""
@@ -86,8 +90,8 @@ class ModelConfig(_Config):
     dropout: float = 0.0
     """Probability with which a feature inside a block is dropped in training, 0 to 0.9."""
     num_kinds: int = 0
-    """J, hidden kinds of picture that a model of grey images tells apart by the levels so far, see
-    `pixelcnn.kinds`, 0 to 256; 0 for none of that."""
+    """J, hidden kinds of picture that a gated model of grey images tells apart by the levels so
+    far, see `pixelcnn.kinds`, 0 to 256; 0 for none of that."""
 
     def __post_init__(self) -> None:
         self._require(
@@ -118,8 +122,9 @@ class ModelConfig(_Config):
         self._require("dilations", valid, "be a list of 1 to 64 integers from 1 to 16")
         self._require_number("dropout", 0.0, 0.9)
         self._require_integer("num_kinds", 0, 256)
-        grey = self.num_channels == 1
-        self._require("num_kinds", grey or self.num_kinds == 0, "be 0 for colour images")
+        fits = self.architecture == "gated" and self.num_channels == 1
+        rule = "be 0 for a classic model and for colour images"
+        self._require("num_kinds", fits or self.num_kinds == 0, rule)
 
     @property
     def num_blocks(self) -> int:

@@ -23,7 +23,8 @@ class Kinds(nn.Module):
     those of kind j; P(j), the posterior, is proportional to prior_j times the product of
     r_j(level of q, place of q) over all pixels q before p that are drawn on. A place is a row,
     counted from the first that is drawn on, with whether the pixels above and to the left are.
-    The kinds are fitted before training (`pixelcnn.training.kinds`), which changes the strength.
+    Only pixels that are drawn on are counted, and r of level 0 is 1. The kinds are fitted before
+    training (`pixelcnn.training.kinds`), which then changes the strength alone.
 
     Arguments:
         num_kinds: J.
@@ -49,7 +50,8 @@ class Kinds(nn.Module):
 
         Arguments:
             scaled: (B, H, W), the levels scaled to [-1, 1]. What a level tells of the kind has no
-                derivative; it is given that of a product with it, for the causality check.
+                derivative; it is given that of a product with it, for the causality check. What it
+                tells of places has none, and is only tried out, by tests and `check_pairs`.
 
         Returns:
             (B, K, H, W).

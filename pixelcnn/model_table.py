@@ -50,7 +50,7 @@ class ModelRow:
     test_images: int
     """Test images scored."""
     num_parameters: int
-    """Trained numbers."""
+    """Weights."""
     images_seen: int
     """Training images that it has seen, repetitions included."""
     past_seen: float

@@ -43,7 +43,7 @@ class AutoregressiveModel(nn.Module, ABC):
 
     @property
     def num_parameters(self) -> int:
-        """Number of trained numbers."""
+        """Number of weights, those of the kinds, which are counted and not trained, included."""
         return sum(p.numel() for p in self.parameters())
 
     def encode(self, levels: Tensor) -> Tensor:

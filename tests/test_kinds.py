@@ -154,6 +154,23 @@ def test_a_model_that_tells_kinds_apart_begins_with_the_weights_of_one_that_does
         torch.testing.assert_close(model(levels, label), source(levels, label))
 
 
+def test_a_model_of_other_orders_finds_its_kinds_anew():
+    source = tiny_model("kinds", height=6, dtype=torch.float32)
+    state = TrainingState(replace(source.config, num_orders=8), TrainConfig())
+    state.begin_with(source)
+    assert not state.model.kinds.table.any() and not state.ema.kinds.table.any()
+    assert torch.equal(state.model.head[0].weight, source.head[0].weight)
+
+
+def test_a_single_kind_changes_nothing():
+    levels, _ = two_kinds_of_picture()
+    levels[levels == 2] = 1  # level 2 is never there
+    config = ModelConfig(num_levels=LEVELS, height=6, width=5, num_kinds=1)
+    kinds, _ = result(fit_kinds(config, levels, seed=0))
+    added = kinds.eval()(scaled(levels[:9].long()).float())
+    torch.testing.assert_close(added, torch.zeros_like(added), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("num_kinds", [0, 2])
 def test_the_kinds_of_a_model_are_not_thrown_away(num_kinds):
     state = TrainingState(tiny_config(num_kinds=num_kinds), TrainConfig())
@@ -162,9 +179,11 @@ def test_the_kinds_of_a_model_are_not_thrown_away(num_kinds):
 
 
 def test_a_configuration_of_before_kinds_has_none():
-    values = tiny_config().to_dict()
+    values = tiny_config().to_dict() | {"copy_features": 0}
     del values["num_kinds"]
     assert ModelConfig.from_dict(values) == tiny_config()
+    with pytest.raises(ValueError, match="copy_features"):
+        ModelConfig.from_dict(values | {"copy_features": 3})
 
 
 def test_places_are_counted_from_the_first_row_that_is_drawn_on():

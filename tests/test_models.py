@@ -190,7 +190,7 @@ def test_label_of_a_model_without_classes_is_refused():
         ({"height": True}, "be an integer"),
         ({"dropout": float("nan")}, "be a number from 0.0 to 0.9"),
         ({"num_kinds": 257}, "from 0 to 256"),
-        ({"num_kinds": 3, "num_channels": 3}, "be 0 for colour images"),
+        ({"num_kinds": 3, "num_channels": 3}, "be 0 for a classic model and for colour images"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):

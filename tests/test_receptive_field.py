@@ -84,7 +84,7 @@ def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
         assert (totals[Kind.SEEN], sum(totals[k] for k in PAST)) == past_coverage(maps)
 
 
-def test_a_model_that_copies_sees_all_the_past_at_its_end():
+def test_a_model_that_knows_kinds_sees_all_the_past_at_its_end():
     *fields, last = layer_fields(tiny_model("kinds", height=7, width=9))
     assert (last.maps() == np.tri(63, k=-1, dtype=bool)).all()
     without = layer_fields(tiny_model("gated", height=7, width=9))

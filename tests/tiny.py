@@ -17,7 +17,7 @@ from pixelcnn.sampling.rules import draw, probabilities
 
 PLAIN = ("classic", "gated")
 ARCHITECTURES = (*PLAIN, "kinds")
-"""The last is a gated model that copies levels, where it can: in grey images."""
+"""The last is a gated model that knows hidden kinds of picture, where it can: in grey images."""
 RULES = (
     SamplingRule(),
     SamplingRule(temperature=0.8, top_k=3, top_p=0.9),

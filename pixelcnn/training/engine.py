@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
@@ -143,7 +143,7 @@ class TrainingState:
         """Begin with the weights of a trained model instead of random ones.
 
         A model of one raster order is what each of several orders begins with, and one that tells
-        no kinds of picture apart finds them when its training begins.
+        no kinds of picture apart, or those of other orders, finds them when its training begins.
 
         Raises:
             TrainingError: if its configuration differs in more than the orders, the dropout and
@@ -166,6 +166,8 @@ class TrainingState:
             for name, theirs in source.named_parameters():
                 mine = model.get_parameter(name)
                 mine.copy_(theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1)))
+            if model.kinds is not None and source.config.num_orders != wanted.num_orders:
+                model.kinds.table.zero_()
 
     def update(self, rate: float) -> None:
         """Do one optimizer update with the gradients that the model holds."""
@@ -317,8 +319,15 @@ def _find_kinds(
         except StopIteration as end:
             found = end.value
             break
-    for model in (state.model, state.ema):
-        model.kinds.load_state_dict(found.state_dict())
+    with torch.no_grad():
+        for model in (state.model, state.ema):
+            for mine, theirs in (
+                (model.kinds.table, found.table),
+                (model.kinds.prior, found.prior),
+            ):
+                mine.copy_(theirs)
+                if processes()[1] > 1:  # whatever their processors round, all have the same
+                    distributed.broadcast(mine, 0)
 
 
 def _marks_passed(images_seen: int, config: TrainConfig) -> tuple[int, int, bool]:

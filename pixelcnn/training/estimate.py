@@ -21,7 +21,7 @@ class Estimate:
     """What a run needs, on this machine as busy as it is now."""
 
     parameters: int
-    """Trained numbers of the model."""
+    """Weights of the model."""
     seconds: float
     """Time of the whole run, its evaluations included."""
     images_per_second: float

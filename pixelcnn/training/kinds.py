@@ -11,6 +11,8 @@ from pixelcnn.kinds import Kinds, places
 STEPS = 20
 SMOOTHING = 20.0
 """Drawn pixels at every place that every kind has beforehand, with the levels of all pictures."""
+UNSEEN = 0.1
+"""Drawn pixels that every level has at every place beforehand, in all pictures together."""
 CHUNK = 1000
 
 
@@ -36,16 +38,18 @@ def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Generator[float
     counts = _count(kinds, levels)
     by_row = counts.t().coalesce()
     per_place = (len(kinds.table), num_levels, -1)
-    all_counts = (by_row @ torch.ones(len(levels), 1)).view(per_place) + 0.1
+    all_counts = (by_row @ torch.ones(len(levels), 1)).view(per_place) + UNSEEN
     all_shares = all_counts / all_counts.sum(1, keepdim=True)
     generator = torch.Generator().manual_seed(seed)
     start = torch.rand(len(levels), num_kinds, generator=generator)
     posterior = (30 * start).softmax(1)
     for step in range(STEPS):
         yield step / STEPS
-        shares = (by_row @ posterior).view(per_place) + SMOOTHING * all_shares
+        share_of_all = posterior.mean(0)
+        shares = (by_row @ posterior).view(per_place) + UNSEEN * share_of_all
+        shares = shares + SMOOTHING * all_shares
         table = (shares / shares.sum(1, keepdim=True) / all_shares).log()
-        prior = (posterior.mean(0) + 1e-6).log()
+        prior = (share_of_all + 1e-6).log()
         posterior = (counts @ table.flatten(0, 1) + prior).softmax(1)
     table[:, 0] = 0  # the background tells nothing
     kinds.table.data.copy_(table)
