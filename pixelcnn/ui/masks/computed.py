@@ -33,7 +33,7 @@ def fields(model: LoadedModel, wrong: bool = False) -> list[LayerField]:
 
 
 def fields_of_shape(config: ModelConfig) -> list[LayerField]:
-    """Compose the masks of a model of this shape; they leave hidden kinds out.
+    """Compose the masks of a model of this shape.
 
     Weights and features do not matter for it, so a net with as few as possible is made.
     """
@@ -45,7 +45,6 @@ def fields_of_shape(config: ModelConfig) -> list[LayerField]:
             num_levels=2,
             num_classes=0,
             num_orders=1,
-            num_kinds=0,
         )
     )
 

@@ -105,8 +105,8 @@ def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
 
 
 def shape_of(config: ModelConfig, architecture: str) -> ModelConfig:
-    """Change the architecture of a model, and leave its kernels as they are."""
-    return replace(config, architecture=architecture)
+    """Change the architecture of a model, and leave its kernels as they are; it knows no kinds."""
+    return replace(config, architecture=architecture, num_kinds=0)
 
 
 def layer_of_link(count: int) -> int:
