@@ -17,6 +17,7 @@ from pixelcnn.training import engine, scoring
 from pixelcnn.training.engine import (
     Evaluating,
     Evaluation,
+    FindingKinds,
     Progress,
     TrainingError,
     TrainingState,
@@ -60,8 +61,8 @@ def facts(event):
 
 
 def without_parts(events):
-    """Leave out the parts of evaluations: they are repeated where a run stopped in one."""
-    return (event for event in events if not isinstance(event, Evaluating))
+    """Leave out the parts of what is repeated where a run stopped in it."""
+    return (event for event in events if not isinstance(event, Evaluating | FindingKinds))
 
 
 @pytest.mark.parametrize("stop_after", [1, 4])
