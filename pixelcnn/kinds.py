@@ -1,4 +1,4 @@
-"""Hidden kinds of picture, told apart by the levels drawn so far.
+"""Hidden kinds of picture, told apart by the levels drawn so far: latent classes of a mixture.
 
 Shapes: B batch, H rows, W columns, N = H * W pixels in raster order, K levels, J kinds. "Drawn on"
 means: of another level than 0, the background.
