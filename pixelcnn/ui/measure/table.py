@@ -48,7 +48,7 @@ def show() -> None:
     lines = [f"| {' | '.join(_cells(row))} |" for row in rows]
     st.markdown("\n".join([f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *lines]))
     if any(row["test_images"] and row["num_orders"] > 1 for row in rows):
-        st.caption("* The mean over the eight raster orders that the model knows.")
+        st.caption("\\* The mean over the eight raster orders that the model knows.")
     counts = sorted({row["test_images"] for row in rows if row["test_images"]})
     if counts:
         images = ", ".join(f"{count:,}" for count in counts)
