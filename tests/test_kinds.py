@@ -13,6 +13,7 @@ from pixelcnn.models import build_model
 from pixelcnn.training.engine import FindingKinds, Progress, TrainingError, TrainingState, train
 from pixelcnn.training.kinds import STEPS, fit_kinds
 
+from .test_calibration import finish
 from .tiny import label_of, random_levels, randomize, tiny_config, tiny_model
 
 LEVELS = 6
@@ -83,16 +84,6 @@ def test_training_computes_the_same_with_rows_taken_together():
     torch.testing.assert_close(layer.train()(scaled(levels)), layer.eval()(scaled(levels)))
 
 
-def result(search):
-    """What a search returns in the end, and what it told of its progress."""
-    done = []
-    while True:
-        try:
-            done.append(next(search))
-        except StopIteration as end:
-            return end.value, done
-
-
 def two_kinds_of_picture(num_images=200):
     """Stripes of the levels 1 and 2, or of 3 and 4, and which it is."""
     generator = torch.Generator().manual_seed(0)
@@ -106,8 +97,7 @@ def two_kinds_of_picture(num_images=200):
 def test_the_kinds_that_are_found_are_those_that_are_there():
     levels, is_second = two_kinds_of_picture()
     config = ModelConfig(num_levels=LEVELS, height=6, width=5, num_kinds=2)
-    kinds, done = result(fit_kinds(config, levels, seed=0))
-    assert done == [step / STEPS for step in range(STEPS)]
+    kinds = finish(fit_kinds(config, levels, seed=0))
     kinds = kinds.double().eval()
     posterior = kinds.posterior(scaled(levels.long()))[:, -1, -1]  # (N, J), of nearly all pixels
     assert posterior.max(1).values.min() > 0.99
@@ -116,7 +106,7 @@ def test_the_kinds_that_are_found_are_those_that_are_there():
     shares = kinds.prior.softmax(0).sort().values
     share = is_second.double().mean()
     torch.testing.assert_close(shares, torch.stack([share, 1 - share]), atol=1e-3, rtol=0)
-    assert torch.equal(result(fit_kinds(config, levels, seed=0))[0].table.double(), kinds.table)
+    assert torch.equal(finish(fit_kinds(config, levels, seed=0)).table.double(), kinds.table)
     assert not kinds.table[:, 0].any(), "the background is of no kind"
     # Halfway down the second column a picture of level 3 or 4 makes 1 and 2 nearly impossible.
     added = kinds(scaled(levels[is_second][:1].long()))[0, :, 3, 3]
@@ -133,7 +123,7 @@ def test_training_finds_the_kinds_before_its_first_step_and_keeps_them(num_order
     state = TrainingState(model, config)
     events = train(state, config, split, split)
     searching = list(itertools.takewhile(lambda e: isinstance(e, FindingKinds), events))
-    assert [event.done for event in searching] == [step / STEPS for step in range(STEPS)]
+    assert [event.done for event in searching] == [step / STEPS for step in range(STEPS + 1)]
     table, strength = state.model.kinds.table.clone(), state.model.kinds.strength.clone()
     assert table.any() and not torch.equal(strength, torch.tensor([0.5]))
     *_, last = events
@@ -166,7 +156,7 @@ def test_a_single_kind_changes_nothing():
     levels, _ = two_kinds_of_picture()
     levels[levels == 2] = 1  # level 2 is never there
     config = ModelConfig(num_levels=LEVELS, height=6, width=5, num_kinds=1)
-    kinds, _ = result(fit_kinds(config, levels, seed=0))
+    kinds = finish(fit_kinds(config, levels, seed=0))
     added = kinds.eval()(scaled(levels[:9].long()).float())
     torch.testing.assert_close(added, torch.zeros_like(added), atol=1e-5, rtol=0)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,7 +21,7 @@ from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.models import AutoregressiveModel, build_model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import bfloat16_works, processes, sum_over_processes
-from pixelcnn.training.kinds import fit_kinds
+from pixelcnn.training.kinds import find_kinds
 from pixelcnn.training.scoring import iter_evaluate
 
 
@@ -273,7 +273,8 @@ def train(
             f"A batch of {min(config.batch_size, len(levels))} images cannot be shared by "
             f"{processes()[1]} processes: choose a larger batch_size."
         )
-    yield from _find_kinds(state, config, levels)
+    for done in find_kinds((state.model, state.ema), levels, config.seed):
+        yield FindingKinds(state.step, state.images_seen, done)
     started, images_before = time.monotonic(), state.images_seen
     while True:
         due = _marks_passed(state.images_seen, config)
@@ -299,35 +300,6 @@ def train(
             speed,
             (config.total_images - state.images_seen) / speed,
         )
-
-
-def _find_kinds(
-    state: TrainingState, config: TrainConfig, levels: Tensor
-) -> Iterator[FindingKinds]:
-    """Fit the kinds of picture before the first step, unless the model has them already."""
-    kinds = state.model.kinds
-    if kinds is None or kinds.table.any():
-        return
-    if state.model.config.num_orders > 1:
-        generator = torch.Generator().manual_seed(config.seed)
-        order = torch.randint(state.model.config.num_orders, (len(levels),), generator=generator)
-        levels = each_to_raster(levels, order)
-    search = fit_kinds(state.model.config, levels[:, 0], config.seed)
-    while True:
-        try:
-            yield FindingKinds(state.step, state.images_seen, next(search))
-        except StopIteration as end:
-            found = end.value
-            break
-    with torch.no_grad():
-        for model in (state.model, state.ema):
-            for mine, theirs in (
-                (model.kinds.table, found.table),
-                (model.kinds.prior, found.prior),
-            ):
-                mine.copy_(theirs)
-                if processes()[1] > 1:  # whatever their processors round, all have the same
-                    distributed.broadcast(mine, 0)
 
 
 def _marks_passed(images_seen: int, config: TrainConfig) -> tuple[int, int, bool]:

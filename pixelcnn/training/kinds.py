@@ -1,12 +1,15 @@
 """The start of a model that tells kinds of picture apart: expectation maximisation."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from pixelcnn.config import ModelConfig
 from pixelcnn.kinds import Kinds, places
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.orders import each_to_raster
+from pixelcnn.training.devices import processes
 
 STEPS = 20
 SMOOTHING = 20.0
@@ -14,6 +17,35 @@ SMOOTHING = 20.0
 UNSEEN = 0.1
 """Drawn pixels that every level has at every place beforehand, in all pictures together."""
 CHUNK = 1000
+
+
+def find_kinds(
+    models: Sequence[AutoregressiveModel], levels: Tensor, seed: int
+) -> Iterator[float]:
+    """Give models their kinds before the first step, unless they have none or had them before.
+
+    Arguments:
+        models: of one configuration; changed in place. The first one tells whether to search.
+        levels: uint8 (N, 1, H, W), of the training images; each is read in an order at random.
+        seed: of the orders and of the search.
+
+    Yields:
+        The share that is done, 0 to 1.
+    """
+    config, kinds = models[0].config, models[0].kinds
+    if kinds is None or kinds.table.any():
+        return
+    if config.num_orders > 1:
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randint(config.num_orders, (len(levels),), generator=generator)
+        levels = each_to_raster(levels, order)
+    found = yield from fit_kinds(config, levels[:, 0], seed)
+    for model in models:
+        model.kinds.table.data.copy_(found.table)
+        model.kinds.prior.data.copy_(found.prior)
+        if processes()[1] > 1:  # whatever their processors round, all have the same
+            distributed.broadcast(model.kinds.table.data, 0)
+            distributed.broadcast(model.kinds.prior.data, 0)
 
 
 def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Generator[float, None, Kinds]:
@@ -51,6 +83,7 @@ def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Generator[float
         table = (shares / shares.sum(1, keepdim=True) / all_shares).log()
         prior = (share_of_all + 1e-6).log()
         posterior = (counts @ table.flatten(0, 1) + prior).softmax(1)
+    yield 1.0
     table[:, 0] = 0  # the background tells nothing
     kinds.table.data.copy_(table)
     kinds.prior.data.copy_(prior)
