@@ -21,6 +21,8 @@ from pixelcnn.training.engine import (
     Progress,
     TrainingError,
     TrainingState,
+    _count_confusion,
+    _other_labels,
     batch_indices,
     learning_rate,
     train,
@@ -282,7 +284,7 @@ def test_label_contrast_adds_the_bits_by_which_a_class_is_told_from_another():
     levels, label = split(state.model.config, 8)
     model, levels = copy.deepcopy(state.model), levels.long()
     torch.manual_seed(4 * 1_000_003)  # as the first step
-    other = (label + torch.randint(1, 3, (8,))) % 3
+    other = _other_labels(state.confusion, label)
     told = torch.where(torch.rand(8) < 0.5, 3, label)
     assert 0 < (told < 3).sum() < 8 and (other != label).all()
     right, wrong = (
@@ -295,6 +297,21 @@ def test_label_contrast_adds_the_bits_by_which_a_class_is_told_from_another():
     loss, norm, _ = train_step(state, config, levels, label)
     assert loss == pytest.approx(right.sum().item() / (8 * 30 * math.log(2)), rel=1e-5)
     assert norm == pytest.approx(wanted.item(), rel=1e-4)
+
+
+def test_the_other_class_is_the_one_that_a_class_is_taken_for_and_each_at_times():
+    confusion = torch.zeros(2, 4, 4)
+    mistaken = torch.tensor([0.75, 0.01])
+    for _ in range(5000):  # 0 is compared with 1 and with 2
+        _count_confusion(confusion, torch.tensor([[0, 0], [1, 2]]), mistaken)
+    assert confusion[1, 0, 1] / confusion[0, 0, 1] == pytest.approx(0.75, rel=0.01)
+    confusion[:, 0, 3] = confusion[:, 0, 2]
+    other = _other_labels(confusion, torch.zeros(10_000, dtype=torch.int64))
+    share = torch.bincount(other, minlength=4) / 10_000
+    assert share[0] == 0 and share[1] > 0.9 and share[2:].min() > 0.005
+    other = _other_labels(confusion, torch.full((10_000,), 3))
+    assert torch.bincount(other, minlength=4)[3] == 0
+    assert torch.bincount(other)[:3].float().std() < 150  # nothing is known of class 3
 
 
 @pytest.mark.parametrize("classes", [0, 1])

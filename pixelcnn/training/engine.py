@@ -25,6 +25,12 @@ from pixelcnn.training.kinds import find_kinds
 from pixelcnn.training.scoring import iter_evaluate
 
 
+CONFUSION_MEMORY = 0.999
+"""Share that one update leaves of what the updates before it told of confused classes."""
+DOUBT = 0.02
+"""Comparisons of each two classes beforehand, half of them mistaken: so all are tried at times."""
+
+
 class TrainingError(Exception):
     """Training cannot go on; the text says at which step and why."""
 
@@ -131,6 +137,10 @@ class TrainingState:
         self.images_seen = 0
         self.images_evaluated = 0
         """Images seen at the last evaluation."""
+        classes = model_config.num_classes
+        self.confusion = torch.zeros(2, classes, classes) if config.label_contrast else None
+        """How often each class was compared with each other one, and with what probability, added
+        up, it was taken for that one."""
 
     def compile(self) -> None:
         """Let torch compile the network that is trained, at its first use; the average is not."""
@@ -188,6 +198,8 @@ class TrainingState:
                     tensors[f"optimizer.{name}.{key}"] = value
         counts = torch.tensor([self.step, self.images_seen, self.images_evaluated])
         tensors["counts"] = counts
+        if self.confusion is not None:
+            tensors["confusion"] = self.confusion
         return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
@@ -221,6 +233,8 @@ class TrainingState:
                         k: v.to(self.device) if v.ndim else v for k, v in values.items()
                     }
             self.step, self.images_seen, self.images_evaluated = tensors["counts"].tolist()
+            if self.confusion is not None:
+                self.confusion.copy_(tensors["confusion"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"The training state does not fit this run: {error}") from error
 
@@ -314,9 +328,9 @@ def train_step(
     """Do one optimizer update; returns loss (bits/dim), gradient norm and learning rate.
 
     With `label_contrast` w, w * -log p(y | x, y or y') is added to -log p(x | y), for the class y
-    of each image x and another class y' drawn at random: by Bayes' rule, with both as probable,
-    that is softplus(log p(x | y') - log p(x | y)). Images with a hidden label are left out of it,
-    and the returned loss does not hold it.
+    of each image x and another class y', drawn the more often the more y was taken for it lately:
+    by Bayes' rule, with both as probable, that is softplus(log p(x | y') - log p(x | y)). Images
+    with a hidden label are left out of it, and the returned loss does not hold it.
 
     Arguments:
         state: changed in place.
@@ -336,7 +350,7 @@ def train_step(
     with torch.random.fork_rng(devices=cuda):
         # Dropout of this step depends on the seed and the step only: a resumed run repeats it.
         torch.manual_seed(config.seed * 1_000_003 + state.step)
-        other = _other_labels(model, label) if config.label_contrast else None
+        other = None if state.confusion is None else _other_labels(state.confusion, label)
         label = _hide_labels(model, label, config.label_dropout)
         order = torch.randint(model.config.num_orders, (batch,))
         if rank:
@@ -355,6 +369,8 @@ def train_step(
         nats, other_nats = nats.chunk(2)
         is_told = label.chunk(2)[0] < model.config.num_classes
         contrast = config.label_contrast * F.softplus(nats - other_nats)[is_told].sum()
+        pairs = label.view(2, -1)[:, is_told]
+        _count_confusion(state.confusion, pairs, (nats - other_nats).detach()[is_told].sigmoid())
     # The processes' gradients are averaged, so each counts as many times as there are processes.
     part, more = (
         nats_to_bits_per_dim(total * size / batch, model.config.num_dims)
@@ -386,10 +402,19 @@ def batch_indices(num_images: int, images_seen: int, config: TrainConfig) -> Ten
     return torch.randperm(num_images, generator=generator)[batch * size : (batch + 1) * size]
 
 
-def _other_labels(model: AutoregressiveModel, label: Tensor) -> Tensor:
+def _other_labels(confusion: Tensor, label: Tensor) -> Tensor:
     """Draw a wrong class for each image."""
-    classes = model.config.num_classes
-    return (label + torch.randint(1, classes, label.shape)) % classes
+    tried, mistaken = confusion
+    chance = ((mistaken + DOUBT / 2) / (tried + DOUBT)).fill_diagonal_(0)
+    return torch.multinomial(chance[label], 1)[:, 0]
+
+
+def _count_confusion(confusion: Tensor, pairs: Tensor, mistaken: Tensor) -> None:
+    """Take note of how probable the other one of two classes, (2, B), was: (B,)."""
+    news = torch.zeros(confusion.shape, device=mistaken.device)
+    for total, values in zip(news, (torch.ones_like(mistaken), mistaken), strict=True):
+        total.index_put_(tuple(pairs), values, accumulate=True)
+    confusion.mul_(CONFUSION_MEMORY).add_(sum_over_processes(news).cpu())
 
 
 def _hide_labels(model: AutoregressiveModel, label: Tensor, share: float) -> Tensor | None:
