@@ -127,6 +127,11 @@ class ModelConfig(_Config):
         self._require("num_kinds", fits or self.num_kinds == 0, rule)
 
     @property
+    def num_sides(self) -> int:
+        """S, sides of the picture at which an order begins."""
+        return max(1, self.num_orders // 2)
+
+    @property
     def num_blocks(self) -> int:
         """Number of residual blocks."""
         return len(self.dilations)

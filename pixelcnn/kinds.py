@@ -1,7 +1,8 @@
 """Hidden kinds of picture, told apart by the levels drawn so far: latent classes of a mixture.
 
-Shapes: B batch, H rows, W columns, N = H * W pixels in raster order, K levels, J kinds. "Drawn on"
-means: of another level than 0, the background.
+Shapes: B batch, H rows, W columns, N = H * W pixels in raster order, K levels, J kinds, S sides of
+the picture, see `pixelcnn.orders.side_of`; pictures are turned so that theirs is the top. "Drawn
+on" means: of another level than 0, the background.
 """
 
 import torch
@@ -23,41 +24,44 @@ class Kinds(nn.Module):
     those of kind j; P(j), the posterior, is proportional to prior_j times the product of
     r_j(level of q, place of q) over all pixels q before p that are drawn on. A place is a row,
     counted from the first that is drawn on, with whether the pixels above and to the left are.
-    Only pixels that are drawn on are counted, and r of level 0 is 1. The kinds are fitted before
-    training (`pixelcnn.training.kinds`), which then changes the strength alone.
+    Only pixels that are drawn on are counted, and r of level 0 is 1. Each side has kinds of its
+    own. They are fitted before training (`pixelcnn.training.kinds`), which then changes the
+    strength alone.
 
     Arguments:
         num_kinds: J.
         num_levels: K.
         height: H.
+        num_sides: S.
 
     References:
         Lazarsfeld and Henry 1968, "Latent Structure Analysis"; Dempster, Laird and Rubin 1977,
         "Maximum Likelihood from Incomplete Data via the EM Algorithm", section 4.3 (mixtures).
     """
 
-    def __init__(self, num_kinds: int, num_levels: int, height: int) -> None:
+    def __init__(self, num_kinds: int, num_levels: int, height: int, num_sides: int = 1) -> None:
         super().__init__()
-        self.table = _fixed(height * AROUND, num_levels, num_kinds)
+        self.table = _fixed(num_sides * height * AROUND, num_levels, num_kinds)
         """log r."""
-        self.prior = _fixed(num_kinds)
+        self.prior = _fixed(num_sides * num_kinds)
         """Logits."""
         self.strength = nn.Parameter(torch.tensor([0.5]))
 
     @torch.compiler.disable
-    def forward(self, scaled: Tensor) -> Tensor:
+    def forward(self, scaled: Tensor, side: Tensor | None = None) -> Tensor:
         """Give what is added to the logits.
 
         Arguments:
             scaled: (B, H, W), the levels scaled to [-1, 1]. What a level tells of the kind has no
                 derivative; it is given that of a product with it, for the causality check. What it
                 tells of places has none, and is only tried out, by tests and `check_pairs`.
+            side: int64 (B,), 0 to S - 1; None means 0, the top.
 
         Returns:
             (B, K, H, W).
         """
         levels = self._levels(scaled)
-        place, posterior = places(levels), self.posterior(scaled)
+        place, posterior = self._places(levels, side), self.posterior(scaled, side)
         batch, height, width = levels.shape
         rows = posterior.view(batch * height, width, -1)
         first = (place // AROUND)[:, :, 0].flatten()  # all pixels of a row are as far down
@@ -67,7 +71,7 @@ class Kinds(nn.Module):
             parts = [(first == row).nonzero()[:, 0] for row in first.unique()]
         else:
             parts = first.argsort().split(1)  # in this order a part of the table is read once
-        ratios = self.table.exp().view(height, -1, self.table.shape[2])  # (H, AROUND * K, J)
+        ratios = self.table.exp().unflatten(0, (-1, AROUND)).flatten(1, 2)  # (S * H, ., J)
         mixed = rows.new_empty(batch * height, width, self.table.shape[1])
         around, cols = (place % AROUND).flatten(0, 1), torch.arange(width, device=place.device)
         for part in parts:
@@ -77,25 +81,30 @@ class Kinds(nn.Module):
         added = self.strength * mixed.log()
         return added.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
-    def posterior(self, scaled: Tensor) -> Tensor:
+    def posterior(self, scaled: Tensor, side: Tensor | None = None) -> Tensor:
         """Give the probability of every kind before each pixel.
 
         Arguments:
             scaled: as `forward` takes it.
+            side: likewise.
 
         Returns:
             (B, H, W, J).
         """
         levels = self._levels(scaled)
-        evidence = F.embedding(self.rows(places(levels), levels), self.table.flatten(0, 1))
+        rows = self._places(levels, side) * self.table.shape[1] + levels
+        evidence = F.embedding(rows, self.table.flatten(0, 1))
         drawn = (levels > 0) * (1 + (scaled - scaled.detach()))
         evidence = (evidence * drawn[..., None]).flatten(1, 2)
         before = F.pad(evidence.cumsum(1)[:, :-1], (0, 0, 1, 0))
-        return (self.prior + before).softmax(2).clamp(LEAST).unflatten(1, levels.shape[1:])
+        prior = self.prior.view(-1, 1, self.table.shape[2])[0 if side is None else side]
+        return (prior + before).softmax(2).clamp(LEAST).unflatten(1, levels.shape[1:])
 
-    def rows(self, place: Tensor, levels: Tensor) -> Tensor:
-        """Number the pairs of a place and a level, in the order of the table."""
-        return place * self.table.shape[1] + levels
+    def _places(self, levels: Tensor, side: Tensor | None) -> Tensor:
+        place = places(levels)
+        if side is not None:
+            place = place + (side * (levels.shape[1] * AROUND))[:, None, None]
+        return place
 
     def _levels(self, scaled: Tensor) -> Tensor:
         return ((scaled.detach() + 1) * ((self.table.shape[1] - 1) / 2)).round().long()

@@ -19,6 +19,7 @@ from pixelcnn.layers import (
     ResidualBlock,
     VerticalConv2d,
 )
+from pixelcnn.orders import side_of
 
 
 class AutoregressiveModel(nn.Module, ABC):
@@ -39,7 +40,9 @@ class AutoregressiveModel(nn.Module, ABC):
         )
         self.kinds = None
         if config.num_kinds:
-            self.kinds = Kinds(config.num_kinds, config.num_levels, config.height)
+            self.kinds = Kinds(
+                config.num_kinds, config.num_levels, config.height, config.num_sides
+            )
 
     @property
     def num_parameters(self) -> int:
@@ -98,7 +101,8 @@ class AutoregressiveModel(nn.Module, ABC):
         logits = self._head_logits(self._blocks(features, condition))
         if self.kinds is None:
             return logits
-        return logits + self.kinds(features[:, 0])[:, :, None]
+        side = side_of(self.order_of(condition))
+        return logits + self.kinds(features[:, 0], side)[:, :, None]
 
     @abstractmethod
     def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
@@ -128,9 +132,13 @@ class AutoregressiveModel(nn.Module, ABC):
         _check_condition("order", order, batch, orders - 1, f"0..{orders - 1}")
         return order * (classes + 1) + label
 
+    def order_of(self, condition: Tensor) -> Tensor:
+        """Give back the order of each image: int64 (B,)."""
+        return condition // (self.config.num_classes + 1)
+
     def position_features(self, condition: Tensor) -> Tensor:
         """Give what the network is told of each pixel's place: (B, F, H, W)."""
-        order = condition // (self.config.num_classes + 1)
+        order = self.order_of(condition)
         return self.row_bias[order] + self.col_bias[order]
 
     def check_levels(self, levels: Tensor) -> None:

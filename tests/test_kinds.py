@@ -11,7 +11,7 @@ from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.kinds import AROUND, Kinds, places
 from pixelcnn.models import build_model
 from pixelcnn.training.engine import FindingKinds, Progress, TrainingError, TrainingState, train
-from pixelcnn.training.kinds import STEPS, fit_kinds
+from pixelcnn.training.kinds import STEPS, find_kinds, fit_kinds
 
 from .test_calibration import finish
 from .tiny import label_of, random_levels, randomize, tiny_config, tiny_model
@@ -19,9 +19,9 @@ from .tiny import label_of, random_levels, randomize, tiny_config, tiny_model
 LEVELS = 6
 
 
-def some_kinds(num_kinds=3, height=4, width=5):
+def some_kinds(num_kinds=3, height=4, width=5, num_sides=1):
     """A layer with random weights, and half-empty pictures whose first row is empty."""
-    layer = randomize(Kinds(num_kinds, LEVELS, height)).double().eval()
+    layer = randomize(Kinds(num_kinds, LEVELS, height, num_sides)).double().eval()
     generator = torch.Generator().manual_seed(1)
     levels = torch.randint(0, LEVELS, (2, height, width), generator=generator)
     levels[torch.rand(levels.shape, generator=generator) < 0.4] = 0
@@ -43,15 +43,17 @@ def place_of(image, row, col):
 
 
 def test_the_posterior_multiplies_the_levels_of_every_kind_as_documented():
-    layer, levels = some_kinds()
-    out = layer(scaled(levels))
+    layer, levels = some_kinds(num_sides=4)
+    sides = [2, 0]
+    out = layer(scaled(levels), torch.tensor(sides))
+    tables, priors = layer.table.chunk(4), layer.prior.chunk(4)
     for image, row, col in itertools.product(range(2), range(4), range(5)):
-        belief = layer.prior.clone()
+        table, belief = tables[sides[image]], priors[sides[image]].clone()
         for i, j in itertools.product(range(4), range(5)):
             level = levels[image, i, j]
             if (i, j) < (row, col) and level > 0:
-                belief = belief + layer.table[place_of(levels[image], i, j), level]
-        ratios = layer.table[place_of(levels[image], row, col)].exp()  # (K, J)
+                belief = belief + table[place_of(levels[image], i, j), level]
+        ratios = table[place_of(levels[image], row, col)].exp()  # (K, J)
         expected = layer.strength * (ratios @ belief.softmax(0)).log()
         torch.testing.assert_close(out[image, :, row, col], expected)
 
@@ -80,8 +82,10 @@ def test_no_kind_is_ruled_out_by_numbers_too_small_to_count_with():
 
 
 def test_training_computes_the_same_with_rows_taken_together():
-    layer, levels = some_kinds()
-    torch.testing.assert_close(layer.train()(scaled(levels)), layer.eval()(scaled(levels)))
+    layer, levels = some_kinds(num_sides=2)
+    for side in (None, torch.tensor([1, 0])):
+        together = layer.train()(scaled(levels), side)
+        torch.testing.assert_close(together, layer.eval()(scaled(levels), side))
 
 
 def two_kinds_of_picture(num_images=200):
@@ -97,7 +101,7 @@ def two_kinds_of_picture(num_images=200):
 def test_the_kinds_that_are_found_are_those_that_are_there():
     levels, is_second = two_kinds_of_picture()
     config = ModelConfig(num_levels=LEVELS, height=6, width=5, num_kinds=2)
-    kinds = finish(fit_kinds(config, levels, seed=0))
+    kinds = finish(fit_kinds(config, [levels], seed=0))
     kinds = kinds.double().eval()
     posterior = kinds.posterior(scaled(levels.long()))[:, -1, -1]  # (N, J), of nearly all pixels
     assert posterior.max(1).values.min() > 0.99
@@ -106,7 +110,7 @@ def test_the_kinds_that_are_found_are_those_that_are_there():
     shares = kinds.prior.softmax(0).sort().values
     share = is_second.double().mean()
     torch.testing.assert_close(shares, torch.stack([share, 1 - share]), atol=1e-3, rtol=0)
-    assert torch.equal(finish(fit_kinds(config, levels, seed=0)).table.double(), kinds.table)
+    assert torch.equal(finish(fit_kinds(config, [levels], seed=0)).table.double(), kinds.table)
     assert not kinds.table[:, 0].any(), "the background is of no kind"
     # Halfway down the second column a picture of level 3 or 4 makes 1 and 2 nearly impossible.
     added = kinds(scaled(levels[is_second][:1].long()))[0, :, 3, 3]
@@ -123,7 +127,8 @@ def test_training_finds_the_kinds_before_its_first_step_and_keeps_them(num_order
     state = TrainingState(model, config)
     events = train(state, config, split, split)
     searching = list(itertools.takewhile(lambda e: isinstance(e, FindingKinds), events))
-    assert [event.done for event in searching] == [step / STEPS for step in range(STEPS + 1)]
+    steps = STEPS * model.num_sides
+    assert [e.done for e in searching] == [pytest.approx(n / steps) for n in range(steps + 1)]
     table, strength = state.model.kinds.table.clone(), state.model.kinds.strength.clone()
     assert table.any() and not torch.equal(strength, torch.tensor([0.5]))
     *_, last = events
@@ -133,6 +138,22 @@ def test_training_finds_the_kinds_before_its_first_step_and_keeps_them(num_order
     again.begin_with(state.ema)
     assert isinstance(next(train(again, config, split, split)), Progress)
     assert torch.equal(again.model.kinds.table, table), "what it began with is not fitted again"
+
+
+def test_each_side_has_its_own_kinds():
+    """Bright at the top or at the bottom, the same from left to right as from right to left."""
+    levels = torch.full((40, 6, 6), 2, dtype=torch.uint8)
+    levels[:20, :3], levels[20:, 3:] = 4, 4
+    levels[::2, 1], levels[::2, 4] = 3, 3
+    config = tiny_config(num_levels=LEVELS, height=6, num_kinds=2, num_orders=8)
+    model = build_model(config)
+    for _ in find_kinds([model], levels[:, None], seed=0):
+        pass
+    for side, turned in enumerate((levels, levels.flip(1))):
+        alone = finish(fit_kinds(config, [turned], seed=0))
+        torch.testing.assert_close(model.kinds.table.chunk(4)[side], alone.table)
+        torch.testing.assert_close(model.kinds.prior.chunk(4)[side], alone.prior)
+    assert len({tuple(part.flatten().tolist()) for part in model.kinds.table.chunk(4)}) == 4
 
 
 def test_a_model_that_tells_kinds_apart_begins_with_the_weights_of_one_that_does_not():
@@ -156,7 +177,7 @@ def test_a_single_kind_changes_nothing():
     levels, _ = two_kinds_of_picture()
     levels[levels == 2] = 1  # level 2 is never there
     config = ModelConfig(num_levels=LEVELS, height=6, width=5, num_kinds=1)
-    kinds = finish(fit_kinds(config, levels, seed=0))
+    kinds = finish(fit_kinds(config, [levels], seed=0))
     added = kinds.eval()(scaled(levels[:9].long()).float())
     torch.testing.assert_close(added, torch.zeros_like(added), atol=1e-5, rtol=0)
 

@@ -13,13 +13,14 @@ Array = NDArray[np.floating]
 class KindsSoFar:
     """`Kinds`, pixel by pixel."""
 
-    def __init__(self, layer: Kinds, batch: int, width: int) -> None:
+    def __init__(self, layer: Kinds, side: NDArray[np.int64], height: int, width: int) -> None:
+        self.side = side  # (B,)
         self.table, self.strength = layer.table.numpy(), layer.strength.numpy()
         self.ratios = np.exp(self.table)
         # What is known of the kind before each pixel, (B, J); kept, so that one can go back.
-        self.evidence = {0: np.tile(layer.prior.numpy(), (batch, 1))}
+        self.evidence = {0: layer.prior.numpy().reshape(-1, self.table.shape[2])[side]}
         self.width = width
-        self.drawn = np.zeros((batch, len(self.table) // AROUND, width), bool)
+        self.drawn = np.zeros((len(side), height, width), bool)
 
     def logits(self, row: int, col: int) -> Array:
         """Give what is added to the logits of one pixel: (B, K)."""
@@ -41,10 +42,10 @@ class KindsSoFar:
         self.drawn[:, row, col] = drawn
 
     def _place(self, row: int, col: int) -> NDArray[np.int64]:
-        """Number the place of one pixel, as `pixelcnn.kinds.places` does: (B,)."""
+        """Number the place of one pixel as `Kinds` does: (B,)."""
         drawn = self.drawn[:, : row + 1].any(2)
         drawn[:, row] = True  # where nothing is drawn above, this row counts as the first
-        down = row - drawn.argmax(1)
+        down = self.side * self.drawn.shape[1] + row - drawn.argmax(1)
         above = self.drawn[:, row - 1, col] if row else 0
         left = self.drawn[:, row, col - 1] if col else 0
         return down * AROUND + 2 * above + left
@@ -59,3 +60,4 @@ class KindsSoFar:
         """Keep these images, in this order and as often as they are named, from a row on."""
         kept = {p: e[indices] for p, e in self.evidence.items() if p >= row * self.width}
         self.evidence, self.drawn = kept, self.drawn[indices]
+        self.side = self.side[indices]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
+from pixelcnn.orders import side_of
 from pixelcnn.sampling.kinds import KindsSoFar
 
 Array = NDArray[np.floating]
@@ -126,7 +127,8 @@ class _Head:
         self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
         self.kinds = None
         if model.kinds is not None:
-            self.kinds = KindsSoFar(model.kinds, self.batch, c.width)
+            side = side_of(model.order_of(condition)).numpy()
+            self.kinds = KindsSoFar(model.kinds, side, c.height, c.width)
 
     def map(self, features: int, border: int) -> _Map:
         return _Map(

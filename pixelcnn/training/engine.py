@@ -24,7 +24,6 @@ from pixelcnn.training.devices import bfloat16_works, processes, sum_over_proces
 from pixelcnn.training.kinds import find_kinds
 from pixelcnn.training.scoring import iter_evaluate
 
-
 CONFUSION_MEMORY = 0.999
 """Share that one update leaves of what the updates before it told of confused classes."""
 DOUBT = 0.02

@@ -8,7 +8,7 @@ from torch import Tensor, distributed
 from pixelcnn.config import ModelConfig
 from pixelcnn.kinds import Kinds, places
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.orders import each_to_raster
+from pixelcnn.orders import each_to_raster, side_of
 from pixelcnn.training.devices import processes
 
 STEPS = 20
@@ -26,7 +26,8 @@ def find_kinds(
 
     Arguments:
         models: of one configuration; changed in place. The first one tells whether to search.
-        levels: uint8 (N, 1, H, W), of the training images; each is read in an order at random.
+        levels: uint8 (N, 1, H, W), of the training images; they are read from every side, each in
+            one of the side's orders at random.
         seed: of the orders and of the search.
 
     Yields:
@@ -35,11 +36,17 @@ def find_kinds(
     config, kinds = models[0].config, models[0].kinds
     if kinds is None or kinds.table.any():
         return
+    sides = [levels]
     if config.num_orders > 1:
+        orders = torch.arange(config.num_orders)
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randint(config.num_orders, (len(levels),), generator=generator)
-        levels = each_to_raster(levels, order)
-    found = yield from fit_kinds(config, levels[:, 0], seed)
+        sides = [
+            each_to_raster(levels, torch.where(first, *orders[side_of(orders) == side]))
+            for side, first in enumerate(
+                torch.rand(config.num_sides, len(levels), generator=generator) < 0.5
+            )
+        ]
+    found = yield from fit_kinds(config, [turned[:, 0] for turned in sides], seed)
     for model in models:
         model.kinds.table.data.copy_(found.table)
         model.kinds.prior.data.copy_(found.prior)
@@ -48,12 +55,14 @@ def find_kinds(
             distributed.broadcast(model.kinds.prior.data, 0)
 
 
-def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Generator[float, None, Kinds]:
+def fit_kinds(
+    config: ModelConfig, sides: Sequence[Tensor], seed: int
+) -> Generator[float, None, Kinds]:
     """Sort pictures into kinds, and count which levels each kind has at which places.
 
     Arguments:
         config: of the model, with `num_kinds`.
-        levels: uint8 (N, H, W).
+        sides: for each side the pictures, turned so that it is the top: uint8 (N, H, W).
         seed: of the random kinds that the pictures have at first.
 
     Yields:
@@ -65,41 +74,45 @@ def fit_kinds(config: ModelConfig, levels: Tensor, seed: int) -> Generator[float
     References:
         Dempster, Laird and Rubin 1977, section 4.3.
     """
-    num_levels, num_kinds = config.num_levels, config.num_kinds
-    kinds = Kinds(num_kinds, num_levels, config.height)
-    counts = _count(kinds, levels)
-    by_row = counts.t().coalesce()
-    per_place = (len(kinds.table), num_levels, -1)
-    all_counts = (by_row @ torch.ones(len(levels), 1)).view(per_place) + UNSEEN
-    all_shares = all_counts / all_counts.sum(1, keepdim=True)
-    generator = torch.Generator().manual_seed(seed)
-    start = torch.rand(len(levels), num_kinds, generator=generator)
-    posterior = (30 * start).softmax(1)
-    for step in range(STEPS):
-        yield step / STEPS
-        share_of_all = posterior.mean(0)
-        shares = (by_row @ posterior).view(per_place) + UNSEEN * share_of_all
-        shares = shares + SMOOTHING * all_shares
-        table = (shares / shares.sum(1, keepdim=True) / all_shares).log()
-        prior = (share_of_all + 1e-6).log()
-        posterior = (counts @ table.flatten(0, 1) + prior).softmax(1)
+    kinds = Kinds(config.num_kinds, config.num_levels, config.height, len(sides))
+    tables, priors = (part.data.chunk(len(sides)) for part in (kinds.table, kinds.prior))
+    for side, levels in enumerate(sides):
+        for step in _fit_side(tables[side], priors[side], levels, seed):
+            yield (side + step / STEPS) / len(sides)
     yield 1.0
-    table[:, 0] = 0  # the background tells nothing
-    kinds.table.data.copy_(table)
-    kinds.prior.data.copy_(prior)
     return kinds
 
 
-def _count(kinds: Kinds, levels: Tensor) -> Tensor:
+def _fit_side(table: Tensor, prior: Tensor, levels: Tensor, seed: int) -> Iterator[int]:
+    """Fill a table (places, K, J) and a prior (J,); yields the number of each step."""
+    counts = _count(table, levels)
+    by_row = counts.t().coalesce()
+    all_counts = (by_row @ torch.ones(len(levels), 1)).view(*table.shape[:2], 1) + UNSEEN
+    all_shares = all_counts / all_counts.sum(1, keepdim=True)
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.rand(len(levels), table.shape[2], generator=generator)
+    posterior = (30 * start).softmax(1)
+    for step in range(STEPS):
+        yield step
+        share_of_all = posterior.mean(0)
+        prior.copy_((share_of_all + 1e-6).log())
+        shares = (by_row @ posterior).view(table.shape) + UNSEEN * share_of_all
+        shares = shares + SMOOTHING * all_shares
+        table.copy_((shares / shares.sum(1, keepdim=True) / all_shares).log())
+        posterior = (counts @ table.flatten(0, 1) + prior).softmax(1)
+    table[:, 0] = 0  # the background tells nothing
+
+
+def _count(table: Tensor, levels: Tensor) -> Tensor:
     """Count drawn pixels by place and level: sparse (N, places * K)."""
     images, rows = [], []
     for start in range(0, len(levels), CHUNK):
         part = levels[start : start + CHUNK].long()
         drawn = part > 0
         images.append(start + drawn.nonzero()[:, 0])
-        rows.append(kinds.rows(places(part), part)[drawn])
+        rows.append((places(part) * table.shape[1] + part)[drawn])
     index = torch.stack([torch.cat(images), torch.cat(rows)])
-    size = (len(levels), kinds.table.shape[0] * kinds.table.shape[1])
+    size = (len(levels), table.shape[0] * table.shape[1])
     return torch.sparse_coo_tensor(
         index, torch.ones(index.shape[1]), size, check_invariants=False
     ).coalesce()
