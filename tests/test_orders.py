@@ -6,7 +6,7 @@ import torch
 from pixelcnn import bits_per_dim, sample
 from pixelcnn.config import ModelConfig
 from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
-from pixelcnn.orders import NUM_ORDERS, ORDER_NAMES, each_to_raster, from_raster, to_raster
+from pixelcnn.orders import NUM_ORDERS, ORDER_NAMES, each_to_raster, from_raster, side_of, to_raster
 from pixelcnn.receptive_field import check_causality
 
 from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
@@ -38,7 +38,7 @@ def test_each_order_visits_the_pixels_as_its_name_says(order):
     row, col = divmod(visited[0], 3)
     starts = {"rows from the top": row == 0, "rows from the bottom": row == 2,
               "columns from the left": col == 0, "columns from the right": col == 2}  # fmt: skip
-    assert starts[lines]
+    assert starts[lines] and list(starts)[side_of(order)] == lines
     steps = {"left to right": 1, "right to left": -1, "top to bottom": 3, "bottom to top": -3}
     assert visited[1] - visited[0] == visited[2] - visited[1] == steps[way]
 
