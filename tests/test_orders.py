@@ -6,7 +6,14 @@ import torch
 from pixelcnn import bits_per_dim, sample
 from pixelcnn.config import ModelConfig
 from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
-from pixelcnn.orders import NUM_ORDERS, ORDER_NAMES, each_to_raster, from_raster, side_of, to_raster
+from pixelcnn.orders import (
+    NUM_ORDERS,
+    ORDER_NAMES,
+    each_to_raster,
+    from_raster,
+    side_of,
+    to_raster,
+)
 from pixelcnn.receptive_field import check_causality
 
 from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
