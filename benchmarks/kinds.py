@@ -2,9 +2,10 @@
 
     python benchmarks/kinds.py mnist-gated [--data-dir DIR]
 
-Takes the validation images of the checkpoint's data set. Prints between how many kinds the model
-wavers on the way (the perplexity of the posterior, geometric mean), and where the pictures end
-whose grey levels are quarters: black and white scans of twice the size, four pixels to one.
+Takes the validation images of the checkpoint's data set, read from the top. Prints between how
+many kinds the model wavers on the way (the perplexity of the posterior, geometric mean), and where
+the pictures end whose grey levels are quarters: black and white scans of twice the size, four
+pixels to one.
 """
 
 import argparse
@@ -38,7 +39,8 @@ def main():
     belief = torch.cat(beliefs)  # (N, H, J)
     entropy = torch.special.entr(belief).sum(2)
     print(f"{options.checkpoint}, {len(levels):,} validation images, {belief.shape[2]} kinds")
-    before = torch.special.entr(model.kinds.prior.detach().softmax(0)).sum()
+    prior = model.kinds.prior.detach().view(-1, belief.shape[2])[0]  # of the top
+    before = torch.special.entr(prior.softmax(0)).sum()
     print(f"kinds left before the drawing: {before.exp():.1f}")
     for rows in (1, 2, 4, 8, 16):
         after = entropy.gather(1, (first + rows - 1).clamp(max=entropy.shape[1] - 1)[:, None])

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pixelcnn.config import ModelConfig
+from pixelcnn.kinds import AROUND
 from pixelcnn.models import AutoregressiveModel, build_model
 
 FORMAT = "pixelcnn-checkpoint-1"
@@ -132,12 +133,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AutoregressiveModel, 
 
 
 def _fewest_parameters(config: ModelConfig) -> int:
-    """Count the weights of the largest kernels alone; quick, and never more than there are."""
+    """Count the weights of the largest tensors alone; quick, and never more than there are."""
     size, k = config.num_features, config.kernel_size
     gated = config.architecture == "gated"
     kernel = 2 * size**2 * k * (k // 2 + 1) if gated else ((size - 2) // 2) ** 2 * k**2
     tables = config.num_conditions * (2 * size if gated else (size - 2) // 2)
-    return config.num_blocks * (kernel + tables) + config.head_features * config.num_levels
+    kinds = config.num_sides * config.height * AROUND * config.num_levels * config.num_kinds
+    head = config.head_features * config.num_levels
+    return config.num_blocks * (kernel + tables) + head + kinds
 
 
 def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:

@@ -91,7 +91,8 @@ class ModelConfig(_Config):
     """Probability with which a feature inside a block is dropped in training, 0 to 0.9."""
     num_kinds: int = 0
     """J, hidden kinds of picture that a gated model of grey images tells apart by the levels so
-    far, see `pixelcnn.kinds`, 0 to 256; 0 for none of that."""
+    far, see `pixelcnn.kinds`, 0 to 256; 0 for none of that. Each side at which an order begins has
+    as many."""
 
     def __post_init__(self) -> None:
         self._require(

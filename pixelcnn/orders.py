@@ -64,7 +64,7 @@ def each_to_raster(images: Tensor, order: Tensor) -> Tensor:
 
 
 def side_of(order: Tensor) -> Tensor:
-    """Number the side at which each order begins: 0 the top, 1 the bottom, 2 left, 3 right."""
+    """Number the side where each order begins, two at each: 0 top, 1 bottom, 2 left, 3 right."""
     return order // 2
 
 

@@ -140,16 +140,18 @@ def test_training_finds_the_kinds_before_its_first_step_and_keeps_them(num_order
     assert torch.equal(again.model.kinds.table, table), "what it began with is not fitted again"
 
 
-def test_each_side_has_its_own_kinds():
-    """Bright at the top or at the bottom, the same from left to right as from right to left."""
+@pytest.mark.parametrize("first_side", [0, 2])
+def test_the_kinds_of_each_side_are_found_in_pictures_turned_to_it(first_side):
+    """Bright at one side or at the opposite one, the same read either way from there."""
     levels = torch.full((40, 6, 6), 2, dtype=torch.uint8)
     levels[:20, :3], levels[20:, 3:] = 4, 4
     levels[::2, 1], levels[::2, 4] = 3, 3
     config = tiny_config(num_levels=LEVELS, height=6, num_kinds=2, num_orders=8)
     model = build_model(config)
-    for _ in find_kinds([model], levels[:, None], seed=0):
+    images = levels.transpose(1, 2) if first_side else levels
+    for _ in find_kinds([model], images[:, None], seed=0):
         pass
-    for side, turned in enumerate((levels, levels.flip(1))):
+    for side, turned in enumerate((levels, levels.flip(1)), first_side):
         alone = finish(fit_kinds(config, [turned], seed=0))
         torch.testing.assert_close(model.kinds.table.chunk(4)[side], alone.table)
         torch.testing.assert_close(model.kinds.prior.chunk(4)[side], alone.prior)

@@ -70,11 +70,27 @@ def test_an_order_that_does_not_exist_is_refused(order):
 @pytest.mark.parametrize("order", EVERY_ORDER)
 def test_both_samplers_draw_the_same_in_every_order(architecture, order):
     model = tiny_orders_model(architecture)
+    if model.kinds is not None:  # the kinds of another side would draw other pictures
+        model.kinds.strength.data.fill_(1.0)
+        model.kinds.table.data *= 10
     drawn = [
         sample(model, num_images=3, seed=1, label=[0, 1, 2], method=m, order=order)
         for m in ("naive", "cached")
     ]
     assert torch.equal(*drawn)
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_each_side_knows_its_own_kinds(side):
+    model, images = tiny_orders_model("kinds"), torch.ones(8, 1, 5, 5, dtype=torch.int64)
+    for other, table in enumerate(model.kinds.table.data.chunk(4)):
+        if other != side:
+            table.zero_()
+    with_kinds = model(images, order=torch.arange(8))
+    model.kinds.strength.data.zero_()
+    without = model(images, order=torch.arange(8))
+    differs = (with_kinds - without).abs().flatten(1).amax(1) > 1e-6
+    assert differs.tolist() == [order // 2 == side for order in EVERY_ORDER]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
 def own_images(folder):
     """A data set for processes: it is read without torchvision, which takes seconds to import."""
     values = torch.arange(20 * 28 * 28).view(20, 1, 28, 28) * 7 % 256
-    images = ImageSet(values.byte(), torch.arange(20) % 2, ("even", "odd"))
+    images = ImageSet(values.byte(), torch.arange(20) % 3, ("one", "two", "three"))
     path = folder.parent / f"made-up{SUFFIX}"
     save_image_set(path, images)
     return str(path)

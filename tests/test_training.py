@@ -14,6 +14,7 @@ from pixelcnn.config import TrainConfig
 from pixelcnn.likelihoods import bits_per_dim, nll_nats
 from pixelcnn.models import build_model
 from pixelcnn.training import engine, scoring
+from pixelcnn.training.confusion import count_confusion, other_labels
 from pixelcnn.training.engine import (
     Evaluating,
     Evaluation,
@@ -21,8 +22,6 @@ from pixelcnn.training.engine import (
     Progress,
     TrainingError,
     TrainingState,
-    _count_confusion,
-    _other_labels,
     batch_indices,
     learning_rate,
     train,
@@ -73,7 +72,7 @@ def without_parts(events):
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     tmp_path, architecture, bfloat16, stop_after
 ):
-    model_config = tiny_config(architecture, num_classes=2, dropout=0.3)
+    model_config = tiny_config(architecture, num_classes=3, dropout=0.3)
     config = train_config(bfloat16=bfloat16, label_contrast=2.0 if stop_after > 1 else 0.0)
     splits = split(model_config, 22), split(model_config, 8, seed=1)
     whole = TrainingState(model_config, config)
@@ -284,7 +283,7 @@ def test_label_contrast_adds_the_bits_by_which_a_class_is_told_from_another():
     levels, label = split(state.model.config, 8)
     model, levels = copy.deepcopy(state.model), levels.long()
     torch.manual_seed(4 * 1_000_003)  # as the first step
-    other = _other_labels(state.confusion, label)
+    other = other_labels(state.confusion, label)
     told = torch.where(torch.rand(8) < 0.5, 3, label)
     assert 0 < (told < 3).sum() < 8 and (other != label).all()
     right, wrong = (
@@ -297,19 +296,39 @@ def test_label_contrast_adds_the_bits_by_which_a_class_is_told_from_another():
     loss, norm, _ = train_step(state, config, levels, label)
     assert loss == pytest.approx(right.sum().item() / (8 * 30 * math.log(2)), rel=1e-5)
     assert norm == pytest.approx(wanted.item(), rel=1e-4)
+    tried, mistaken = torch.zeros(2, 3, 3)
+    for one, another, how in zip(told, other, 1 - torch.exp(-lost.detach()), strict=True):
+        if one < 3:
+            tried[one, another] += 1
+            mistaken[one, another] += how
+    torch.testing.assert_close(state.confusion, torch.stack([tried, mistaken]))
+
+
+def test_a_training_state_of_before_confused_classes_were_counted_goes_on():
+    config, model = train_config(label_contrast=2.0), tiny_config(num_classes=3)
+    state = TrainingState(model, config)
+    levels, label = split(model, 4)
+    train_step(state, config, levels.long(), label)
+    tensors = state.to_tensors()
+    assert tensors.pop("confusion").any()
+    again = TrainingState(model, config)
+    again.load_tensors(tensors)
+    assert again.step == 1 and not again.confusion.any()
+    with pytest.raises(TrainingError, match="confusion has another shape"):
+        again.load_tensors(tensors | {"confusion": torch.zeros(())})
 
 
 def test_the_other_class_is_the_one_that_a_class_is_taken_for_and_each_at_times():
     confusion = torch.zeros(2, 4, 4)
     mistaken = torch.tensor([0.75, 0.01])
     for _ in range(5000):  # 0 is compared with 1 and with 2
-        _count_confusion(confusion, torch.tensor([[0, 0], [1, 2]]), mistaken)
+        count_confusion(confusion, torch.tensor([[0, 0], [1, 2]]), mistaken)
     assert confusion[1, 0, 1] / confusion[0, 0, 1] == pytest.approx(0.75, rel=0.01)
     confusion[:, 0, 3] = confusion[:, 0, 2]
-    other = _other_labels(confusion, torch.zeros(10_000, dtype=torch.int64))
+    other = other_labels(confusion, torch.zeros(10_000, dtype=torch.int64))
     share = torch.bincount(other, minlength=4) / 10_000
     assert share[0] == 0 and share[1] > 0.9 and share[2:].min() > 0.005
-    other = _other_labels(confusion, torch.full((10_000,), 3))
+    other = other_labels(confusion, torch.full((10_000,), 3))
     assert torch.bincount(other, minlength=4)[3] == 0
     assert torch.bincount(other)[:3].float().std() < 150  # nothing is known of class 3
 
@@ -327,11 +346,12 @@ def test_a_configuration_of_before_label_contrast_has_none_of_it():
     assert TrainConfig.from_dict(values) == train_config()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(value):
-    config = train_config()
-    state = TrainingState(tiny_config(), config)
-    images = split(tiny_config(), 20)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("contrast", [0.0, 2.0])
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(value, contrast):
+    config, model = train_config(label_contrast=contrast), tiny_config(num_classes=3)
+    state = TrainingState(model, config)
+    images = split(model, 20)
     events = train(state, config, images, images)
     for _ in range(3):
         next(events)

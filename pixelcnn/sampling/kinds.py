@@ -16,7 +16,11 @@ class KindsSoFar:
     def __init__(self, layer: Kinds, side: NDArray[np.int64], height: int, width: int) -> None:
         self.side = side  # (B,)
         self.table, self.strength = layer.table.numpy(), layer.strength.numpy()
-        self.ratios = np.exp(self.table)
+        self.places = height * AROUND  # of one side
+        self.ratios = {
+            s: np.exp(self.table[s * self.places : (s + 1) * self.places])
+            for s in set(side.tolist())
+        }
         # What is known of the kind before each pixel, (B, J); kept, so that one can go back.
         self.evidence = {0: layer.prior.numpy().reshape(-1, self.table.shape[2])[side]}
         self.width = width
@@ -28,10 +32,11 @@ class KindsSoFar:
         posterior = np.exp(evidence - evidence.max(1, keepdims=True))
         posterior = np.maximum(posterior / posterior.sum(1, keepdims=True), LEAST)
         place = self._place(row, col)
-        mixed = np.empty((len(place), self.ratios.shape[1]), self.ratios.dtype)
+        mixed = np.empty((len(place), self.table.shape[1]), self.table.dtype)
         for number in set(place.tolist()):
             same = place == number
-            mixed[same] = posterior[same] @ self.ratios[number].T
+            side, its_place = divmod(number, self.places)
+            mixed[same] = posterior[same] @ self.ratios[side][its_place].T
         return self.strength * np.log(mixed)
 
     def write(self, row: int, col: int, level: NDArray[np.int64]) -> None:
@@ -45,10 +50,10 @@ class KindsSoFar:
         """Number the place of one pixel as `Kinds` does: (B,)."""
         drawn = self.drawn[:, : row + 1].any(2)
         drawn[:, row] = True  # where nothing is drawn above, this row counts as the first
-        down = self.side * self.drawn.shape[1] + row - drawn.argmax(1)
+        down = row - drawn.argmax(1)
         above = self.drawn[:, row - 1, col] if row else 0
         left = self.drawn[:, row, col - 1] if col else 0
-        return down * AROUND + 2 * above + left
+        return self.side * self.places + down * AROUND + 2 * above + left
 
     def fork(self) -> "KindsSoFar":
         """Copy what was computed; the weights are shared."""

@@ -60,7 +60,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="begin with the shape and the weights of a checkpoint instead of random ones; one of "
         "a single raster order is what each of eight begins with (--num-orders 8), and one that "
         "tells no kinds of picture apart may learn to (--num-kinds 64); kinds that it knows are "
-        "kept",
+        "kept, unless the orders change",
     )
     train.add_argument(
         "--now", action="store_true", help="do not wait until the other runs of the folder end"

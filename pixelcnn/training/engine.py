@@ -20,14 +20,10 @@ from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.models import AutoregressiveModel, build_model
 from pixelcnn.orders import each_to_raster
+from pixelcnn.training.confusion import count_confusion, other_labels
 from pixelcnn.training.devices import bfloat16_works, processes, sum_over_processes
 from pixelcnn.training.kinds import find_kinds
 from pixelcnn.training.scoring import iter_evaluate
-
-CONFUSION_MEMORY = 0.999
-"""Share that one update leaves of what the updates before it told of confused classes."""
-DOUBT = 0.02
-"""Comparisons of each two classes beforehand, half of them mistaken: so all are tried at times."""
 
 
 class TrainingError(Exception):
@@ -90,7 +86,7 @@ Event = Progress | FindingKinds | Evaluating | Evaluation
 
 
 class TrainingState:
-    """All that training changes: weights, their moving average, optimizers, images seen.
+    """All that training changes: weights, their average, optimizers, counts of images and classes.
 
     Kernels are trained by Muon, everything else, and the last layer, by AdamW with the same
     learning rate.
@@ -138,8 +134,8 @@ class TrainingState:
         """Images seen at the last evaluation."""
         classes = model_config.num_classes
         self.confusion = torch.zeros(2, classes, classes) if config.label_contrast else None
-        """How often each class was compared with each other one, and with what probability, added
-        up, it was taken for that one."""
+        """With label contrast, (2, Y, Y): how often each class was lately compared with each other
+        one, and with what probability, added up, it was taken for that one."""
 
     def compile(self) -> None:
         """Let torch compile the network that is trained, at its first use; the average is not."""
@@ -232,8 +228,10 @@ class TrainingState:
                         k: v.to(self.device) if v.ndim else v for k, v in values.items()
                     }
             self.step, self.images_seen, self.images_evaluated = tensors["counts"].tolist()
-            if self.confusion is not None:
-                self.confusion.copy_(tensors["confusion"])
+            if self.confusion is not None and "confusion" in tensors:  # older ones lack it
+                if tensors["confusion"].shape != self.confusion.shape:
+                    raise ValueError("confusion has another shape")
+                self.confusion = tensors["confusion"].clone()
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"The training state does not fit this run: {error}") from error
 
@@ -349,7 +347,7 @@ def train_step(
     with torch.random.fork_rng(devices=cuda):
         # Dropout of this step depends on the seed and the step only: a resumed run repeats it.
         torch.manual_seed(config.seed * 1_000_003 + state.step)
-        other = None if state.confusion is None else _other_labels(state.confusion, label)
+        other = None if state.confusion is None else other_labels(state.confusion, label)
         label = _hide_labels(model, label, config.label_dropout)
         order = torch.randint(model.config.num_orders, (batch,))
         if rank:
@@ -367,9 +365,8 @@ def train_step(
     if other is not None:
         nats, other_nats = nats.chunk(2)
         is_told = label.chunk(2)[0] < model.config.num_classes
-        contrast = config.label_contrast * F.softplus(nats - other_nats)[is_told].sum()
-        pairs = label.view(2, -1)[:, is_told]
-        _count_confusion(state.confusion, pairs, (nats - other_nats).detach()[is_told].sigmoid())
+        lead = (nats - other_nats)[is_told]  # of the other class
+        contrast = config.label_contrast * F.softplus(lead).sum()
     # The processes' gradients are averaged, so each counts as many times as there are processes.
     part, more = (
         nats_to_bits_per_dim(total * size / batch, model.config.num_dims)
@@ -386,6 +383,9 @@ def train_step(
             f"The gradient is {grad_norm} at step {state.step}: training stopped."
         )
     state.update(rate)
+    if other is not None:
+        pairs = label.view(2, -1)[:, is_told]
+        count_confusion(state.confusion, pairs, lead.detach().sigmoid())
     state.step += 1
     state.images_seen += batch
     _update_ema(state, config.ema_decay)
@@ -399,21 +399,6 @@ def batch_indices(num_images: int, images_seen: int, config: TrainConfig) -> Ten
     epoch, batch = divmod(images_seen // size, batches)
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     return torch.randperm(num_images, generator=generator)[batch * size : (batch + 1) * size]
-
-
-def _other_labels(confusion: Tensor, label: Tensor) -> Tensor:
-    """Draw a wrong class for each image."""
-    tried, mistaken = confusion
-    chance = ((mistaken + DOUBT / 2) / (tried + DOUBT)).fill_diagonal_(0)
-    return torch.multinomial(chance[label], 1)[:, 0]
-
-
-def _count_confusion(confusion: Tensor, pairs: Tensor, mistaken: Tensor) -> None:
-    """Take note of how probable the other one of two classes, (2, B), was: (B,)."""
-    news = torch.zeros(confusion.shape, device=mistaken.device)
-    for total, values in zip(news, (torch.ones_like(mistaken), mistaken), strict=True):
-        total.index_put_(tuple(pairs), values, accumulate=True)
-    confusion.mul_(CONFUSION_MEMORY).add_(sum_over_processes(news).cpu())
 
 
 def _hide_labels(model: AutoregressiveModel, label: Tensor, share: float) -> Tensor | None:

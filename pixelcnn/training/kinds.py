@@ -8,7 +8,7 @@ from torch import Tensor, distributed
 from pixelcnn.config import ModelConfig
 from pixelcnn.kinds import Kinds, places
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.orders import each_to_raster, side_of
+from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes
 
 STEPS = 20
@@ -38,14 +38,9 @@ def find_kinds(
         return
     sides = [levels]
     if config.num_orders > 1:
-        orders = torch.arange(config.num_orders)
         generator = torch.Generator().manual_seed(seed)
-        sides = [
-            each_to_raster(levels, torch.where(first, *orders[side_of(orders) == side]))
-            for side, first in enumerate(
-                torch.rand(config.num_sides, len(levels), generator=generator) < 0.5
-            )
-        ]
+        way = torch.randint(2, (config.num_sides, len(levels)), generator=generator)
+        sides = [each_to_raster(levels, 2 * side + ways) for side, ways in enumerate(way)]
     found = yield from fit_kinds(config, [turned[:, 0] for turned in sides], seed)
     for model in models:
         model.kinds.table.data.copy_(found.table)
