@@ -11,7 +11,7 @@ from pixelcnn.models import AutoregressiveModel
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes
 
-STEPS = 20
+STEPS = 30
 SMOOTHING = 20.0
 """Drawn pixels at every place that every kind has beforehand, with the levels of all pictures."""
 UNSEEN = 0.1
