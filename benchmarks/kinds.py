@@ -33,7 +33,9 @@ def main():
     first = drawn.int().argmax(1)  # the first row that is drawn on
     with torch.inference_mode():
         beliefs = [
-            model.kinds.posterior(model.encode(part.long())[:, 0])[:, :, -1]  # rows but a pixel
+            model.kinds.posterior(
+                model.encode(part.long())[:, 0], torch.zeros(len(part), dtype=torch.int64)
+            )[:, :, -1]  # rows but a pixel
             for part in levels.split(100)
         ]
     belief = torch.cat(beliefs)  # (N, H, J)

@@ -48,14 +48,14 @@ class Kinds(nn.Module):
         self.strength = nn.Parameter(torch.tensor([0.5]))
 
     @torch.compiler.disable
-    def forward(self, scaled: Tensor, side: Tensor | None = None) -> Tensor:
+    def forward(self, scaled: Tensor, side: Tensor) -> Tensor:
         """Give what is added to the logits.
 
         Arguments:
             scaled: (B, H, W), the levels scaled to [-1, 1]. What a level tells of the kind has no
                 derivative; it is given that of a product with it, for the causality check. What it
                 tells of places has none, and is only tried out, by tests and `check_pairs`.
-            side: int64 (B,), 0 to S - 1; None means 0, the top.
+            side: int64 (B,), 0 to S - 1.
 
         Returns:
             (B, K, H, W).
@@ -81,7 +81,7 @@ class Kinds(nn.Module):
         added = self.strength * mixed.log()
         return added.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
-    def posterior(self, scaled: Tensor, side: Tensor | None = None) -> Tensor:
+    def posterior(self, scaled: Tensor, side: Tensor) -> Tensor:
         """Give the probability of every kind before each pixel.
 
         Arguments:
@@ -92,19 +92,16 @@ class Kinds(nn.Module):
             (B, H, W, J).
         """
         levels = self._levels(scaled)
-        rows = self._places(levels, side) * self.table.shape[1] + levels
+        rows = rows_of_table(self.table, self._places(levels, side), levels)
         evidence = F.embedding(rows, self.table.flatten(0, 1))
         drawn = (levels > 0) * (1 + (scaled - scaled.detach()))
         evidence = (evidence * drawn[..., None]).flatten(1, 2)
         before = F.pad(evidence.cumsum(1)[:, :-1], (0, 0, 1, 0))
-        prior = self.prior.view(-1, 1, self.table.shape[2])[0 if side is None else side]
+        prior = self.prior.view(-1, 1, self.table.shape[2])[side]
         return (prior + before).softmax(2).clamp(LEAST).unflatten(1, levels.shape[1:])
 
-    def _places(self, levels: Tensor, side: Tensor | None) -> Tensor:
-        place = places(levels)
-        if side is not None:
-            place = place + (side * (levels.shape[1] * AROUND))[:, None, None]
-        return place
+    def _places(self, levels: Tensor, side: Tensor) -> Tensor:
+        return places(levels) + (side * levels.shape[1] * AROUND)[:, None, None]
 
     def _levels(self, scaled: Tensor) -> Tensor:
         return ((scaled.detach() + 1) * ((self.table.shape[1] - 1) / 2)).round().long()
@@ -112,6 +109,11 @@ class Kinds(nn.Module):
 
 def _fixed(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape), requires_grad=False)
+
+
+def rows_of_table(table: Tensor, place: Tensor, levels: Tensor) -> Tensor:
+    """Number the pairs of a place and a level, in the order of a table (places, K, J)."""
+    return place * table.shape[1] + levels
 
 
 def places(levels: Tensor) -> Tensor:

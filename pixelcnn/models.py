@@ -101,8 +101,7 @@ class AutoregressiveModel(nn.Module, ABC):
         logits = self._head_logits(self._blocks(features, condition))
         if self.kinds is None:
             return logits
-        side = side_of(self.order_of(condition))
-        return logits + self.kinds(features[:, 0], side)[:, :, None]
+        return logits + self.kinds(features[:, 0], self.side(condition))[:, :, None]
 
     @abstractmethod
     def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
@@ -132,13 +131,17 @@ class AutoregressiveModel(nn.Module, ABC):
         _check_condition("order", order, batch, orders - 1, f"0..{orders - 1}")
         return order * (classes + 1) + label
 
-    def order_of(self, condition: Tensor) -> Tensor:
+    def order(self, condition: Tensor) -> Tensor:
         """Give back the order of each image: int64 (B,)."""
         return condition // (self.config.num_classes + 1)
 
+    def side(self, condition: Tensor) -> Tensor:
+        """Number the side where the order of each image begins: int64 (B,)."""
+        return side_of(self.order(condition))
+
     def position_features(self, condition: Tensor) -> Tensor:
         """Give what the network is told of each pixel's place: (B, F, H, W)."""
-        order = self.order_of(condition)
+        order = self.order(condition)
         return self.row_bias[order] + self.col_bias[order]
 
     def check_levels(self, levels: Tensor) -> None:

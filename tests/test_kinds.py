@@ -33,6 +33,11 @@ def scaled(levels, num_levels=LEVELS):
     return levels.double() * (2 / (num_levels - 1)) - 1
 
 
+def top(num_images):
+    """The side where all of them begin."""
+    return torch.zeros(num_images, dtype=torch.int64)
+
+
 def place_of(image, row, col):
     """`places` in words of the documentation, for one pixel."""
     drawn_rows = [r for r in range(row) if (image[r] > 0).any()]
@@ -64,11 +69,11 @@ def test_what_comes_later_changes_no_bit():
     levels = torch.randint(1, 256, (1, 28, 28), generator=generator)
     levels[torch.rand(levels.shape, generator=generator) < 0.7] = 0
     levels[:, :3] = 0
-    out = layer(scaled(levels, 256).float())
+    out = layer(scaled(levels, 256).float(), top(1))
     for pixel in (30, 100, 391, 783):
         other = levels.clone().flatten()
         other[pixel:] = torch.randint(0, 256, (784 - pixel,), generator=generator)
-        again = layer(scaled(other.view_as(levels), 256).float())
+        again = layer(scaled(other.view_as(levels), 256).float(), top(1))
         assert torch.equal(again.flatten(2)[..., : pixel + 1], out.flatten(2)[..., : pixel + 1])
 
 
@@ -76,14 +81,15 @@ def test_no_kind_is_ruled_out_by_numbers_too_small_to_count_with():
     layer = Kinds(2, LEVELS, 4)
     layer.table.data[:, 1, 0] = 40.0
     levels = torch.ones(1, 4, 5)
-    posterior, out = layer.posterior(scaled(levels).float()), layer(scaled(levels).float())
+    asked = scaled(levels).float(), top(1)
+    posterior, out = layer.posterior(*asked), layer(*asked)
     assert posterior[0, -1, -1].tolist() == [1.0, pytest.approx(1e-30)]
     assert out.isfinite().all()
 
 
 def test_training_computes_the_same_with_rows_taken_together():
     layer, levels = some_kinds(num_sides=2)
-    for side in (None, torch.tensor([1, 0])):
+    for side in (top(2), torch.tensor([1, 0])):
         together = layer.train()(scaled(levels), side)
         torch.testing.assert_close(together, layer.eval()(scaled(levels), side))
 
@@ -103,7 +109,8 @@ def test_the_kinds_that_are_found_are_those_that_are_there():
     config = ModelConfig(num_levels=LEVELS, height=6, width=5, num_kinds=2)
     kinds = finish(fit_kinds(config, [levels], seed=0))
     kinds = kinds.double().eval()
-    posterior = kinds.posterior(scaled(levels.long()))[:, -1, -1]  # (N, J), of nearly all pixels
+    posterior = kinds.posterior(scaled(levels.long()), top(len(levels)))
+    posterior = posterior[:, -1, -1]  # (N, J), of nearly all pixels
     assert posterior.max(1).values.min() > 0.99
     which = posterior.argmax(1).bool()
     assert torch.equal(which, is_second) or torch.equal(~which, is_second)
@@ -113,7 +120,7 @@ def test_the_kinds_that_are_found_are_those_that_are_there():
     assert torch.equal(finish(fit_kinds(config, [levels], seed=0)).table.double(), kinds.table)
     assert not kinds.table[:, 0].any(), "the background is of no kind"
     # Halfway down the second column a picture of level 3 or 4 makes 1 and 2 nearly impossible.
-    added = kinds(scaled(levels[is_second][:1].long()))[0, :, 3, 3]
+    added = kinds(scaled(levels[is_second][:1].long()), top(1))[0, :, 3, 3]
     assert added[3:5].min() > added[1:3].max() + 1
 
 
@@ -180,7 +187,7 @@ def test_a_single_kind_changes_nothing():
     levels[levels == 2] = 1  # level 2 is never there
     config = ModelConfig(num_levels=LEVELS, height=6, width=5, num_kinds=1)
     kinds = finish(fit_kinds(config, [levels], seed=0))
-    added = kinds.eval()(scaled(levels[:9].long()).float())
+    added = kinds.eval()(scaled(levels[:9].long()).float(), top(9))
     torch.testing.assert_close(added, torch.zeros_like(added), atol=1e-5, rtol=0)
 
 

@@ -276,7 +276,8 @@ def test_a_model_that_knows_kinds_says_between_how_many_it_wavers(checkpoints):
     assert not page.exception
     levels = sample(model, seed=0)
     with torch.inference_mode():
-        posterior = model.kinds.posterior(model.encode(levels)[:, 0])[0, 2, 3]
+        side = torch.tensor([0])
+        posterior = model.kinds.posterior(model.encode(levels)[:, 0], side)[0, 2, 3]
     left = float(torch.special.entr(posterior).sum().exp())
     assert 1 < left < 3 and f"as many as **{left:.1f}** equally probable" in texts(page.markdown)
     assert "3 hidden kinds of picture" in texts(page.caption)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
-from pixelcnn.orders import side_of
 from pixelcnn.sampling.kinds import KindsSoFar
 
 Array = NDArray[np.floating]
@@ -127,7 +126,7 @@ class _Head:
         self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
         self.kinds = None
         if model.kinds is not None:
-            side = side_of(model.order_of(condition)).numpy()
+            side = model.side(condition).numpy()
             self.kinds = KindsSoFar(model.kinds, side, c.height, c.width)
 
     def map(self, features: int, border: int) -> _Map:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, distributed
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.kinds import Kinds, places
+from pixelcnn.kinds import Kinds, places, rows_of_table
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes
@@ -105,7 +105,7 @@ def _count(table: Tensor, levels: Tensor) -> Tensor:
         part = levels[start : start + CHUNK].long()
         drawn = part > 0
         images.append(start + drawn.nonzero()[:, 0])
-        rows.append((places(part) * table.shape[1] + part)[drawn])
+        rows.append(rows_of_table(table, places(part), part)[drawn])
     index = torch.stack([torch.cat(images), torch.cat(rows)])
     size = (len(levels), table.shape[0] * table.shape[1])
     return torch.sparse_coo_tensor(

@@ -118,7 +118,8 @@ def kinds_left(model: LoadedModel, shown: Shown) -> NDArray[np.float32]:
     """
     with trial.one_thread(), torch.inference_mode():
         scaled = model.model.encode(shown.levels)[:, 0]
-        posterior = model.model.kinds.posterior(scaled)[0]
+        top = torch.zeros(1, dtype=torch.int64)  # where the order begins
+        posterior = model.model.kinds.posterior(scaled, top)[0]
         return torch.special.entr(posterior).sum(2).exp().numpy()
 
 
