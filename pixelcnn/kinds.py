@@ -66,16 +66,16 @@ class Kinds(nn.Module):
         rows = posterior.view(batch * height, width, -1)
         first = (place // AROUND)[:, :, 0].flatten()  # all pixels of a row are as far down
         # In training all rows as far down at once. Else row by row, so that what comes later
-        # changes no sum by a single bit.
+        # changes no sum by a single bit. In this order a part of the table is read once.
+        numbers, in_order = first.sort()
+        sizes = torch.ones_like(numbers)
         if self.training:
-            parts = [(first == row).nonzero()[:, 0] for row in first.unique()]
-        else:
-            parts = first.argsort().split(1)  # in this order a part of the table is read once
+            numbers, sizes = numbers.unique_consecutive(return_counts=True)
         ratios = self.table.exp().unflatten(0, (-1, AROUND)).flatten(1, 2)  # (S * H, ., J)
         mixed = rows.new_empty(batch * height, width, self.table.shape[1])
         around, cols = (place % AROUND).flatten(0, 1), torch.arange(width, device=place.device)
-        for part in parts:
-            all_around = F.linear(rows[part], ratios[first[part[0]]]).unflatten(2, (AROUND, -1))
+        for number, part in zip(numbers.tolist(), in_order.split(sizes.tolist()), strict=True):
+            all_around = F.linear(rows[part], ratios[number]).unflatten(2, (AROUND, -1))
             images = torch.arange(len(part), device=place.device)[:, None]
             mixed[part] = all_around[images, cols, around[part]].to(mixed.dtype)
         added = self.strength * mixed.log()
