@@ -267,6 +267,20 @@ def test_shipped_measurements_belong_to_the_shipped_weights(path):
     assert path.stat().st_size < 200_000
 
 
+def test_shipped_models_are_as_good_as_promised():
+    """Who puts in other weights keeps to these bounds; the test above ties the table to them."""
+    rows = {row.checkpoint: row for row in load_measurement(TABLE_PATH, read_table)[1]}
+    assert all(row.test_images == 10_000 for row in rows.values())
+    assert rows["fashion-mnist-gated"].test_bits_per_dim <= 2.80
+    assert rows["mnist-gated"].test_bits_per_dim <= 0.80
+    for dataset in ("fashion-mnist", "mnist"):
+        scores = rows[f"{dataset}-orders"].order_bits_per_dim
+        assert len(scores) == 8
+        assert max(scores) <= rows[f"{dataset}-gated"].test_bits_per_dim + 0.06
+    weights = checkpoints.CHECKPOINT_DIR.rglob("*.safetensors")
+    assert sum(path.stat().st_size for path in weights) < 40e6
+
+
 MEASURED = [n for n, p in list_checkpoints().items() if read_info(p).dataset in data.DATASETS]
 
 
