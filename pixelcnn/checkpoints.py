@@ -18,7 +18,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.kinds import AROUND
 from pixelcnn.models import AutoregressiveModel, build_model
 
 FORMAT = "pixelcnn-checkpoint-1"
@@ -138,9 +137,8 @@ def _fewest_parameters(config: ModelConfig) -> int:
     gated = config.architecture == "gated"
     kernel = 2 * size**2 * k * (k // 2 + 1) if gated else ((size - 2) // 2) ** 2 * k**2
     tables = config.num_conditions * (2 * size if gated else (size - 2) // 2)
-    kinds = config.num_sides * config.height * AROUND * config.num_levels * config.num_kinds
     head = config.head_features * config.num_levels
-    return config.num_blocks * (kernel + tables) + head + kinds
+    return config.num_blocks * (kernel + tables) + head
 
 
 def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:

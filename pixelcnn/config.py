@@ -10,8 +10,6 @@ from typing import Any, ClassVar, Literal, Self
 
 
 class _Config:
-    _added_later: ClassVar[dict[str, Any]] = {}
-    """Fields that files of earlier versions lack, with what held then."""
     _taken_back: ClassVar[tuple[tuple[str, Any], ...]] = ()
     """Fields that files of earlier versions may have, with the value that means nothing."""
 
@@ -26,7 +24,7 @@ class _Config:
         Raises:
             ValueError: if a field is unknown or missing, or a value breaks its rule.
         """
-        values = cls._added_later | dict(values)
+        values = dict(values)
         values = {k: v for k, v in values.items() if (k, v) not in cls._taken_back}
         names = {f.name for f in fields(cls)}
         unknown, missing = sorted(set(values) - names), sorted(names - set(values))
@@ -57,8 +55,7 @@ class _Config:
 class ModelConfig(_Config):
     """Shape of a model; with the weights, all that is needed to rebuild it."""
 
-    _added_later = {"num_kinds": 0}
-    _taken_back = (("copy_features", 0),)
+    _taken_back = (("copy_features", 0), ("num_kinds", 0))
 
     architecture: Literal["classic", "gated"] = "gated"
     """`classic` is the masked-convolution PixelCNN, `gated` has vertical and horizontal stacks."""
@@ -89,10 +86,6 @@ class ModelConfig(_Config):
     """Dilation of each residual block, 1 to 16; its length is the number of blocks."""
     dropout: float = 0.0
     """Probability with which a feature inside a block is dropped in training, 0 to 0.9."""
-    num_kinds: int = 0
-    """J, hidden kinds of picture that a gated model of grey images tells apart by the levels so
-    far, see `pixelcnn.kinds`, 0 to 256; 0 for none of that. Each side at which an order begins has
-    as many."""
 
     def __post_init__(self) -> None:
         self._require(
@@ -122,15 +115,6 @@ class ModelConfig(_Config):
         valid = valid and all(type(d) is int and 1 <= d <= 16 for d in self.dilations)
         self._require("dilations", valid, "be a list of 1 to 64 integers from 1 to 16")
         self._require_number("dropout", 0.0, 0.9)
-        self._require_integer("num_kinds", 0, 256)
-        fits = self.architecture == "gated" and self.num_channels == 1
-        rule = "be 0 for a classic model and for colour images"
-        self._require("num_kinds", fits or self.num_kinds == 0, rule)
-
-    @property
-    def num_sides(self) -> int:
-        """S, sides of the picture at which an order begins."""
-        return max(1, self.num_orders // 2)
 
     @property
     def num_blocks(self) -> int:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.kinds import Kinds
 from pixelcnn.layers import (
     GatedBlock,
     HorizontalConv2d,
@@ -19,7 +18,6 @@ from pixelcnn.layers import (
     ResidualBlock,
     VerticalConv2d,
 )
-from pixelcnn.orders import side_of
 
 
 class AutoregressiveModel(nn.Module, ABC):
@@ -38,15 +36,10 @@ class AutoregressiveModel(nn.Module, ABC):
                 MaskedConv2d(config.head_features, channels * config.num_levels, 1, "B", channels),
             ]
         )
-        self.kinds = None
-        if config.num_kinds:
-            self.kinds = Kinds(
-                config.num_kinds, config.num_levels, config.height, config.num_sides
-            )
 
     @property
     def num_parameters(self) -> int:
-        """Number of weights, those of the kinds, which are counted and not trained, included."""
+        """Number of weights."""
         return sum(p.numel() for p in self.parameters())
 
     def encode(self, levels: Tensor) -> Tensor:
@@ -98,10 +91,7 @@ class AutoregressiveModel(nn.Module, ABC):
         Returns:
             Logits (B, K, C, H, W).
         """
-        logits = self._head_logits(self._blocks(features, condition))
-        if self.kinds is None:
-            return logits
-        return logits + self.kinds(features[:, 0], self.side(condition))[:, :, None]
+        return self._head_logits(self._blocks(features, condition))
 
     @abstractmethod
     def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
@@ -134,10 +124,6 @@ class AutoregressiveModel(nn.Module, ABC):
     def order(self, condition: Tensor) -> Tensor:
         """Give back the order of each image: int64 (B,)."""
         return condition // (self.config.num_classes + 1)
-
-    def side(self, condition: Tensor) -> Tensor:
-        """Number the side where the order of each image begins: int64 (B,)."""
-        return side_of(self.order(condition))
 
     def position_features(self, condition: Tensor) -> Tensor:
         """Give what the network is told of each pixel's place: (B, F, H, W)."""

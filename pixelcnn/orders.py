@@ -63,11 +63,6 @@ def each_to_raster(images: Tensor, order: Tensor) -> Tensor:
     return images.flatten(2).gather(2, index).view(images.shape)
 
 
-def side_of(order: Tensor) -> Tensor:
-    """Number the side where each order begins, two at each: 0 top, 1 bottom, 2 left, 3 right."""
-    return order // 2
-
-
 def _check(order: int) -> None:
     if order not in range(NUM_ORDERS):
         raise ValueError(f"`order` (={order!r}) must be an integer from 0 to {NUM_ORDERS - 1}.")

@@ -1,7 +1,7 @@
 """What a prediction can see: from the loaded weights, by composition of masks and by gradients."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from typing import Literal
@@ -315,9 +315,6 @@ def layer_fields(model: AutoregressiveModel) -> list[LayerField]:
             note("B", c.kernel_size, dilation, reads)
     else:
         raise ValueError(f"`model` (={type(model).__name__}) must be a PixelCNN or GatedPixelCNN.")
-    if model.kinds is not None:  # they are judged by all the past
-        past = np.packbits(np.tri(total, k=-1, dtype=bool), axis=1)
-        fields[-1] = replace(fields[-1], packed=fields[-1].packed | past)
     return fields
 
 

@@ -12,7 +12,7 @@ SCREEN = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 # Each module may import those of earlier lines, and of its own line.
 LAYERS = (
     ("config", "durations", "masks", "picture_files"),
-    ("kinds", "layers", "orders"),
+    ("layers", "orders"),
     ("models",),
     ("likelihoods", "receptive_field", "influence", "kernels", "data", "own_images")
     + ("checkpoints", "sampling"),
@@ -84,7 +84,7 @@ def test_imports_point_downwards(path):
         assert RANK[other] <= RANK[own], f"{own} imports {other}"
 
 
-@pytest.mark.parametrize("name", ["masks", "kinds", "layers", "models", "receptive_field"])
+@pytest.mark.parametrize("name", ["masks", "layers", "models", "receptive_field"])
 def test_models_know_no_samplers_and_no_files(name):
     names = imported(ROOT / "pixelcnn" / f"{name}.py")
     parts = {n.split(".")[1] for n in names if n.startswith("pixelcnn.")}

@@ -230,7 +230,6 @@ def test_wrong_weights_are_refused_in_words(path, change, message):
     "huge",
     [
         {"num_features": 1024, "kernel_size": 9, "dilations": [1] * 64},
-        {"num_kinds": 256, "num_levels": 256, "height": 64, "width": 64, "num_orders": 8},
     ],
 )
 def test_small_file_that_claims_a_huge_model_is_refused_without_building_it(

@@ -21,7 +21,7 @@ from pixelcnn.influence import (
 from pixelcnn.models import build_model
 from pixelcnn.receptive_field import check_causality, dependency_maps
 
-from .tiny import ARCHITECTURES, PLAIN, random_levels, randomize, tiny_config, tiny_model
+from .tiny import ARCHITECTURES, random_levels, randomize, tiny_config, tiny_model
 
 SHIPPED = ("fashion-mnist-gated", "fashion-mnist-classic")
 
@@ -165,7 +165,7 @@ def test_reports_on_single_predictions_add_up_to_the_report_on_all(architecture)
     assert not leaky.is_causal and not (parts[0] + leaky).is_causal
 
 
-@pytest.mark.parametrize("architecture", PLAIN)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_with_mask_b_first_training_learns_to_copy_and_falls_below_what_is_possible(architecture):
     torch.manual_seed(0)
     config = tiny_config(architecture, num_features=16, head_features=16)
@@ -192,7 +192,7 @@ def test_with_mask_b_first_training_learns_to_copy_and_falls_below_what_is_possi
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
-@pytest.mark.parametrize("architecture", PLAIN)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_effective_field_is_the_slope_of_the_log_probability(architecture, num_channels):
     model = tiny_model(architecture, num_channels=num_channels, num_features=12, head_features=12)
     c = model.config

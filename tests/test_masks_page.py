@@ -269,22 +269,6 @@ def test_the_effective_field_is_that_of_the_loaded_model_at_this_pixel(name):
     assert values.max() == 1 and np.allclose(values, field / field.max(), atol=1e-4)
 
 
-def test_a_model_that_knows_kinds_says_between_how_many_it_wavers(checkpoints):
-    model = tiny_model("kinds", dtype=torch.float32)
-    checkpoints(mine=model)
-    page = open_page(section="Receptive field", model="mine", pixel="2-3")
-    assert not page.exception
-    levels = sample(model, seed=0)
-    with torch.inference_mode():
-        side = torch.tensor([0])
-        posterior = model.kinds.posterior(model.encode(levels)[:, 0], side)[0, 2, 3]
-    left = float(torch.special.entr(posterior).sum().exp())
-    assert 1 < left < 3 and f"as many as **{left:.1f}** equally probable" in texts(page.markdown)
-    assert "3 hidden kinds of picture" in texts(page.caption)
-    classic, mine = (p["captions"][-1] for p in shown(page, "growth")[0]["panels"])
-    assert "sees 15 of 15" in mine and "sees 15 of 15" not in classic
-
-
 def test_a_link_to_a_pixel_that_does_not_exist_is_named():
     page = open_page(section="Receptive field", pixel="28-0")
     assert "`pixel` (='28-0')" in texts(page.warning) and not page.exception

@@ -189,8 +189,6 @@ def test_label_of_a_model_without_classes_is_refused():
         ({"dilations": (0,)}, "integers from 1 to 16"),
         ({"height": True}, "be an integer"),
         ({"dropout": float("nan")}, "be a number from 0.0 to 0.9"),
-        ({"num_kinds": 257}, "from 0 to 256"),
-        ({"num_kinds": 3, "num_channels": 3}, "be 0 for a classic model and for colour images"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):

@@ -11,7 +11,6 @@ from pixelcnn.orders import (
     ORDER_NAMES,
     each_to_raster,
     from_raster,
-    side_of,
     to_raster,
 )
 from pixelcnn.receptive_field import check_causality
@@ -45,7 +44,7 @@ def test_each_order_visits_the_pixels_as_its_name_says(order):
     row, col = divmod(visited[0], 3)
     starts = {"rows from the top": row == 0, "rows from the bottom": row == 2,
               "columns from the left": col == 0, "columns from the right": col == 2}  # fmt: skip
-    assert starts[lines] and list(starts)[side_of(order)] == lines
+    assert starts[lines] and list(starts)[order // 2] == lines
     steps = {"left to right": 1, "right to left": -1, "top to bottom": 3, "bottom to top": -3}
     assert visited[1] - visited[0] == visited[2] - visited[1] == steps[way]
 
@@ -70,27 +69,11 @@ def test_an_order_that_does_not_exist_is_refused(order):
 @pytest.mark.parametrize("order", EVERY_ORDER)
 def test_both_samplers_draw_the_same_in_every_order(architecture, order):
     model = tiny_orders_model(architecture)
-    if model.kinds is not None:  # the kinds of another side would draw other pictures
-        model.kinds.strength.data.fill_(1.0)
-        model.kinds.table.data *= 10
     drawn = [
         sample(model, num_images=3, seed=1, label=[0, 1, 2], method=m, order=order)
         for m in ("naive", "cached")
     ]
     assert torch.equal(*drawn)
-
-
-@pytest.mark.parametrize("side", range(4))
-def test_each_side_knows_its_own_kinds(side):
-    model, images = tiny_orders_model("kinds"), torch.ones(8, 1, 5, 5, dtype=torch.int64)
-    for other, table in enumerate(model.kinds.table.data.chunk(4)):
-        if other != side:
-            table.zero_()
-    with_kinds = model(images, order=torch.arange(8))
-    model.kinds.strength.data.zero_()
-    without = model(images, order=torch.arange(8))
-    differs = (with_kinds - without).abs().flatten(1).amax(1) > 1e-6
-    assert differs.tolist() == [order // 2 == side for order in EVERY_ORDER]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

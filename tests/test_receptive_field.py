@@ -18,7 +18,6 @@ from pixelcnn.receptive_field import (
 
 from .tiny import (
     ARCHITECTURES,
-    PLAIN,
     dependence,
     pixel_offsets,
     random_levels,
@@ -33,7 +32,7 @@ PAST = (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH)
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
-@pytest.mark.parametrize("architecture", PLAIN)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_field_of_a_layer_is_that_of_a_network_that_ends_there(architecture, num_channels):
     shape = {"num_channels": num_channels, "height": 7, "width": 8, **WIDE}
     dilations = (1, 2, 1)
@@ -82,15 +81,6 @@ def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
         totals = field.totals
         assert {kind: int((kinds == kind).sum()) for kind in Kind} == totals
         assert (totals[Kind.SEEN], sum(totals[k] for k in PAST)) == past_coverage(maps)
-
-
-def test_a_model_that_knows_kinds_sees_all_the_past_at_its_end():
-    *fields, last = layer_fields(tiny_model("kinds", height=7, width=9))
-    assert (last.maps() == np.tri(63, k=-1, dtype=bool)).all()
-    without = layer_fields(tiny_model("gated", height=7, width=9))
-    assert without[-1].maps().sum() != last.maps().sum()
-    for field, other in zip(fields, without, strict=False):
-        assert (field.packed == other.packed).all()
 
 
 def test_only_the_classic_model_has_a_blind_spot():

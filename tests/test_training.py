@@ -30,7 +30,7 @@ from pixelcnn.training.engine import (
 from pixelcnn.training.files import load_training_state, save_training_state
 from pixelcnn.training.scoring import evaluate
 
-from .tiny import ARCHITECTURES, PLAIN, random_levels, tiny_config, tiny_model
+from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
 
 
 def train_config(**changes):
@@ -385,7 +385,7 @@ def test_training_leaves_the_global_random_numbers_alone():
     assert torch.equal(torch.rand(2), wanted)
 
 
-@pytest.mark.parametrize("architecture", PLAIN)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_tiny_model_learns_stripes_and_which_label_means_which(architecture):
     model_config = tiny_config(architecture, num_classes=2, num_features=12, head_features=12)
     label = torch.arange(40) % 2

@@ -15,9 +15,7 @@ from pixelcnn.config import ModelConfig, SamplingRule
 from pixelcnn.models import build_model
 from pixelcnn.sampling.rules import draw, probabilities
 
-PLAIN = ("classic", "gated")
-ARCHITECTURES = (*PLAIN, "kinds")
-"""The last is a gated model that knows hidden kinds of picture, where it can: in grey images."""
+ARCHITECTURES = ("classic", "gated")
 RULES = (
     SamplingRule(),
     SamplingRule(temperature=0.8, top_k=3, top_p=0.9),
@@ -39,9 +37,6 @@ def tiny_config(architecture="gated", **changes) -> ModelConfig:
         "dilations": (1, 2),
     }
     values |= changes
-    if architecture == "kinds":
-        architecture = "gated"
-        values.setdefault("num_kinds", 3 if values.get("num_channels", 1) == 1 else 0)
     return ModelConfig(architecture=architecture, **values)
 
 

@@ -182,7 +182,7 @@ class CachedSampler:
             self._row = row
         # The features of all earlier pixels are in the caches, after a rewind too: only what lies
         # later in the order has been written since.
-        logits = self._network.head(self._network.pixel(row, col), row, col)  # (B, C * K)
+        logits = self._network.head(self._network.pixel(row, col))  # (B, C * K)
         return logits.reshape(len(logits), self.config.num_channels, -1)
 
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
-from pixelcnn.sampling.kinds import KindsSoFar
 
 Array = NDArray[np.floating]
 
@@ -33,7 +32,7 @@ class Network(Protocol):
     def pixel(self, row: int, col: int) -> Array:
         """Return the features (B, F) that the head reads at one pixel."""
 
-    def head(self, features: Array, row: int, col: int) -> Array:
+    def head(self, features: Array) -> Array:
         """Map the features (B, F) of one pixel to its logits (B, C * K)."""
 
     def write(self, row: int, col: int, channel: int, level: NDArray[np.int64]) -> None:
@@ -124,10 +123,6 @@ class _Head:
         self.input = self.map(inputs, border)
         self.position = np.empty(0)  # (W, B, F), what the row begun is told of its place
         self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
-        self.kinds = None
-        if model.kinds is not None:
-            side = model.side(condition).numpy()
-            self.kinds = KindsSoFar(model.kinds, side, c.height, c.width)
 
     def map(self, features: int, border: int) -> _Map:
         return _Map(
@@ -138,18 +133,13 @@ class _Head:
         """View (W * B, F) as (W, B, F)."""
         return values.reshape(self.config.width, self.batch, -1)
 
-    def head(self, features: Array, row: int, col: int) -> Array:
+    def head(self, features: Array) -> Array:
         """Map the features (B, F) of one pixel to its logits (B, C * K)."""
         (first, first_bias), (last, last_bias) = self.head_weights
         hidden = np.maximum(features, 0) @ first + first_bias
-        logits = np.maximum(hidden, 0) @ last + last_bias
-        if self.kinds is not None:
-            logits += self.kinds.logits(row, col)
-        return logits
+        return np.maximum(hidden, 0) @ last + last_bias
 
     def write(self, row: int, col: int, channel: int, level: NDArray[np.int64]) -> None:
-        if self.kinds is not None:
-            self.kinds.write(row, col, level)
         border, size = self.input.border, self.config.features_per_channel
         part = slice(channel * size, (channel + 1) * size)
         self.input.values[row + border, :, col + border, part] = self.encoded[level]
@@ -166,8 +156,6 @@ class _Head:
         self.condition, self.batch = condition, len(indices)
         for kept in self.maps():  # of the network
             kept.select(indices, row)
-        if self.kinds is not None:
-            self.kinds.select(indices, row)
         if row_begun:
             self.position = self.position[:, indices]
             self.from_above = [above[:, indices] for above in self.from_above]
@@ -232,8 +220,6 @@ class _GatedNetwork(_Head):
 
     def fork(self) -> "_GatedNetwork":
         other = copy.copy(self)
-        if self.kinds is not None:
-            other.kinds = self.kinds.fork()
         other.gated = self.gated.copy()
         other.input = self.input.copy()
         other.vertical = [m.copy() for m in self.vertical]

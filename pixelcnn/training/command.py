@@ -58,9 +58,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--begin-with",
         metavar="CHECKPOINT",
         help="begin with the shape and the weights of a checkpoint instead of random ones; one of "
-        "a single raster order is what each of eight begins with (--num-orders 8), and one that "
-        "tells no kinds of picture apart may learn to (--num-kinds 64); kinds that it knows are "
-        "kept, unless the orders change",
+        "a single raster order is what each of eight begins with (--num-orders 8)",
     )
     train.add_argument(
         "--now", action="store_true", help="do not wait until the other runs of the folder end"

@@ -22,7 +22,6 @@ from pixelcnn.models import AutoregressiveModel, build_model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.confusion import count_confusion, other_labels
 from pixelcnn.training.devices import bfloat16_works, processes, sum_over_processes
-from pixelcnn.training.kinds import find_kinds
 from pixelcnn.training.scoring import iter_evaluate
 
 
@@ -50,16 +49,6 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class FindingKinds:
-    """A part of the search for kinds of picture; a run stopped here begins it again."""
-
-    step: int
-    images_seen: int
-    done: float
-    """Share of the search that is over."""
-
-
-@dataclass(frozen=True)
 class Evaluating:
     """A part of an evaluation; a run stopped here evaluates again when it goes on."""
 
@@ -82,7 +71,7 @@ class Evaluation:
     """Whether `TrainConfig.stages` asks to keep these weights."""
 
 
-Event = Progress | FindingKinds | Evaluating | Evaluation
+Event = Progress | Evaluating | Evaluation
 
 
 class TrainingState:
@@ -147,22 +136,15 @@ class TrainingState:
     def begin_with(self, source: AutoregressiveModel) -> None:
         """Begin with the weights of a trained model instead of random ones.
 
-        A model of one raster order is what each of several orders begins with, and one that tells
-        no kinds of picture apart, or those of other orders, finds them when its training begins.
+        A model of one raster order is what each of several orders begins with.
 
         Raises:
-            TrainingError: if its configuration differs in more than the orders, the dropout and
-                the kinds.
+            TrainingError: if its configuration differs in more than the orders and the dropout.
         """
         wanted = self.model.config
-        free = ("num_orders", "dropout", "num_kinds")
+        free = ("num_orders", "dropout")
         same = replace(source.config, **{name: getattr(wanted, name) for name in free})
-        fits = (
-            wanted == same
-            and source.config.num_orders in (1, wanted.num_orders)
-            and source.config.num_kinds in (0, wanted.num_kinds)
-        )
-        if not fits:
+        if wanted != same or source.config.num_orders not in (1, wanted.num_orders):
             raise TrainingError(
                 "The weights to begin with belong to another shape of model: "
                 f"{source.config.to_dict()} instead of {wanted.to_dict()}."
@@ -171,8 +153,6 @@ class TrainingState:
             for name, theirs in source.named_parameters():
                 mine = model.get_parameter(name)
                 mine.copy_(theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1)))
-            if model.kinds is not None and source.config.num_orders != wanted.num_orders:
-                model.kinds.table.zero_()
 
     def update(self, rate: float) -> None:
         """Do one optimizer update with the gradients that the model holds."""
@@ -284,8 +264,6 @@ def train(
             f"A batch of {min(config.batch_size, len(levels))} images cannot be shared by "
             f"{processes()[1]} processes: choose a larger batch_size."
         )
-    for done in find_kinds((state.model, state.ema), levels, config.seed):
-        yield FindingKinds(state.step, state.images_seen, done)
     started, images_before = time.monotonic(), state.images_seen
     while True:
         due = _marks_passed(state.images_seen, config)

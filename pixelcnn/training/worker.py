@@ -36,7 +36,6 @@ from pixelcnn.training.engine import (
     Evaluating,
     Evaluation,
     Event,
-    FindingKinds,
     Progress,
     TrainingState,
     train,
@@ -268,8 +267,6 @@ class _Worker:
             elif now > save_at:
                 save()
                 save_at = time.monotonic() + SAVE_EVERY_SECONDS
-            if isinstance(event, FindingKinds) and event.done == 0:
-                print("sorting the pictures into kinds", flush=True)
             if isinstance(event, Progress):
                 self.status = replace(self.status, loss=event.loss)
             if isinstance(event, Progress) and now > print_at:
@@ -305,8 +302,6 @@ class _Worker:
                 "images_per_second": event.images_per_second,
                 "seconds_left": max(event.seconds_left, 0.0),
             }
-        elif isinstance(event, FindingKinds):
-            changes["doing"] = f"Sorting the pictures into kinds, {event.done:.0%}"
         elif isinstance(event, Evaluating):
             changes["doing"] = f"Scoring validation images, {event.done:.0%}"
         else:

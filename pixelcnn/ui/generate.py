@@ -118,13 +118,9 @@ def about(model: LoadedModel) -> None:
     scores = ", ".join(
         f"{bits:.3f} bits/dim on {split} images" for split, bits in info.bits_per_dim.items()
     )
-    kinds = ""
-    if config.num_kinds:
-        sides = f" for each of {config.num_sides} sides" if config.num_sides > 1 else ""
-        kinds = f"{config.num_kinds} hidden kinds of picture{sides}, "
     st.caption(
         f"**{model.name}** · {kind}, {model.model.num_parameters:,} parameters, "
-        f"{config.num_levels} levels, {kinds}{info.images_seen:,} images seen"
+        f"{config.num_levels} levels, {info.images_seen:,} images seen"
         + (f" · {scores}" if scores else "")
         + f" · receptive field: {100 * seen / past:.1f} % of the past"
     )

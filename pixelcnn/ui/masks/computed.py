@@ -111,19 +111,6 @@ def effective(model: LoadedModel, shown: Shown, pixel: int, channel: int) -> NDA
 
 
 @kept(64)
-def kinds_left(model: LoadedModel, shown: Shown) -> NDArray[np.float32]:
-    """Tell between how many kinds of picture the model wavers before every pixel: (H, W).
-
-    The perplexity of the posterior, the exponential of its entropy: 1 to `num_kinds`.
-    """
-    with trial.one_thread(), torch.inference_mode():
-        scaled = model.model.encode(shown.levels)[:, 0]
-        top = torch.zeros(1, dtype=torch.int64)  # where the order begins
-        posterior = model.model.kinds.posterior(scaled, top)[0]
-        return torch.special.entr(posterior).sum(2).exp().numpy()
-
-
-@kept(64)
 def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
     """Predict every pixel of the picture in one pass: (1, K, C, H, W)."""
     return trial.logits(chosen_model(model, wrong), shown.levels, shown.label)

@@ -61,12 +61,6 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "with the same kernels and dilations, from its masks alone. Shares are of the past of "
         "this pixel."
     )
-    if config.num_kinds:
-        st.caption(
-            f"{model.name} also knows {config.num_kinds} hidden kinds of picture, each with "
-            "levels of its own. Which kind it draws, it judges by all levels so far: so behind "
-            "its last block it reads all the past."
-        )
     with st.expander("Numbers, layer by layer"):
         show_table(both, pixel)
         st.caption(
@@ -86,8 +80,6 @@ def prepare() -> Prepare:
         both_fields(model)
         yield
         computed.effective(model, shown, pixel(model.model.config), 0)
-        if model.model.kinds is not None:
-            computed.kinds_left(model, shown)
 
     return compute
 
@@ -105,8 +97,8 @@ def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
 
 
 def shape_of(config: ModelConfig, architecture: str) -> ModelConfig:
-    """Change the architecture of a model, and leave its kernels as they are; it knows no kinds."""
-    return replace(config, architecture=architecture, num_kinds=0)
+    """Change the architecture of a model, and leave its kernels as they are."""
+    return replace(config, architecture=architecture)
 
 
 def layer_of_link(count: int) -> int:
@@ -206,13 +198,6 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
         "(Luo et al. 2016): how it would move with the numbers that the network is given of a "
         "pixel. *Prove it* tries a real change of level."
     )
-    if config.num_kinds:
-        left = float(computed.kinds_left(model, shown).flat[pixel])
-        st.markdown(
-            f"Of the {config.num_kinds} hidden kinds, the levels before {place(pixel, config)} "
-            f"leave as many as **{left:.1f}** equally probable ones. The gradient counts how "
-            "strongly a level speaks for its kind."
-        )
     channel = 0
     if config.num_channels == 3:
         channel = "RGB".index(
