@@ -16,7 +16,7 @@ import time
 import torch
 
 import pixelcnn
-from pixelcnn.data import class_names
+from pixelcnn.data.datasets import class_names
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import given
 

@@ -9,7 +9,7 @@ precision as a checkpoint does, and scores the first validation images with both
 import argparse
 import copy
 
-from pixelcnn.data import load_dataset
+from pixelcnn.data.datasets import load_dataset
 from pixelcnn.training.files import load_training_state
 from pixelcnn.training.scoring import evaluate
 

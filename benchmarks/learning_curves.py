@@ -12,7 +12,7 @@ import json
 
 import matplotlib.pyplot as plt
 
-from pixelcnn.checkpoints import CHECKPOINT_DIR, write_atomically
+from pixelcnn.storage import CHECKPOINT_DIR, write_atomically
 from pixelcnn.training.runs import Run, run_path
 
 CURVES = CHECKPOINT_DIR / "curves.json"

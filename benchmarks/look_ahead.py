@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 import pixelcnn
-from pixelcnn.likelihoods import nll_nats
+from pixelcnn.evaluation.likelihoods import nll_nats
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.orders import to_raster
 

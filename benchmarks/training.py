@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from pixelcnn.checkpoints import RUNS_ENVIRONMENT_VARIABLE
-from pixelcnn.data import DATASETS, dataset_of
+from pixelcnn.commands.train import new_config
+from pixelcnn.data.datasets import DATASETS, dataset_of
+from pixelcnn.storage import RUNS_ENVIRONMENT_VARIABLE
 from pixelcnn.training import launch
-from pixelcnn.training.command import new_config
 from pixelcnn.training.runs import RunError, create_run
 from pixelcnn.ui.train import presets
 from pixelcnn.ui.train.gallery import PICTURES

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import load_dataset
+from pixelcnn.data.datasets import load_dataset
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.training import engine
 from pixelcnn.training.engine import TrainingState, train, train_step

@@ -17,8 +17,8 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "load_model": "checkpoints",
-    "CheckpointError": "checkpoints",
+    "load_model": "storage",
+    "CheckpointError": "storage",
     "SamplingRule": "config",
     "ModelConfig": "config",
     "TrainConfig": "config",
@@ -27,7 +27,7 @@ _PUBLIC = {
     "CachedSampler": "sampling",
     "explain": "sampling",
     "make_noise": "sampling",
-    "bits_per_dim": "likelihoods",
+    "bits_per_dim": "evaluation.likelihoods",
     "complete": "completion",
     "begin_completion": "completion",
     "class_posterior": "completion",
@@ -37,10 +37,10 @@ _PUBLIC = {
     "OCCLUSIONS": "completion",
     "best_order": "completion",
     "is_prefix": "completion",
-    "score_image": "scores",
-    "score_classes": "scores",
-    "check_causality": "receptive_field",
-    "dependency_maps": "receptive_field",
+    "score_image": "evaluation.scores",
+    "score_classes": "evaluation.scores",
+    "check_causality": "inspection.receptive_field",
+    "dependency_maps": "inspection.receptive_field",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -11,6 +11,6 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
-from pixelcnn.cli import main  # noqa: E402
+from pixelcnn.commands.main import main  # noqa: E402
 
 sys.exit(main())

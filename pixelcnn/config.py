@@ -144,7 +144,7 @@ class TrainConfig(_Config):
     _added_later = {"label_contrast": 0.0}
 
     dataset: str = "fashion-mnist"
-    """Name of a data set, see `pixelcnn.data.DATASETS`."""
+    """Name of a data set, see `pixelcnn.data.datasets.DATASETS`."""
     total_images: int = 60_000
     """Images to be seen in all; the learning rate reaches zero there."""
     batch_size: int = 16

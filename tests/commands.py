@@ -2,8 +2,8 @@
 
 import json
 
-from pixelcnn import data
-from pixelcnn.cli import main
+from pixelcnn.commands.main import main
+from pixelcnn.data import datasets as data
 
 from .made_up_data import write_mnist_like
 

@@ -95,7 +95,7 @@ def test_models_know_no_samplers_and_no_files(name):
 def test_the_training_engine_knows_no_files(name):
     names = imported(ROOT / "pixelcnn" / "training" / f"{name}.py")
     assert not top_level(names) & {"os", "pathlib", "json", "safetensors", "tempfile"}
-    assert not any(n.startswith("pixelcnn.checkpoints") for n in names)
+    assert not any(n.startswith("pixelcnn.storage") for n in names)
 
 
 @pytest.mark.parametrize("path", SCREEN, ids=short)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.calibration import EDGES, Calibration, measure_calibration
+from pixelcnn.evaluation.calibration import EDGES, Calibration, measure_calibration
 from pixelcnn.sampling import sample
 
 from .tiny import random_levels, tiny_model

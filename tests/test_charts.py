@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.calibration import Calibration
-from pixelcnn.comparison import draw_with_record, sweep_temperatures
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import dequantize
-from pixelcnn.paradox import make_sets, measure_paradox
+from pixelcnn.data.datasets import dequantize
+from pixelcnn.evaluation.calibration import Calibration
+from pixelcnn.evaluation.common_noise import draw_with_record, sweep_temperatures
+from pixelcnn.evaluation.paradox import make_sets, measure_paradox
+from pixelcnn.evaluation.scores import code_bits, score_classes, score_image
 from pixelcnn.sampling import make_noise
-from pixelcnn.scores import code_bits, score_classes, score_image
 from pixelcnn.ui import charts
 from pixelcnn.ui.messages import (
     Panel,

@@ -10,8 +10,14 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 import pixelcnn
-from pixelcnn import checkpoints
-from pixelcnn.checkpoints import (
+from pixelcnn import storage as checkpoints
+from pixelcnn.inspection.receptive_field import (
+    check_causality,
+    dependency_maps,
+    past_coverage,
+    spread_positions,
+)
+from pixelcnn.storage import (
     CheckpointError,
     CheckpointInfo,
     checkpoint_path,
@@ -21,12 +27,6 @@ from pixelcnn.checkpoints import (
     read_info,
     save_checkpoint,
     write_atomically,
-)
-from pixelcnn.receptive_field import (
-    check_causality,
-    dependency_maps,
-    past_coverage,
-    spread_positions,
 )
 
 from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model

@@ -9,8 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import data
-from pixelcnn.checkpoints import (
+from pixelcnn.commands.main import main
+from pixelcnn.data import datasets as data
+from pixelcnn.data.pictures import sheet
+from pixelcnn.models.convolutions import MaskedConv2d
+from pixelcnn.sampling import sample
+from pixelcnn.storage import (
     CheckpointInfo,
     checkpoint_path,
     load_checkpoint,
@@ -18,10 +22,6 @@ from pixelcnn.checkpoints import (
     save_checkpoint,
     write_atomically,
 )
-from pixelcnn.cli import main
-from pixelcnn.layers import MaskedConv2d
-from pixelcnn.pictures import sheet
-from pixelcnn.sampling import sample
 from pixelcnn.training.scoring import evaluate
 
 from .commands import RUN, SHAPE, refused, train_new, working_folder
@@ -169,7 +169,7 @@ def test_check_fails_for_a_model_that_sees_the_future(checkpoint, monkeypatch, c
         model.first = randomize(MaskedConv2d(8, 6, 3, "B"))
         return model, read_info(checkpoint)
 
-    monkeypatch.setattr("pixelcnn.cli.load_checkpoint", leak)
+    monkeypatch.setattr("pixelcnn.commands.main.load_checkpoint", leak)
     assert main(["check", checkpoint]) == 1
     assert "NOT CAUSAL" in capsys.readouterr().out
 

@@ -9,16 +9,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pixelcnn import data
-from pixelcnn.checkpoints import (
+from pixelcnn.commands.main import main
+from pixelcnn.commands.train import command_line
+from pixelcnn.data import datasets as data
+from pixelcnn.storage import (
     checkpoint_path,
     load_checkpoint,
     load_model,
     read_info,
 )
-from pixelcnn.cli import main
 from pixelcnn.training import engine
-from pixelcnn.training.command import command_line
 from pixelcnn.training.files import load_training_state
 from pixelcnn.training.runs import Run, run_path
 from pixelcnn.training.scoring import evaluate

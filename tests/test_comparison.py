@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.comparison import (
+from pixelcnn.config import SamplingRule
+from pixelcnn.evaluation.common_noise import (
     diversity,
     draw_with_record,
     first_difference,
     sweep_temperatures,
 )
-from pixelcnn.config import SamplingRule
 from pixelcnn.sampling import make_noise, sample
 
 from .test_calibration import finish

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pixelcnn.checkpoints import (
+from pixelcnn.data.datasets import class_names
+from pixelcnn.models import build_model
+from pixelcnn.storage import (
     CheckpointInfo,
     checkpoint_path,
     load_checkpoint,
     save_checkpoint,
 )
-from pixelcnn.data import class_names
-from pixelcnn.models import build_model
 from pixelcnn.ui.complete.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, to_text
 
 from .complete_page import (

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import dequantize
+from pixelcnn.data.datasets import dequantize
 from pixelcnn.ui.complete import exports
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import from_text

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import data
-from pixelcnn.data import (
+from pixelcnn.data import datasets as data
+from pixelcnn.data.datasets import (
     DATA_ENVIRONMENT_VARIABLE,
     DATASETS,
     DamagedDataError,
@@ -154,7 +154,7 @@ def test_the_folder_is_the_one_given_else_the_environment_else_data(monkeypatch)
     assert str(data_dir("given")) == "given"
     assert str(data_dir()) == "from-environment"
     monkeypatch.delenv(DATA_ENVIRONMENT_VARIABLE)
-    assert data_dir() == Path(data.__file__).parent.parent / "data"
+    assert data_dir() == Path(data.__file__).parents[2] / "data"
 
 
 def test_class_names_are_those_of_the_data_set_or_numbers():

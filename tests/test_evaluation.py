@@ -5,21 +5,26 @@ import math
 import pytest
 import torch
 
-from pixelcnn import data
-from pixelcnn.checkpoints import (
+from pixelcnn.commands.main import main
+from pixelcnn.config import SamplingRule, TrainConfig
+from pixelcnn.data import datasets as data
+from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.evaluation.class_accuracy import (
+    draw_every_class,
+    recognised,
+    share_by_class,
+    train_classifier,
+)
+from pixelcnn.evaluation.likelihoods import bits_per_dim, ensemble_bits_per_dim
+from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.sampling import sample
+from pixelcnn.storage import (
     checkpoint_path,
     list_stages,
     load_checkpoint,
     read_info,
     stage_path,
 )
-from pixelcnn.cli import main
-from pixelcnn.config import SamplingRule, TrainConfig
-from pixelcnn.data import DATA_ENVIRONMENT_VARIABLE
-from pixelcnn.evaluation import draw_every_class, recognised, share_by_class, train_classifier
-from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
-from pixelcnn.orders import ORDER_NAMES
-from pixelcnn.sampling import sample
 
 from .made_up_data import write_mnist_like
 from .tiny import tiny_model

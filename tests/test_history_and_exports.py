@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import quantize
-from pixelcnn.pictures import UNDRAWN, drawing_frames, gif_bytes, grid
+from pixelcnn.data.datasets import quantize
+from pixelcnn.data.pictures import UNDRAWN, drawing_frames, gif_bytes, grid
 from pixelcnn.sampling import sample
 from pixelcnn.ui import exports
 from pixelcnn.ui.drawing import Drawing, Subject

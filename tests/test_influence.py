@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from pixelcnn import load_model, sample
-from pixelcnn.influence import (
+from pixelcnn.inspection.influence import (
     check_pairs,
     effective_receptive_field,
     influence,
@@ -18,8 +18,8 @@ from pixelcnn.influence import (
     logits,
     open_first_mask,
 )
+from pixelcnn.inspection.receptive_field import check_causality, dependency_maps
 from pixelcnn.models import build_model
-from pixelcnn.receptive_field import check_causality, dependency_maps
 
 from .tiny import ARCHITECTURES, random_levels, randomize, tiny_config, tiny_model
 

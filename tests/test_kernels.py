@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pixelcnn.kernels import (
+from pixelcnn.inspection.kernels import (
     block_features,
     input_names,
     kernel,

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch.autograd.functional import jacobian
 
-from pixelcnn.layers import (
+from pixelcnn.masks import (
+    channel_mask,
+    convolution_mask,
+    horizontal_mask,
+    kernel_mask,
+    raster_position,
+)
+from pixelcnn.models.convolutions import (
     GatedBlock,
     HorizontalConv2d,
     MaskedConv2d,
@@ -15,13 +22,6 @@ from pixelcnn.layers import (
     VerticalConv2d,
     condition_bias,
     gated_activation,
-)
-from pixelcnn.masks import (
-    channel_mask,
-    convolution_mask,
-    horizontal_mask,
-    kernel_mask,
-    raster_position,
 )
 
 from .tiny import pixel_offsets, randomize, tiny_model

@@ -11,13 +11,13 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn import load_model, sample
-from pixelcnn.checkpoints import CheckpointInfo, save_checkpoint
+from pixelcnn.commands.train import command_line
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.influence import effective_receptive_field, influence
-from pixelcnn.kernels import kernel
+from pixelcnn.inspection.influence import effective_receptive_field, influence
+from pixelcnn.inspection.kernels import kernel
+from pixelcnn.inspection.receptive_field import Kind, layer_fields
 from pixelcnn.models import build_model
-from pixelcnn.receptive_field import Kind, layer_fields
-from pixelcnn.training.command import command_line
+from pixelcnn.storage import CheckpointInfo, save_checkpoint
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.board import Look
 from pixelcnn.ui.masks.guide import STEPS
@@ -81,7 +81,7 @@ def texts(elements) -> str:
 @pytest.fixture
 def checkpoints(tmp_path, monkeypatch):
     """Put models of one's own in the place of the shipped ones; the cache knows them by time."""
-    monkeypatch.setattr("pixelcnn.checkpoints.CHECKPOINT_DIR", tmp_path)
+    monkeypatch.setattr("pixelcnn.storage.CHECKPOINT_DIR", tmp_path)
 
     def put(**models):
         paths = {}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.influence import PairCheck
-from pixelcnn.kernels import kernel, kernel_paths
+from pixelcnn.inspection.influence import PairCheck
+from pixelcnn.inspection.kernels import kernel, kernel_paths
+from pixelcnn.inspection.receptive_field import layer_fields
 from pixelcnn.masks import channel_mask, kernel_mask
-from pixelcnn.receptive_field import layer_fields
 from pixelcnn.ui import board
 from pixelcnn.ui.board import Board, Frames, Look, Panel
 from pixelcnn.ui.masks import figures, panels, steps

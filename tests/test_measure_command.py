@@ -7,19 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from pixelcnn import checkpoints, data, measurements
-from pixelcnn.calibration import Calibration
-from pixelcnn.checkpoints import (
-    CheckpointInfo,
-    list_checkpoints,
-    load_checkpoint,
-    read_info,
-    save_checkpoint,
-    weights_digest,
-)
-from pixelcnn.cli import main
-from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
-from pixelcnn.measurements import (
+from pixelcnn import storage as checkpoints
+from pixelcnn.commands.main import main
+from pixelcnn.data import datasets as data
+from pixelcnn.evaluation import stored as measurements
+from pixelcnn.evaluation.calibration import Calibration
+from pixelcnn.evaluation.likelihoods import bits_per_dim, ensemble_bits_per_dim
+from pixelcnn.evaluation.model_table import TABLE_PATH, read_table
+from pixelcnn.evaluation.paradox import Paradox
+from pixelcnn.evaluation.stored import (
     FOLDER,
     Measurement,
     MeasurementError,
@@ -27,9 +23,15 @@ from pixelcnn.measurements import (
     measurement_path,
     save_measurement,
 )
-from pixelcnn.model_table import TABLE_PATH, read_table
-from pixelcnn.paradox import Paradox
-from pixelcnn.receptive_field import dependency_maps, past_coverage
+from pixelcnn.inspection.receptive_field import dependency_maps, past_coverage
+from pixelcnn.storage import (
+    CheckpointInfo,
+    list_checkpoints,
+    load_checkpoint,
+    read_info,
+    save_checkpoint,
+    weights_digest,
+)
 
 from .made_up_data import write_mnist_like
 from .tiny import tiny_model
@@ -49,9 +51,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for module in (checkpoints, measurements):
         monkeypatch.setattr(module, "CHECKPOINT_DIR", tmp_path)
-    monkeypatch.setattr("pixelcnn.measurements.FOLDER", tmp_path / "measurements")
+    monkeypatch.setattr("pixelcnn.evaluation.stored.FOLDER", tmp_path / "measurements")
     monkeypatch.setattr(
-        "pixelcnn.measure_command.TABLE_PATH", tmp_path / "measurements" / "table.json"
+        "pixelcnn.commands.measure.TABLE_PATH", tmp_path / "measurements" / "table.json"
     )
     for module in ("measure_command", "paradox"):
         monkeypatch.setattr(

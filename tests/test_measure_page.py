@@ -10,10 +10,10 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import pixelcnn
-from pixelcnn.data import load_dataset
-from pixelcnn.measurements import percent
+from pixelcnn.data.datasets import load_dataset
+from pixelcnn.evaluation.scores import code_bits
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.sampling import sample
-from pixelcnn.scores import code_bits
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import DRAWN, Sketch
 from pixelcnn.ui.measure.sources import EXAMPLE, read_typed

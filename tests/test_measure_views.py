@@ -5,12 +5,12 @@ import pytest
 import torch
 
 import pixelcnn
-from pixelcnn.calibration import Calibration
-from pixelcnn.checkpoints import CheckpointInfo, save_checkpoint
-from pixelcnn.data import load_dataset
-from pixelcnn.measurements import Measurement, load_measurement, save_measurement
-from pixelcnn.paradox import Paradox, describe, make_sets, measure_paradox
+from pixelcnn.data.datasets import load_dataset
+from pixelcnn.evaluation.calibration import Calibration
+from pixelcnn.evaluation.paradox import Paradox, describe, make_sets, measure_paradox
+from pixelcnn.evaluation.stored import Measurement, load_measurement, save_measurement
 from pixelcnn.sampling import sample
+from pixelcnn.storage import CheckpointInfo, save_checkpoint
 
 from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
 from .test_calibration import finish
@@ -40,7 +40,7 @@ def small_paradox(model):
 
 def test_the_stored_paradox_is_shown_without_the_data(no_data, tmp_path, monkeypatch, model):
     paradox = small_paradox(model)
-    digest = pixelcnn.checkpoints.weights_digest(pixelcnn.checkpoints.checkpoint_path(NAME))
+    digest = pixelcnn.storage.weights_digest(pixelcnn.storage.checkpoint_path(NAME))
     path = store(tmp_path, monkeypatch, "paradox", paradox.to_dict(), {NAME: digest})
     page = open_page(view="Paradox")
     stored = load_measurement(path, Paradox.from_dict)[1]
@@ -151,12 +151,12 @@ def test_stages_of_a_training_can_differ_and_without_any_the_page_says_how(
     page = open_page(view="Common noise", differs="Stage of training")
     assert "--stages" in page.info[0].value and not has(page, "together")
     stage = tmp_path / "00005000.safetensors"
-    stage.write_bytes(pixelcnn.checkpoints.checkpoint_path("fashion-mnist-classic").read_bytes())
+    stage.write_bytes(pixelcnn.storage.checkpoint_path("fashion-mnist-classic").read_bytes())
     monkeypatch.setattr("pixelcnn.ui.measure.together.list_stages", lambda _: [stage])
     page = open_page(view="Common noise", differs="Stage of training")
     wait_for(page, lambda p: has(p, "together"))
     assert message(page, "together")[0]["captions"] == [
-        f"{pixelcnn.checkpoints.read_info(pixelcnn.checkpoints.checkpoint_path(NAME)).images_seen:,}"
+        f"{pixelcnn.storage.read_info(pixelcnn.storage.checkpoint_path(NAME)).images_seen:,}"
         " images seen",
         "5,000 images seen",
     ]
@@ -179,7 +179,7 @@ def test_the_table_lists_every_checkpoint_and_shows_no_numbers_of_other_weights(
     monkeypatch.setattr("pixelcnn.ui.measure.table.TABLE_PATH", tmp_path / "table.json")
     page = open_page(view="Models")
     table = next(m.value for m in page.markdown if m.value.startswith("| Checkpoint"))
-    info = pixelcnn.checkpoints.read_info(pixelcnn.checkpoints.checkpoint_path(NAME))
+    info = pixelcnn.storage.read_info(pixelcnn.storage.checkpoint_path(NAME))
     parameters = pixelcnn.load_model(NAME).num_parameters
     line = next(text for text in table.splitlines() if NAME in text)
     assert f"{parameters:,}" in line and f"{info.bits_per_dim['test']:.3f}" in line
@@ -193,9 +193,7 @@ def test_the_table_lists_every_checkpoint_and_shows_no_numbers_of_other_weights(
     }  # fmt: skip
     save_measurement(tmp_path / "table.json", Measurement("x", {}, {"rows": [row]}))
     assert "1.234" not in texts(open_page(view="Models"))
-    row["weights"] = pixelcnn.checkpoints.weights_digest(
-        pixelcnn.checkpoints.checkpoint_path(NAME)
-    )
+    row["weights"] = pixelcnn.storage.weights_digest(pixelcnn.storage.checkpoint_path(NAME))
     save_measurement(tmp_path / "table.json", Measurement("x", {}, {"rows": [row]}))
     page = open_page(view="Models")
     assert "**1.234**" in texts(page) and "0.12 s" in texts(page)
@@ -350,7 +348,7 @@ def test_at_most_four_pictures_are_drawn_side_by_side(no_data, runs):
 
 def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, no_data):
     (tmp_path / "broken.safetensors").write_bytes(b"not a checkpoint")
-    monkeypatch.setattr("pixelcnn.checkpoints.CHECKPOINT_DIR", tmp_path)
+    monkeypatch.setattr("pixelcnn.storage.CHECKPOINT_DIR", tmp_path)
     broken = {"broken": tmp_path / "broken.safetensors"}
     for module in ("controls", "measure.together", "measure.table"):
         monkeypatch.setattr(f"pixelcnn.ui.{module}.list_checkpoints", lambda: broken)

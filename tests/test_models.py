@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.layers import MaskedConv2d
-from pixelcnn.likelihoods import bits_per_dim, entropy_bits, nats_to_bits_per_dim, surprise_bits
-from pixelcnn.receptive_field import (
+from pixelcnn.evaluation.likelihoods import (
+    bits_per_dim,
+    entropy_bits,
+    nats_to_bits_per_dim,
+    surprise_bits,
+)
+from pixelcnn.inspection.receptive_field import (
     check_causality,
     dependency_maps,
     past_coverage,
     spread_positions,
 )
+from pixelcnn.models.convolutions import MaskedConv2d
 
 from .tiny import (
     ARCHITECTURES,

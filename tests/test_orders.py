@@ -5,7 +5,8 @@ import torch
 
 from pixelcnn import bits_per_dim, sample
 from pixelcnn.config import ModelConfig
-from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
+from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
+from pixelcnn.inspection.receptive_field import check_causality
 from pixelcnn.orders import (
     NUM_ORDERS,
     ORDER_NAMES,
@@ -13,7 +14,6 @@ from pixelcnn.orders import (
     from_raster,
     to_raster,
 )
-from pixelcnn.receptive_field import check_causality
 
 from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelcnn import own_images
-from pixelcnn.own_images import ImageSetError, make_image_set, read_folder, read_uploads
+from pixelcnn.data import own_images
+from pixelcnn.data.own_images import ImageSetError, make_image_set, read_folder, read_uploads
 
 
 def picture(seed=0):

@@ -221,7 +221,7 @@ def test_the_page_says_that_the_causality_check_passed():
 
 def test_a_damaged_checkpoint_is_named_on_the_page(tmp_path, monkeypatch):
     (tmp_path / "broken.safetensors").write_bytes(b"not a checkpoint")
-    monkeypatch.setattr("pixelcnn.checkpoints.CHECKPOINT_DIR", tmp_path)
+    monkeypatch.setattr("pixelcnn.storage.CHECKPOINT_DIR", tmp_path)
     monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", lambda: {"broken": None})
     page = open_page(model="broken")
     assert not page.exception

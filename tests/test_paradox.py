@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.likelihoods import bits_per_dim
-from pixelcnn.paradox import Paradox, describe, make_sets, measure_paradox, set_title
-from pixelcnn.scores import auroc, complexity_bits
+from pixelcnn.evaluation.likelihoods import bits_per_dim
+from pixelcnn.evaluation.paradox import Paradox, describe, make_sets, measure_paradox, set_title
+from pixelcnn.evaluation.scores import auroc, complexity_bits
 
 from .test_calibration import finish
 from .tiny import tiny_model

@@ -6,7 +6,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pixelcnn.data import DataError, load_dataset
+from pixelcnn.data.datasets import DataError, load_dataset
 from pixelcnn.ui import long_work, real_images
 
 from .made_up_data import write_mnist_like

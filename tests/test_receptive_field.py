@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pixelcnn import load_model, sample
-from pixelcnn.influence import leaking_copy, logits
-from pixelcnn.receptive_field import (
+from pixelcnn.inspection.influence import leaking_copy, logits
+from pixelcnn.inspection.receptive_field import (
     Kind,
     dependency_maps,
     forbidden_pixels,

@@ -11,8 +11,8 @@ import time
 import pytest
 import torch
 
-from pixelcnn.checkpoints import load_checkpoint
-from pixelcnn.own_images import SUFFIX, ImageSet, save_image_set
+from pixelcnn.data.own_images import SUFFIX, ImageSet, save_image_set
+from pixelcnn.storage import load_checkpoint
 from pixelcnn.training import launch, worker
 from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import Run, RunError, create_run, list_runs, run_path

@@ -10,15 +10,15 @@ from functools import partial
 import pytest
 import torch
 
-from pixelcnn import data
-from pixelcnn.checkpoints import (
+from pixelcnn.commands.train import command_line
+from pixelcnn.data import datasets as data
+from pixelcnn.storage import (
     CheckpointError,
     checkpoint_path,
     list_trained_checkpoints,
     runs_dir,
 )
 from pixelcnn.training import launch, runs, worker
-from pixelcnn.training.command import command_line
 from pixelcnn.training.engine import Evaluating, NotANumberError, TrainingError
 from pixelcnn.training.locks import is_locked, take_lock
 from pixelcnn.training.metrics import Metrics

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.likelihoods import bits_per_dim
+from pixelcnn.evaluation.likelihoods import bits_per_dim
 from pixelcnn.sampling import CachedSampler, make_noise, sample, sample_cached, sample_naive
 from pixelcnn.sampling.naive import iter_naive
 from pixelcnn.sampling.rules import draw, probabilities

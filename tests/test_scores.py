@@ -9,7 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn.scores import auroc, code_bits, complexity_bits, score_classes, score_image
+from pixelcnn.evaluation.scores import (
+    auroc,
+    code_bits,
+    complexity_bits,
+    score_classes,
+    score_image,
+)
 
 from .tiny import ARCHITECTURES, random_levels, tiny_model
 

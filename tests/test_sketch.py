@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.data import dequantize
+from pixelcnn.data.datasets import dequantize
 from pixelcnn.ui.complete.sketch import (
     DRAWN,
     GIVEN,

@@ -8,10 +8,10 @@ import threading
 import pytest
 from PIL import Image
 
+from pixelcnn.commands.train import new_config
+from pixelcnn.data.own_images import SourceImage, make_image_set, save_image_set
 from pixelcnn.models import build_model
-from pixelcnn.own_images import SourceImage, make_image_set, save_image_set
 from pixelcnn.training import launch, runs
-from pixelcnn.training.command import new_config
 from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import Status, create_run, list_runs
 from pixelcnn.ui.train import form, own_data

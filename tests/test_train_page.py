@@ -7,12 +7,12 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from pixelcnn.checkpoints import load_checkpoint, runs_dir
-from pixelcnn.own_images import SourceImage, make_image_set, save_image_set
-from pixelcnn.pictures import pictures
+from pixelcnn.commands.train import new_config
+from pixelcnn.data.own_images import SourceImage, make_image_set, save_image_set
+from pixelcnn.data.pictures import pictures
 from pixelcnn.sampling import sample
+from pixelcnn.storage import load_checkpoint, runs_dir
 from pixelcnn.training import launch
-from pixelcnn.training.command import new_config
 from pixelcnn.training.runs import RunError, Status, create_run, list_runs
 from pixelcnn.training.worker import train_run
 from pixelcnn.ui.layout import PAGES

@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import cli, own_images, picture_files
-from pixelcnn.checkpoints import CheckpointInfo, save_checkpoint
+from pixelcnn.commands import main as cli
+from pixelcnn.commands.train import command_line, new_config
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import DATASETS, DataError, dataset_of, load_dataset
-from pixelcnn.own_images import (
+from pixelcnn.data import own_images, picture_files
+from pixelcnn.data.datasets import DATASETS, DataError, dataset_of, load_dataset
+from pixelcnn.data.own_images import (
     ImageSetError,
     SourceImage,
     describe_image_set,
@@ -24,8 +25,8 @@ from pixelcnn.own_images import (
     read_uploads,
     save_image_set,
 )
+from pixelcnn.storage import CheckpointInfo, save_checkpoint
 from pixelcnn.training import command
-from pixelcnn.training.command import command_line, new_config
 from pixelcnn.training.devices import DEVICES, bfloat16_works, choose_device
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.train import curves, presets, words

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.checkpoints import CheckpointError, checkpoint_path, save_checkpoint
 from pixelcnn.config import SamplingRule
-from pixelcnn.pictures import pictures
+from pixelcnn.data.pictures import pictures
 from pixelcnn.sampling import sample
+from pixelcnn.storage import CheckpointError, checkpoint_path, save_checkpoint
 from pixelcnn.ui.train import sheets as sheets_module
 from pixelcnn.ui.train import transfer
 from pixelcnn.ui.train.sheets import Request, Sheets

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pixelcnn.checkpoints import CheckpointError
 from pixelcnn.config import TrainConfig
-from pixelcnn.likelihoods import bits_per_dim, nll_nats
+from pixelcnn.evaluation.likelihoods import bits_per_dim, nll_nats
 from pixelcnn.models import build_model
+from pixelcnn.storage import CheckpointError
 from pixelcnn.training import engine, scoring
 from pixelcnn.training.confusion import count_confusion, other_labels
 from pixelcnn.training.engine import (

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelcnn import picture_files
-from pixelcnn.picture_files import MAX_BYTES, PictureError, read_picture
+from pixelcnn.data import picture_files
+from pixelcnn.data.picture_files import MAX_BYTES, PictureError, read_picture
 
 
 def file_of(image, kind="PNG", **options):

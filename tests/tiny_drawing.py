@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.receptive_field import dependency_maps
+from pixelcnn.inspection.receptive_field import dependency_maps
 from pixelcnn.sampling import make_noise
 from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.history import History

@@ -3,8 +3,8 @@
 import contextlib
 import time
 
+from pixelcnn.commands.train import new_config
 from pixelcnn.training import launch
-from pixelcnn.training.command import new_config
 from pixelcnn.training.runs import RunError, list_runs
 
 from .made_up_data import write_mnist_like

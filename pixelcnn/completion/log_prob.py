@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from pixelcnn.likelihoods import nll_nats
+from pixelcnn.evaluation.likelihoods import nll_nats
 from pixelcnn.models import AutoregressiveModel
 
 Result = TypeVar("Result")

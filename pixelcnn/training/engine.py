@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
+from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.models import AutoregressiveModel, build_model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.confusion import count_confusion, other_labels

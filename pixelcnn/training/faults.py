@@ -2,8 +2,8 @@
 
 import errno
 
-from pixelcnn.checkpoints import CheckpointError
-from pixelcnn.data import DataError
+from pixelcnn.data.datasets import DataError
+from pixelcnn.storage import CheckpointError
 from pixelcnn.training.engine import NotANumberError, TrainingError
 from pixelcnn.training.runs import RunError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from pixelcnn.checkpoints import CheckpointError, safetensors_bytes, write_atomically
 from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.storage import CheckpointError, safetensors_bytes, write_atomically
 from pixelcnn.training.engine import TrainingState
 
 FORMAT = "pixelcnn-training-state-1"

@@ -10,8 +10,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from pixelcnn.checkpoints import CHECKPOINT_DIR, RUNS_ENVIRONMENT_VARIABLE
-from pixelcnn.data import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.storage import CHECKPOINT_DIR, RUNS_ENVIRONMENT_VARIABLE
 from pixelcnn.training.locks import take_lock
 from pixelcnn.training.runs import GOES_ON, Run, RunError, Status, list_runs
 

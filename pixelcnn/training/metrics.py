@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pixelcnn.checkpoints import write_atomically
 from pixelcnn.config import TrainConfig
+from pixelcnn.storage import write_atomically
 from pixelcnn.training.engine import Evaluation, Event, Progress, TrainingState
 from pixelcnn.training.runs import Run
 

@@ -28,7 +28,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pixelcnn.checkpoints import (
+from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.storage import (
     LIBRARY_VERSION,
     RUN_ID,
     RUNS_ENVIRONMENT_VARIABLE,
@@ -36,7 +37,6 @@ from pixelcnn.checkpoints import (
     runs_dir,
     write_atomically,
 )
-from pixelcnn.config import ModelConfig, TrainConfig
 from pixelcnn.training.locks import is_locked, take_lock
 
 FORMAT = "pixelcnn-run-1"
@@ -70,7 +70,7 @@ class RunConfig:
     """Let torch compile the network first: a minute or two of waiting, then faster updates. Needs
     a C++ compiler on CPUs. It changes the last digits of sums, as `threads` does."""
     data_dir: str | None = None
-    """Folder of the data; None: see `pixelcnn.data.data_dir`."""
+    """Folder of the data; None: see `pixelcnn.data.datasets.data_dir`."""
     origin: tuple[str, ...] = ()
     """`--begin-with` or `--from-state` and its file, if the run did not begin with random
     weights."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pixelcnn.likelihoods import nats_to_bits_per_dim, nll_nats
+from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes

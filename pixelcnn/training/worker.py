@@ -17,14 +17,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor, distributed
 
-from pixelcnn.checkpoints import (
+from pixelcnn.data.datasets import check_fits, load_dataset
+from pixelcnn.data.pictures import pictures, png_bytes
+from pixelcnn.durations import clock
+from pixelcnn.storage import (
     CheckpointInfo,
     save_checkpoint,
     stage_path,
 )
-from pixelcnn.data import check_fits, load_dataset
-from pixelcnn.durations import clock
-from pixelcnn.pictures import pictures, png_bytes
 from pixelcnn.training.devices import (
     any_process,
     choose_device,

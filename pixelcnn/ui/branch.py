@@ -6,7 +6,7 @@ import uuid
 import numpy as np
 import torch
 
-from pixelcnn.pictures import Picture, pictures
+from pixelcnn.data.pictures import Picture, pictures
 from pixelcnn.sampling import CachedSampler
 from pixelcnn.sampling.cached import one_thread
 from pixelcnn.sampling.rules import entropy_bits, explain, surprise_bits

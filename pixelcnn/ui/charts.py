@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from pixelcnn.calibration import Calibration
-from pixelcnn.comparison import SweepRow
-from pixelcnn.measurements import percent
-from pixelcnn.paradox import MADE_UP, SCORES, Paradox, set_title
-from pixelcnn.scores import ClassScores, Score
+from pixelcnn.evaluation.calibration import Calibration
+from pixelcnn.evaluation.common_noise import SweepRow
+from pixelcnn.evaluation.paradox import MADE_UP, SCORES, Paradox, set_title
+from pixelcnn.evaluation.scores import ClassScores, Score
+from pixelcnn.evaluation.stored import percent
 
 # Told apart by people who see few colours too, on white and on black (after Okabe and Ito).
 BLUE, ORANGE, GREEN, PINK, GOLD = "#3f83cc", "#d9772b", "#2f9e77", "#c45fa8", "#b98a00"
@@ -25,7 +25,7 @@ SCORE_TITLES = {
     "complexity": "Minus compressed size",
     "ratio": "Ratio of two models",
 }
-"""Of the scores in `pixelcnn.paradox.SCORES`."""
+"""Of the scores in `pixelcnn.evaluation.paradox.SCORES`."""
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pixelcnn.checkpoints import (
+from pixelcnn.config import ModelConfig, SamplingRule
+from pixelcnn.data.datasets import class_names
+from pixelcnn.storage import (
     CHECKPOINT_DIR,
     CheckpointError,
     checkpoint_path,
     list_checkpoints,
     list_trained_checkpoints,
 )
-from pixelcnn.config import ModelConfig, SamplingRule
-from pixelcnn.data import class_names
 from pixelcnn.ui.drawing import Subject
 
 ANY_CLASS = "any"

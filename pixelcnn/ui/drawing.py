@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelcnn.config import SamplingRule
+from pixelcnn.data.pictures import png_bytes
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.pictures import png_bytes
 from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
 from pixelcnn.ui.branch import Branch
 from pixelcnn.ui.code_panel import sampling_loop

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from pixelcnn.pictures import animated_sheet, png_bytes, sheet
+from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
 from pixelcnn.ui.branch import Branch
 from pixelcnn.ui.drawing import SECONDS_PER_ANSWER, Drawing
 from pixelcnn.ui.history import to_text

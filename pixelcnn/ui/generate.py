@@ -8,8 +8,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import class_names
-from pixelcnn.receptive_field import CausalityReport
+from pixelcnn.data.datasets import class_names
+from pixelcnn.inspection.receptive_field import CausalityReport
 from pixelcnn.ui import controls, downloads, exports, history
 from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.player import player

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn.comparison import Drawn, first_difference
 from pixelcnn.config import ModelConfig
-from pixelcnn.data import dequantize
-from pixelcnn.scores import Score
+from pixelcnn.data.datasets import dequantize
+from pixelcnn.evaluation.common_noise import Drawn, first_difference
+from pixelcnn.evaluation.scores import Score
 from pixelcnn.ui.wire import encode
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 from torch import Tensor
 
-from pixelcnn.data import DamagedDataError, DataError, data_dir, dataset_of, load_dataset
+from pixelcnn.data.datasets import DamagedDataError, DataError, data_dir, dataset_of, load_dataset
 from pixelcnn.ui.long_work import result_of, works
 
 BYTES = {"fashion-mnist": 30_878_645, "mnist": 11_594_722, "cifar10": 170_498_071}

@@ -11,21 +11,21 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
-from pixelcnn.checkpoints import (
+from pixelcnn.inspection.receptive_field import (
+    CausalityReport,
+    check_causality,
+    dependency_maps,
+    past_coverage,
+    spread_positions,
+)
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.storage import (
     CheckpointError,
     CheckpointInfo,
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
     read_info,
-)
-from pixelcnn.models import AutoregressiveModel
-from pixelcnn.receptive_field import (
-    CausalityReport,
-    check_causality,
-    dependency_maps,
-    past_coverage,
-    spread_positions,
 )
 
 HEAD_START = 2.0

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pixelcnn import SamplingRule, bits_per_dim, dependency_maps, load_model, make_noise
-from pixelcnn.likelihoods import entropy_bits, surprise_bits
-from pixelcnn.pictures import pictures, png_bytes
+from pixelcnn.data.pictures import pictures, png_bytes
+from pixelcnn.evaluation.likelihoods import entropy_bits, surprise_bits
 from pixelcnn.sampling import probabilities
 from pixelcnn.sampling.naive import iter_naive
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pixelcnn import load_model, sample
-from pixelcnn.influence import influence
-from pixelcnn.kernels import kernel
-from pixelcnn.receptive_field import Kind, layer_fields
+from pixelcnn.inspection.influence import influence
+from pixelcnn.inspection.kernels import kernel
+from pixelcnn.inspection.receptive_field import Kind, layer_fields
 from pixelcnn.ui.masks.guide import STEPS
 
 from .player import settled

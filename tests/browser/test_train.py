@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from PIL import Image
 
-from pixelcnn.checkpoints import runs_dir
+from pixelcnn.storage import runs_dir
 from pixelcnn.training import launch
 from pixelcnn.training.runs import RunError, list_runs
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn.receptive_field import Kind
+from pixelcnn.inspection.receptive_field import Kind
 from pixelcnn.ui.wire import encode
 
 

@@ -8,8 +8,16 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
+from pixelcnn.data.pictures import (
+    GIF_FRAMES,
+    UNDRAWN,
+    enlarge,
+    gif_bytes,
+    grid,
+    pictures,
+    png_bytes,
+)
 from pixelcnn.orders import ORDER_NAMES
-from pixelcnn.pictures import GIF_FRAMES, UNDRAWN, enlarge, gif_bytes, grid, pictures, png_bytes
 from pixelcnn.ui.complete.run import SECONDS_PER_ANSWER, CompletionRun
 from pixelcnn.ui.complete.sketch import to_text
 

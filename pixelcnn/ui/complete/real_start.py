@@ -7,8 +7,8 @@ import streamlit as st
 from torch import Tensor
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.data import DATASETS, class_names
-from pixelcnn.pictures import pictures
+from pixelcnn.data.datasets import DATASETS, class_names
+from pixelcnn.data.pictures import pictures
 from pixelcnn.ui.complete.sketch import Sketch, given
 from pixelcnn.ui.gallery import gallery
 from pixelcnn.ui.real_images import test_set

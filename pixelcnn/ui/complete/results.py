@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pixelcnn.data import class_names
+from pixelcnn.data.datasets import class_names
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.ui import downloads, generate
 from pixelcnn.ui.complete import desk, exports, outcome

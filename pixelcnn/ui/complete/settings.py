@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import ModelConfig, SamplingRule
-from pixelcnn.data import class_names
+from pixelcnn.data.datasets import class_names
 from pixelcnn.ui import controls
 from pixelcnn.ui.controls import MAX_SEED, choose_checkpoint, choose_rule
 

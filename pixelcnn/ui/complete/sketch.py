@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelcnn.data import dequantize, quantize
+from pixelcnn.data.datasets import dequantize, quantize
 
 UNKNOWN, GIVEN, DRAWN = 0, 1, 2
 """States of a pixel: to be completed; known from a picture; known because it was drawn by hand."""

@@ -8,15 +8,15 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from pixelcnn.checkpoints import CheckpointError
 from pixelcnn.completion import occlusion
 from pixelcnn.config import ModelConfig, SamplingRule
-from pixelcnn.data import class_names
+from pixelcnn.data.datasets import class_names
+from pixelcnn.data.picture_files import PictureError, read_picture
+from pixelcnn.data.pictures import pictures
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.picture_files import PictureError, read_picture
-from pixelcnn.pictures import pictures
 from pixelcnn.sampling import CachedSampler, make_noise
 from pixelcnn.sampling.cached import one_thread
+from pixelcnn.storage import CheckpointError
 from pixelcnn.ui import resources
 from pixelcnn.ui.complete import real_start
 from pixelcnn.ui.complete.sketch import Sketch, blank, given

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from pixelcnn.pictures import Picture, png_bytes
+from pixelcnn.data.pictures import Picture, png_bytes
 from pixelcnn.ui.files import read
 
 _component = st.components.v2.component(

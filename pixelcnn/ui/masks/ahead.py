@@ -8,10 +8,10 @@ import numpy as np
 import streamlit as st
 import torch
 
-from pixelcnn.checkpoints import CheckpointError, list_checkpoints
 from pixelcnn.config import SamplingRule
 from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
 from pixelcnn.sampling.cached import MANY_IMAGES, one_thread
+from pixelcnn.storage import CheckpointError, list_checkpoints
 from pixelcnn.ui.controls import MAX_SEED, next_seed
 from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
 from pixelcnn.ui.resources import LoadedModel, load

@@ -3,9 +3,9 @@
 import numpy as np
 import streamlit as st
 
-from pixelcnn.influence import PairCheck, check_pairs
-from pixelcnn.pictures import Picture
-from pixelcnn.receptive_field import past_coverage
+from pixelcnn.data.pictures import Picture
+from pixelcnn.inspection.influence import PairCheck, check_pairs
+from pixelcnn.inspection.receptive_field import past_coverage
 from pixelcnn.ui.long_work import result_of
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.shown import Shown

@@ -7,11 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelcnn import influence as trial
-from pixelcnn import kernels
 from pixelcnn.config import ModelConfig
-from pixelcnn.models import AutoregressiveModel, build_model
-from pixelcnn.receptive_field import (
+from pixelcnn.inspection import influence as trial
+from pixelcnn.inspection import kernels
+from pixelcnn.inspection.receptive_field import (
     CausalityReport,
     LayerField,
     check_causality,
@@ -19,6 +18,7 @@ from pixelcnn.receptive_field import (
     layer_fields,
     spread_positions,
 )
+from pixelcnn.models import AutoregressiveModel, build_model
 from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
 from pixelcnn.ui.resources import LoadedModel
 
@@ -125,7 +125,7 @@ def influence(
     predicted: tuple[int, int],
     wrong: bool = False,
 ) -> trial.Influence:
-    """Change one level of the picture and look at one prediction, see `pixelcnn.influence`."""
+    """Change one level of the picture and look at one prediction."""
     return trial.influence(
         chosen_model(model, wrong), shown.levels, shown.label, changed=changed, level=level,
         predicted=predicted, known=logits(model, shown, wrong),

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.receptive_field import Kind, LayerField
+from pixelcnn.inspection.receptive_field import Kind, LayerField
 from pixelcnn.ui.board import Board, Frames, Look, board
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.masks import computed, panels

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pixelcnn.kernels import input_names, kernel_paths
+from pixelcnn.inspection.kernels import input_names, kernel_paths
 from pixelcnn.masks import channel_mask
 from pixelcnn.ui.board import Board, Frames, board
 from pixelcnn.ui.masks import panels

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import streamlit as st
 
-from pixelcnn.influence import Influence
+from pixelcnn.inspection.influence import Influence
 from pixelcnn.models import GatedPixelCNN
 from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import streamlit as st
 
+from pixelcnn.commands.train import command_line
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import DATASETS
-from pixelcnn.receptive_field import Kind
-from pixelcnn.training.command import command_line
+from pixelcnn.data.datasets import DATASETS
+from pixelcnn.inspection.receptive_field import Kind
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import computed, panels

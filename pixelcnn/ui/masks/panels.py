@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.kernels import Kernel
+from pixelcnn.data.pictures import pictures
+from pixelcnn.inspection.kernels import Kernel
+from pixelcnn.inspection.receptive_field import LayerField
 from pixelcnn.masks import kernel_mask
-from pixelcnn.pictures import pictures
-from pixelcnn.receptive_field import LayerField
 from pixelcnn.ui.board import Look, Panel
 
 FIELD_WORDS = {

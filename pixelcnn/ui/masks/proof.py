@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pixelcnn.influence import Influence
-from pixelcnn.receptive_field import Kind
+from pixelcnn.inspection.influence import Influence
+from pixelcnn.inspection.receptive_field import Kind
 from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import all_pairs, computed, figures, panels
 from pixelcnn.ui.masks.ahead import Prepare

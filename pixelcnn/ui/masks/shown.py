@@ -9,7 +9,7 @@ import streamlit as st
 from torch import Tensor
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.data import DATASETS, class_names, quantize
+from pixelcnn.data.datasets import DATASETS, class_names, quantize
 from pixelcnn.sampling import sample
 from pixelcnn.ui.controls import choose_class, choose_seed
 from pixelcnn.ui.real_images import test_set

@@ -5,10 +5,10 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from pixelcnn.data import class_names
-from pixelcnn.kernels import num_residual_blocks
-from pixelcnn.likelihoods import surprise_bits
-from pixelcnn.receptive_field import Kind
+from pixelcnn.data.datasets import class_names
+from pixelcnn.evaluation.likelihoods import surprise_bits
+from pixelcnn.inspection.kernels import num_residual_blocks
+from pixelcnn.inspection.receptive_field import Kind
 from pixelcnn.ui.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks import computed, figures, panels
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel

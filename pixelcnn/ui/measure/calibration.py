@@ -4,9 +4,9 @@ from collections.abc import Generator
 
 import streamlit as st
 
-from pixelcnn.calibration import GROUPS, UNSURE_BITS, Calibration, measure_calibration
-from pixelcnn.data import data_dir, quantize
-from pixelcnn.measurements import percent
+from pixelcnn.data.datasets import data_dir, quantize
+from pixelcnn.evaluation.calibration import GROUPS, UNSURE_BITS, Calibration, measure_calibration
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.ui.charts import reliability_chart
 from pixelcnn.ui.exhibits import offer_data, show_chart
 from pixelcnn.ui.long_work import result_of

@@ -4,15 +4,15 @@ from collections.abc import Callable, Hashable
 
 import streamlit as st
 
-from pixelcnn.checkpoints import checkpoint_path, weights_digest
-from pixelcnn.data import DATASETS, DataError, dataset_of
-from pixelcnn.measurements import (
+from pixelcnn.data.datasets import DATASETS, DataError, dataset_of
+from pixelcnn.evaluation.stored import (
     Measurement,
     MeasurementError,
     Result,
     load_measurement,
     measurement_path,
 )
+from pixelcnn.storage import checkpoint_path, weights_digest
 from pixelcnn.ui.resources import LoadedModel
 
 STORED, LIVE = "Stored numbers", "Measure here"

@@ -4,10 +4,8 @@ from collections.abc import Generator
 
 import streamlit as st
 
-from pixelcnn.checkpoints import CheckpointError
-from pixelcnn.data import data_dir, dataset_of, quantize
-from pixelcnn.measurements import percent
-from pixelcnn.paradox import (
+from pixelcnn.data.datasets import data_dir, dataset_of, quantize
+from pixelcnn.evaluation.paradox import (
     SCORES,
     Paradox,
     describe,
@@ -17,6 +15,8 @@ from pixelcnn.paradox import (
     second_checkpoint,
     set_title,
 )
+from pixelcnn.evaluation.stored import percent
+from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.charts import SCORE_TITLES, auroc_chart, paradox_chart
 from pixelcnn.ui.exhibits import offer_data, show_chart
 from pixelcnn.ui.long_work import result_of

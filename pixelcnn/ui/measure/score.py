@@ -2,10 +2,16 @@
 
 import streamlit as st
 
-from pixelcnn.data import class_names
-from pixelcnn.measurements import percent
+from pixelcnn.data.datasets import class_names
+from pixelcnn.evaluation.scores import (
+    ClassScores,
+    Score,
+    code_bits,
+    iter_score_classes,
+    score_image,
+)
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.orders import ORDER_NAMES
-from pixelcnn.scores import ClassScores, Score, code_bits, iter_score_classes, score_image
 from pixelcnn.ui.charts import classes_chart, codes_chart, distribution_chart, score_columns
 from pixelcnn.ui.controls import ANY_CLASS
 from pixelcnn.ui.exhibits import offer_data, show_chart

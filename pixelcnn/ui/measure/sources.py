@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import DATASETS, class_names, quantize
-from pixelcnn.paradox import other_dataset
-from pixelcnn.picture_files import PictureError, read_picture
+from pixelcnn.data.datasets import DATASETS, class_names, quantize
+from pixelcnn.data.picture_files import PictureError, read_picture
+from pixelcnn.evaluation.paradox import other_dataset
 from pixelcnn.sampling import sample
 from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
 from pixelcnn.ui.measure import from_pages

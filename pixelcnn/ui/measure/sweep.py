@@ -3,9 +3,9 @@
 import streamlit as st
 import torch
 
-from pixelcnn.comparison import SweepRow, sweep_temperatures
-from pixelcnn.data import class_names
-from pixelcnn.pictures import png_bytes, sheet
+from pixelcnn.data.datasets import class_names
+from pixelcnn.data.pictures import png_bytes, sheet
+from pixelcnn.evaluation.common_noise import SweepRow, sweep_temperatures
 from pixelcnn.ui.charts import sweep_chart
 from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
 from pixelcnn.ui.exhibits import show_chart

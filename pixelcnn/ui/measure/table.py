@@ -5,9 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from pixelcnn.checkpoints import CheckpointError, list_checkpoints
-from pixelcnn.measurements import MeasurementError, is_current, load_measurement, percent
-from pixelcnn.model_table import TABLE_PATH, ModelRow, read_table
+from pixelcnn.evaluation.model_table import TABLE_PATH, ModelRow, read_table
+from pixelcnn.evaluation.stored import MeasurementError, is_current, load_measurement, percent
+from pixelcnn.storage import CheckpointError, list_checkpoints
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.measure.live import title_of
 from pixelcnn.ui.resources import load

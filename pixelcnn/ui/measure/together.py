@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pixelcnn.checkpoints import (
+from pixelcnn.config import SamplingRule
+from pixelcnn.data.datasets import class_names
+from pixelcnn.evaluation.common_noise import Drawn, draw_with_record, part_of
+from pixelcnn.sampling import make_noise
+from pixelcnn.storage import (
     CheckpointError,
     checkpoint_path,
     list_checkpoints,
@@ -13,10 +17,6 @@ from pixelcnn.checkpoints import (
     list_trained_checkpoints,
     read_info,
 )
-from pixelcnn.comparison import Drawn, draw_with_record, part_of
-from pixelcnn.config import SamplingRule
-from pixelcnn.data import class_names
-from pixelcnn.sampling import make_noise
 from pixelcnn.ui.controls import ANY_CLASS, DEFAULT_CHECKPOINT, MAX_SEED
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.long_work import result_of, results

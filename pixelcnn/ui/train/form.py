@@ -5,13 +5,13 @@ import time
 import streamlit as st
 import torch
 
+from pixelcnn.commands.train import command_line, new_config
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import DATASETS, DamagedDataError, DataError, dataset_of, load_dataset
+from pixelcnn.data.datasets import DATASETS, DamagedDataError, DataError, dataset_of, load_dataset
+from pixelcnn.data.pictures import enlarge, grid, pictures
 from pixelcnn.durations import in_words
 from pixelcnn.models import build_model
-from pixelcnn.pictures import enlarge, grid, pictures
 from pixelcnn.training import launch
-from pixelcnn.training.command import command_line, new_config
 from pixelcnn.training.runs import (
     MAX_NAME,
     RunConfig,

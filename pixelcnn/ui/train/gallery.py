@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pixelcnn.pictures import Picture, enlarge, grid, png_bytes
+from pixelcnn.data.pictures import Picture, enlarge, grid, png_bytes
 from pixelcnn.ui.train.sheets import Sheet, Sheets
 
 PICTURES = 20

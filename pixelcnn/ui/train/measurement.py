@@ -7,9 +7,9 @@ import sys
 import threading
 import time
 
-from pixelcnn.checkpoints import CHECKPOINT_DIR
+from pixelcnn.commands.train import arguments_of
+from pixelcnn.storage import CHECKPOINT_DIR
 from pixelcnn.training import launch
-from pixelcnn.training.command import arguments_of
 from pixelcnn.training.estimate import Estimate
 from pixelcnn.training.faults import is_out_of_memory
 from pixelcnn.training.runs import RunConfig

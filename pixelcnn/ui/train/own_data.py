@@ -10,9 +10,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from pixelcnn.checkpoints import runs_dir, write_atomically
-from pixelcnn.data import DATASETS
-from pixelcnn.own_images import (
+from pixelcnn.data.datasets import DATASETS
+from pixelcnn.data.own_images import (
     PICTURE_SUFFIXES,
     SUFFIX,
     ImageSet,
@@ -22,6 +21,7 @@ from pixelcnn.own_images import (
     read_folder,
     read_uploads,
 )
+from pixelcnn.storage import runs_dir, write_atomically
 from pixelcnn.training.runs import Run, RunError, list_runs
 from pixelcnn.ui.long_work import result_of
 from pixelcnn.ui.train.settings import PREFIX, kept

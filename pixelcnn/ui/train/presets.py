@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import Dataset
+from pixelcnn.data.datasets import Dataset
 
 EVALUATIONS = 8
 MOST_STAGES = 8

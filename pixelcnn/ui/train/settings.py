@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pixelcnn.data import Dataset
+from pixelcnn.data.datasets import Dataset
 from pixelcnn.training.devices import available_devices
 from pixelcnn.ui.train import presets
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from pixelcnn.checkpoints import load_checkpoint
 from pixelcnn.config import SamplingRule
-from pixelcnn.pictures import Picture, pictures
+from pixelcnn.data.pictures import Picture, pictures
 from pixelcnn.sampling import CachedSampler, make_noise
 from pixelcnn.sampling.cached import one_thread
+from pixelcnn.storage import load_checkpoint
 
 KEPT = 400
 FORGOTTEN_AFTER = 5.0

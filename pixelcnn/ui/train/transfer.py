@@ -8,7 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from pixelcnn.checkpoints import (
+from pixelcnn.config import ModelConfig
+from pixelcnn.storage import (
     CheckpointError,
     CheckpointInfo,
     list_trained_checkpoints,
@@ -17,7 +18,6 @@ from pixelcnn.checkpoints import (
     runs_dir,
     write_atomically,
 )
-from pixelcnn.config import ModelConfig
 from pixelcnn.ui.complete.sketch import MAX_SIDE
 from pixelcnn.ui.layout import PAGES
 

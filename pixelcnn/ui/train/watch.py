@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from pixelcnn.pictures import Picture
+from pixelcnn.commands.train import command_line
+from pixelcnn.data.pictures import Picture
 from pixelcnn.training import launch
-from pixelcnn.training.command import command_line
 from pixelcnn.training.runs import MAX_NAME, MAX_NOTE, Run, RunConfig, RunError, Status, list_runs
 from pixelcnn.ui.train import curves, gallery, transfer, words
 from pixelcnn.ui.train.sheets import Request

@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pixelcnn.checkpoints import CheckpointError, list_checkpoints, read_info
+from pixelcnn.data.own_images import SUFFIX
 from pixelcnn.durations import in_words
-from pixelcnn.own_images import SUFFIX
+from pixelcnn.storage import CheckpointError, list_checkpoints, read_info
 from pixelcnn.training.runs import Run, RunConfig, Status
 from pixelcnn.ui.train.curves import Reference
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import dequantize
+from pixelcnn.data.datasets import dequantize
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
 from pixelcnn.sampling.cached import one_thread
@@ -68,7 +68,7 @@ def first_difference(first: Tensor, second: Tensor) -> int | None:
     """Find the first pixel, in raster order, at which two images differ.
 
     Arguments:
-        first: display values (C, H, W), see `pixelcnn.data.dequantize`.
+        first: display values (C, H, W), see `pixelcnn.data.datasets.dequantize`.
         second: the same shape.
 
     Returns:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data import iterate_batches
+from pixelcnn.data.datasets import iterate_batches
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.sampling import sample
 

@@ -40,7 +40,7 @@ class CheckpointInfo:
     config: ModelConfig
     """Shape of the model."""
     dataset: str | None
-    """Name of the data set it learned, see `pixelcnn.data.DATASETS`."""
+    """Name of the data set it learned, see `pixelcnn.data.datasets.DATASETS`."""
     images_seen: int
     """Training progress."""
     bits_per_dim: dict[str, float]

@@ -19,8 +19,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pixelcnn.checkpoints import safetensors_bytes, write_atomically
-from pixelcnn.picture_files import MAX_BYTES, PictureError, read_picture
+from pixelcnn.storage import safetensors_bytes, write_atomically
+from pixelcnn.data.picture_files import MAX_BYTES, PictureError, read_picture
 
 FORMAT = "pixelcnn-images-1"
 SUFFIX = ".images.safetensors"

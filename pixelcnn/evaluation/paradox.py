@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pixelcnn.checkpoints import CheckpointError, CheckpointInfo, list_checkpoints, read_info
 from pixelcnn.config import ModelConfig
-from pixelcnn.data import DATASETS, dataset_of
-from pixelcnn.likelihoods import bits_per_dim, surprise_bits
-from pixelcnn.measurements import percent
+from pixelcnn.data.datasets import DATASETS, dataset_of
+from pixelcnn.evaluation.likelihoods import bits_per_dim, surprise_bits
+from pixelcnn.evaluation.scores import auroc, complexity_bits
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.scores import auroc, complexity_bits
+from pixelcnn.storage import CheckpointError, CheckpointInfo, list_checkpoints, read_info
 
 BATCH = 20
 """Images of one pass of the network."""
@@ -65,7 +65,7 @@ def make_sets(
     Arguments:
         own: uint8 (N, C, H, W), real images of the model's data set, values 0..K-1.
         other: the same shape, of another data set.
-        names: keys of `pixelcnn.data.DATASETS` of the two.
+        names: keys of `pixelcnn.data.datasets.DATASETS` of the two.
         num_levels: K.
         seed: fixes the noise.
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixelcnn.checkpoints import CheckpointInfo
-from pixelcnn.data import iterate_batches
-from pixelcnn.likelihoods import bits_per_dim, ensemble_bits_per_dim
-from pixelcnn.measurements import FOLDER
+from pixelcnn.data.datasets import iterate_batches
+from pixelcnn.evaluation.likelihoods import bits_per_dim, ensemble_bits_per_dim
+from pixelcnn.evaluation.stored import FOLDER
+from pixelcnn.inspection.receptive_field import dependency_maps, past_coverage
 from pixelcnn.models import AutoregressiveModel
-from pixelcnn.receptive_field import dependency_maps, past_coverage
 from pixelcnn.sampling import sample
+from pixelcnn.storage import CheckpointInfo
 
 EVALUATION_BATCH = 4
 """Images in one pass: what so few need stays in the cache of a CPU."""
@@ -32,7 +32,7 @@ class ModelRow:
     checkpoint: str
     """Its name."""
     weights: str
-    """Digest of its weights, see `pixelcnn.checkpoints.weights_digest`."""
+    """Digest of its weights, see `pixelcnn.storage.weights_digest`."""
     dataset: str
     """Key of the data set that it learned."""
     architecture: str

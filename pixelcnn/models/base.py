@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.layers import (
+from pixelcnn.models.convolutions import (
     GatedBlock,
     HorizontalConv2d,
     MaskedConv2d,
@@ -160,7 +160,7 @@ class PixelCNN(AutoregressiveModel):
     """The classic model: a type A convolution, residual blocks of type B, a 1x1 head.
 
     Its kernels leave a blind spot above and to the right of the current pixel, see
-    `pixelcnn.receptive_field`.
+    `pixelcnn.inspection.receptive_field`.
 
     References:
         van den Oord et al. 2016, arXiv 1601.06759, table 1 (right column) and figure 5.

@@ -11,29 +11,17 @@ from typing import TypeVar
 
 import torch
 
-from pixelcnn.calibration import GROUPS, Calibration, measure_calibration
-from pixelcnn.checkpoints import (
-    CheckpointInfo,
-    checkpoint_path,
-    list_checkpoints,
-    load_checkpoint,
-    read_info,
-    save_checkpoint,
-    weights_digest,
+from pixelcnn.commands.options import add_data_dir
+from pixelcnn.data.datasets import DATASETS, dataset_of, load_dataset
+from pixelcnn.evaluation.calibration import GROUPS, Calibration, measure_calibration
+from pixelcnn.evaluation.model_table import (
+    TABLE_PATH,
+    ModelRow,
+    make_row,
+    read_table,
+    score_images,
 )
-from pixelcnn.data import DATASETS, dataset_of, load_dataset
-from pixelcnn.measurements import (
-    Measurement,
-    is_shipped,
-    load_measurement,
-    measurement_path,
-    save_measurement,
-)
-from pixelcnn.model_table import TABLE_PATH, ModelRow, make_row, read_table, score_images
-from pixelcnn.models import AutoregressiveModel
-from pixelcnn.options import add_data_dir
-from pixelcnn.orders import ORDER_NAMES
-from pixelcnn.paradox import (
+from pixelcnn.evaluation.paradox import (
     Paradox,
     describe,
     make_sets,
@@ -41,6 +29,24 @@ from pixelcnn.paradox import (
     other_dataset,
     second_checkpoint,
     set_title,
+)
+from pixelcnn.evaluation.stored import (
+    Measurement,
+    is_shipped,
+    load_measurement,
+    measurement_path,
+    save_measurement,
+)
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.storage import (
+    CheckpointInfo,
+    checkpoint_path,
+    list_checkpoints,
+    load_checkpoint,
+    read_info,
+    save_checkpoint,
+    weights_digest,
 )
 
 DEFAULT_IMAGES = 500

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pixelcnn.checkpoints import (
+from pixelcnn.storage import (
     CHECKPOINT_DIR,
     CheckpointError,
     checkpoint_path,

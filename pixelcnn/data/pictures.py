@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pixelcnn.data import dequantize
+from pixelcnn.data.datasets import dequantize
 
 Picture = NDArray[np.uint8]
 """Display values: (height, width) grey or (height, width, 3) RGB."""

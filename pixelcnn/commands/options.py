@@ -7,7 +7,7 @@ import os
 import textwrap
 from dataclasses import fields
 
-from pixelcnn.data import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:

@@ -13,10 +13,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pixelcnn.likelihoods import entropy_bits, nats_to_bits_per_dim, nll_nats, surprise_bits
+from pixelcnn.data.pictures import pictures, png_bytes
+from pixelcnn.evaluation.likelihoods import (
+    entropy_bits,
+    nats_to_bits_per_dim,
+    nll_nats,
+    surprise_bits,
+)
 from pixelcnn.models import AutoregressiveModel
 from pixelcnn.orders import from_raster, to_raster
-from pixelcnn.pictures import pictures, png_bytes
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 `torchvision` reads and, on a user's machine, downloads the files. A local copy is named by
 `--data-dir` or the environment variable `PIXELCNN_DATA`; otherwise `data/`, beside the package, is
 used. One's own
-images are a file made by `pixelcnn.own_images`.
+images are a file made by `pixelcnn.data.own_images`.
 """
 
 import os
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.own_images import SUFFIX, ImageSetError, describe_image_set, load_image_set
+from pixelcnn.data.own_images import SUFFIX, ImageSetError, describe_image_set, load_image_set
 
 Split = Literal["train", "validation", "test"]
 DATA_ENVIRONMENT_VARIABLE = "PIXELCNN_DATA"
-DEFAULT_DATA_DIR = Path(__file__).resolve().parent.parent / "data"
+DEFAULT_DATA_DIR = Path(__file__).resolve().parents[2] / "data"
 VALIDATION_IMAGES = 5000
 """Images held out of the training images, or a quarter of them if these are fewer."""
 
@@ -175,7 +175,7 @@ def dataset_of(name: str) -> Dataset:
 
     Arguments:
         name: key of `DATASETS`; or key/number for one class of it, without labels; or the path of
-            a file of one's own images, see `pixelcnn.own_images`.
+            a file of one's own images, see `pixelcnn.data.own_images`.
 
     Raises:
         DataError: if the name is unknown, or the file cannot be read.

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelcnn.config import ModelConfig
-from pixelcnn.layers import HorizontalConv2d, MaskedConv2d, VerticalConv2d
 from pixelcnn.models import AutoregressiveModel, GatedPixelCNN
+from pixelcnn.models.convolutions import HorizontalConv2d, MaskedConv2d, VerticalConv2d
 
 _WORDS = {
     "first": "first layer",

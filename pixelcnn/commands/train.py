@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pixelcnn.checkpoints import load_model, write_atomically
+from pixelcnn.commands.options import add_data_dir, add_fields, given, option
 from pixelcnn.config import ModelConfig, TrainConfig
-from pixelcnn.data import DataError, dataset_of
+from pixelcnn.data.datasets import DataError, dataset_of
+from pixelcnn.data.own_images import (
+    SUFFIX,
+    ImageSetError,
+    make_image_set,
+    read_folder,
+    save_image_set,
+)
 from pixelcnn.durations import clock
-from pixelcnn.options import add_data_dir, add_fields, given, option
-from pixelcnn.own_images import SUFFIX, ImageSetError, make_image_set, read_folder, save_image_set
+from pixelcnn.storage import load_model, write_atomically
 from pixelcnn.training.devices import DEVICES, choose_device, is_parallel
 from pixelcnn.training.runs import Run, RunConfig, RunError, create_run, run_path
 
@@ -130,7 +136,7 @@ def new_config(
         device: see `choose_device`.
         threads: CPU threads, 1 to 256; None for as many as torch likes.
         compiled: let torch compile the network first.
-        data_dir: see `pixelcnn.data.data_dir`.
+        data_dir: see `pixelcnn.data.datasets.data_dir`.
 
     Raises:
         ValueError, DataError: if a value breaks its rule.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from pixelcnn.data import iterate_batches
-from pixelcnn.likelihoods import entropy_bits
+from pixelcnn.data.datasets import iterate_batches
+from pixelcnn.evaluation.likelihoods import entropy_bits
 from pixelcnn.models import AutoregressiveModel
 
 INTERVALS = (0.5, 0.9)

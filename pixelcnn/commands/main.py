@@ -10,7 +10,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pixelcnn.checkpoints import (
+from pixelcnn.commands.measure import add_commands as add_measure_commands
+from pixelcnn.commands.measure import finish, run_table
+from pixelcnn.commands.options import add_data_dir, add_fields, given
+from pixelcnn.commands.train import add_commands as add_training_commands
+from pixelcnn.config import SamplingRule
+from pixelcnn.data.datasets import DataError, class_names, load_dataset
+from pixelcnn.data.own_images import ImageSetError
+from pixelcnn.durations import clock
+from pixelcnn.evaluation.likelihoods import ensemble_bits_per_dim
+from pixelcnn.evaluation.model_table import score_images
+from pixelcnn.evaluation.stored import MeasurementError
+from pixelcnn.models import AutoregressiveModel
+from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.storage import (
     CheckpointError,
     checkpoint_path,
     load_checkpoint,
@@ -18,19 +31,6 @@ from pixelcnn.checkpoints import (
     save_checkpoint,
     write_atomically,
 )
-from pixelcnn.config import SamplingRule
-from pixelcnn.data import DataError, class_names, load_dataset
-from pixelcnn.durations import clock
-from pixelcnn.likelihoods import ensemble_bits_per_dim
-from pixelcnn.measure_command import add_commands as add_measure_commands
-from pixelcnn.measure_command import finish, run_table
-from pixelcnn.measurements import MeasurementError
-from pixelcnn.model_table import score_images
-from pixelcnn.models import AutoregressiveModel
-from pixelcnn.options import add_data_dir, add_fields, given
-from pixelcnn.orders import ORDER_NAMES
-from pixelcnn.own_images import ImageSetError
-from pixelcnn.training.command import add_commands as add_training_commands
 from pixelcnn.training.engine import TrainingError
 from pixelcnn.training.runs import RunError
 
@@ -152,7 +152,7 @@ def _add_checkpoint(parser: argparse.ArgumentParser, nargs: str | None = None) -
 
 
 def _sample(options: argparse.Namespace) -> int:
-    from pixelcnn.pictures import animated_sheet, png_bytes, sheet
+    from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
     from pixelcnn.sampling import sample
 
     for name, low, high in (("num_images", 1, 1024), ("scale", 1, 32), ("columns", 1, 1024)):
@@ -226,7 +226,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _class_accuracy(options: argparse.Namespace, model: AutoregressiveModel, dataset: str) -> int:
-    from pixelcnn.evaluation import (
+    from pixelcnn.evaluation.class_accuracy import (
         draw_every_class,
         recognised,
         share_by_class,
@@ -268,7 +268,7 @@ def _class_accuracy(options: argparse.Namespace, model: AutoregressiveModel, dat
 
 
 def _check(options: argparse.Namespace) -> int:
-    from pixelcnn.receptive_field import check_causality
+    from pixelcnn.inspection.receptive_field import check_causality
 
     model, info = load_checkpoint(checkpoint_path(options.checkpoint))
     report = check_causality(model, positions=range(info.config.height * info.config.width))
