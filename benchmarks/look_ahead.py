@@ -22,15 +22,13 @@ from torch import Tensor
 
 import pixelcnn
 from pixelcnn.evaluation.likelihoods import nll_nats
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.orders import to_raster
 
 NUM = 64
 
 
-def log2_prob(
-    model: AutoregressiveModel, levels: Tensor, label: int, of: Tensor, order: int = 0
-) -> Tensor:
+def log2_prob(model: Model, levels: Tensor, label: int, of: Tensor, order: int = 0) -> Tensor:
     """Sum log2 p of the pixels `of` (1, 1, H, W), each given all before it: float64 (B,)."""
     of, parts = to_raster(of, order), []
     for part in to_raster(levels, order).split(16):

@@ -18,19 +18,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import load_dataset
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import GatedConfig, Model
 from pixelcnn.training import engine
 from pixelcnn.training.engine import TrainingState, train, train_step
 from pixelcnn.training.scoring import evaluate
 
-MODEL = ModelConfig(
+MODEL = GatedConfig(
     num_classes=10, num_features=48, kernel_size=5, dilations=(1, 2, 4, 8, 1, 2, 4)
 )
 TRAIN = TrainConfig(learning_rate=5e-3, ema_decay=0.995, evaluate_every=10**9)
 MIXTURES, EMBEDDING, HEADS = 10, 16, 4
-HEAD_LOGITS = AutoregressiveModel._head_logits
+HEAD_LOGITS = Model._head_logits
 
 
 def encode_scaled(self, levels):
@@ -99,7 +99,7 @@ def attention():
 
 def patched(name, function):
     """Replace a method of the model while a variant runs."""
-    return partial(mock.patch.object, AutoregressiveModel, name, function)
+    return partial(mock.patch.object, Model, name, function)
 
 
 VARIANTS = {

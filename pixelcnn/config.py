@@ -1,15 +1,28 @@
-"""Settings as frozen dataclasses: what a model is, how it is trained, how pixels are drawn.
+"""Settings as frozen dataclasses: how a model is trained, how pixels are drawn.
 
-Every setting exists once, here. Checkpoints store `to_dict()`, the command line and the pages
-return these objects, and `from_dict` accepts exactly what `to_dict` wrote.
+Every setting exists once, with its range and one line of documentation: checkpoints store
+`to_dict()`, the command line and the pages make their controls from the fields, and `from_dict`
+accepts exactly what `to_dict` wrote. What a model is made of stands beside the model, see
+`pixelcnn.models`.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+
+import pydantic
+from pydantic import ConfigDict, Field, ValidationError
+
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Config:
+class Settings:
+    """What all configurations share; made into frozen, checked dataclasses by `settings`."""
+
+    _added_later: ClassVar[dict[str, Any]] = {}
+    """Fields that files of earlier versions lack, with what held then."""
     _taken_back: ClassVar[tuple[tuple[str, Any], ...]] = ()
     """Fields that files of earlier versions may have, with the value that means nothing."""
 
@@ -24,7 +37,7 @@ class _Config:
         Raises:
             ValueError: if a field is unknown or missing, or a value breaks its rule.
         """
-        values = dict(values)
+        values = cls._added_later | dict(values)
         values = {k: v for k, v in values.items() if (k, v) not in cls._taken_back}
         names = {f.name for f in fields(cls)}
         unknown, missing = sorted(set(values) - names), sorted(names - set(values))
@@ -35,200 +48,167 @@ class _Config:
             )
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
-    def _require(self, name: str, holds: bool, rule: str) -> None:
+    def require(self, name: str, holds: bool, rule: str) -> None:
+        """Check a rule that a range cannot say.
+
+        Raises:
+            ValueError: names field, value and rule, if it does not hold.
+        """
         if not holds:
             raise ValueError(f"`{name}` (={getattr(self, name)!r}) must {rule}.")
 
-    def _require_integer(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        self._require(name, whole and low <= value <= high, f"be an integer from {low} to {high}")
 
-    def _require_number(self, name: str, low: float, high: float) -> None:
-        value = getattr(self, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        # NaN fails the comparison, so it is refused here as well.
-        self._require(name, number and low <= value <= high, f"be a number from {low} to {high}")
+if TYPE_CHECKING:
+    settings = dataclass(frozen=True, kw_only=True)
+else:
 
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig(_Config):
-    """Shape of a model; with the weights, all that is needed to rebuild it."""
-
-    _taken_back = (("copy_features", 0), ("num_kinds", 0))
-
-    architecture: Literal["classic", "gated"] = "gated"
-    """`classic` is the masked-convolution PixelCNN, `gated` has vertical and horizontal stacks."""
-    num_levels: int = 256
-    """K, intensity levels of one channel, 2 to 256."""
-    num_channels: int = 1
-    """C, image channels, 1 (grey) or 3 (R, G, B)."""
-    height: int = 28
-    """H, rows, 1 to 64."""
-    width: int = 28
-    """W, columns, 1 to 64."""
-    num_classes: int = 0
-    """Classes that the model can be asked for; 0 for a model without labels."""
-    num_orders: int = 1
-    """Raster orders that the model can be asked for: 1, or all 8 of a square image."""
-    num_frequencies: int = 6
-    """Sines and cosines of a level that the first layer reads, each of twice the frequency before,
-    0 to 8; they tell near levels apart."""
-    num_features: int = 64
-    """F, features of every stack; a multiple of the number of channels."""
-    head_features: int = 128
-    """Features between the two 1x1 convolutions of the head; a multiple of the channels."""
-    first_kernel_size: int = 7
-    """Width of the first, type A, convolution; odd, 3 to 9."""
-    kernel_size: int = 3
-    """Width of the type B convolutions; odd, 3 to 9."""
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
-    """Dilation of each residual block, 1 to 16; its length is the number of blocks."""
-    dropout: float = 0.0
-    """Probability with which a feature inside a block is dropped in training, 0 to 0.9."""
-
-    def __post_init__(self) -> None:
-        self._require(
-            "architecture", self.architecture in ("classic", "gated"), "be 'classic' or 'gated'"
+    def settings(cls: type) -> type:
+        """Make a frozen dataclass whose fields are checked: types strictly, ranges, no others."""
+        made = pydantic.dataclasses.dataclass(
+            cls,
+            frozen=True,
+            kw_only=True,
+            config=ConfigDict(
+                strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+            ),
         )
-        self._require_integer("num_levels", 2, 256)
-        self._require(
-            "num_channels",
-            type(self.num_channels) is int and self.num_channels in (1, 3),
-            "be 1 or 3",
-        )
-        for name in ("height", "width"):
-            self._require_integer(name, 1, 64)
-        self._require_integer("num_classes", 0, 1000)
-        self._require_integer("num_frequencies", 0, 8)
-        self._require("num_orders", self.num_orders in (1, 8), "be 1 or 8")
-        square = self.num_orders == 1 or self.height == self.width
-        self._require("num_orders", square, "be 1 unless height and width are equal")
-        for name in ("num_features", "head_features"):
-            self._require_integer(name, 1, 1024)
-            multiple = getattr(self, name) % self.num_channels == 0
-            self._require(name, multiple, f"be a multiple of num_channels (={self.num_channels})")
-        for name in ("first_kernel_size", "kernel_size"):
-            self._require_integer(name, 3, 9)
-            self._require(name, getattr(self, name) % 2 == 1, "be odd")
-        valid = isinstance(self.dilations, tuple) and 1 <= len(self.dilations) <= 64
-        valid = valid and all(type(d) is int and 1 <= d <= 16 for d in self.dilations)
-        self._require("dilations", valid, "be a list of 1 to 64 integers from 1 to 16")
-        self._require_number("dropout", 0.0, 0.9)
+        check = made.__init__
 
-    @property
-    def num_blocks(self) -> int:
-        """Number of residual blocks."""
-        return len(self.dilations)
+        @functools.wraps(check)
+        def initialize(self: Any, **values: Any) -> None:
+            try:
+                check(self, **values)
+            except ValidationError as error:
+                raise ValueError(_in_words(made, error)) from None
 
-    @property
-    def features_per_channel(self) -> int:
-        """E, input features of one channel: the level, "is zero", sines and cosines."""
-        return 2 + 2 * self.num_frequencies
-
-    @property
-    def num_conditions(self) -> int:
-        """Rows of a condition table: every order with every class and with "any class"."""
-        return self.num_orders * (self.num_classes + 1)
-
-    @property
-    def num_dims(self) -> int:
-        """C * H * W, the number of scalars that are predicted."""
-        return self.num_channels * self.height * self.width
+        made.__init__ = initialize
+        return made
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig(_Config):
+def _in_words(cls: type, error: ValidationError) -> str:
+    """Name field, value and rule of the first fault."""
+    fault = error.errors()[0]
+    if "error" in fault.get("ctx", {}):  # of `require`
+        return str(fault["ctx"]["error"])
+    name = str(fault["loc"][0])
+    if name not in cls.__pydantic_fields__:
+        return f"{cls.__name__} has no field `{name}`."
+    value = fault["input"] if len(fault["loc"]) == 1 else "…"
+    return f"`{name}` (={value!r}) must {rule_of(cls, name)}."
+
+
+def rule_of(cls: type, name: str) -> str:
+    """Say which values a field takes: "be an integer from 1 to 256"."""
+    info = cls.__pydantic_fields__[name]
+    if text := next((m for m in info.metadata if isinstance(m, str)), None):
+        return text
+    if choices := choices_of(cls, name):
+        *most, last = map(repr, choices)
+        return f"be {', '.join(most)} or {last}"
+    if (limits := limits_of(cls, name)) is not None:
+        kinds = (info.annotation, *get_args(info.annotation))
+        kind = "a number" if float in kinds else "an integer"
+        return f"be {kind} from {limits[0]} to {limits[1]}"
+    return "be true or false" if info.annotation is bool else "be a text"
+
+
+def choices_of(cls: type, name: str) -> tuple[Any, ...]:
+    """List the values of a field that takes only some; empty for any other field."""
+    annotation = cls.__pydantic_fields__[name].annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def limits_of(cls: type, name: str) -> tuple[float, float] | None:
+    """Give the smallest and the largest value of a field that is a number."""
+    found = cls.__pydantic_fields__[name].metadata
+    low = [m.ge for m in found if hasattr(m, "ge")]
+    high = [m.le for m in found if hasattr(m, "le")]
+    return (low[0], high[0]) if low and high else None
+
+
+def doc_of(cls: type, name: str) -> str:
+    """Return the text under a field, where it is declared."""
+    return next(
+        info.description
+        for base in cls.__mro__
+        if (info := vars(base).get("__pydantic_fields__", {}).get(name)) and info.description
+    )
+
+
+def _rising(stages: tuple[int, ...]) -> tuple[int, ...]:
+    if any(b <= a for a, b in zip((0, *stages), stages, strict=False)):
+        raise ValueError
+    return stages
+
+
+@settings
+class TrainConfig(Settings):
     """How a model is trained."""
 
     _added_later = {"label_contrast": 0.0}
 
     dataset: str = "fashion-mnist"
     """Name of a data set, see `pixelcnn.data.datasets.DATASETS`."""
-    total_images: int = 60_000
+    total_images: Count = 60_000
     """Images to be seen in all; the learning rate reaches zero there."""
-    batch_size: int = 16
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
     """Images in one optimizer update."""
-    learning_rate: float = 8e-3
+    learning_rate: Share = 8e-3
     """Highest learning rate, reached after the warm-up."""
-    warmup_fraction: float = 0.03
+    warmup_fraction: Share = 0.03
     """Share of `total_images` over which the learning rate rises linearly."""
-    weight_decay: float = 0.01
-    """Decoupled weight decay of AdamW."""
-    max_grad_norm: float = 1.0
+    weight_decay: Share = 0.01
+    """Decoupled weight decay of both optimizers, Muon and AdamW."""
+    max_grad_norm: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     """Gradients are scaled down to this norm."""
-    ema_decay: float = 0.999
+    ema_decay: Annotated[float, Field(ge=0, le=0.999999)] = 0.999
     """Decay of the exponential moving average of the weights, per update."""
-    label_dropout: float = 0.1
+    label_dropout: Share = 0.1
     """Share of the images whose label is hidden, so that the model can also draw any class."""
-    label_contrast: float = 0.0
+    label_contrast: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Weight of telling the class of each image from another one, beside its likelihood. 200 makes
     samples keep to their class, for twice the work; 0 leaves it out."""
     bfloat16: bool = True
     """Run forward and backward passes in bfloat16 where the operation allows it."""
-    validation_images: int = 1000
+    validation_images: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Images of the validation split that are scored at each evaluation."""
-    evaluate_every: int = 5000
+    evaluate_every: Count = 5000
     """Images between two evaluations."""
-    stages: tuple[int, ...] = ()
+    stages: Annotated[
+        tuple[int, ...],
+        pydantic.AfterValidator(_rising),
+        "be a list of rising integers greater than 0",
+    ] = ()
     """Images seen after which the checkpoint is also kept as a stage, in NAME-stages/."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Fixes the initial weights, the order of the images and the dropout."""
 
-    def __post_init__(self) -> None:
-        whole = isinstance(self.stages, tuple) and all(type(s) is int for s in self.stages)
-        rising = whole and all(a < b for a, b in zip((0, *self.stages), self.stages, strict=False))
-        self._require("stages", rising, "be a list of rising integers greater than 0")
-        for name, low, high in (
-            ("total_images", 1, 10**9),
-            ("batch_size", 1, 4096),
-            ("validation_images", 1, 100_000),
-            ("evaluate_every", 1, 10**9),
-            ("seed", 0, 2**31 - 1),
-        ):
-            self._require_integer(name, low, high)
-        for name, low, high in (
-            ("learning_rate", 0.0, 1.0),
-            ("warmup_fraction", 0.0, 1.0),
-            ("weight_decay", 0.0, 1.0),
-            ("max_grad_norm", 1e-6, 1e6),
-            ("ema_decay", 0.0, 0.999999),
-            ("label_dropout", 0.0, 1.0),
-            ("label_contrast", 0.0, 1e6),
-        ):
-            self._require_number(name, low, high)
-        self._require("bfloat16", isinstance(self.bfloat16, bool), "be true or false")
-
-    def check_fits(self, model: ModelConfig) -> None:
+    def check_fits(self, num_classes: int) -> None:
         """Check what depends on the model too.
 
         Raises:
             ValueError: if there are no two classes to be told apart, but they should be.
         """
-        fits = self.label_contrast == 0 or model.num_classes > 1
-        self._require("label_contrast", fits, f"be 0 with num_classes (={model.num_classes})")
+        fits = self.label_contrast == 0 or num_classes > 1
+        self.require("label_contrast", fits, f"be 0 with num_classes (={num_classes})")
 
 
-@dataclass(frozen=True, kw_only=True)
-class SamplingRule(_Config):
+@settings
+class SamplingRule(Settings):
     """How the predicted distribution is changed before a level is drawn from it.
 
     The order is temperature, then top-k, then top-p.
     """
 
-    temperature: float = 1.0
+    temperature: Annotated[float, Field(ge=0, le=100)] = 1.0
     """Logits are divided by it; 1 is the model itself, 0 always takes the most probable level."""
-    top_k: int | None = None
+    top_k: Annotated[int | None, Field(ge=1, le=256)] = None
     """Keep only the k most probable levels; None keeps all."""
-    top_p: float = 1.0
+    top_p: Share = 1.0
     """Keep the smallest set of levels whose probability reaches p; 1 keeps all."""
 
     def __post_init__(self) -> None:
-        self._require_number("temperature", 0.0, 100.0)
         # A logit divided by less could overflow.
         cold = 0 < self.temperature < 1e-6
-        self._require("temperature", not cold, "be 0, or at least 1e-06")
-        if self.top_k is not None:
-            self._require_integer("top_k", 1, 256)
-        self._require_number("top_p", 0.0, 1.0)
-        self._require("top_p", self.top_p > 0, "be greater than 0")
+        self.require("temperature", not cold, "be 0, or at least 1e-06")
+        self.require("top_p", self.top_p > 0, "be greater than 0")

@@ -12,11 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from pixelcnn import load_model, sample
 from pixelcnn.commands.train import command_line
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
 from pixelcnn.inspection.influence import effective_receptive_field, influence
 from pixelcnn.inspection.kernels import kernel
-from pixelcnn.inspection.receptive_field import Kind, layer_fields
-from pixelcnn.models import build_model
+from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
+from pixelcnn.models import GatedConfig, build_model
 from pixelcnn.storage import CheckpointInfo, save_checkpoint
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.board import Look
@@ -238,12 +238,12 @@ def test_the_loaded_field_grows_beside_that_of_the_other_architecture():
     assert header["frames"]["count"] == len(fields)
     looks = sections["looks0"]
     for frame, field in enumerate(fields):
-        assert (looks[frame] == field.kinds(490)).all()
-        blind = (looks[frame] == Kind.BLIND_SPOT).sum()
+        assert (looks[frame] == field.roles(490)).all()
+        blind = (looks[frame] == PixelRole.BLIND_SPOT).sum()
         share = re.search(r"blind spot (\d+) \(([\d.]+)", classic["captions"][frame]).groups()
         assert int(share[0]) == blind and float(share[1]) == pytest.approx(blind / 4.9, abs=0.051)
-    assert (looks[-1] == Kind.BLIND_SPOT).any()
-    assert not (sections["looks1"] == Kind.BLIND_SPOT).any()
+    assert (looks[-1] == PixelRole.BLIND_SPOT).any()
+    assert not (sections["looks1"] == PixelRole.BLIND_SPOT).any()
 
 
 def test_the_layer_at_which_one_stays_is_in_the_link():
@@ -281,8 +281,8 @@ def test_a_click_on_two_pixels_tells_what_the_trial_tells():
     model = load_model(CLASSIC)
     levels = sample(model, seed=4)
     page = open_page(section="Prove it", model=CLASSIC, seed=4)
-    kinds = layer_fields(model)[-1].kinds(400).ravel()
-    blind = int((kinds == Kind.BLIND_SPOT).nonzero()[0][0])
+    roles = layer_fields(model)[-1].roles(400).ravel()
+    blind = int((roles == PixelRole.BLIND_SPOT).nonzero()[0][0])
     pick(page, "pair", "j", 400)
     for i, words in ((399, "Yes, i influences j"), (400, "mask A hides it"),
                      (401, "It comes later"), (blind, "blind spot")):  # fmt: skip
@@ -343,15 +343,15 @@ def test_a_net_of_ones_own_has_its_field_and_its_parameters_at_once():
     page = open_page(section="Build your own", net="Gated", first=9, later=5, blocks=4)
     page.selectbox(key="pattern").set_value("1, 2").run()
     page.slider(key="features").set_value(16).run()
-    config = ModelConfig(
-        architecture="gated", num_classes=10, num_features=16, head_features=128,
+    config = GatedConfig(
+        num_classes=10, num_features=16, head_features=128,
         first_kernel_size=9, kernel_size=5, dilations=(1, 2, 1, 2),
     )  # fmt: skip
     model = build_model(config)
     assert page.metric[0].value == f"{model.num_parameters:,}"
     header, sections = shown(page, "own")
     fields = layer_fields(model)
-    assert (sections["looks0"] == np.stack([f.kinds(14 * 28 + 14) for f in fields])).all()
+    assert (sections["looks0"] == np.stack([f.roles(14 * 28 + 14) for f in fields])).all()
     run = RunConfig(model=config, train=TrainConfig(dataset="fashion-mnist"))
     assert page.code[0].value == command_line(run, "NAME")
     page.selectbox(key="pattern").set_value("own list").run()

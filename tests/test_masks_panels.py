@@ -109,24 +109,24 @@ def test_the_growth_table_counts_what_the_fields_say():
     }
     rows = growth_table(both, 49)
     assert [row["Layer"] for row in rows] == ["first", "block 1", "block 2"]
-    kinds = both["classic"][2].kinds(49)
+    roles = both["classic"][2].roles(49)
     for text, look in (("sees", Look.SEEN), ("blind spot", Look.BLIND_SPOT)):
         percent = float(rows[2][f"classic: {text}"].split("\N{NO-BREAK SPACE}")[0])
-        assert percent == pytest.approx(100 * (kinds == look).sum() / 49, abs=0.05)
+        assert percent == pytest.approx(100 * (roles == look).sum() / 49, abs=0.05)
     assert {row["gated: blind spot"] for row in rows} == {"0.0\N{NO-BREAK SPACE}%"}
     numbers = growth_numbers(both, 49)
-    assert numbers["classic: blind spot"][2] == (kinds == Look.BLIND_SPOT).sum() > 0
+    assert numbers["classic: blind spot"][2] == (roles == Look.BLIND_SPOT).sum() > 0
     assert numbers["reach"] == [int(row["Reach"]) for row in rows]
 
 
 def test_captions_count_and_the_first_pixel_has_no_past():
     field = layer_fields(tiny_model("classic", height=9, width=9))[-1]
-    kinds = field.kinds(50)
+    roles = field.roles(50)
     numbers = list(
-        map(int, re.findall(r"(?<![\d.])\d+(?![\d.])", panels.field_caption(field, 50, kinds)))
+        map(int, re.findall(r"(?<![\d.])\d+(?![\d.])", panels.field_caption(field, 50, roles)))
     )
-    assert numbers[0] == (kinds == Look.SEEN).sum() and numbers[1] == 50
-    assert "no past" in panels.field_caption(field, 0, field.kinds(0))
+    assert numbers[0] == (roles == Look.SEEN).sum() and numbers[1] == 50
+    assert "no past" in panels.field_caption(field, 0, field.roles(0))
 
 
 @pytest.mark.parametrize(

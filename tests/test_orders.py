@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pixelcnn import bits_per_dim, sample
-from pixelcnn.config import ModelConfig
 from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
 from pixelcnn.inspection.receptive_field import check_causality
+from pixelcnn.models import GatedConfig
 from pixelcnn.orders import (
     NUM_ORDERS,
     ORDER_NAMES,
@@ -109,7 +109,7 @@ def test_only_square_images_have_eight_orders_and_other_numbers_are_refused():
     with pytest.raises(ValueError, match="unless height and width are equal"):
         tiny_config(num_orders=8)
     with pytest.raises(ValueError, match="be 1 or 8"):
-        ModelConfig(num_orders=2)
+        GatedConfig(num_orders=2)
 
 
 def test_a_model_of_one_order_refuses_others():

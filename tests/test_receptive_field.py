@@ -9,7 +9,7 @@ import torch
 from pixelcnn import load_model, sample
 from pixelcnn.inspection.influence import leaking_copy, logits
 from pixelcnn.inspection.receptive_field import (
-    Kind,
+    PixelRole,
     dependency_maps,
     forbidden_pixels,
     layer_fields,
@@ -28,7 +28,7 @@ from .tiny import (
 
 WIDE = {"num_features": 12, "head_features": 24}
 SHIPPED = ("fashion-mnist-gated", "fashion-mnist-classic")
-PAST = (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH)
+PAST = (PixelRole.SEEN, PixelRole.BLIND_SPOT, PixelRole.BEYOND_REACH)
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
@@ -70,35 +70,35 @@ def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
     down, right = pixel_offsets(7, 9)
     for field in layer_fields(model):
         maps = field.maps()
-        kinds = np.stack([field.kinds(pixel).ravel() for pixel in range(63)])
+        roles = np.stack([field.roles(pixel).ravel() for pixel in range(63)])
         order = np.arange(63)
-        assert ((kinds == Kind.CURRENT) == np.eye(63, dtype=bool)).all()
-        assert ((kinds == Kind.FUTURE) == (order[None] > order[:, None])).all()
+        assert ((roles == PixelRole.CURRENT) == np.eye(63, dtype=bool)).all()
+        assert ((roles == PixelRole.FUTURE) == (order[None] > order[:, None])).all()
         past = order[None] < order[:, None]
-        assert ((kinds == Kind.SEEN) == maps).all()
+        assert ((roles == PixelRole.SEEN) == maps).all()
         near = (down >= -field.reach) & (abs(right) <= field.reach)
-        assert ((kinds == Kind.BLIND_SPOT) == (past & ~maps & near)).all()
+        assert ((roles == PixelRole.BLIND_SPOT) == (past & ~maps & near)).all()
         totals = field.totals
-        assert {kind: int((kinds == kind).sum()) for kind in Kind} == totals
-        assert (totals[Kind.SEEN], sum(totals[k] for k in PAST)) == past_coverage(maps)
+        assert {kind: int((roles == kind).sum()) for kind in PixelRole} == totals
+        assert (totals[PixelRole.SEEN], sum(totals[k] for k in PAST)) == past_coverage(maps)
 
 
 def test_only_the_classic_model_has_a_blind_spot():
     for architecture, is_blind in (("classic", True), ("gated", False)):
         for field in layer_fields(tiny_model(architecture, height=9, width=9))[1:]:
-            assert (field.totals[Kind.BLIND_SPOT] > 0) == is_blind
+            assert (field.totals[PixelRole.BLIND_SPOT] > 0) == is_blind
 
 
 @pytest.mark.parametrize("dilations", [(8,), (4, 4), (1, 8)])
 def test_gaps_between_dilated_entries_are_a_blind_spot_of_the_gated_model_too(dilations):
     model = tiny_model("gated", height=20, width=20, dilations=dilations)
-    assert layer_fields(model)[-1].totals[Kind.BLIND_SPOT] > 0
+    assert layer_fields(model)[-1].totals[PixelRole.BLIND_SPOT] > 0
 
 
 def test_a_pixel_that_does_not_exist_is_named():
     field = layer_fields(tiny_model())[0]
     with pytest.raises(ValueError, match=r"`pixel` \(=30\) must lie in 0..29"):
-        field.kinds(30)
+        field.roles(30)
     with pytest.raises(ValueError, match=r"`pixel` \(=-1\) must lie in 0..29"):
         forbidden_pixels(tiny_model(), random_levels(tiny_config(), 1), -1)
 

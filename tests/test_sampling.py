@@ -9,7 +9,7 @@ import torch
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.evaluation.likelihoods import bits_per_dim
-from pixelcnn.sampling import CachedSampler, make_noise, sample, sample_cached, sample_naive
+from pixelcnn.sampling import Sampler, make_noise, sample, sample_cached, sample_naive
 from pixelcnn.sampling.naive import iter_naive
 from pixelcnn.sampling.rules import draw, probabilities
 
@@ -26,7 +26,7 @@ SHAPES = [
 
 def drawn(model, noise, rule, label=None):
     """Levels, and the logits (dimensions, B, K) they were drawn from, by the cached sampler."""
-    sampler = CachedSampler(model, noise, label)
+    sampler = Sampler(model, noise, label)
     logits = [sampler.step(rule)[1] for _ in range(model.config.num_dims)]
     assert sampler.done
     return sampler.levels, np.stack(logits)
@@ -129,7 +129,7 @@ def test_a_rule_may_change_at_any_dimension(architecture):
         return RULES[position // 20 % 3]
 
     label = torch.tensor([0, 2])
-    sampler = CachedSampler(model, noise, label)
+    sampler = Sampler(model, noise, label)
     for position in range(model.config.num_dims):
         sampler.step(rules(position))
     naive = naive_levels(model, noise, rules, label)
@@ -145,7 +145,7 @@ def test_rewinding_to_any_position_gives_the_same_picture_again(
     noise = make_noise(model.config, num_images=num_images, seed=6)
     rule = RULES[1]
     picture, logits = drawn(model, noise, rule)
-    sampler = CachedSampler(model, noise)
+    sampler = Sampler(model, noise)
     for position in range(model.config.num_dims + 1):
         finished(sampler, rule)
         sampler.rewind(position)
@@ -162,7 +162,7 @@ def test_wandering_back_and_forth_under_other_rules_leaves_no_trace(architecture
     noise = make_noise(model.config, num_images=2, seed=7)
     label = torch.tensor([1, 2])
     random = np.random.default_rng(0)
-    sampler = CachedSampler(model, noise, label)
+    sampler = Sampler(model, noise, label)
     for _ in range(25):  # draw some under a random rule, go back to a random place
         rule = RULES[random.integers(3)]
         for _ in range(min(random.integers(1, 40), model.config.num_dims - sampler.position)):
@@ -181,7 +181,7 @@ def test_rewinding_twice_before_drawing_is_rewinding_once(architecture):
     model = tiny_model(architecture)
     noise = make_noise(model.config, num_images=1, seed=0)
     picture = sample_cached(model, noise, SHARP).numpy()
-    sampler = CachedSampler(model, noise)
+    sampler = Sampler(model, noise)
     finished(sampler, SHARP)
     for positions in ((20, 9), (15, 14, 13), (30, 29), (12, 12, 0)):
         for position in positions:
@@ -194,12 +194,12 @@ def test_a_fork_with_a_forced_level_is_the_naive_picture_with_that_level(archite
     model = tiny_model(architecture, num_channels=3, height=3, width=4, num_classes=2)
     noise = make_noise(model.config, num_images=2, seed=8)
     label = torch.tensor([0, 1])
-    trunk = CachedSampler(model, noise, label)
+    trunk = Sampler(model, noise, label)
     picture = finished(trunk, SHARP)
     for position in (0, 5, 12, 22, 35):
         fork = trunk.fork()
         fork.rewind(position)
-        row, col, channel = fork.coordinates(position)
+        row, col, channel = fork.config.coordinates(position)
         other = (picture[:, channel, row, col] + 1) % 4
         level, _ = fork.step(SHARP, forced=other)
         assert np.array_equal(level, other)
@@ -214,7 +214,7 @@ def test_a_fork_with_a_forced_level_is_the_naive_picture_with_that_level(archite
 def test_forks_that_are_drawn_in_turn_do_not_meet(architecture, start):
     model = tiny_model(architecture)
     noise = make_noise(model.config, num_images=1, seed=2)
-    trunk = CachedSampler(model, noise)
+    trunk = Sampler(model, noise)
     for _ in range(start):
         trunk.step(SHARP)
     forks = [trunk.fork() for _ in range(4)]
@@ -281,10 +281,10 @@ def test_wrong_arguments_are_refused(changes, message):
 def test_wrong_use_of_the_cached_sampler_is_refused():
     model = tiny_model()
     with pytest.raises(ValueError, match=r"`noise` \(shape \(1, 1, 6, 5\)\) must be \(B, 1, 5, 6"):
-        CachedSampler(model, np.zeros((1, 1, 6, 5)))
+        Sampler(model, np.zeros((1, 1, 6, 5)))
     with pytest.raises(ValueError, match="trained without labels"):
-        CachedSampler(model, np.zeros((1, 1, 5, 6)), torch.tensor([0]))
-    sampler = CachedSampler(model, make_noise(model.config, num_images=1, seed=0))
+        Sampler(model, np.zeros((1, 1, 5, 6)), torch.tensor([0]))
+    sampler = Sampler(model, make_noise(model.config, num_images=1, seed=0))
     sampler.step(SHARP)
     for position in (-1, 2):
         with pytest.raises(ValueError, match=rf"`position` \(={position}\) must lie in 0..1"):
@@ -310,7 +310,7 @@ def test_resampled_images_go_on_as_if_they_had_been_drawn_like_that(architecture
     early = make_noise(model.config, num_images=3, seed=3)
     late = make_noise(model.config, num_images=len(indices), seed=4)
     for position in {0, 1, dims // 3, dims // 2, dims - 1, dims}:
-        sampler = CachedSampler(model, early, label)
+        sampler = Sampler(model, early, label)
         for _ in range(position):
             sampler.step(RULES[0])
         fork, history = sampler.fork(), sampler.levels[indices]
@@ -324,7 +324,7 @@ def test_resampled_images_go_on_as_if_they_had_been_drawn_like_that(architecture
         for place, (ours, theirs) in enumerate(zip(logits, whole, strict=True)):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10, err_msg=str(place))
         for step in range(dims):
-            row, col, channel = sampler.coordinates(step)
+            row, col, channel = sampler.config.coordinates(step)
             at = np.s_[:, channel, row, col]
             wanted = history[at] if step < position else None
             if wanted is None:
@@ -341,7 +341,7 @@ def finished_anew(model, noise, label):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_copies_of_one_image_differ_from_there_on(architecture):
     model = tiny_model(architecture)
-    sampler = CachedSampler(model, make_noise(model.config, num_images=4, seed=0))
+    sampler = Sampler(model, make_noise(model.config, num_images=4, seed=0))
     for _ in range(13):
         sampler.step(RULES[0])
     sampler.resample(np.array([1, 1, 1, 1]))
@@ -354,7 +354,7 @@ def test_copies_of_one_image_differ_from_there_on(architecture):
 def test_a_prediction_is_made_once_and_moves_with_its_image(architecture):
     model = tiny_model(architecture, num_channels=3, num_classes=2)
     noise = make_noise(model.config, num_images=2, seed=1)
-    sampler = CachedSampler(model, noise, torch.tensor([0, 1]))
+    sampler = Sampler(model, noise, torch.tensor([0, 1]))
     for _ in range(20):
         logits = sampler.predict()
         assert sampler.predict() is logits
@@ -373,7 +373,7 @@ def test_a_prediction_is_made_once_and_moves_with_its_image(architecture):
 def test_a_resampled_sampler_can_be_rewound_to_the_resampling_and_no_further(architecture):
     model = tiny_model(architecture)
     for position in (0, 6, 10, 17):
-        sampler = CachedSampler(model, make_noise(model.config, num_images=2, seed=0))
+        sampler = Sampler(model, make_noise(model.config, num_images=2, seed=0))
         for _ in range(position):
             sampler.step(RULES[0])
         sampler.resample(np.array([1, 1]))
@@ -387,7 +387,7 @@ def test_a_resampled_sampler_can_be_rewound_to_the_resampling_and_no_further(arc
 @pytest.mark.parametrize("indices", [[0, 2], [-1], [], [0.5], [[0]], 0])
 def test_only_images_of_the_batch_can_be_resampled(indices):
     model = tiny_model()
-    sampler = CachedSampler(model, make_noise(model.config, num_images=2, seed=0))
+    sampler = Sampler(model, make_noise(model.config, num_images=2, seed=0))
     with pytest.raises(ValueError, match=r"`indices` .* must be a list of integers 0\.\.1"):
         sampler.resample(np.array(indices))
     with pytest.raises(ValueError, match=r"`noise` \(shape \(2, 1, 5, 6\)\) must be \(3, 1, 5, 6"):

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn.commands import main as cli
+from pixelcnn.commands import train as commands_train
+from pixelcnn.commands.main import make_parser
 from pixelcnn.commands.train import command_line, new_config
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
 from pixelcnn.data import own_images, picture_files
 from pixelcnn.data.datasets import DATASETS, DataError, dataset_of, load_dataset
 from pixelcnn.data.own_images import (
@@ -25,8 +26,8 @@ from pixelcnn.data.own_images import (
     read_uploads,
     save_image_set,
 )
+from pixelcnn.models import GatedConfig
 from pixelcnn.storage import CheckpointInfo, save_checkpoint
-from pixelcnn.training import command
 from pixelcnn.training.devices import DEVICES, bfloat16_works, choose_device
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.train import curves, presets, words
@@ -58,8 +59,8 @@ def test_the_command_line_of_a_run_repeats_its_settings(changes):
     wanted = new_config(parts.pop("model"), parts.pop("train"), **parts)
     words_of_it = shlex.split(command_line(wanted, "again"))
     assert words_of_it[:5] == ["python", "-m", "pixelcnn", "train", "again"]
-    options = cli._parser().parse_args(words_of_it[3:])
-    found = command._config_of(options)
+    options = make_parser().parse_args(words_of_it[3:])
+    found = commands_train.config_of(options)
     assert (found.model, found.train, found.device, found.threads, found.data_dir) == (
         wanted.model, wanted.train, wanted.device, wanted.threads, wanted.data_dir,
     )  # fmt: skip
@@ -265,7 +266,7 @@ def test_settings_of_a_run_are_told_in_full_and_by_what_differs():
     assert words.differing([one, two]) == ["learning_rate"]
     assert one["dilations"] == "1" and one["dataset"] == "fashion-mnist"
     own = RunConfig(
-        model=ModelConfig(), train=TrainConfig(dataset="/far/away/my-cats.images.safetensors")
+        model=GatedConfig(), train=TrainConfig(dataset="/far/away/my-cats.images.safetensors")
     )
     assert words.settings(own)["dataset"] == "my-cats.images.safetensors"
     assert words.differing([one]) == []
@@ -337,7 +338,7 @@ def test_damaged_archives_and_unknown_users_are_refused_in_plain_words(method):
 
 
 def test_begun_and_compiled_runs_differ_from_their_twins():
-    run = command.new_config({}, {"dataset": "mnist"})
+    run = commands_train.new_config({}, {"dataset": "mnist"})
     begun = replace(run, origin=("--begin-with", "mnist"), compiled=True, data_dir="elsewhere")
     differing = words.differing([words.settings(run), words.settings(begun)])
     assert differing == ["compiled", "data folder", "begins with"]

@@ -11,11 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from pixelcnn.config import ModelConfig, SamplingRule
-from pixelcnn.models import build_model
+from pixelcnn.config import SamplingRule
+from pixelcnn.models import ARCHITECTURES as REGISTERED
+from pixelcnn.models import ModelConfig, architecture, build_model
+from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling.rules import draw, probabilities
 
-ARCHITECTURES = ("classic", "gated")
+from . import causal_average  # noqa: F401 - registers a third architecture
+
+ARCHITECTURES = tuple(REGISTERED)
+CONVOLUTIONAL = tuple(n for n, m in REGISTERED.items() if issubclass(m, ConvolutionModel))
 RULES = (
     SamplingRule(),
     SamplingRule(temperature=0.8, top_k=3, top_p=0.9),
@@ -23,7 +28,7 @@ RULES = (
 )
 
 
-def tiny_config(architecture="gated", **changes) -> ModelConfig:
+def tiny_config(name="gated", **changes) -> ModelConfig:
     """A model of two blocks for 5 x 6 images of 4 levels."""
     values = {
         "num_levels": 4,
@@ -36,8 +41,8 @@ def tiny_config(architecture="gated", **changes) -> ModelConfig:
         "kernel_size": 3,
         "dilations": (1, 2),
     }
-    values |= changes
-    return ModelConfig(architecture=architecture, **values)
+    config = architecture(name).Config
+    return config(**{k: v for k, v in (values | changes).items() if hasattr(config, k)})
 
 
 def tiny_model(architecture="gated", *, dtype=torch.float64, seed=0, **changes):

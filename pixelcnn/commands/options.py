@@ -1,13 +1,31 @@
-"""Command-line options made from the configurations, so that each setting is described once."""
+"""What the commands share: options made from the configurations, checks, progress in words."""
 
 import argparse
-import ast
-import inspect
 import os
-import textwrap
+import sys
+import time
+from collections.abc import Generator
 from dataclasses import fields
+from typing import TypeVar
 
+from pixelcnn.config import choices_of, doc_of
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.durations import clock
+from pixelcnn.models import ARCHITECTURES, ModelConfig
+
+SHAPE_FROM_DATASET = {"num_channels", "height", "width", "num_classes"}
+PRINT_EVERY_SECONDS = 5
+
+Result = TypeVar("Result")
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Add the argument that names a checkpoint."""
+    parser.add_argument(
+        "checkpoint",
+        nargs=nargs,
+        help="name in checkpoints/, run:NAME of a run, or path of a *.safetensors file",
+    )
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -22,20 +40,15 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fields(
-    parser: argparse.ArgumentParser,
-    config: type,
-    *,
-    choices: dict[str, list[str]] | None = None,
-    leave_out: set[str] = frozenset(),
+    parser: argparse.ArgumentParser, config: type, leave_out: set[str] = frozenset()
 ) -> None:
-    """Add one option per field of a configuration, with the field's own documentation."""
-    docs = _field_docs(config)
+    """Add one option for each field of a configuration, with the field's own documentation."""
     group = parser.add_argument_group(config.__name__)
     for field in fields(config):
         if field.name in leave_out:
             continue
         # Absent if not given: --resume must tell a default from a wish.
-        text = f"{docs[field.name]} (default: {field.default})"
+        text = f"{doc_of(config, field.name)} (default: {field.default})".replace("%", "%%")
         more: dict[str, object] = {"default": argparse.SUPPRESS, "help": text}
         if isinstance(field.default, bool):
             more["action"] = argparse.BooleanOptionalAction
@@ -43,9 +56,24 @@ def add_fields(
             more |= {"type": int, "nargs": "+"}
         else:
             more["type"] = int if field.default is None else type(field.default)
-        if field.name in (choices or {}):
-            more["choices"] = choices[field.name]
+            more["choices"] = choices_of(config, field.name) or None
         group.add_argument(option(field.name), **more)
+
+
+def add_model_fields(parser: argparse.ArgumentParser) -> None:
+    """Add the architecture, and the fields of the configurations of all architectures."""
+    parser.add_argument(
+        "--architecture",
+        choices=list(ARCHITECTURES),
+        default=argparse.SUPPRESS,
+        help="; ".join(f"{name}: {model.about}" for name, model in ARCHITECTURES.items())
+        + f" (default: {next(iter(ARCHITECTURES))})",
+    )
+    there = set(SHAPE_FROM_DATASET)
+    for config in (ModelConfig, *(model.Config for model in ARCHITECTURES.values())):
+        if names := {field.name for field in fields(config)} - there:
+            add_fields(parser, config, leave_out=there)
+            there |= names
 
 
 def option(field_name: str) -> str:
@@ -53,18 +81,43 @@ def option(field_name: str) -> str:
     return "--" + field_name.replace("_", "-")
 
 
-def _field_docs(config: type) -> dict[str, str]:
-    """Read the text under each field, so that it is written once."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0].body
-    docs = {}
-    for field, text in zip(body, body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-            docs[field.target.id] = text.value.value.replace("%", "%%")
-    return docs
-
-
-def given(options: argparse.Namespace, config: type) -> dict[str, object]:
-    """Return the fields that the command line names."""
-    names = [field.name for field in fields(config) if hasattr(options, field.name)]
-    values = {name: getattr(options, name) for name in names}
+def given(options: argparse.Namespace, *configs: type) -> dict[str, object]:
+    """Return the fields of these configurations that the command line names."""
+    names = {field.name for config in configs for field in fields(config)}
+    values = {name: getattr(options, name) for name in sorted(names) if hasattr(options, name)}
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+def given_model(options: argparse.Namespace) -> dict[str, object]:
+    """Return the fields of a model that the command line names, and the architecture."""
+    values = given(options, *(model.Config for model in ARCHITECTURES.values()))
+    if hasattr(options, "architecture"):
+        values["architecture"] = options.architecture
+    return values
+
+
+def check_count(name: str, value: int | None, most: int, *, default: int) -> int:
+    """Take a number, or the default where none is given.
+
+    Raises:
+        ValueError: if it is out of range.
+    """
+    value = default if value is None else value
+    if not 1 <= value <= most:
+        raise ValueError(f"`{name}` (={value}) must be an integer from 1 to {most}.")
+    return value
+
+
+def finish(steps: Generator[float, None, Result], what: str = "") -> Result:
+    """Run a work to its end, printing now and then how much is done and how long it takes."""
+    started = printed = time.monotonic()
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        now = time.monotonic()
+        if now - printed > PRINT_EVERY_SECONDS:
+            printed = now
+            left = clock((now - started) * (1 / done - 1))
+            print(f"{what}{done:4.0%}  {left} left", file=sys.stderr, flush=True)

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pixelcnn.commands.options import add_data_dir, add_fields, given, option
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.commands.options import (
+    SHAPE_FROM_DATASET,
+    add_data_dir,
+    add_fields,
+    add_model_fields,
+    given,
+    given_model,
+    option,
+)
+from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import DataError, dataset_of
 from pixelcnn.data.own_images import (
     SUFFIX,
@@ -21,14 +29,13 @@ from pixelcnn.data.own_images import (
     save_image_set,
 )
 from pixelcnn.durations import clock
+from pixelcnn.models import ARCHITECTURES, architecture
 from pixelcnn.storage import load_model, write_atomically
 from pixelcnn.training.devices import DEVICES, choose_device, is_parallel
 from pixelcnn.training.runs import Run, RunConfig, RunError, create_run, run_path
 
 if TYPE_CHECKING:
     from pixelcnn.training.engine import TrainingState
-
-SHAPE_FROM_DATASET = {"num_channels", "height", "width", "num_classes"}
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -61,7 +68,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "is taken over)",
     )
     train.add_argument(
-        "--begin-with",
+        "--init-from",
+        "--begin-with",  # its name in earlier versions
         metavar="CHECKPOINT",
         help="begin with the shape and the weights of a checkpoint instead of random ones; one of "
         "a single raster order is what each of eight begins with (--num-orders 8)",
@@ -108,12 +116,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add_data_dir(parser)
     add_fields(parser, TrainConfig)
-    add_fields(
-        parser,
-        ModelConfig,
-        choices={"architecture": ["classic", "gated"]},
-        leave_out=SHAPE_FROM_DATASET,
-    )
+    add_model_fields(parser)
     parser.add_argument("--unconditional", action="store_true", help="train without class labels")
 
 
@@ -130,7 +133,8 @@ def new_config(
     """Make the settings of a run; the data set gives the shape of the model.
 
     Arguments:
-        model: fields of `ModelConfig`, without those of the data set.
+        model: fields of a model's configuration, without those of the data set, and the name of
+            its architecture; None for the first one.
         train: fields of `TrainConfig`.
         unconditional: leave the classes out.
         device: see `choose_device`.
@@ -145,8 +149,9 @@ def new_config(
     dataset = dataset_of(config.dataset)
     if config.dataset.endswith(SUFFIX):  # a run goes on from any folder
         config = replace(config, dataset=os.path.abspath(config.dataset))
-    shape = ModelConfig(
-        **model,
+    wanted = {"architecture": next(iter(ARCHITECTURES))} | model
+    shape = architecture(wanted.pop("architecture")).Config(
+        **wanted,
         num_channels=dataset.num_channels,
         height=dataset.size,
         width=dataset.size,
@@ -164,9 +169,10 @@ def new_config(
     )
 
 
-def _config_of(options: argparse.Namespace) -> RunConfig:
+def config_of(options: argparse.Namespace) -> RunConfig:
+    """Read the settings of a run from the command line."""
     return new_config(
-        given(options, ModelConfig),
+        given_model(options),
         given(options, TrainConfig),
         unconditional=options.unconditional,
         device=options.device,
@@ -179,8 +185,8 @@ def _config_of(options: argparse.Namespace) -> RunConfig:
 def command_line(config: RunConfig, name: str) -> str:
     """Write the command that repeats a run, for a shell; settings at their default are left out.
 
-    >>> from pixelcnn.config import ModelConfig, TrainConfig
-    >>> model = ModelConfig(num_classes=10, num_features=48, dilations=(1, 2))
+    >>> from pixelcnn.models import GatedConfig
+    >>> model = GatedConfig(num_classes=10, num_features=48, dilations=(1, 2))
     >>> command_line(RunConfig(model=model, train=TrainConfig(total_images=500)), "boots")
     'python -m pixelcnn train boots --total-images 500 --num-features 48 --dilations 1 2'
     """
@@ -190,7 +196,9 @@ def command_line(config: RunConfig, name: str) -> str:
 def arguments_of(config: RunConfig) -> list[str]:
     """Give the options that make these settings."""
     arguments = list(config.origin)
-    from_state, from_checkpoint = (o in arguments for o in ("--from-state", "--begin-with"))
+    from_state, from_checkpoint = (o in arguments for o in ("--from-state", "--init-from"))
+    if config.model.architecture != next(iter(ARCHITECTURES)) and not config.origin:
+        arguments += ["--architecture", config.model.architecture]
     for part in (config.train, config.model):
         for field in fields(part):
             value, length = getattr(part, field.name), field.name == "total_images"
@@ -237,17 +245,17 @@ def run_train(options: argparse.Namespace) -> int:
     choose_device(options.device)
     if options.name.endswith(".safetensors"):
         raise RunError(f"{options.name}: a run is a folder; name it without .safetensors.")
-    if sum(map(bool, (options.resume, options.from_state, options.begin_with))) > 1:
-        raise ValueError("Give one of --resume, --from-state and --begin-with.")
+    if sum(map(bool, (options.resume, options.from_state, options.init_from))) > 1:
+        raise ValueError("Give one of --resume, --from-state and --init-from.")
     run, state = Run(run_path(options.name)), None
     if options.resume:
         config = _resumed_config(options, run)
     elif options.from_state:
         config = _config_from_state(options)
-    elif options.begin_with:
+    elif options.init_from:
         config, state = _config_and_state(options)
     else:
-        config = _config_of(options)
+        config = config_of(options)
     if not options.resume and is_first_process():
         run = create_run(config, run.path)
         if options.from_state:
@@ -307,20 +315,23 @@ def _config_from_state(options: argparse.Namespace) -> RunConfig:
 def _config_and_state(options: argparse.Namespace) -> tuple[RunConfig, "TrainingState"]:
     from pixelcnn.training.engine import TrainingState
 
-    source = load_model(options.begin_with)
+    source = load_model(options.init_from)
     if options.unconditional:
-        raise ValueError("`--begin-with` keeps the classes of the checkpoint.")
+        raise ValueError("`--init-from` keeps the classes of the checkpoint.")
+    changes = given_model(options)
+    if changes.pop("architecture", source.config.architecture) != source.config.architecture:
+        raise ValueError("`--init-from` keeps the architecture of the checkpoint.")
     config = RunConfig(
-        model=replace(source.config, **given(options, ModelConfig)),
+        model=replace(source.config, **changes),
         train=TrainConfig(**given(options, TrainConfig)),
-        origin=("--begin-with", _from_anywhere(options.begin_with)),
+        origin=("--init-from", _from_anywhere(options.init_from)),
         device=options.device,
         threads=options.threads,
         compiled=options.compile,
         data_dir=options.data_dir,
     )
     state = TrainingState(config.model, config.train)
-    state.begin_with(source)
+    state.init_from(source)
     return config, state
 
 
@@ -329,7 +340,7 @@ def _from_anywhere(checkpoint: str) -> str:
 
 
 def _refuse_settings(options: argparse.Namespace, why: str) -> None:
-    kept = (given(options, TrainConfig) | given(options, ModelConfig)).keys() - {"total_images"}
+    kept = (given(options, TrainConfig) | given_model(options)).keys() - {"total_images"}
     if kept or options.unconditional:
         raise ValueError(
             f"`{why}` keeps the settings of the run; leave out {sorted(kept) or 'unconditional'}."
@@ -340,7 +351,7 @@ def run_estimate(options: argparse.Namespace) -> int:
     """Measure and print; returns 0."""
     from pixelcnn.training.estimate import estimate
 
-    config = _config_of(options)
+    config = config_of(options)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     result = estimate(config, choose_device(options.device))

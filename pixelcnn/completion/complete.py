@@ -12,13 +12,12 @@ from pixelcnn.completion.particles import ParticleScan
 from pixelcnn.completion.result import Completion, Method
 from pixelcnn.completion.scan import AncestralScan, Scan
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.sampling import label_tensor, make_noise
-from pixelcnn.sampling.cached import one_thread
 
 
 def complete(
-    model: AutoregressiveModel,
+    model: Model,
     levels: Tensor,
     known: Tensor,
     *,
@@ -39,7 +38,7 @@ def complete(
     i is the same in any number of them.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (B, C, H, W), values 0..K-1, B drawings; only known pixels matter.
         known: bool (B, 1, H, W), True where a pixel is given; some, but not all of every drawing.
         method: see `pixelcnn.completion`; None is "prefix" where it is exact, else "particles".
@@ -89,15 +88,14 @@ def complete(
             num_clouds=num_clouds,
             tolerance=tolerance,
         )
-        with one_thread():
-            while not scan.done:
-                scan.step()
+        while not scan.done:
+            scan.step()
         parts.append(scan.completion())
     return Completion.join(parts)
 
 
 def begin_completion(
-    model: AutoregressiveModel,
+    model: Model,
     levels: Tensor,
     known: Tensor,
     *,

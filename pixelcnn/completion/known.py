@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
+from pixelcnn.models import ModelConfig
 from pixelcnn.orders import ORDER_NAMES, from_raster, to_raster
 
 Occlusion = Callable[[int, int, int], Tensor]

@@ -1,27 +1,23 @@
 """Log probability of whole pictures, a few at a time, so that a page can answer in between."""
 
 from collections.abc import Generator
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from pixelcnn.evaluation.likelihoods import nll_nats
-from pixelcnn.models import AutoregressiveModel
-
-Result = TypeVar("Result")
+from pixelcnn.models import Model
+from pixelcnn.progress import drain
 
 IMAGES_PER_PASS = 4
 """Images that go through the network together; more of them take no less time each."""
 
 
-def log_prob_map(
-    model: AutoregressiveModel, levels: Tensor, label: Tensor | None, order: Tensor
-) -> Tensor:
+def log_prob_map(model: Model, levels: Tensor, label: Tensor | None, order: Tensor) -> Tensor:
     """Compute log p of every dimension given those before it, by whole passes.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (B, C, H, W), turned by the order.
         label: int64 (B,), or None for any class.
         order: int64 (B,).
@@ -33,7 +29,7 @@ def log_prob_map(
 
 
 def iter_log_prob_map(
-    model: AutoregressiveModel, levels: Tensor, label: Tensor | None, order: Tensor
+    model: Model, levels: Tensor, label: Tensor | None, order: Tensor
 ) -> Generator[None, None, Tensor]:
     """Compute the same, and pause after every pass."""
     parts = []
@@ -44,12 +40,3 @@ def iter_log_prob_map(
             parts.append(-nll_nats(logits, levels[part]).double())
         yield
     return torch.cat(parts)
-
-
-def drain(work: Generator[None, None, Result]) -> Result:
-    """Do a work that pauses without a pause."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value

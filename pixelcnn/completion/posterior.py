@@ -10,9 +10,8 @@ from torch import Tensor
 from pixelcnn.completion.complete import begin_completion, default_clouds
 from pixelcnn.completion.known import check_drawings, choose_order, is_prefix
 from pixelcnn.completion.log_prob import log_prob_map
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.orders import to_raster
-from pixelcnn.sampling.cached import one_thread
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class ClassPosterior:
 
 
 def class_posterior(
-    model: AutoregressiveModel,
+    model: Model,
     levels: Tensor,
     known: Tensor,
     *,
@@ -84,7 +83,7 @@ def class_posterior(
 
 
 def iter_class_posterior(
-    model: AutoregressiveModel,
+    model: Model,
     levels: Tensor,
     known: Tensor,
     *,
@@ -121,18 +120,15 @@ def iter_class_posterior(
                 num_particles=num_particles, num_clouds=clouds, tolerance=tolerance,
             )  # fmt: skip
             while not scan.done:
-                with one_thread():
-                    for _ in range(min(config.width, scan.num_steps - scan.position)):
-                        scan.step()
+                for _ in range(min(config.width, scan.num_steps - scan.position)):
+                    scan.step()
                 yield found(label + 0.99 * scan.position / scan.num_steps)
             report = scan.completion().particles[0]
             by_cloud[label] = torch.from_numpy(report.cloud_log_evidence)
         yield found(label + 1)
 
 
-def _exact(
-    model: AutoregressiveModel, levels: Tensor, known: Tensor, label: int, order: int
-) -> Tensor:
+def _exact(model: Model, levels: Tensor, known: Tensor, label: int, order: int) -> Tensor:
     """Sum log p over a prefix; what the unknown pixels hold does not matter."""
     turned, known = to_raster(levels, order), to_raster(known, order)
     log_prob = log_prob_map(model, turned, torch.tensor([label]), torch.tensor([order]))

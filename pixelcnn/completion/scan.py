@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.completion.known import is_prefix, late_pixels
-from pixelcnn.completion.log_prob import drain, iter_log_prob_map
+from pixelcnn.completion.log_prob import iter_log_prob_map
 from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.orders import from_raster, to_raster
-from pixelcnn.sampling import CachedSampler
+from pixelcnn.progress import drain
+from pixelcnn.sampling import Sampler
 
 
 class Scan(ABC):
@@ -25,7 +26,7 @@ class Scan(ABC):
     are the same for all pictures and read once.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (C, H, W), the drawing; only its known pixels matter.
         known: bool (1, H, W).
         order: raster order in which the pictures are drawn.
@@ -36,7 +37,7 @@ class Scan(ABC):
 
     def __init__(
         self,
-        model: AutoregressiveModel,
+        model: Model,
         levels: Tensor,
         known: Tensor,
         *,
@@ -57,7 +58,7 @@ class Scan(ABC):
         self.position = 0
         """Dimensions gone through."""
         self._is_prefix = is_prefix(known, order)
-        self._sampler = CachedSampler(model, noise[:1], *self._conditions(1))
+        self._sampler = Sampler(model, noise[:1], *self._conditions(1))
 
     @property
     def done(self) -> bool:
@@ -81,7 +82,7 @@ class Scan(ABC):
 
     def iter_step(self) -> Generator[None, None, None]:
         """Go one dimension further, and pause where it takes long."""
-        row, col, channel = self._sampler.coordinates(self.position)
+        row, col, channel = self.model.config.coordinates(self.position)
         if self.position == self._first_unknown:
             self._spread()
         if self.known[row, col]:

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
+from pixelcnn.models import ModelConfig
 from pixelcnn.data.own_images import SUFFIX, ImageSetError, describe_image_set, load_image_set
 
 Split = Literal["train", "validation", "test"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pixelcnn.data.datasets import iterate_batches
 from pixelcnn.evaluation.likelihoods import entropy_bits
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 
 INTERVALS = (0.5, 0.9)
 """Probability that each central interval is meant to hold."""
@@ -150,12 +150,12 @@ def _check_counts(name: str, value: object, expected: object) -> None:
 
 @torch.inference_mode()
 def measure_calibration(
-    model: AutoregressiveModel, levels: Tensor, label: Tensor | None
+    model: Model, levels: Tensor, label: Tensor | None
 ) -> Generator[float, None, Calibration]:
     """Count over real images, in the usual raster order; yields the share that is done.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: uint8 (N, C, H, W), held-out images.
         label: int64 (N,), or None to tell the model no class.
 

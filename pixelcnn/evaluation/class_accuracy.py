@@ -4,8 +4,7 @@ Bits/dim does not see whether a picture is a whole: texture alone earns most of 
 that never saw a drawn picture is asked for the class of drawn ones.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import iterate_batches
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.sampling import sample
 
 BATCH = 100
@@ -45,15 +44,6 @@ class Classifier(nn.Module):
         return self.linear(self.convolutions(levels * self.scale - 1).flatten(1))
 
 
-@dataclass(frozen=True)
-class ClassifierProgress:
-    """One update of the classifier."""
-
-    classifier: Classifier
-    done: float
-    """Share of the training that is over."""
-
-
 def train_classifier(
     levels: Tensor,
     label: Tensor,
@@ -62,8 +52,8 @@ def train_classifier(
     num_classes: int,
     epochs: int = 5,
     seed: int = 0,
-) -> Iterator[ClassifierProgress]:
-    """Train a classifier; the last progress holds the finished one, in evaluation mode.
+) -> Generator[float, None, Classifier]:
+    """Train a classifier, returned in evaluation mode; yields the share that is done.
 
     Arguments:
         levels: uint8 (N, C, H, W), real training images.
@@ -82,13 +72,13 @@ def train_classifier(
     optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=len(batches) + 1)
     for number, batch in enumerate(batches, 1):
-        classifier.train()
         loss = F.cross_entropy(classifier(levels[batch].float()), label[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        yield ClassifierProgress(classifier.eval(), number / len(batches))
+        yield number / len(batches)
+    return classifier.eval()
 
 
 @torch.inference_mode()
@@ -104,7 +94,7 @@ def share_by_class(right: Tensor, label: Tensor, num_classes: int) -> list[float
 
 
 def draw_every_class(
-    model: AutoregressiveModel, num_images: int, *, seed: int = 0, rule: SamplingRule | None = None
+    model: Model, num_images: int, *, seed: int = 0, rule: SamplingRule | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Draw pictures with the classes in turn; yields levels int64 (B, C, H, W) and label (B,).
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import dequantize
-from pixelcnn.models import AutoregressiveModel
-from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
-from pixelcnn.sampling.cached import one_thread
+from pixelcnn.models import Model
+from pixelcnn.progress import part_of
+from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.sampling.rules import entropy_of, probabilities, surprise_bits
 
 
@@ -30,7 +30,7 @@ class Drawn:
 
 
 def draw_with_record(
-    model: AutoregressiveModel,
+    model: Model,
     noise: NDArray[np.float64],
     rule: SamplingRule,
     label: int | None = None,
@@ -38,7 +38,7 @@ def draw_with_record(
     """Draw pictures from given random numbers; yields the share that is done after each row.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         noise: (B, C, H, W), see `pixelcnn.sampling.make_noise`.
         rule: temperature, top-k and top-p.
         label: class of all pictures, or None for any class.
@@ -49,17 +49,16 @@ def draw_with_record(
     Raises:
         ValueError: if an argument does not fit the model.
     """
-    sampler = CachedSampler(model, noise, label_tensor(label, len(noise)))
+    sampler = Sampler(model, noise, label_tensor(label, len(noise)))
     c = model.config
     record = np.zeros((2, *noise.shape))
     while not sampler.done:
-        with one_thread():  # between two rows whoever asked may do other work
-            for _ in range(c.width * c.num_channels):
-                row, col, channel = sampler.coordinates(sampler.position)
-                level, logits = sampler.step(rule)
-                at = np.s_[:, channel, row, col]
-                record[0][at] = surprise_bits(logits, level)
-                record[1][at] = entropy_of(probabilities(logits, rule))
+        for _ in range(c.width * c.num_channels):
+            row, col, channel = sampler.config.coordinates(sampler.position)
+            level, logits = sampler.step(rule)
+            at = np.s_[:, channel, row, col]
+            record[0][at] = surprise_bits(logits, level)
+            record[1][at] = entropy_of(probabilities(logits, rule))
         yield sampler.position / c.num_dims
     return Drawn(torch.from_numpy(sampler.levels), *record)
 
@@ -94,7 +93,7 @@ class SweepRow:
 
 
 def sweep_temperatures(
-    model: AutoregressiveModel,
+    model: Model,
     temperatures: Sequence[float],
     *,
     num_images: int,
@@ -106,7 +105,7 @@ def sweep_temperatures(
     Yields the share that is done.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         temperatures: one for each row, 0 or greater.
         num_images: pictures in a row, at least 1.
         seed: fixes the noise.
@@ -145,15 +144,3 @@ def diversity(levels: Tensor, num_levels: int) -> float:
     values = dequantize(levels, num_levels).double() / 255
     gaps = [(a - b).abs().mean().item() for a, b in combinations(values, 2)]
     return sum(gaps) / len(gaps) if gaps else 0.0
-
-
-def part_of(
-    steps: Generator[float, None, Drawn], number: int, count: int
-) -> Generator[float, None, Drawn]:
-    """Run one of `count` equal parts of a work; yields the share of the whole that is done."""
-    while True:
-        try:
-            share = next(steps)
-        except StopIteration as stop:
-            return stop.value
-        yield (number + share) / count

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.orders import to_raster
 
 
@@ -60,7 +60,7 @@ def entropy_bits(logits: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def bits_per_dim(
-    model: AutoregressiveModel,
+    model: Model,
     levels: Tensor,
     label: Tensor | int | None = None,
     order: int = 0,
@@ -68,7 +68,7 @@ def bits_per_dim(
     """Score images: negative log-likelihood in bits, divided by the number of dimensions.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (B, C, H, W), values 0..K-1.
         label: int64 (B,), or one class for all images, or None for any class.
         order: raster order in which the images are read, see `pixelcnn.orders.ORDER_NAMES`.

@@ -14,7 +14,7 @@ from pixelcnn.data.datasets import iterate_batches
 from pixelcnn.evaluation.likelihoods import bits_per_dim, ensemble_bits_per_dim
 from pixelcnn.evaluation.stored import FOLDER
 from pixelcnn.inspection.receptive_field import dependency_maps, past_coverage
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.sampling import sample
 from pixelcnn.storage import CheckpointInfo
 
@@ -88,15 +88,13 @@ def read_table(values: Mapping[str, Any]) -> list[ModelRow]:
     return [ModelRow.from_dict(row) for row in values["rows"]]
 
 
-def score_images(
-    model: AutoregressiveModel, levels: Tensor, label: Tensor
-) -> Generator[float, None, Tensor]:
+def score_images(model: Model, levels: Tensor, label: Tensor) -> Generator[float, None, Tensor]:
     """Score images in every order that the model knows, with their classes if it knows any.
 
     Yields the share that is done.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: uint8 (N, C, H, W).
         label: int64 (N,).
 
@@ -114,7 +112,7 @@ def score_images(
 
 
 def make_row(
-    name: str, weights: str, model: AutoregressiveModel, info: CheckpointInfo, scores: Tensor
+    name: str, weights: str, model: Model, info: CheckpointInfo, scores: Tensor
 ) -> ModelRow:
     """Measure coverage and sampling time, and put them beside the scores of the test images.
 
@@ -150,7 +148,7 @@ def make_row(
     )
 
 
-def _seconds_to_draw(model: AutoregressiveModel, num_images: int) -> float:
+def _seconds_to_draw(model: Model, num_images: int) -> float:
     times = []
     for seed in range(TIMED):
         started = time.perf_counter()

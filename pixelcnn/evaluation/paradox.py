@@ -17,12 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
 from pixelcnn.data.datasets import DATASETS, dataset_of
 from pixelcnn.evaluation.likelihoods import bits_per_dim, surprise_bits
 from pixelcnn.evaluation.scores import auroc, complexity_bits
 from pixelcnn.evaluation.stored import percent
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model, ModelConfig
 from pixelcnn.storage import CheckpointError, CheckpointInfo, list_checkpoints, read_info
 
 BATCH = 20
@@ -181,8 +180,8 @@ def _is_number(value: object) -> bool:
 
 @torch.inference_mode()
 def measure_paradox(
-    model: AutoregressiveModel,
-    second: AutoregressiveModel | None,
+    model: Model,
+    second: Model | None,
     dataset: str,
     sets: Mapping[str, Tensor],
 ) -> Generator[float, None, Paradox]:

@@ -20,8 +20,9 @@ from pixelcnn.evaluation.likelihoods import (
     nll_nats,
     surprise_bits,
 )
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.orders import from_raster, to_raster
+from pixelcnn.progress import drain
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,11 @@ class Score:
 
 
 @torch.inference_mode()
-def score_image(
-    model: AutoregressiveModel, levels: Tensor, label: int | None = None, order: int = 0
-) -> Score:
+def score_image(model: Model, levels: Tensor, label: int | None = None, order: int = 0) -> Score:
     """Score one image with one pass of the network.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (C, H, W), values 0..K-1.
         label: the class that the model is told, or None for any class.
         order: raster order in which the image is read, see `pixelcnn.orders.ORDER_NAMES`.
@@ -98,7 +97,7 @@ class ClassScores:
     """p(class | image) if every class is equally likely before, (num_classes,)."""
 
 
-def score_classes(model: AutoregressiveModel, levels: Tensor, order: int = 0) -> ClassScores:
+def score_classes(model: Model, levels: Tensor, order: int = 0) -> ClassScores:
     """Score one image as each class in turn; by Bayes' rule that makes the model a classifier.
 
     p(class | image) = p(image | class) / sum of p(image | c) over all classes c.
@@ -111,17 +110,12 @@ def score_classes(model: AutoregressiveModel, levels: Tensor, order: int = 0) ->
     Raises:
         ValueError: if the model knows no classes, or the levels break its rules.
     """
-    steps = iter_score_classes(model, levels, order)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return drain(iter_score_classes(model, levels, order))
 
 
 @torch.inference_mode()
 def iter_score_classes(
-    model: AutoregressiveModel, levels: Tensor, order: int = 0
+    model: Model, levels: Tensor, order: int = 0
 ) -> Generator[float, None, ClassScores]:
     """Do what `score_classes` does, and yield after each class the share that is done."""
     classes = model.config.num_classes

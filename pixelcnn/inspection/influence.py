@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from pixelcnn.masks import convolution_mask, horizontal_mask
-from pixelcnn.models import AutoregressiveModel, GatedPixelCNN, PixelCNN
+from pixelcnn.inspection.receptive_field import check_position, in_order
+from pixelcnn.models import Model
+from pixelcnn.models.convolutions import ConvolutionModel
+
+TOGETHER = 8
+"""Changed images in one pass."""
 
 
 @dataclass(frozen=True)
@@ -38,40 +42,39 @@ class Influence:
 
 
 def influence(
-    model: AutoregressiveModel,
+    model: Model,
     levels: Tensor,
     label: int | None,
     *,
-    changed: tuple[int, int],
+    changed: int,
     level: int,
-    predicted: tuple[int, int],
+    predicted: int,
     known: Tensor | None = None,
 ) -> Influence:
     """Change one level of an image and look at one prediction.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (1, C, H, W).
         label: class, or None for any.
-        changed: pixel in raster order and channel whose level is changed.
+        changed: dimension whose level is changed, see `ModelConfig.coordinates`.
         level: its new level, 0..K-1.
-        predicted: pixel in raster order and channel whose prediction is compared.
+        predicted: dimension whose prediction is compared.
         known: `logits` of the image as it is; None computes them.
 
     Raises:
-        ValueError: if a pixel, channel or level does not exist.
+        ValueError: if a dimension or level does not exist.
     """
     c = model.config
-    _check("level", level, c.num_levels)
-    for name, (pixel, channel) in (("changed", changed), ("predicted", predicted)):
-        _check(f"{name} pixel", pixel, c.height * c.width)
-        _check(f"{name} channel", channel, c.num_channels)
+    check_position("level", level, c.num_levels)
+    check_position("changed", changed, c.num_dims)
+    check_position("predicted", predicted, c.num_dims)
     other = levels.clone()
-    other[0, changed[1]].view(-1)[changed[0]] = level
+    row, col, channel = c.coordinates(changed)
+    other[0, channel, row, col] = level
     known = logits(model, levels, label) if known is None else known
     before, after = (
-        of_image[0, :, predicted[1]].flatten(1)[:, predicted[0]]
-        for of_image in (known, logits(model, other, label))
+        in_order(of_image)[0, predicted] for of_image in (known, logits(model, other, label))
     )
     return Influence(
         before=before.double().softmax(0).numpy(),
@@ -80,11 +83,11 @@ def influence(
     )
 
 
-def logits(model: AutoregressiveModel, levels: Tensor, label: int | None) -> Tensor:
+def logits(model: Model, levels: Tensor, label: int | None) -> Tensor:
     """Predict every dimension of an image in one pass and one thread.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (1, C, H, W).
         label: class, or None for any.
 
@@ -126,7 +129,7 @@ class PairCheck:
 
 
 def check_pairs(
-    model: AutoregressiveModel, levels: Tensor, label: int | None, *, batch_size: int = 8
+    model: Model, levels: Tensor, label: int | None
 ) -> Generator[float, None, PairCheck]:
     """Change every dimension of an image in turn, by half the range of levels, and compare.
 
@@ -134,37 +137,31 @@ def check_pairs(
     of past pairs is a lower bound. A dependence on the future is a failure wherever it shows.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (1, C, H, W).
         label: class, or None for any.
-        batch_size: changed images in one pass, at least 1.
 
     Yields:
         The share that is done after every pass, 0 to 1.
 
     Returns:
         What was found.
-
-    Raises:
-        ValueError: if `batch_size` is less than 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` (={batch_size}) must be at least 1.")
     c = model.config
     total = c.num_dims
-    images = levels.repeat(batch_size, 1, 1, 1)
-    labels = None if label is None else torch.full((batch_size,), label)
+    images = levels.repeat(TOGETHER, 1, 1, 1)
+    labels = None if label is None else torch.full((TOGETHER,), label)
     original = levels.permute(0, 2, 3, 1).reshape(-1)  # in raster order, channels within a pixel
     before = _in_order(model, images, labels)
     packed = np.zeros((total, (total + 7) // 8), dtype=np.uint8)
     future_changed = past_changed = 0
     order = np.arange(total)
-    for start in range(0, total, batch_size):
-        part = order[start : start + batch_size]
-        flat = original.repeat(batch_size, 1)
+    for start in range(0, total, TOGETHER):
+        part = order[start : start + TOGETHER]
+        flat = original.repeat(TOGETHER, 1)
         # Image n in both passes: the same place in the same batch, so the same arithmetic.
         flat[np.arange(len(part)), part] = (original[part] + c.num_levels // 2) % c.num_levels
-        other = flat.view(batch_size, c.height, c.width, c.num_channels).permute(0, 3, 1, 2)
+        other = flat.view(TOGETHER, c.height, c.width, c.num_channels).permute(0, 3, 1, 2)
         after = _in_order(model, other.contiguous(), labels)
         # A NaN is not equal to itself and so counts as a change: it must not pass as "the same".
         differs = (before != after).any(2).numpy()[: len(part)]  # (n, N)
@@ -176,14 +173,14 @@ def check_pairs(
     return PairCheck(packed, future_changed, past_changed)
 
 
-def _in_order(model: AutoregressiveModel, images: Tensor, label: Tensor | None) -> Tensor:
+def _in_order(model: Model, images: Tensor, label: Tensor | None) -> Tensor:
     """Predict all dimensions in raster order: (B, N, K)."""
     with one_thread(), torch.inference_mode():
-        return model(images, label).permute(0, 3, 4, 2, 1).flatten(1, 3)
+        return in_order(model(images, label))
 
 
 def effective_receptive_field(
-    model: AutoregressiveModel, levels: Tensor, label: int | None, pixel: int, channel: int = 0
+    model: Model, levels: Tensor, label: int | None, position: int
 ) -> NDArray[np.float32]:
     """Measure how strongly every pixel of an image acts on one prediction, to first order.
 
@@ -191,67 +188,45 @@ def effective_receptive_field(
     features of all channels of that pixel.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (1, C, H, W).
         label: class, or None for any.
-        pixel: the predicted pixel, 0..H*W-1.
-        channel: the predicted channel.
+        position: the predicted dimension, 0..N-1.
 
     Returns:
         float32 (H, W), nats per unit of the features; exactly 0 where there is no influence.
 
     Raises:
-        ValueError: if the pixel or channel does not exist.
+        ValueError: if the dimension does not exist.
 
     References:
         Luo et al. 2016, arXiv 1701.04128, section 2.
     """
     c = model.config
-    _check("pixel", pixel, c.height * c.width)
-    _check("channel", channel, c.num_channels)
+    check_position("position", position, c.num_dims)
+    row, col, channel = c.coordinates(position)
     condition = model.condition(1, None if label is None else torch.tensor([label]))
     with one_thread(), torch.enable_grad():
         features = model.encode(levels).detach().requires_grad_(True)
-        at = model.logits_from_features(features, condition)[0, :, channel].flatten(1)[:, pixel]
-        log_prob = at.log_softmax(0)[levels[0, channel].view(-1)[pixel]]
+        at = model.logits_from_features(features, condition)[0, :, channel, row, col]
+        log_prob = at.log_softmax(0)[levels[0, channel, row, col]]
         (gradient,) = torch.autograd.grad(log_prob, features)  # (1, C * features, H, W)
     return gradient[0].norm(dim=0).float().numpy()
 
 
-def open_first_mask(model: AutoregressiveModel) -> None:
-    """Make the mistake of type B in the first layer: predictions see their own pixel.
+def leaking_copy(model: Model) -> Model:
+    """Copy a model and make the mistake of mask B in its first layer: it reads its own answer.
 
-    In the gated model the horizontal stack gets it. Never do this but to show what it does.
-
-    Arguments:
-        model: either model; changed in place.
+    In the gated model the horizontal stack gets it. The weights that the mask hid are whatever is
+    stored there. Never do this but to show what it does.
 
     Raises:
-        ValueError: if the model is of another kind.
+        ValueError: if the model has no first mask.
     """
-    if isinstance(model, GatedPixelCNN):
-        first, make = model.first_horizontal, horizontal_mask
-    elif isinstance(model, PixelCNN):
-        first, make = model.first, convolution_mask
-    else:
-        raise ValueError(f"`model` (={type(model).__name__}) must be a PixelCNN or GatedPixelCNN.")
-    c = model.config
-    inputs = c.num_channels * c.features_per_channel
-    first.mask.copy_(make(c.num_features, inputs, c.first_kernel_size, c.num_channels, "B"))
-    first.mask_type = "B"
-
-
-def leaking_copy(model: AutoregressiveModel) -> AutoregressiveModel:
-    """Copy a model and open its first mask, see `open_first_mask`.
-
-    The weights that the mask hid are those of the start of training, made smaller by weight decay:
-    nothing ever trained them.
-
-    Raises:
-        ValueError: if the model is of another kind.
-    """
+    if not isinstance(model, ConvolutionModel):
+        raise ValueError(f"`model` ({model.title}) must have masked convolutions.")
     leaky = copy.deepcopy(model)
-    open_first_mask(leaky)
+    leaky.first_convolution.set_mask("B", model.config.num_channels)
     return leaky
 
 
@@ -266,8 +241,3 @@ def one_thread() -> Iterator[None]:
 @functools.cache
 def _controller() -> ThreadpoolController:
     return ThreadpoolController()
-
-
-def _check(name: str, value: int, end: int) -> None:
-    if not 0 <= value < end:
-        raise ValueError(f"`{name}` (={value}) must lie in 0..{end - 1}.")

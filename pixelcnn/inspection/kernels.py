@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pixelcnn.config import ModelConfig
-from pixelcnn.models import AutoregressiveModel, GatedPixelCNN
-from pixelcnn.models.convolutions import HorizontalConv2d, MaskedConv2d, VerticalConv2d
+from pixelcnn.models import Model, ModelConfig
+from pixelcnn.models.convolutions import MaskedConv2d
+from pixelcnn.models.gated import HorizontalConv2d, VerticalConv2d
 
 _WORDS = {
     "first": "first layer",
@@ -58,24 +58,22 @@ class Kernel:
         """Width of the window, k."""
         return len(self.is_part)
 
-    def taken_together(self, output: int) -> NDArray[np.float32]:
+    def norms(self, output: int) -> NDArray[np.float32]:
         """Return the Euclidean norm of each entry's weights over all inputs: (k, k)."""
         return np.linalg.norm(self.weights[output], axis=0)
 
 
-def kernel_paths(model: AutoregressiveModel) -> dict[str, str]:
+def kernel_paths(model: Model) -> dict[str, str]:
     """List the convolutions of a model in the order of use: path to title."""
-    layers = {p: m for p, m in model.named_modules() if isinstance(m, nn.Conv2d)}
-    in_order = sorted(layers, key=lambda path: path.startswith("head"))  # torch lists it first
-    return {path: _title(path, layers[path]) for path in in_order}
+    return {path: _title(path, layer) for path, layer in model.convolutions().items()}
 
 
 @torch.inference_mode()
-def kernel(model: AutoregressiveModel, path: str) -> Kernel:
+def kernel(model: Model, path: str) -> Kernel:
     """Lay one convolution of a model out.
 
     Arguments:
-        model: either model.
+        model: the model.
         path: key of `kernel_paths(model)`.
 
     Raises:
@@ -115,17 +113,17 @@ def kernel(model: AutoregressiveModel, path: str) -> Kernel:
 
 @torch.inference_mode()
 def block_features(
-    model: AutoregressiveModel, levels: Tensor, label: int | None, block: int
+    model: Model, levels: Tensor, label: int | None, block: int
 ) -> tuple[Tensor, Tensor]:
     """Give the features that a residual block receives, and what it adds to them.
 
     Of the gated model these are those of the horizontal stack; its last block adds to none.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         levels: int64 (1, C, H, W).
         label: class, or None for any.
-        block: 0..num_residual_blocks-1.
+        block: 0..model.num_residual_blocks-1.
 
     Returns:
         Before and added, (F, H, W) each; their sum is what the next block receives.
@@ -133,34 +131,18 @@ def block_features(
     Raises:
         ValueError: if there is no such block.
     """
-    count = num_residual_blocks(model)
+    count = model.num_residual_blocks
     if not 0 <= block < count:
         raise ValueError(f"`block` (={block}) must lie in 0..{count - 1}.")
     condition = model.condition(1, None if label is None else torch.tensor([label]))
-    features, position = model.encode(levels), model.position_features(condition)
-    if isinstance(model, GatedPixelCNN):
-        vertical = model.first_vertical(features) + position
-        horizontal = model.first_horizontal(features) + position
-        for number in range(block + 1):
-            before = horizontal
-            vertical, horizontal, _ = model.blocks[number](vertical, horizontal, condition)
-        return before[0], (horizontal - before)[0]
-    x = model.first(features) + position
-    for number in range(block + 1):
-        before = x
-        x = model.blocks[number](x, condition)
-    return before[0], (x - before)[0]
-
-
-def num_residual_blocks(model: AutoregressiveModel) -> int:
-    """Count the blocks that add to the features they receive."""
-    return model.config.num_blocks - int(isinstance(model, GatedPixelCNN))
+    before, after = model.residual_stream(model.encode(levels), condition)[block : block + 2]
+    return before[0], (after - before)[0]
 
 
 def input_names(config: ModelConfig) -> list[str]:
     """Name the input features of the first layer; s is the level scaled to [-1, 1].
 
-    See `AutoregressiveModel.encode`.
+    See `Model.encode`.
     """
     names = ["level s", "is level 0"]
     for octave in range(config.num_frequencies):

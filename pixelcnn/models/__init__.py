@@ -1,5 +1,33 @@
 """The models, one file per architecture: levels in, a distribution for every dimension out."""
 
-from pixelcnn.models.base import AutoregressiveModel, GatedPixelCNN, PixelCNN, build_model
+from pixelcnn.models.base import (
+    ARCHITECTURES,
+    FullPass,
+    Model,
+    ModelConfig,
+    Stepper,
+    architecture,
+    build_model,
+    read_config,
+    register,
+    reshape_config,
+)
+from pixelcnn.models.classic import ClassicConfig, PixelCNN
+from pixelcnn.models.gated import GatedConfig, GatedPixelCNN
 
-__all__ = ["AutoregressiveModel", "GatedPixelCNN", "PixelCNN", "build_model"]
+__all__ = [
+    "ARCHITECTURES",
+    "ClassicConfig",
+    "FullPass",
+    "GatedConfig",
+    "GatedPixelCNN",
+    "Model",
+    "ModelConfig",
+    "PixelCNN",
+    "Stepper",
+    "architecture",
+    "build_model",
+    "read_config",
+    "register",
+    "reshape_config",
+]

@@ -1,64 +1,116 @@
-"""The two models: levels in, one distribution over the levels for every dimension out.
+"""What every architecture is: a configuration, a training pass, a stepper that draws.
 
-Shapes: B batch, C image channels, H rows, W columns, K levels, F features.
+Shapes: B batch, C image channels, H rows, W columns, N = C*H*W dimensions, K levels.
+
+A new architecture is one file: a subclass of `Model` with its own `Config`, registered by
+`@register`. Pages, commands, presets and tests then take it in.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from pixelcnn.config import ModelConfig
-from pixelcnn.models.convolutions import (
-    GatedBlock,
-    HorizontalConv2d,
-    MaskedConv2d,
-    ResidualBlock,
-    VerticalConv2d,
-)
+from pixelcnn.config import Settings, settings
+
+Array = NDArray[np.floating]
 
 
-class AutoregressiveModel(nn.Module, ABC):
-    """What both models share: checks, input features, position, head."""
+@settings
+class ModelConfig(Settings):
+    """Shape of a model; with the weights, all that is needed to rebuild it.
+
+    Subclasses add the settings of their architecture.
+    """
+
+    _taken_back = (("copy_features", 0), ("num_kinds", 0))
+
+    architecture: ClassVar[str] = ""
+    """Name in `ARCHITECTURES`."""
+
+    num_levels: Annotated[int, Field(ge=2, le=256)] = 256
+    """K, intensity levels of one channel."""
+    num_channels: Literal[1, 3] = 1
+    """C, image channels: grey, or R, G, B."""
+    height: Annotated[int, Field(ge=1, le=64)] = 28
+    """H, rows."""
+    width: Annotated[int, Field(ge=1, le=64)] = 28
+    """W, columns."""
+    num_classes: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Classes that the model can be asked for; 0 for a model without labels."""
+    num_orders: Literal[1, 8] = 1
+    """Raster orders that the model can be asked for: one, or all eight of a square image."""
+    num_frequencies: Annotated[int, Field(ge=0, le=8)] = 6
+    """Sines and cosines of a level that the first layer reads, each of twice the frequency before;
+    they tell near levels apart."""
+
+    def __post_init__(self) -> None:
+        square = self.num_orders == 1 or self.height == self.width
+        self.require("num_orders", square, "be 1 unless height and width are equal")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, and the name of the architecture, as plain JSON values."""
+        return {"architecture": self.architecture} | super().to_dict()
+
+    @property
+    def features_per_channel(self) -> int:
+        """E, input features of one channel: the level, "is zero", sines and cosines."""
+        return 2 + 2 * self.num_frequencies
+
+    @property
+    def num_conditions(self) -> int:
+        """Rows of a condition table: every order with every class and with "any class"."""
+        return self.num_orders * (self.num_classes + 1)
+
+    @property
+    def num_dims(self) -> int:
+        """N = C * H * W, the number of scalars that are predicted."""
+        return self.num_channels * self.height * self.width
+
+    def coordinates(self, position: int) -> tuple[int, int, int]:
+        """Give row, column and channel of a position.
+
+        Positions count dimensions in raster order, the channels of a pixel one after the other:
+        position = (row * W + column) * C + channel.
+        """
+        pixel, channel = divmod(position, self.num_channels)
+        return *divmod(pixel, self.width), channel
+
+
+class Model(nn.Module, ABC):
+    """An autoregressive model: from the levels before it, a distribution for every dimension."""
+
+    Config: ClassVar[type[ModelConfig]] = ModelConfig
+    """Its settings."""
+    title: ClassVar[str] = ""
+    """Name as people write it."""
+    about: ClassVar[str] = ""
+    """What is special about it, in a sentence or two."""
+
+    num_residual_blocks: int = 0
+    """Blocks that add to the features they receive."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        size, channels = config.num_features, config.num_channels
-        # A position is not a pixel: adding it to the features keeps the order of prediction.
-        self.row_bias = nn.Parameter(torch.zeros(config.num_orders, size, config.height, 1))
-        self.col_bias = nn.Parameter(torch.zeros(config.num_orders, size, 1, config.width))
-        self.head = nn.ModuleList(
-            [
-                MaskedConv2d(size, config.head_features, 1, "B", channels),
-                MaskedConv2d(config.head_features, channels * config.num_levels, 1, "B", channels),
-            ]
-        )
 
     @property
     def num_parameters(self) -> int:
         """Number of weights."""
         return sum(p.numel() for p in self.parameters())
 
-    def encode(self, levels: Tensor) -> Tensor:
-        """Turn levels into input features, each of its own pixel and channel only.
-
-        Arguments:
-            levels: int64 (B, C, H, W), values 0..K-1.
-
-        Returns:
-            (B, C * E, H, W), E = `config.features_per_channel`: for each channel the level scaled
-            to [-1, 1], 1 if it is exactly 0 (background, half of all pixels in Fashion-MNIST), and
-            sines and cosines of rising frequency, by which the first layer tells levels apart.
-        """
-        scaled = levels.to(self.row_bias.dtype) * (2 / (self.config.num_levels - 1)) - 1
-        features = [scaled, (levels == 0).to(scaled.dtype)]
-        for octave in range(self.config.num_frequencies):
-            angle = math.pi * 2**octave * scaled
-            features += [torch.sin(angle), torch.cos(angle)]
-        return torch.stack(features, dim=2).flatten(1, 2)
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
     def forward(
         self, levels: Tensor, label: Tensor | None = None, order: Tensor | None = None
@@ -81,6 +133,25 @@ class AutoregressiveModel(nn.Module, ABC):
         condition = self.condition(levels.shape[0], label, order)
         return self.logits_from_features(self.encode(levels), condition)
 
+    def encode(self, levels: Tensor) -> Tensor:
+        """Turn levels into input features, each of its own pixel and channel only.
+
+        Arguments:
+            levels: int64 (B, C, H, W), values 0..K-1.
+
+        Returns:
+            (B, C * E, H, W), E = `config.features_per_channel`: for each channel the level scaled
+            to [-1, 1], 1 if it is exactly 0 (background, half of all pixels in Fashion-MNIST), and
+            sines and cosines of rising frequency, by which the first layer tells levels apart.
+        """
+        scaled = levels.to(next(self.parameters()).dtype) * (2 / (self.config.num_levels - 1)) - 1
+        features = [scaled, (levels == 0).to(scaled.dtype)]
+        for octave in range(self.config.num_frequencies):
+            angle = math.pi * 2**octave * scaled
+            features += [torch.sin(angle), torch.cos(angle)]
+        return torch.stack(features, dim=2).flatten(1, 2)
+
+    @abstractmethod
     def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """Predict from the output of `encode`; differentiable, for the causality check.
 
@@ -91,11 +162,36 @@ class AutoregressiveModel(nn.Module, ABC):
         Returns:
             Logits (B, K, C, H, W).
         """
-        return self._head_logits(self._blocks(features, condition))
 
-    @abstractmethod
-    def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Compute what the head reads of every pixel: (B, F, H, W)."""
+    def stepper(self, condition: Tensor) -> "Stepper":
+        """Begin to draw a batch, dimension by dimension, under these conditions, int64 (B,).
+
+        The default runs the whole network for every dimension.
+        """
+        return FullPass(self, condition)
+
+    def dependencies(self) -> NDArray[np.bool_]:
+        """Say which dimension may act on which prediction.
+
+        Returns:
+            bool (N, N): entry [j, i] says whether dimension i can influence the prediction of
+            dimension j. The default is all of the past.
+        """
+        return np.tri(self.config.num_dims, k=-1, dtype=bool)
+
+    def convolutions(self) -> dict[str, nn.Conv2d]:
+        """List the convolutions by their path in the model, in the order of use; perhaps none."""
+        return {}
+
+    def matrices(self) -> list[str]:
+        """Name the weights that Muon trains: those of all layers but the last."""
+        layers = {n: m for n, m in self.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+        return [f"{n}.weight" for n, m in layers.items() if m is not self.last_layer]
+
+    @property
+    def last_layer(self) -> nn.Module:
+        """The layer whose outputs are the logits; the default is the one made last."""
+        return [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)][-1]
 
     def condition(
         self, batch: int, label: Tensor | None = None, order: Tensor | None = None
@@ -109,26 +205,16 @@ class AutoregressiveModel(nn.Module, ABC):
             ValueError: if a shape, type or value breaks the rules of `forward`.
         """
         classes, orders = self.config.num_classes, self.config.num_orders
-        device = self.row_bias.device
         if label is None:
-            label = torch.full((batch,), classes, device=device)
+            label = torch.full((batch,), classes, device=self.device)
         elif classes == 0:
             raise ValueError("`label` must be None: this model was trained without labels.")
         if order is None:
-            order = torch.zeros(batch, dtype=torch.int64, device=device)
+            order = torch.zeros(batch, dtype=torch.int64, device=self.device)
         or_any = f", or be {classes} for any class" if classes else ""
         _check_condition("label", label, batch, classes, f"0..{classes - 1}{or_any}")
         _check_condition("order", order, batch, orders - 1, f"0..{orders - 1}")
         return order * (classes + 1) + label
-
-    def order(self, condition: Tensor) -> Tensor:
-        """Give back the order of each image: int64 (B,)."""
-        return condition // (self.config.num_classes + 1)
-
-    def position_features(self, condition: Tensor) -> Tensor:
-        """Give what the network is told of each pixel's place: (B, F, H, W)."""
-        order = self.order(condition)
-        return self.row_bias[order] + self.col_bias[order]
 
     def check_levels(self, levels: Tensor) -> None:
         """Check images before they are used.
@@ -151,80 +237,6 @@ class AutoregressiveModel(nn.Module, ABC):
                 f"`levels` (values {low} to {high}) must lie in 0..{c.num_levels - 1}."
             )
 
-    def _head_logits(self, x: Tensor) -> Tensor:
-        logits = self.head[1](F.relu(self.head[0](F.relu(x))))  # (B, C*K, H, W)
-        return logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
-
-
-class PixelCNN(AutoregressiveModel):
-    """The classic model: a type A convolution, residual blocks of type B, a 1x1 head.
-
-    Its kernels leave a blind spot above and to the right of the current pixel, see
-    `pixelcnn.inspection.receptive_field`.
-
-    References:
-        van den Oord et al. 2016, arXiv 1601.06759, table 1 (right column) and figure 5.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        c = config
-        inputs = c.num_channels * c.features_per_channel
-        self.first = MaskedConv2d(inputs, c.num_features, c.first_kernel_size, "A", c.num_channels)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(
-                c.num_features, c.kernel_size, c.num_channels, c.num_conditions, d, c.dropout
-            )
-            for d in c.dilations
-        )
-
-    def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
-        x = self.first(features) + self.position_features(condition)  # (B, F, H, W)
-        for block in self.blocks:
-            x = block(x, condition)
-        return x
-
-
-class GatedPixelCNN(AutoregressiveModel):
-    """The gated model: a vertical stack for the rows above, a horizontal one for this row.
-
-    Every past pixel inside its reach can influence the prediction: there is no blind spot.
-
-    References:
-        van den Oord et al. 2016, arXiv 1606.05328, section 2.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        c = config
-        inputs = c.num_channels * c.features_per_channel
-        self.first_vertical = VerticalConv2d(inputs, c.num_features, c.first_kernel_size, "A")
-        self.first_horizontal = HorizontalConv2d(
-            inputs, c.num_features, c.first_kernel_size, "A", c.num_channels
-        )
-        self.blocks = nn.ModuleList(
-            GatedBlock(
-                c.num_features,
-                c.kernel_size,
-                c.num_channels,
-                c.num_conditions,
-                dilation,
-                c.dropout,
-                is_last=number == c.num_blocks,
-            )
-            for number, dilation in enumerate(c.dilations, 1)
-        )
-
-    def _blocks(self, features: Tensor, condition: Tensor) -> Tensor:
-        position = self.position_features(condition)
-        vertical = self.first_vertical(features) + position  # (B, F, H, W)
-        horizontal = self.first_horizontal(features) + position
-        skips = torch.zeros_like(horizontal)
-        for block in self.blocks:
-            vertical, horizontal, skip = block(vertical, horizontal, condition)
-            skips = skips + skip
-        return skips
-
 
 def _check_condition(name: str, values: Tensor, batch: int, last: int, rule: str) -> None:
     if values.shape != (batch,) or values.dtype != torch.int64:
@@ -236,6 +248,118 @@ def _check_condition(name: str, values: Tensor, batch: int, last: int, rule: str
         raise ValueError(f"`{name}` (values {low} to {high}) must lie in {rule}.")
 
 
-def build_model(config: ModelConfig) -> AutoregressiveModel:
+class Stepper(ABC):
+    """A model drawing a batch dimension by dimension, with a memory of its own.
+
+    Nothing is stored on the model. What the memory is, and how to go back in it, is the
+    architecture's own affair; `pixelcnn.sampling.Sampler` draws with any stepper.
+    """
+
+    position: int = 0
+    """The dimension that is predicted next, see `ModelConfig.coordinates`."""
+
+    @abstractmethod
+    def logits(self) -> Array:
+        """Predict the dimension at `position`: (B, K)."""
+
+    @abstractmethod
+    def write(self, level: NDArray[np.int64]) -> None:
+        """Take in the levels (B,) of the dimension at `position`, and go to the next."""
+
+    @abstractmethod
+    def fork(self) -> "Stepper":
+        """Copy what was computed; the copies go on independently and share the weights."""
+
+    @abstractmethod
+    def select(self, indices: NDArray[np.int64]) -> None:
+        """Keep these images, in this order and as often as named; no way back from here."""
+
+    def rewind(self, position: int) -> None:
+        """Go back, so that an earlier dimension is predicted next."""
+        self.position = position
+
+
+class FullPass(Stepper):
+    """The obvious stepper: a pass of the whole network for every dimension."""
+
+    def __init__(self, model: Model, condition: Tensor) -> None:
+        c = model.config
+        self.model, self.condition = model, condition
+        self.levels = torch.zeros(len(condition), c.num_channels, c.height, c.width).long()
+
+    @torch.inference_mode()
+    def logits(self) -> Array:
+        """Predict every dimension, although only one is needed."""
+        row, col, channel = self.model.config.coordinates(self.position)
+        everything = self.model.logits_from_features(
+            self.model.encode(self.levels), self.condition
+        )
+        return everything[:, :, channel, row, col].numpy()
+
+    def write(self, level: NDArray[np.int64]) -> None:
+        """Put the levels in place."""
+        row, col, channel = self.model.config.coordinates(self.position)
+        self.levels[:, channel, row, col] = torch.as_tensor(level)
+        self.position += 1
+
+    def fork(self) -> "FullPass":
+        """Copy the levels."""
+        other = copy.copy(self)
+        other.levels = self.levels.clone()
+        return other
+
+    def select(self, indices: NDArray[np.int64]) -> None:
+        """Keep these images."""
+        kept = torch.as_tensor(indices)
+        self.levels, self.condition = self.levels[kept], self.condition[kept]
+
+
+ARCHITECTURES: dict[str, type[Model]] = {}
+"""Every architecture by its name."""
+
+SomeModel = TypeVar("SomeModel", bound=type[Model])
+
+
+def register(model: SomeModel) -> SomeModel:
+    """Make an architecture known to everything outside of `models`."""
+    ARCHITECTURES[model.Config.architecture] = model
+    return model
+
+
+def architecture(name: str) -> type[Model]:
+    """Look an architecture up.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    if not isinstance(name, str) or name not in ARCHITECTURES:
+        *most, last = map(repr, ARCHITECTURES)
+        raise ValueError(f"`architecture` (={name!r}) must be {', '.join(most)} or {last}.")
+    return ARCHITECTURES[name]
+
+
+def read_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Read what `ModelConfig.to_dict` wrote.
+
+    Raises:
+        ValueError: if the architecture is unknown, a field is unknown or missing, or a value
+            breaks its rule.
+    """
+    values = dict(values)
+    return architecture(values.pop("architecture", None)).Config.from_dict(values)
+
+
+def reshape_config(config: ModelConfig, name: str, **changes: Any) -> ModelConfig:
+    """Take the settings over into another architecture, as far as it has them.
+
+    Raises:
+        ValueError: if a value breaks its rule.
+    """
+    other = architecture(name).Config
+    shared = {f.name: getattr(config, f.name) for f in fields(other) if hasattr(config, f.name)}
+    return other(**shared | changes)
+
+
+def build_model(config: ModelConfig) -> Model:
     """Make a model with fresh weights from its configuration."""
-    return {"classic": PixelCNN, "gated": GatedPixelCNN}[config.architecture](config)
+    return architecture(config.architecture)(config)

@@ -1,14 +1,26 @@
-"""Convolutions that never see the future, and the blocks made of them.
+"""Masked convolutions, and what the models made of them share.
 
 Shapes: B batch, F features, H rows, W columns. Masks are applied in `forward` as
 `weight * mask`: a forward pass changes nothing in the module.
 """
 
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pixelcnn.masks import MaskType, convolution_mask, horizontal_mask
+from pixelcnn.config import settings
+from pixelcnn.masks import MaskType, convolution_mask
+from pixelcnn.models.base import Model, ModelConfig
+
+Features = Annotated[int, Field(ge=1, le=1024)]
+KernelSize = Literal[3, 5, 7, 9]
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -26,6 +38,8 @@ class MaskedConv2d(nn.Conv2d):
         van den Oord et al. 2016, arXiv 1601.06759, section 3.4.
     """
 
+    make_mask = staticmethod(convolution_mask)
+
     def __init__(
         self,
         in_features: int,
@@ -35,16 +49,18 @@ class MaskedConv2d(nn.Conv2d):
         num_channels: int = 1,
         dilation: int = 1,
     ) -> None:
+        padding = dilation * (kernel_size // 2)
         super().__init__(
-            in_features,
-            out_features,
-            kernel_size,
-            padding=dilation * (kernel_size // 2),
-            dilation=dilation,
+            in_features, out_features, kernel_size, padding=padding, dilation=dilation
         )
-        mask = convolution_mask(out_features, in_features, kernel_size, num_channels, mask_type)
+        self.set_mask(mask_type, num_channels)
+
+    def set_mask(self, mask_type: MaskType, num_channels: int) -> None:
+        """Choose what the kernel may read of its own position."""
+        size = 2 * (self.kernel_size[1] // 2) + 1
+        mask = self.make_mask(self.out_channels, self.in_channels, size, num_channels, mask_type)
         self.mask_type = mask_type
-        self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+        self.register_buffer("mask", mask.to(self.weight), persistent=False)
 
     def masked_weight(self) -> Tensor:
         """Return the weight that acts, (out_features, in_features, k, k)."""
@@ -53,191 +69,6 @@ class MaskedConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_features, H, W) to (B, out_features, H, W)."""
         return self._conv_forward(x, self.masked_weight(), self.bias)
-
-
-class VerticalConv2d(nn.Conv2d):
-    """Convolve over rows above, and with type B the current row too, all columns alike.
-
-    In the vertical stack the features of row r know only pixels of rows above r: type A (the first
-    layer) reads rows r-k//2 .. r-1, type B reads features of rows up to and including r. So the
-    stack widens on both sides from its first layer on and no corner is lost: no blind spot.
-
-    Arguments:
-        in_features: input features.
-        out_features: output features.
-        kernel_size: k, odd; the kernel has k columns and k//2 (A) or k//2 + 1 (B) rows.
-        mask_type: "A" for the first layer, "B" for all later ones.
-        dilation: distance between two taps, in pixels.
-
-    References:
-        van den Oord et al. 2016, arXiv 1606.05328, section 2.2.
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        kernel_size: int,
-        mask_type: MaskType,
-        dilation: int = 1,
-    ) -> None:
-        reach = kernel_size // 2
-        rows = reach + int(mask_type == "B")
-        super().__init__(in_features, out_features, (rows, kernel_size), dilation=dilation)
-        self.mask_type = mask_type
-        side = above = dilation * reach
-        self.pad = (side, side, above, 0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_features, H, W) to (B, out_features, H, W)."""
-        out = super().forward(F.pad(x, self.pad))  # type A: one row too many, it would see row H-1
-        return out[:, :, : x.shape[2]]
-
-
-class HorizontalConv2d(nn.Conv2d):
-    """Convolve over the current row, to the left; type B includes the current position.
-
-    Arguments:
-        in_features: input features, a multiple of `num_channels`.
-        out_features: output features, a multiple of `num_channels`.
-        kernel_size: k, odd; the kernel is one row of k//2 + 1 columns.
-        mask_type: "A" for the first layer, "B" for all later ones.
-        num_channels: C, image channels.
-        dilation: distance between two taps, in pixels.
-
-    References:
-        van den Oord et al. 2016, arXiv 1606.05328, section 2.2.
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        kernel_size: int,
-        mask_type: MaskType,
-        num_channels: int = 1,
-        dilation: int = 1,
-    ) -> None:
-        super().__init__(in_features, out_features, (1, kernel_size // 2 + 1), dilation=dilation)
-        mask = horizontal_mask(out_features, in_features, kernel_size, num_channels, mask_type)
-        self.mask_type = mask_type
-        self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
-        self.pad = (dilation * (kernel_size // 2), 0, 0, 0)
-
-    def masked_weight(self) -> Tensor:
-        """Return the weight that acts, (out_features, in_features, 1, k // 2 + 1)."""
-        return self.weight * self.mask
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_features, H, W) to (B, out_features, H, W)."""
-        return self._conv_forward(F.pad(x, self.pad), self.masked_weight(), self.bias)
-
-
-def gated_activation(x: Tensor, num_channels: int = 1) -> Tensor:
-    """Compute tanh(a) * sigmoid(b), where each channel group of x holds its a, then its b.
-
-    Arguments:
-        x: (B, 2F, H, W).
-        num_channels: C, channel groups; a gate never mixes groups.
-
-    Returns:
-        (B, F, H, W).
-
-    References:
-        van den Oord et al. 2016, arXiv 1606.05328, equation 2.
-    """
-    parts = x.chunk(2 * num_channels, 1)  # in slices, which torch.compile turns into vector code
-    pairs = zip(parts[::2], parts[1::2], strict=True)
-    return torch.cat([torch.tanh(a) * torch.sigmoid(b) for a, b in pairs], 1)
-
-
-class ResidualBlock(nn.Module):
-    """Residual block of the classic PixelCNN: 1x1, masked k x k, 1x1, all of type B.
-
-    References:
-        van den Oord et al. 2016, arXiv 1601.06759, figure 5 (left) and section 3.3.
-    """
-
-    def __init__(
-        self,
-        num_features: int,
-        kernel_size: int,
-        num_channels: int,
-        num_conditions: int,
-        dilation: int,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        inner = max(1, num_features // (2 * num_channels)) * num_channels
-        self.reduce = MaskedConv2d(num_features, inner, 1, "B", num_channels)
-        self.conv = MaskedConv2d(inner, inner, kernel_size, "B", num_channels, dilation)
-        self.expand = MaskedConv2d(inner, num_features, 1, "B", num_channels)
-        self.condition_bias = condition_bias(num_conditions, inner)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Map (B, F, H, W) and condition (B,) to (B, F, H, W)."""
-        inner = self.reduce(F.relu(x))
-        inner = self.conv(F.relu(inner)) + self.condition_bias(condition)[:, :, None, None]
-        return x + self.expand(self.dropout(F.relu(inner)))
-
-
-class GatedBlock(nn.Module):
-    """One step of both stacks with gates, residual and skip connection.
-
-    The horizontal stack reads the vertical one, never the reverse. Unlike figure 2 of the paper
-    the vertical stack has a residual connection too, which trains faster here. Nothing reads the
-    stacks after the last block, so that one has its skip only.
-
-    References:
-        van den Oord et al. 2016, arXiv 1606.05328, figure 2 and equation 4.
-    """
-
-    def __init__(
-        self,
-        num_features: int,
-        kernel_size: int,
-        num_channels: int,
-        num_conditions: int,
-        dilation: int,
-        dropout: float,
-        is_last: bool,
-    ) -> None:
-        super().__init__()
-        self.num_channels = num_channels
-        self.is_last = is_last
-        self.vertical = VerticalConv2d(
-            num_features, 2 * num_features, kernel_size, "B", dilation=dilation
-        )
-        self.vertical_to_horizontal = nn.Conv2d(2 * num_features, 2 * num_features, 1)
-        self.horizontal = HorizontalConv2d(
-            num_features, 2 * num_features, kernel_size, "B", num_channels, dilation
-        )
-        self.skip = MaskedConv2d(num_features, num_features, 1, "B", num_channels)
-        if not is_last:
-            self.residual = MaskedConv2d(num_features, num_features, 1, "B", num_channels)
-            self.vertical_condition_bias = condition_bias(num_conditions, 2 * num_features)
-        self.horizontal_condition_bias = condition_bias(num_conditions, 2 * num_features)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(
-        self, vertical: Tensor, horizontal: Tensor, condition: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Map both stacks (B, F, H, W) and condition (B,) to vertical, horizontal, skip."""
-        above = self.vertical(vertical)  # (B, 2F, H, W)
-        left = self.horizontal(horizontal) + self.vertical_to_horizontal(above)
-        gated = gated_activation(
-            left + self.horizontal_condition_bias(condition)[:, :, None, None], self.num_channels
-        )
-        gated = self.dropout(gated)
-        skip = self.skip(gated)
-        if self.is_last:
-            return vertical, horizontal, skip
-        horizontal = horizontal + self.residual(gated)
-        gated = gated_activation(
-            above + self.vertical_condition_bias(condition)[:, :, None, None], self.num_channels
-        )
-        return vertical + gated, horizontal, skip
 
 
 def condition_bias(num_conditions: int, num_features: int) -> nn.Embedding:
@@ -249,3 +80,154 @@ def condition_bias(num_conditions: int, num_features: int) -> nn.Embedding:
     table = nn.Embedding(num_conditions, num_features)
     nn.init.zeros_(table.weight)
     return table
+
+
+@settings
+class ConvolutionConfig(ModelConfig):
+    """Settings of a model made of masked convolutions."""
+
+    num_features: Features = 64
+    """F, features of every stack; a multiple of the number of channels."""
+    head_features: Features = 128
+    """Features between the two 1x1 convolutions of the head; a multiple of the channels."""
+    first_kernel_size: KernelSize = 7
+    """Width of the first, type A, convolution."""
+    kernel_size: KernelSize = 3
+    """Width of the type B convolutions."""
+    dilations: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=16)], ...],
+        Field(min_length=1, max_length=64),
+        "be a list of 1 to 64 integers from 1 to 16",
+    ] = (1, 2, 4, 8, 1, 2, 4, 8)
+    """Dilation of each residual block; its length is the number of blocks."""
+    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Probability with which a feature inside a block is dropped in training."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("num_features", "head_features"):
+            multiple = getattr(self, name) % self.num_channels == 0
+            self.require(name, multiple, f"be a multiple of num_channels (={self.num_channels})")
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of residual blocks."""
+        return len(self.dilations)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of k x k kernels, and what its features depend on. 1x1 convolutions are none."""
+
+    mask_type: MaskType
+    """"A" for the first layer."""
+    kernel_size: int
+    """k."""
+    dilation: int
+    """Distance between two taps, in pixels."""
+    reads: NDArray[np.uint8]
+    """(H, W, H*W / 8, rounded up): for every position a bit for each pixel that the features there
+    can depend on, see `np.packbits`."""
+
+
+class ConvolutionModel(Model):
+    """What models made of masked convolutions share: position, head, receptive field."""
+
+    about_masks: ClassVar[str] = ""
+    """What must be said of its kernels where masks are shown; empty if they are plain."""
+    stack: ClassVar[str] = ""
+    """Name of the stack that adds up features and reads the current row; empty of a single one."""
+
+    def __init__(self, config: ConvolutionConfig) -> None:
+        super().__init__(config)
+        size, channels = config.num_features, config.num_channels
+        # A position is not a pixel: adding it to the features keeps the order of prediction.
+        self.row_bias = nn.Parameter(torch.zeros(config.num_orders, size, config.height, 1))
+        self.col_bias = nn.Parameter(torch.zeros(config.num_orders, size, 1, config.width))
+        self.num_residual_blocks = config.num_blocks
+        self.head = nn.ModuleList(
+            [
+                MaskedConv2d(size, config.head_features, 1, "B", channels),
+                MaskedConv2d(config.head_features, channels * config.num_levels, 1, "B", channels),
+            ]
+        )
+
+    @property
+    def last_layer(self) -> nn.Module:
+        """The second convolution of the head."""
+        return self.head[1]
+
+    @property
+    @abstractmethod
+    def first_convolution(self) -> MaskedConv2d:
+        """The convolution whose mask A hides the pixel that is to be predicted."""
+
+    @abstractmethod
+    def layers(self) -> list[Layer]:
+        """Compose the masks: the first layer, then one for each block."""
+
+    @abstractmethod
+    def residual_stream(self, features: Tensor, condition: Tensor) -> list[Tensor]:
+        """Give the features (B, F, H, W) before each block that adds to them, and after the last.
+
+        Arguments are those of `logits_from_features`.
+        """
+
+    def position_features(self, condition: Tensor) -> Tensor:
+        """Give the features that stand for the place of each pixel: (B, F, H, W)."""
+        order = condition // (self.config.num_classes + 1)
+        return self.row_bias[order] + self.col_bias[order]
+
+    def logits_from_head(self, x: Tensor) -> Tensor:
+        """Map features (B, F, H, W) to logits (B, K, C, H, W)."""
+        logits = self.head[1](F.relu(self.head[0](F.relu(x))))  # (B, C*K, H, W)
+        return logits.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
+
+    def convolutions(self) -> dict[str, nn.Conv2d]:
+        """List all convolutions, the head last."""
+        layers = {p: m for p, m in self.named_modules() if isinstance(m, nn.Conv2d)}
+        in_order = sorted(layers, key=lambda path: path.startswith("head"))
+        return {path: layers[path] for path in in_order}
+
+    def dependencies(self) -> NDArray[np.bool_]:
+        """Take what the masks of all layers together let through.
+
+        Every channel of a seen pixel is read, and the earlier channels of the pixel itself.
+        """
+        c = self.config.num_channels
+        reads = self.layers()[-1].reads
+        pixels = self.config.height * self.config.width
+        seen = np.unpackbits(reads.reshape(pixels, -1), axis=1, count=pixels).astype(bool)
+        return np.kron(seen, np.ones((c, c), bool)) | np.kron(
+            np.eye(pixels, dtype=bool), np.tri(c, k=-1, dtype=bool)
+        )
+
+    def every_pixel(self) -> NDArray[np.uint8]:
+        """Give what the input at each position depends on: itself; see `Layer.reads`."""
+        c = self.config
+        itself = np.eye(c.height * c.width, dtype=bool)
+        return np.packbits(itself, axis=1).reshape(c.height, c.width, -1)
+
+
+@torch.inference_mode()
+def spread(layer: nn.Conv2d, reads: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Unite, for every position, what the positions under a layer's open taps depend on.
+
+    A tap counts as open if any of its masked weights is not 0.
+    """
+    masked = getattr(layer, "masked_weight", None)
+    weight = masked() if masked else layer.weight
+    taps = (weight != 0).any(1).any(0).numpy()  # (rows, columns) of the kernel
+    left, _, above, _ = getattr(layer, "pad", (layer.padding[1], 0, layer.padding[0], 0))
+    dilation = layer.dilation[0]
+    height, width, _ = reads.shape
+    out = np.zeros_like(reads)
+    for i, j in np.argwhere(taps):
+        down, right = dilation * i - above, dilation * j - left  # where the tap reads
+        rows = slice(max(0, -down), max(0, min(height, height - down)))
+        cols = slice(max(0, -right), max(0, min(width, width - right)))
+        from_rows = slice(rows.start + down, rows.stop + down)
+        from_cols = slice(cols.start + right, cols.stop + right)
+        if rows.start < rows.stop and cols.start < cols.stop:
+            out[rows, cols] |= reads[from_rows, from_cols]
+    return out

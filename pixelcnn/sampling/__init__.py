@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.orders import from_raster
-from pixelcnn.sampling.cached import CachedSampler, sample_cached
 from pixelcnn.sampling.naive import sample_naive
 from pixelcnn.sampling.noise import make_noise
 from pixelcnn.sampling.rules import Explanation, draw, explain, probabilities
+from pixelcnn.sampling.sampler import Sampler, sample_cached
 
 __all__ = [
-    "CachedSampler",
+    "Sampler",
     "Explanation",
     "draw",
     "explain",
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def sample(
-    model: AutoregressiveModel,
+    model: Model,
     *,
     num_images: int = 1,
     seed: int = 0,
@@ -41,7 +41,7 @@ def sample(
     """Draw pictures. Seed and image index fix a picture, whatever the batch or the method.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         num_images: B, at least 1.
         seed: 0 or greater.
         rule: temperature, top-k and top-p; None is the model itself.

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.sampling.noise import check_noise
 from pixelcnn.sampling.rules import draw, probabilities
 
 
 def iter_naive(
-    model: AutoregressiveModel,
+    model: Model,
     noise: NDArray[np.float64],
     rule: SamplingRule,
     label: Tensor | None = None,
@@ -37,15 +37,13 @@ def iter_naive(
 
 
 @torch.inference_mode()
-def forward(
-    model: AutoregressiveModel, levels: Tensor, label: Tensor | None, order: Tensor | None
-) -> NDArray:
+def forward(model: Model, levels: Tensor, label: Tensor | None, order: Tensor | None) -> NDArray:
     """Predict every dimension, although only one is needed: (B, K, C, H, W)."""
     return model(levels, label, order).numpy()
 
 
 def sample_naive(
-    model: AutoregressiveModel,
+    model: Model,
     noise: NDArray[np.float64],
     rule: SamplingRule,
     label: Tensor | None = None,
@@ -54,7 +52,7 @@ def sample_naive(
     """Draw images with H * W * C passes of the whole network.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         noise: (B, C, H, W), see `make_noise`.
         rule: temperature, top-k and top-p.
         label: int64 (B,), or None for any class.

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn.config import ModelConfig
+from pixelcnn.models import ModelConfig
 
 
 def make_noise(

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
 from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
-from pixelcnn.models import AutoregressiveModel, build_model
+from pixelcnn.models import Model, ModelConfig, build_model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.confusion import count_confusion, other_labels
 from pixelcnn.training.devices import bfloat16_works, processes, sum_over_processes
@@ -91,7 +91,7 @@ class TrainingState:
         config: TrainConfig,
         device: torch.device | str = "cpu",
     ) -> None:
-        config.check_fits(model_config)
+        config.check_fits(model_config.num_classes)
         self.device = torch.device(device)
         self.bfloat16 = config.bfloat16 and bfloat16_works(self.device)
         with torch.random.fork_rng(devices=[]):
@@ -102,21 +102,21 @@ class TrainingState:
         if processes()[1] > 1:
             self.network = DistributedDataParallel(self.model, broadcast_buffers=False)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
-        kernels = {
-            f"{name}.weight": module.weight
-            for name, module in self.model.named_modules()
-            if isinstance(module, nn.Conv2d) and module is not self.model.head[-1]
-        }
+        matrices, decay = self.model.matrices(), config.weight_decay
         # torch's Muon takes matrices only: views of the kernels, (out, in * k * k).
-        self._matrices = {k: nn.Parameter(w.detach().flatten(1)) for k, w in kernels.items()}
-        self._others = {k: p for k, p in self.model.named_parameters() if k not in kernels}
-        decay = config.weight_decay
-        self.muon = torch.optim.Muon(
-            self._matrices.values(), weight_decay=decay, adjust_lr_fn="match_rms_adamw"
-        )
-        self.adamw = torch.optim.AdamW(
-            self._others.values(), betas=(0.9, 0.95), weight_decay=decay
-        )
+        self._matrices = {
+            k: nn.Parameter(self.model.get_parameter(k).detach().flatten(1)) for k in matrices
+        }
+        others = {k: p for k, p in self.model.named_parameters() if k not in self._matrices}
+        self._optimizers: list[tuple[torch.optim.Optimizer, dict[str, Tensor], set[str]]] = []
+        """Each optimizer, its parameters by name, and what it keeps for each of them."""
+        if matrices:
+            muon = torch.optim.Muon(
+                self._matrices.values(), weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+            )
+            self._optimizers.append((muon, self._matrices, {"momentum_buffer"}))
+        adamw = torch.optim.AdamW(others.values(), betas=(0.9, 0.95), weight_decay=decay)
+        self._optimizers.append((adamw, others, {"step", "exp_avg", "exp_avg_sq"}))
         self.step = 0
         self.images_seen = 0
         self.images_evaluated = 0
@@ -133,7 +133,7 @@ class TrainingState:
         )
 
     @torch.no_grad()
-    def begin_with(self, source: AutoregressiveModel) -> None:
+    def init_from(self, source: Model) -> None:
         """Begin with the weights of a trained model instead of random ones.
 
         A model of one raster order is what each of several orders begins with.
@@ -158,7 +158,7 @@ class TrainingState:
         """Do one optimizer update with the gradients that the model holds."""
         for name, matrix in self._matrices.items():
             matrix.grad = self.model.get_parameter(name).grad.flatten(1)
-        for optimizer in (self.muon, self.adamw):
+        for optimizer, _, _ in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
@@ -167,7 +167,7 @@ class TrainingState:
         """Return everything as named tensors, for safetensors."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
-        for optimizer, parameters, _ in self._optimizers():
+        for optimizer, parameters, _ in self._optimizers:
             for name, parameter in parameters.items():
                 for key, value in optimizer.state.get(parameter, {}).items():
                     tensors[f"optimizer.{name}.{key}"] = value
@@ -188,7 +188,7 @@ class TrainingState:
                 module.load_state_dict(
                     {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
                 )
-            for optimizer, parameters, keys in self._optimizers():
+            for optimizer, parameters, keys in self._optimizers:
                 optimizer.state.clear()
                 for name, parameter in parameters.items():
                     prefix = f"optimizer.{name}."
@@ -214,13 +214,6 @@ class TrainingState:
                 self.confusion = tensors["confusion"].clone()
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"The training state does not fit this run: {error}") from error
-
-    def _optimizers(self) -> list[tuple[torch.optim.Optimizer, dict[str, Tensor], set[str]]]:
-        """Give each optimizer, its parameters by name, and what it keeps for each of them."""
-        return [
-            (self.muon, self._matrices, {"momentum_buffer"}),
-            (self.adamw, self._others, {"step", "exp_avg", "exp_avg_sq"}),
-        ]
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
@@ -379,7 +372,7 @@ def batch_indices(num_images: int, images_seen: int, config: TrainConfig) -> Ten
     return torch.randperm(num_images, generator=generator)[batch * size : (batch + 1) * size]
 
 
-def _hide_labels(model: AutoregressiveModel, label: Tensor, share: float) -> Tensor | None:
+def _hide_labels(model: Model, label: Tensor, share: float) -> Tensor | None:
     if model.config.num_classes == 0:
         return None
     return torch.where(torch.rand(label.shape) < share, model.config.num_classes, label)

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
+from pixelcnn.models import read_config
 from pixelcnn.storage import CheckpointError, safetensors_bytes, write_atomically
 from pixelcnn.training.engine import TrainingState
 
@@ -38,7 +39,7 @@ def load_training_state(
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
             values = json.loads(metadata["config"])
-            model_config = ModelConfig.from_dict(values["model"])
+            model_config = read_config(values["model"])
             config = TrainConfig.from_dict(values["train"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except (

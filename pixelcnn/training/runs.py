@@ -28,7 +28,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
+from pixelcnn.models import ModelConfig, read_config
 from pixelcnn.storage import (
     LIBRARY_VERSION,
     RUN_ID,
@@ -72,13 +73,13 @@ class RunConfig:
     data_dir: str | None = None
     """Folder of the data; None: see `pixelcnn.data.datasets.data_dir`."""
     origin: tuple[str, ...] = ()
-    """`--begin-with` or `--from-state` and its file, if the run did not begin with random
+    """`--init-from` or `--from-state` and its file, if the run did not begin with random
     weights."""
     created_at: float = field(default_factory=time.time)
     """Seconds since 1970."""
 
     def __post_init__(self) -> None:
-        self.train.check_fits(self.model)
+        self.train.check_fits(self.model.num_classes)
 
     def to_json(self) -> str:
         """Return the text of `config.json`."""
@@ -96,9 +97,10 @@ class RunConfig:
         if values.pop("format") != FORMAT:
             raise ValueError("it has another format")
         del values["version"]
-        values["model"] = ModelConfig.from_dict(values["model"])
+        values["model"] = read_config(values["model"])
         values["train"] = TrainConfig.from_dict(values["train"])
-        values["origin"] = tuple(values.get("origin", ()))
+        origin = values.get("origin", ())
+        values["origin"] = tuple("--init-from" if o == "--begin-with" else o for o in origin)
         return cls(**values)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
 
@@ -14,7 +14,7 @@ EVALUATION_BATCH = 50
 
 
 def evaluate(
-    model: AutoregressiveModel,
+    model: Model,
     levels: Tensor,
     label: Tensor,
     *,
@@ -32,7 +32,7 @@ def evaluate(
 
 @torch.inference_mode()
 def iter_evaluate(
-    model: AutoregressiveModel,
+    model: Model,
     levels: Tensor,
     label: Tensor,
     *,
@@ -41,7 +41,7 @@ def iter_evaluate(
 ) -> Iterator[tuple[float, float]]:
     """Score images as `evaluate` does; yields the share that is done and the mean so far."""
     rank, size = processes()
-    device = model.row_bias.device
+    device = model.device
     batch_size = batch_size or EVALUATION_BATCH
     model.eval()
     nats, images = 0.0, 0

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data.pictures import Picture, pictures
-from pixelcnn.sampling import CachedSampler
-from pixelcnn.sampling.cached import one_thread
+from pixelcnn.sampling import Sampler
 from pixelcnn.sampling.rules import entropy_bits, explain, surprise_bits
 from pixelcnn.ui.history import History
 
@@ -16,7 +15,7 @@ from pixelcnn.ui.history import History
 class Branch:
     """One course of drawing: a sampler, its history of rules, and everything it recorded."""
 
-    def __init__(self, sampler: CachedSampler, history: History, text: str) -> None:
+    def __init__(self, sampler: Sampler, history: History, text: str) -> None:
         c = sampler.config
         count, images = c.height * c.width, len(sampler.noise)
         self.run = uuid.uuid4().hex[:8]
@@ -56,11 +55,10 @@ class Branch:
         """Draw at least one pixel, then more until a limit is reached."""
         until = time.perf_counter() + seconds
         end = min(self.total, self.count + max_pixels)
-        with one_thread():
-            while self.count < end:
-                self._draw_one()
-                if time.perf_counter() > until:
-                    break
+        while self.count < end:
+            self._draw_one()
+            if time.perf_counter() > until:
+                break
 
     def rewind(self, position: int) -> None:
         """Forget everything from a position on."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pixelcnn.config import ModelConfig, SamplingRule
+from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
+from pixelcnn.models import ModelConfig
 from pixelcnn.storage import (
     CHECKPOINT_DIR,
     CheckpointError,

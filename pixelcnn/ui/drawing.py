@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.pictures import png_bytes
-from pixelcnn.models import AutoregressiveModel
-from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
+from pixelcnn.models import Model
+from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.ui.branch import Branch
 from pixelcnn.ui.code_panel import sampling_loop
 from pixelcnn.ui.history import History
@@ -73,7 +73,7 @@ class Drawing:
 
     def __init__(
         self,
-        model: AutoregressiveModel,
+        model: Model,
         dependency: NDArray[np.uint8],
         subject: Subject,
         history: History,
@@ -94,7 +94,7 @@ class Drawing:
         self.captions = captions
         self.dependency = dependency
         self.picture = uuid.uuid4().hex[:8]
-        self.current = Branch(CachedSampler(model, noise, label), history, "first drawing")
+        self.current = Branch(Sampler(model, noise, label), history, "first drawing")
         self.branches = [self.current]
         self.rule = history.last_rule
         """The rule that the viewer wants from now on."""

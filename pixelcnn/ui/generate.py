@@ -114,12 +114,11 @@ def about(model: LoadedModel) -> None:
     """Tell what the model is and what was checked about it."""
     config, info = model.model.config, model.info
     seen, past = model.coverage
-    kind = {"gated": "Gated PixelCNN", "classic": "Classic PixelCNN"}[config.architecture]
     scores = ", ".join(
         f"{bits:.3f} bits/dim on {split} images" for split, bits in info.bits_per_dim.items()
     )
     st.caption(
-        f"**{model.name}** · {kind}, {model.model.num_parameters:,} parameters, "
+        f"**{model.name}** · {model.model.title}, {model.model.num_parameters:,} parameters, "
         f"{config.num_levels} levels, {info.images_seen:,} images seen"
         + (f" · {scores}" if scores else "")
         + f" · receptive field: {100 * seen / past:.1f} % of the past"

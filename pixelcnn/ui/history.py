@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from pixelcnn.config import ModelConfig, SamplingRule
+from pixelcnn.config import SamplingRule
+from pixelcnn.models import ModelConfig
 
 MAX_LENGTH = 40_000
 """Characters of a history in a link; more than a rule and a forced level at each of 784 pixels."""

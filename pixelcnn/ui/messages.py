@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn.config import ModelConfig
 from pixelcnn.data.datasets import dequantize
 from pixelcnn.evaluation.common_noise import Drawn, first_difference
 from pixelcnn.evaluation.scores import Score
+from pixelcnn.models import ModelConfig
 from pixelcnn.ui.wire import encode
 
 

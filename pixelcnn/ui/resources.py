@@ -18,7 +18,7 @@ from pixelcnn.inspection.receptive_field import (
     past_coverage,
     spread_positions,
 )
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.storage import (
     CheckpointError,
     CheckpointInfo,
@@ -39,7 +39,7 @@ class LoadedModel:
     """A checkpoint in memory, with what the pages tell about it."""
 
     name: str
-    model: AutoregressiveModel
+    model: Model
     info: CheckpointInfo
     dependency: NDArray[np.uint8]
     """`dependency_maps` of the model, one bit per pair of pixels."""
@@ -98,7 +98,7 @@ def causality(model: LoadedModel) -> Future[CausalityReport]:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _causality(name: str, modified_ns: int, _model: AutoregressiveModel) -> Future:
+def _causality(name: str, modified_ns: int, _model: Model) -> Future:
     def check() -> CausalityReport:
         time.sleep(HEAD_START)
         return check_causality(_model, spread_positions(_model, QUICK_CHECK))

@@ -8,7 +8,7 @@ import pytest
 from pixelcnn import load_model, sample
 from pixelcnn.inspection.influence import influence
 from pixelcnn.inspection.kernels import kernel
-from pixelcnn.inspection.receptive_field import Kind, layer_fields
+from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
 from pixelcnn.ui.masks.guide import STEPS
 
 from .player import settled
@@ -162,15 +162,19 @@ def test_the_field_on_the_screen_is_that_of_the_loaded_weights_at_every_layer(pa
     for frame in (len(fields) - 1, 0, 2):
         board.root.locator(".pcb-scrub").fill(str(frame))
         board.wait("b.frame === n && !b.dirty", frame)
-        kinds = fields[frame].kinds(pixel)
-        seen, blind = (int((kinds == kind).sum()) for kind in (Kind.SEEN, Kind.BLIND_SPOT))
+        roles = fields[frame].roles(pixel)
+        seen, blind = (
+            int((roles == kind).sum()) for kind in (PixelRole.SEEN, PixelRole.BLIND_SPOT)
+        )
         caption = board.caption(panel)
         assert f"sees {seen} of {pixel} past pixels" in caption
         assert f"blind spot {blind} ({100 * blind / pixel:.1f}" in caption
         tints = board.tints(panel)
-        assert (tints[kinds == Kind.SEEN] == "past").all()
-        assert (tints[kinds == Kind.BLIND_SPOT] == "blind spot").mean() > 0.9 if blind else True
-        assert not (tints[kinds == Kind.FUTURE] == "past").any()
+        assert (tints[roles == PixelRole.SEEN] == "past").all()
+        assert (
+            (tints[roles == PixelRole.BLIND_SPOT] == "blind spot").mean() > 0.9 if blind else True
+        )
+        assert not (tints[roles == PixelRole.FUTURE] == "past").any()
     assert (blind > 0) == (name == CLASSIC)
     wait_for_link(page, "layer=3")
     page.reload()
@@ -202,8 +206,8 @@ def test_two_clicks_tell_whether_one_pixel_acts_on_another(page, server):
     levels = sample(model, seed=0)
     open_masks(page, server, f"section=Prove+it&model={CLASSIC}")
     board = Board(page, "pair")
-    kinds = layer_fields(model)[-1].kinds(400).ravel()
-    blind = int((kinds == Kind.BLIND_SPOT).nonzero()[0][-1])
+    roles = layer_fields(model)[-1].roles(400).ravel()
+    blind = int((roles == PixelRole.BLIND_SPOT).nonzero()[0][-1])
     for i, words in ((371, "Yes, i influences j."), (500, "No: not a bit changed."),
                      (blind, "it lies in the blind spot")):  # fmt: skip
         board.root.get_by_role("button", name="i: pixel to change").click()

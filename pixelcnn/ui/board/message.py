@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn.inspection.receptive_field import Kind
+from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.ui.wire import encode
 
 
 class Look(IntEnum):
-    """How a cell is painted; the first five are those of `receptive_field.Kind`."""
+    """How a cell is painted; the first five are those of `receptive_field.PixelRole`."""
 
     NOTHING = 0
-    SEEN = Kind.SEEN
-    BLIND_SPOT = Kind.BLIND_SPOT
-    BEYOND_REACH = Kind.BEYOND_REACH
-    FUTURE = Kind.FUTURE
-    CURRENT = Kind.CURRENT
+    SEEN = PixelRole.SEEN
+    BLIND_SPOT = PixelRole.BLIND_SPOT
+    BEYOND_REACH = PixelRole.BEYOND_REACH
+    FUTURE = PixelRole.FUTURE
+    CURRENT = PixelRole.CURRENT
     LEAK = 6
     READS_PAST = 7
     READS_PRESENT = 8

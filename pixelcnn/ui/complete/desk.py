@@ -4,7 +4,7 @@ import secrets
 
 import streamlit as st
 
-from pixelcnn.config import ModelConfig
+from pixelcnn.models import ModelConfig
 from pixelcnn.ui.canvas import read_change
 from pixelcnn.ui.complete.sketch import MAX_SIDE, Sketch, blank, from_text
 

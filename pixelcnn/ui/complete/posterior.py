@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from pixelcnn.completion import ClassPosterior, iter_class_posterior
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.work import Work
 
@@ -18,9 +18,7 @@ SESSION = "session"
 class PosteriorJob:
     """Computes `class_posterior` class by class in a thread of its own."""
 
-    def __init__(
-        self, model: AutoregressiveModel, sketch: Sketch, tolerance: float, seed: int
-    ) -> None:
+    def __init__(self, model: Model, sketch: Sketch, tolerance: float, seed: int) -> None:
         self.num_classes = model.config.num_classes
         self.newest: ClassPosterior | None = None
         posteriors = iter_class_posterior(

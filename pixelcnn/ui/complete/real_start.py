@@ -6,9 +6,9 @@ from functools import partial
 import streamlit as st
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
 from pixelcnn.data.datasets import DATASETS, class_names
 from pixelcnn.data.pictures import pictures
+from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete.sketch import Sketch, given
 from pixelcnn.ui.gallery import gallery
 from pixelcnn.ui.real_images import test_set

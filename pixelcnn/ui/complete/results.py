@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pixelcnn.data.datasets import class_names
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.ui import downloads, generate
 from pixelcnn.ui.complete import desk, exports, outcome
 from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
@@ -92,7 +92,7 @@ def _notes(run: CompletionRun) -> None:
         show_it(report.text, **({"icon": ":material/warning:"} if report.is_warning else {}))
 
 
-def _infer(model: AutoregressiveModel, sketch: Sketch, wish: Wish) -> PosteriorJob:
+def _infer(model: Model, sketch: Sketch, wish: Wish) -> PosteriorJob:
     tolerance = wish.tolerance if wish.method == "particles" else 0.0
     return PosteriorJob(model, sketch, tolerance, wish.seed)
 

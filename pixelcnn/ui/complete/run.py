@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from pixelcnn.completion import Completion, ParticleScan, Scan, begin_completion
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import AutoregressiveModel
+from pixelcnn.models import Model
 from pixelcnn.orders import to_raster
-from pixelcnn.sampling import CachedSampler, make_noise
-from pixelcnn.sampling.cached import one_thread
+from pixelcnn.sampling import Sampler, make_noise
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.history import History
@@ -116,7 +115,7 @@ class CompletionRun:
 
     def __init__(
         self,
-        model: AutoregressiveModel,
+        model: Model,
         sketch: Sketch,
         wish: Wish,
         class_names: tuple[str, ...] = (),
@@ -175,12 +174,11 @@ class CompletionRun:
         if not self.parts:
             self.posterior.wait(seconds)
             self._begin_classes()
-        with one_thread():
-            while self.parts and not self.done:
-                waiting = [part for part in self.parts if part.result is None]
-                min(waiting, key=lambda part: part.scan.position).step()
-                if time.perf_counter() > until:
-                    break
+        while self.parts and not self.done:
+            waiting = [part for part in self.parts if part.result is None]
+            min(waiting, key=lambda part: part.scan.position).step()
+            if time.perf_counter() > until:
+                break
 
     def answer_pull(self, run: str, serial: int) -> bytes:
         """Answer "I have this much": draw on, unless there is more already, and send it all."""
@@ -232,11 +230,10 @@ class CompletionRun:
         wanted, known = self.levels()[image], self.sketch.known
         noise = make_noise(self.config, num_images=1, seed=self.wish.seed, first_image=image)
         label = None if self.labels is None else torch.tensor([self.labels[image]])
-        sampler = CachedSampler(self.model, noise, label)
+        sampler = Sampler(self.model, noise, label)
         forced = np.where(known, wanted, -1).flatten().tolist()
-        with one_thread():
-            for level in forced:
-                sampler.step(self.wish.rule, None if level < 0 else level)
+        for level in forced:
+            sampler.step(self.wish.rule, None if level < 0 else level)
         if not np.array_equal(sampler.levels[0, 0], wanted):
             forced = wanted.flatten().tolist()
         return History(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pixelcnn.config import ModelConfig, SamplingRule
+from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
+from pixelcnn.models import ModelConfig
 from pixelcnn.ui import controls
 from pixelcnn.ui.controls import MAX_SEED, choose_checkpoint, choose_rule
 

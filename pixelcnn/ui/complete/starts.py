@@ -9,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from pixelcnn.completion import occlusion
-from pixelcnn.config import ModelConfig, SamplingRule
+from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.data.pictures import pictures
-from pixelcnn.models import AutoregressiveModel
-from pixelcnn.sampling import CachedSampler, make_noise
-from pixelcnn.sampling.cached import one_thread
+from pixelcnn.models import Model, ModelConfig
+from pixelcnn.sampling import Sampler, make_noise
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui import resources
 from pixelcnn.ui.complete import real_start
@@ -197,17 +196,14 @@ def gallery_checkpoints(config: ModelConfig) -> list[str]:
     return [name for _, (_, name) in sorted(best.items())]
 
 
-def _draw_pictures(
-    model: AutoregressiveModel, seed: int
-) -> Generator[float, None, NDArray[np.int64]]:
+def _draw_pictures(model: Model, seed: int) -> Generator[float, None, NDArray[np.int64]]:
     """Draw one picture of each class, (B, 1, H, W); yields the share that is done."""
     config = model.config
     count = min(config.num_classes, MOST_CLASSES) or 10
     noise = make_noise(config, num_images=count, seed=seed)
-    sampler = CachedSampler(model, noise, torch.arange(count) if config.num_classes else None)
+    sampler = Sampler(model, noise, torch.arange(count) if config.num_classes else None)
     while not sampler.done:
-        with one_thread():
-            for _ in range(config.width):
-                sampler.step(SamplingRule())
+        for _ in range(config.width):
+            sampler.step(SamplingRule())
         yield sampler.position / config.num_dims
     return sampler.levels

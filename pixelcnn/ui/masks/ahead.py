@@ -9,8 +9,8 @@ import streamlit as st
 import torch
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.sampling import CachedSampler, label_tensor, make_noise
-from pixelcnn.sampling.cached import MANY_IMAGES, one_thread
+from pixelcnn.models.rows import MANY_IMAGES
+from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.storage import CheckpointError, list_checkpoints
 from pixelcnn.ui.controls import MAX_SEED, next_seed
 from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
@@ -94,14 +94,13 @@ def _draw(
     noise = np.concatenate([make_noise(config, num_images=1, seed=seed) for seed, _ in pictures])
     label = None
     if config.num_classes:
-        kinds = [config.num_classes if kind is None else kind for _, kind in pictures]
-        label = label_tensor(kinds, len(pictures))
-    sampler = CachedSampler(model.model, noise, label)
-    with one_thread():
-        while not sampler.done:
-            if is_over.is_set():
-                return
-            sampler.step(SamplingRule())
+        roles = [config.num_classes if kind is None else kind for _, kind in pictures]
+        label = label_tensor(roles, len(pictures))
+    sampler = Sampler(model.model, noise, label)
+    while not sampler.done:
+        if is_over.is_set():
+            return
+        sampler.step(SamplingRule())
     for picture, levels in zip(pictures, torch.from_numpy(sampler.levels), strict=True):
         sample_of(model, *picture, levels[None])
         _is_drawn(model, *picture).set()

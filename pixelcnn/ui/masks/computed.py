@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
 from pixelcnn.inspection import influence as trial
 from pixelcnn.inspection import kernels
 from pixelcnn.inspection.receptive_field import (
@@ -18,7 +17,7 @@ from pixelcnn.inspection.receptive_field import (
     layer_fields,
     spread_positions,
 )
-from pixelcnn.models import AutoregressiveModel, build_model
+from pixelcnn.models import Model, ModelConfig, build_model
 from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
 from pixelcnn.ui.resources import LoadedModel
 
@@ -70,11 +69,11 @@ def one_kernel(model: LoadedModel, path: str) -> kernels.Kernel:
 
 
 @kept(8)
-def _leaking(model: LoadedModel) -> AutoregressiveModel:
+def _leaking(model: LoadedModel) -> Model:
     return trial.leaking_copy(model.model)
 
 
-def chosen_model(model: LoadedModel, wrong: bool) -> AutoregressiveModel:
+def chosen_model(model: LoadedModel, wrong: bool) -> Model:
     """Return the loaded model, or its copy with mask B in the first layer."""
     return _leaking(model) if wrong else model.model
 
@@ -86,7 +85,7 @@ def quick_check(model: LoadedModel, wrong: bool) -> CausalityReport:
 
 
 def checked(model: LoadedModel) -> list[int]:
-    """Give the pixels whose predictions `quick_check` differentiates."""
+    """Give the dimensions whose predictions `quick_check` differentiates."""
     return spread_positions(model.model, CHECKED)
 
 
@@ -101,13 +100,15 @@ def check_at(model: LoadedModel, wrong: bool, position: int) -> CausalityReport:
 def leaks(model: LoadedModel, wrong: bool, shown: Shown, pixel: int) -> NDArray[np.bool_]:
     """Find the pixels that the prediction at one pixel reads and must not: bool (H, W)."""
     with trial.one_thread():
-        return forbidden_pixels(chosen_model(model, wrong), shown.levels, pixel, shown.label)
+        position = pixel * model.model.config.num_channels
+        return forbidden_pixels(chosen_model(model, wrong), shown.levels, position, shown.label)
 
 
 @kept(256)
 def effective(model: LoadedModel, shown: Shown, pixel: int, channel: int) -> NDArray[np.float32]:
     """Measure the effective receptive field of one prediction: (H, W)."""
-    return trial.effective_receptive_field(model.model, shown.levels, shown.label, pixel, channel)
+    position = pixel * model.model.config.num_channels + channel
+    return trial.effective_receptive_field(model.model, shown.levels, shown.label, position)
 
 
 @kept(64)
@@ -120,9 +121,9 @@ def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
 def influence(
     model: LoadedModel,
     shown: Shown,
-    changed: tuple[int, int],
+    changed: int,
     level: int,
-    predicted: tuple[int, int],
+    predicted: int,
     wrong: bool = False,
 ) -> trial.Influence:
     """Change one level of the picture and look at one prediction."""

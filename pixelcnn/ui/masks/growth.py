@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from pixelcnn.config import ModelConfig
-from pixelcnn.inspection.receptive_field import Kind, LayerField
+from pixelcnn.inspection.receptive_field import LayerField, PixelRole
+from pixelcnn.models import ARCHITECTURES, Model, reshape_config
+from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.ui.board import Board, Frames, Look, board
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.masks import computed, panels
@@ -16,7 +17,6 @@ from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
-NAMES = {"classic": "Classic stack", "gated": "Gated, two stacks"}
 LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
 
 
@@ -39,8 +39,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
             panels=[
                 panels.picture_panel(
                     shown.levels, config.num_levels, title,
-                    looks=np.stack([field.kinds(pixel) for field in fields]),
-                    captions=[panels.field_caption(f, pixel, f.kinds(pixel)) for f in fields],
+                    looks=np.stack([field.roles(pixel) for field in fields]),
+                    captions=[panels.field_caption(f, pixel, f.roles(pixel)) for f in fields],
                 )
                 for title, fields in both.items()
             ],
@@ -55,11 +55,9 @@ def show(model: LoadedModel, shown: Shown) -> None:
         on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
         on_frame=write_layer,
     )  # fmt: skip
-    other = "classic" if config.architecture == "gated" else "gated"
     st.caption(
-        f"{NAMES[config.architecture]}: from the weights of {model.name}. {NAMES[other]}: a net "
-        "with the same kernels and dilations, from its masks alone. Shares are of the past of "
-        "this pixel."
+        f"{model.model.title}: from the weights of {model.name}. Any other: a net with the same "
+        "kernels and dilations, from its masks alone. Shares are of the past of this pixel."
     )
     with st.expander("Numbers, layer by layer"):
         show_table(both, pixel)
@@ -85,20 +83,26 @@ def prepare() -> Prepare:
 
 
 def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
-    """Give the growth of the classic and of the gated model, the loaded one from its weights."""
+    """Give the growth of the loaded model, from its weights, beside that of its relatives.
+
+    The relatives are the other architectures of masked convolutions, with the same kernels.
+    """
     config = model.model.config
+    if not isinstance(model.model, ConvolutionModel):
+        return {f"{model.model.title} (loaded)": computed.fields(model)}
     fields = {}
-    for architecture, name in NAMES.items():
-        if architecture == config.architecture:
-            fields[f"{name} (loaded)"] = computed.fields(model)
+    for name, other in convolutional().items():
+        if name == config.architecture:
+            fields[f"{other.title} (loaded)"] = computed.fields(model)
         else:
-            fields[name] = computed.fields_of_shape(shape_of(config, architecture))
+            fields[other.title] = computed.fields_of_shape(reshape_config(config, name))
     return fields
 
 
-def shape_of(config: ModelConfig, architecture: str) -> ModelConfig:
-    """Change the architecture of a model, and leave its kernels as they are."""
-    return replace(config, architecture=architecture)
+def convolutional() -> dict[str, type[Model]]:
+    """List the architectures of masked convolutions, the plainest first."""
+    found = {n: m for n, m in ARCHITECTURES.items() if issubclass(m, ConvolutionModel)}
+    return dict(sorted(found.items(), key=lambda item: bool(item[1].stack)))
 
 
 def layer_of_link(count: int) -> int:
@@ -141,11 +145,11 @@ def growth_table(both: dict[str, list[LayerField]], pixel: int) -> list[dict[str
         row = {"Layer": "first" if number == 0 else f"block {number}", "Kernel": layers[0].name}
         row["Reach"] = str(layers[0].reach)
         for name, field in zip(both, layers, strict=True):
-            kinds = field.kinds(pixel)
+            roles = field.roles(pixel)
             short = _short(name)
-            row[f"{short}: sees"] = panels.share(int((kinds == Kind.SEEN).sum()), pixel)
+            row[f"{short}: sees"] = panels.share(int((roles == PixelRole.SEEN).sum()), pixel)
             row[f"{short}: blind spot"] = panels.share(
-                int((kinds == Kind.BLIND_SPOT).sum()), pixel
+                int((roles == PixelRole.BLIND_SPOT).sum()), pixel
             )
         rows.append(row)
     return rows
@@ -161,8 +165,8 @@ def growth_numbers(both: dict[str, list[LayerField]], pixel: int) -> dict[str, l
         "past": [pixel] * len(layers),
     }
     for name, fields in both.items():
-        for kind, what in ((Kind.SEEN, "sees"), (Kind.BLIND_SPOT, "blind spot")):
-            counts = [int((field.kinds(pixel) == kind).sum()) for field in fields]
+        for kind, what in ((PixelRole.SEEN, "sees"), (PixelRole.BLIND_SPOT, "blind spot")):
+            counts = [int((field.roles(pixel) == kind).sum()) for field in fields]
             columns[f"{_short(name)}: {what}"] = counts
     return columns
 
@@ -180,11 +184,13 @@ def _short(name: str) -> str:
 def all_pixels(field: LayerField) -> str:
     """Tell what all predictions together see."""
     totals = field.totals
-    past = sum(totals[kind] for kind in (Kind.SEEN, Kind.BLIND_SPOT, Kind.BEYOND_REACH))
+    past = sum(
+        totals[kind] for kind in (PixelRole.SEEN, PixelRole.BLIND_SPOT, PixelRole.BEYOND_REACH)
+    )
     return (
-        f"All pixels together: {panels.share(totals[Kind.SEEN], past)} of the past is seen, "
-        f"{panels.share(totals[Kind.BLIND_SPOT], past)} lies in the blind spot, "
-        f"{panels.share(totals[Kind.BEYOND_REACH], past)} is out of reach. "
+        f"All pixels together: {panels.share(totals[PixelRole.SEEN], past)} of the past is seen, "
+        f"{panels.share(totals[PixelRole.BLIND_SPOT], past)} lies in the blind spot, "
+        f"{panels.share(totals[PixelRole.BEYOND_REACH], past)} is out of reach. "
         f"Reach: {field.reach} pixels up and to either side."
     )
 
@@ -207,13 +213,13 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
             )
         )  # fmt: skip
     field = computed.fields(model)[-1]
-    kinds = field.kinds(pixel)
+    roles = field.roles(pixel)
     board(
         Board(
             panels=(
                 panels.picture_panel(
                     shown.levels, config.num_levels, "Theoretical: what the masks let through",
-                    looks=kinds, captions=[panels.field_caption(field, pixel, kinds)],
+                    looks=roles, captions=[panels.field_caption(field, pixel, roles)],
                 ),
                 panels.effective_panel(
                     computed.effective(model, shown, pixel, channel), pixel,

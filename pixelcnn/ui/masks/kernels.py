@@ -7,7 +7,7 @@ from pixelcnn.masks import channel_mask
 from pixelcnn.ui.board import Board, Frames, board
 from pixelcnn.ui.masks import panels
 from pixelcnn.ui.masks.computed import one_kernel
-from pixelcnn.ui.masks.shown import Shown, pixel_of_link, write_pixel
+from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
 SIZES = (3, 5, 7, 9)
@@ -22,7 +22,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "A prediction may use only what came before it. So the rest of a masked kernel is "
         "multiplied by 0. **Mask A**, for the first layer, also hides the pixel itself. **Mask "
         "B**, for all later layers, reads its own position: what lies there no longer knows the "
-        "pixel." + panels.about_stacks(model.model.config)
+        "pixel. " + getattr(model.model, "about_masks", "")
     )
     _sliding(model, shown)
     _channel_rule(model)
@@ -95,6 +95,8 @@ def channel_table(mask_type: str) -> str:
 def _weights(model: LoadedModel) -> None:
     st.markdown("#### Learned weights under the mask")
     paths = kernel_paths(model.model)
+    if not has_masks(model):
+        return
     layer, feature, source = st.columns([5, 2, 3])
     path = layer.selectbox(
         "Layer", list(paths), format_func=paths.__getitem__, key="layer", bind="query-params",

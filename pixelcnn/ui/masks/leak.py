@@ -5,18 +5,27 @@ from collections.abc import Iterator
 import streamlit as st
 
 from pixelcnn.inspection.influence import Influence
-from pixelcnn.models import GatedPixelCNN
+from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels
 from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.growth import LEGEND
-from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import (
+    Shown,
+    has_masks,
+    pixel_looked_at,
+    pixel_of_link,
+    place,
+    write_pixel,
+)
 from pixelcnn.ui.resources import LoadedModel
 
 
 def show(model: LoadedModel, shown: Shown) -> None:
     """Draw the section."""
     config = model.model.config
+    if not has_masks(model):
+        return
     st.markdown(
         "The input of the first layer holds the very pixel that is to be predicted. Mask A hides "
         "it. All later layers read features that no longer know it, so mask B is safe there. "
@@ -28,7 +37,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     )  # fmt: skip
     pixel = pixel_of_link("pixel", config)
     found = computed.leaks(model, wrong, shown, pixel)
-    kinds = computed.fields(model, wrong)[-1].kinds(pixel)
+    roles = computed.fields(model, wrong)[-1].roles(pixel)
     first = "B" if wrong else "A"
     left, right = st.columns([7, 5], gap="medium")
     with left:
@@ -43,7 +52,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
                     ),
                     panels.picture_panel(
                         shown.levels, config.num_levels, "What the prediction reads",
-                        looks=panels.with_leaks(kinds, found), captions=[shown.title], size=400,
+                        looks=panels.with_leaks(roles, found), captions=[shown.title], size=400,
                     ),
                 ),
                 words=panels.FIELD_WORDS | panels.ENTRY_WORDS,
@@ -70,6 +79,8 @@ def prepare() -> Prepare:
     pixel, wrong = pixel_looked_at(), bool(st.session_state.get("wrong"))
 
     def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
+        if not isinstance(model.model, ConvolutionModel):
+            return
         for switch in (wrong, not wrong):
             computed.fields(model, switch)
             for position in computed.checked(model):
@@ -99,7 +110,8 @@ def _change_own_level(
     levels = model.model.config.num_levels
     level = shown.level_at(pixel)
     other = (level + levels // 2) % levels
-    return level, other, computed.influence(model, shown, (pixel, 0), other, (pixel, 0), wrong)
+    own = pixel * model.model.config.num_channels
+    return level, other, computed.influence(model, shown, own, other, own, wrong)
 
 
 def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> None:
@@ -122,7 +134,7 @@ def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> Non
 
 
 def _consequence(model: LoadedModel) -> None:
-    stack = " of the horizontal stack" if isinstance(model.model, GatedPixelCNN) else ""
+    stack = f" of the {model.model.stack}" if model.model.stack else ""
     st.markdown(
         "**What would go wrong.** In training the true image is the input. With mask B the "
         "network reads each answer in its own input and learns to copy it: the loss falls far "

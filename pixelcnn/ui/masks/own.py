@@ -6,13 +6,14 @@ import numpy as np
 import streamlit as st
 
 from pixelcnn.commands.train import command_line
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import DATASETS
-from pixelcnn.inspection.receptive_field import Kind
+from pixelcnn.inspection.receptive_field import PixelRole
+from pixelcnn.models import ModelConfig, architecture
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.growth import LEGEND, all_pixels, frames, show_table
+from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
@@ -44,20 +45,20 @@ def show(model: LoadedModel, shown: Shown) -> None:
             return
     pixel = pixel_of_link("pixel", config, (0.5, 0.5))
     fields = computed.fields_of_shape(own)
-    kinds = fields[-1].kinds(pixel)
+    roles = fields[-1].roles(pixel)
     with right:
         one, two, three = st.columns(3)
         one.metric("Parameters", f"{computed.num_parameters(own):,}")
-        two.metric("Past seen", panels.share(int((kinds == Kind.SEEN).sum()), pixel))
-        three.metric("Blind spot", panels.share(int((kinds == Kind.BLIND_SPOT).sum()), pixel))
+        two.metric("Past seen", panels.share(int((roles == PixelRole.SEEN).sum()), pixel))
+        three.metric("Blind spot", panels.share(int((roles == PixelRole.BLIND_SPOT).sum()), pixel))
         board(
             Board(
                 panels=(
                     panels.picture_panel(
                         shown.levels, config.num_levels, f"Field at {place(pixel, config)}",
-                        looks=np.stack([field.kinds(pixel) for field in fields]),
+                        looks=np.stack([field.roles(pixel) for field in fields]),
                         captions=[
-                            panels.field_caption(f, pixel, f.kinds(pixel)) for f in fields
+                            panels.field_caption(f, pixel, f.roles(pixel)) for f in fields
                         ],
                     ),
                 ),
@@ -73,7 +74,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         )  # fmt: skip
     st.markdown(all_pixels(fields[-1]))
     with st.expander("Numbers, layer by layer"):
-        show_table({own.architecture.capitalize(): fields}, pixel)
+        show_table({architecture(own.architecture).title: fields}, pixel)
     if model.info.dataset in DATASETS:
         with st.expander("Train this net"):
             run = RunConfig(model=own, train=TrainConfig(dataset=model.info.dataset))
@@ -86,11 +87,12 @@ def choose_config(config: ModelConfig) -> ModelConfig:
     Raises:
         ValueError: if the own list of dilations is none.
     """
-    architecture = st.segmented_control(
-        "Architecture", ["Classic", "Gated"], default="Classic", required=True, key="net",
-        bind="query-params",
-        help="Classic: one stack, with a blind spot. Gated: two stacks, without one, unless "
-        "dilations leave gaps between the entries of the kernels.",
+    kinds = convolutional()
+    net = st.segmented_control(
+        "Architecture", [name.capitalize() for name in kinds], default="Classic",
+        required=True, key="net", bind="query-params",
+        help=" ".join(f"{name.capitalize()}: {kind.about}" for name, kind in kinds.items())
+        + " Dilations may leave gaps between the entries of the kernels.",
     )  # fmt: skip
     first, later = st.columns(2)
     sizes = (3, 5, 7, 9)
@@ -117,8 +119,7 @@ def choose_config(config: ModelConfig) -> ModelConfig:
         "Features", 8 * step, MAX_FEATURES, 48, 8 * step, key="features", bind="query-params",
         help="Width of every layer. It changes the size, not the field.",
     )  # fmt: skip
-    return ModelConfig(
-        architecture=architecture.lower(),
+    return kinds[net.lower()].Config(
         num_levels=config.num_levels,
         num_channels=config.num_channels,
         height=config.height,
@@ -136,7 +137,7 @@ def dilations_of(text: str) -> tuple[int, ...]:
     """Read a list of dilations, separated by spaces or commas.
 
     Raises:
-        ValueError: if it is none; the text names it. What a model allows `ModelConfig` checks.
+        ValueError: if it is none; the text names it. What a model allows its configuration checks.
     """
     parts = re.split(r"[\s,]+", text.strip())
     if not all(re.fullmatch(r"\d{1,3}", part) for part in parts):

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
 from pixelcnn.data.pictures import pictures
 from pixelcnn.inspection.kernels import Kernel
 from pixelcnn.inspection.receptive_field import LayerField
@@ -59,16 +58,6 @@ def picture_panel(
         is_choosable=is_choosable,
         reveal=reveal,
         size=size,
-    )
-
-
-def about_stacks(config: ModelConfig) -> str:
-    """Tell what the masks stand for in a model of two stacks; nothing of one stack."""
-    if config.architecture == "classic":
-        return ""
-    return (
-        " This model is gated: it cuts the same window into two kernels, the rows above and the "
-        "row to the left, which together read what the mask lets through."
     )
 
 
@@ -131,7 +120,7 @@ def weights_panel(kernel: Kernel, output: int, source: int | None, size: int = 3
     inputs = slice(None) if source is None else slice(source, source + 1)
     is_open = kernel.is_open[output : output + 1, inputs]
     together = source is None
-    values = kernel.taken_together(output) if together else kernel.weights[output, source]
+    values = kernel.norms(output) if together else kernel.weights[output, source]
     largest = float(abs(values).max())
     visible = np.where(is_open.any((0, 1)), values, np.nan)
     reads = (Look.READS_PAST, Look.READS_PRESENT, Look.READS_ROWS_ABOVE)
@@ -256,9 +245,9 @@ def _tiled(
     return shades, looks
 
 
-def field_caption(field: LayerField, pixel: int, kinds: NDArray[np.uint8]) -> str:
+def field_caption(field: LayerField, pixel: int, roles: NDArray[np.uint8]) -> str:
     """Tell what one prediction sees, and what it is blind for."""
-    seen, blind, beyond = ((kinds == k).sum() for k in (1, 2, 3))
+    seen, blind, beyond = ((roles == k).sum() for k in (1, 2, 3))
     text = f"sees {seen} of {pixel} past pixels ({share(seen, pixel)})"
     text += f" · blind spot {blind} ({share(blind, pixel)})"
     return text + (f" · out of reach {beyond}" if beyond else "")
@@ -316,6 +305,6 @@ def effective_caption(field: NDArray[np.float32]) -> str:
     return f"half of the gradient lies on {half} of {many} pixels, 95 % on {most}"
 
 
-def with_leaks(kinds: NDArray[np.uint8], leaks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def with_leaks(roles: NDArray[np.uint8], leaks: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Mark the pixels that must not be read, but are."""
-    return np.where(leaks, np.uint8(Look.LEAK), kinds)
+    return np.where(leaks, np.uint8(Look.LEAK), roles)

@@ -7,7 +7,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pixelcnn.inspection.influence import Influence
-from pixelcnn.inspection.receptive_field import Kind
+from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import all_pairs, computed, figures, panels
 from pixelcnn.ui.masks.ahead import Prepare
@@ -16,10 +16,10 @@ from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place
 from pixelcnn.ui.resources import LoadedModel
 
 WHY_UNCHANGED = {
-    Kind.CURRENT: "It is the predicted pixel itself, and mask A hides it.",
-    Kind.FUTURE: "It comes later in the order, and the masks hide it.",
-    Kind.BLIND_SPOT: "It is past, but it lies in the blind spot.",
-    Kind.BEYOND_REACH: "It is past, but out of the reach of the kernels.",
+    PixelRole.CURRENT: "It is the predicted pixel itself, and mask A hides it.",
+    PixelRole.FUTURE: "It comes later in the order, and the masks hide it.",
+    PixelRole.BLIND_SPOT: "It is past, but it lies in the blind spot.",
+    PixelRole.BEYOND_REACH: "It is past, but out of the reach of the kernels.",
 }
 
 I_BEGINS, J_BEGINS = (0.35, 0.5), (0.5, 0.55)
@@ -52,7 +52,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
                 panels=(
                     panels.picture_panel(
                         other, config.num_levels, f"Picture with level {new} at i",
-                        looks=_kinds(model, predicted) if hint else None,
+                        looks=_roles(model, predicted) if hint else None,
                         captions=[shown.title],
                     ),
                 ),
@@ -66,7 +66,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
             key="pair",
             on_pick=lambda name, pixel: write_pixel(name, pixel, config.width),
         )  # fmt: skip
-    i, j = (changed, from_channel), (predicted, to_channel)
+    channels = config.num_channels
+    i, j = changed * channels + from_channel, predicted * channels + to_channel
     result = computed.influence(model, shown, i, new, j)
     with right:
         _verdict(model, result, i, j, level, new)
@@ -89,19 +90,20 @@ def prepare() -> Prepare:
 
     def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
         config = model.model.config
-        i, j = (i_looked_at(config), 0), (j_looked_at(config), 0)
-        new = (shown.level_at(*i) + (shift or config.num_levels // 2)) % config.num_levels
+        i, j = (p(config) for p in (i_looked_at, j_looked_at))
+        new = (shown.level_at(i) + (shift or config.num_levels // 2)) % config.num_levels
         computed.fields(model)
         yield
         computed.logits(model, shown)
         yield
-        computed.influence(model, shown, i, new, j)
+        channels = config.num_channels
+        computed.influence(model, shown, i * channels, new, j * channels)
 
     return compute
 
 
-def _kinds(model: LoadedModel, predicted: int) -> NDArray[np.uint8]:
-    return computed.fields(model)[-1].kinds(predicted)
+def _roles(model: LoadedModel, predicted: int) -> NDArray[np.uint8]:
+    return computed.fields(model)[-1].roles(predicted)
 
 
 def _channels(count: int) -> tuple[int, int]:
@@ -135,16 +137,18 @@ def _new_level(level: int, num_levels: int) -> int:
 def _verdict(
     model: LoadedModel,
     result: Influence,
-    changed: tuple[int, int],
-    predicted: tuple[int, int],
+    changed: int,
+    predicted: int,
     level: int,
     new: int,
 ) -> None:
-    """Tell what the trial found; `changed` and `predicted` are pixel and channel."""
+    """Tell what the trial found; `changed` and `predicted` are dimensions."""
     config = model.model.config
-    kind = Kind(int(_kinds(model, predicted[0]).flat[changed[0]]))
-    if kind is Kind.CURRENT and changed < predicted:
-        kind = Kind.SEEN  # an earlier channel of the same pixel
+    role = PixelRole(
+        int(_roles(model, predicted // config.num_channels).flat[changed // config.num_channels])
+    )
+    if role is PixelRole.CURRENT and changed < predicted:
+        role = PixelRole.SEEN  # an earlier channel of the same pixel
     what = f"Level {level} at i becomes {new}."
     if not result.unchanged:
         must_not = changed >= predicted
@@ -155,7 +159,7 @@ def _verdict(
         )
         return
     why = WHY_UNCHANGED.get(
-        kind, "The masks let it through, but on this picture it makes no difference."
+        role, "The masks let it through, but on this picture it makes no difference."
     )
     st.success(
         f"**No: not a bit changed.** {what} All {config.num_levels} logits at j are the same, "

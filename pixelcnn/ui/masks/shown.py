@@ -8,8 +8,9 @@ from typing import TypeVar
 import streamlit as st
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
 from pixelcnn.data.datasets import DATASETS, class_names, quantize
+from pixelcnn.models import ModelConfig
+from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling import sample
 from pixelcnn.ui.controls import choose_class, choose_seed
 from pixelcnn.ui.real_images import test_set
@@ -172,6 +173,18 @@ def pixel_looked_at(
 def write_pixel(name: str, pixel: int, width: int) -> None:
     """Put a pixel into the URL."""
     st.query_params[name] = "{}-{}".format(*divmod(pixel, width))
+
+
+def has_masks(model: LoadedModel) -> bool:
+    """Say whether a model is made of masked convolutions; if it is not, tell the visitor."""
+    if isinstance(model.model, ConvolutionModel):
+        return True
+    st.info(
+        f"{model.name} ({model.model.title}) is not made of masked convolutions, so there is "
+        "nothing to show here. Choose a PixelCNN in the sidebar.",
+        icon=":material/info:",
+    )
+    return False
 
 
 def place(pixel: int, config: ModelConfig) -> str:

@@ -7,11 +7,10 @@ from numpy.typing import NDArray
 
 from pixelcnn.data.datasets import class_names
 from pixelcnn.evaluation.likelihoods import surprise_bits
-from pixelcnn.inspection.kernels import num_residual_blocks
-from pixelcnn.inspection.receptive_field import Kind
+from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.ui.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks import computed, figures, panels
-from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, place, write_pixel
 from pixelcnn.ui.resources import LoadedModel
 
 ONE = {"pixel": "Pixel"}
@@ -106,6 +105,8 @@ def surprise_map(logits: torch.Tensor, shown: Shown) -> NDArray[np.float64]:
 def masks(model: LoadedModel, shown: Shown) -> None:
     """Step 4: both masks of the loaded model over the picture."""
     config = model.model.config
+    if not has_masks(model):
+        return
     board(
         Board(
             panels=(
@@ -133,11 +134,13 @@ def masks(model: LoadedModel, shown: Shown) -> None:
 def residual(model: LoadedModel, shown: Shown) -> None:
     """Step 5: one feature before a block, what the block adds, and the sum."""
     config = model.model.config
-    count = num_residual_blocks(model.model)
+    if not has_masks(model):
+        return
+    count = model.model.num_residual_blocks
     if count == 0:
         st.info(
-            "This gated model has a single block, and its result goes straight to the head: there "
-            "is nothing that a block adds to. Choose another model.",
+            "The result of this model's single block goes straight to the head: there is nothing "
+            "that a block adds to. Choose another model.",
             icon=":material/info:",
         )
         return
@@ -157,7 +160,7 @@ def residual(model: LoadedModel, shown: Shown) -> None:
         "+ what it adds": added[feature],
         "= what it passes on": (before + added)[feature],
     }
-    stack = ", in the horizontal stack" if config.architecture == "gated" else ""
+    stack = f", in the {model.model.stack}" if model.model.stack else ""
     largest = max(float(values.abs().max()) for values in maps.values()) or 1.0
     board(
         Board(
@@ -215,19 +218,19 @@ def relatives(model: LoadedModel, shown: Shown) -> None:
     config = model.model.config
     pixel = pixel_of_link("pixel", config)
     field = computed.fields(model)[-1]
-    kinds = field.kinds(pixel)
+    roles = field.roles(pixel)
     left, right = st.columns([5, 6], gap="medium")
     with left:
         _clickable(
             model, pixel,
             panels.picture_panel(
-                shown.levels, config.num_levels, "What this model reads", looks=kinds,
-                captions=[panels.field_caption(field, pixel, kinds)],
+                shown.levels, config.num_levels, "What this model reads", looks=roles,
+                captions=[panels.field_caption(field, pixel, roles)],
             ),
             words=panels.FIELD_WORDS,
         )  # fmt: skip
     with right:
-        st.table(relatives_table(int((kinds == Kind.SEEN).sum()), pixel, config.num_dims))
+        st.table(relatives_table(int((roles == PixelRole.SEEN).sum()), pixel, config.num_dims))
         names = class_names(model.info.dataset, config.num_classes)
         told = f", and can be told which of {len(names)} classes to draw" if names else ""
         st.caption(

@@ -7,8 +7,8 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from pixelcnn.config import ModelConfig
 from pixelcnn.data.datasets import class_names
+from pixelcnn.models import ModelConfig
 from pixelcnn.ui.canvas import canvas
 from pixelcnn.ui.complete import desk, results
 from pixelcnn.ui.complete.run import CompletionRun

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from pixelcnn.config import ModelConfig
+from pixelcnn.models import ModelConfig
 
 Records = Sequence[Mapping[str, Any]]
 Axis = Literal["Images seen", "Minutes"]

@@ -6,11 +6,12 @@ import streamlit as st
 import torch
 
 from pixelcnn.commands.train import command_line, new_config
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import DATASETS, DamagedDataError, DataError, dataset_of, load_dataset
 from pixelcnn.data.pictures import enlarge, grid, pictures
 from pixelcnn.durations import in_words
-from pixelcnn.models import build_model
+from pixelcnn.models import ModelConfig, architecture, build_model
+from pixelcnn.models.convolutions import ConvolutionConfig
 from pixelcnn.training import launch
 from pixelcnn.training.runs import (
     MAX_NAME,
@@ -136,13 +137,17 @@ def _some_pictures(name: str) -> tuple:
 
 def _about_model(config: RunConfig) -> None:
     c = config.model
-    kind = {"gated": "Gated PixelCNN", "classic": "Classic PixelCNN"}[c.architecture]
+    size = (
+        f", {c.num_features} features, {c.num_blocks} blocks of {c.kernel_size} x {c.kernel_size}"
+        if isinstance(c, ConvolutionConfig)
+        else ""
+    )
     labels = f"{c.num_classes} classes" if c.num_classes else "no classes"
     colour = "grey" if c.num_channels == 1 else "RGB"
     st.markdown(
-        f"{kind}, {c.num_features} features, {c.num_blocks} blocks of {c.kernel_size} x "
-        f"{c.kernel_size}, {c.num_levels} levels, {labels}, {c.height} x {c.width} {colour}: "
-        f"**{_parameters(c):,} parameters**, {config.train.total_images:,} images to see"
+        f"{architecture(c.architecture).title}{size}, {c.num_levels} levels, {labels}, "
+        f"{c.height} x {c.width} {colour}: **{_parameters(c):,} parameters**, "
+        f"{config.train.total_images:,} images to see"
     )
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pixelcnn.config import ModelConfig, TrainConfig
+from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import Dataset
+from pixelcnn.models import ARCHITECTURES
 
 EVALUATIONS = 8
 MOST_STAGES = 8
@@ -20,7 +21,7 @@ class Preset:
     about: str
     """What to expect."""
     model: dict[str, Any]
-    """Fields of `ModelConfig`."""
+    """Fields of the model's configuration."""
     train: dict[str, Any]
     """Fields of `TrainConfig`."""
 
@@ -95,9 +96,10 @@ def marks(total_images: int, batch_size: int) -> dict[str, Any]:
 def fit_channels(model: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Round the features up to multiples of the number of image channels."""
     channels = dataset.num_channels
+    name = model.get("architecture", next(iter(ARCHITECTURES)))
     sizes = {
         field.name: model.get(field.name, field.default)
-        for field in fields(ModelConfig)
+        for field in fields(ARCHITECTURES[name].Config)
         if field.name in ("num_features", "head_features")
     }
     return model | {name: -(-size // channels) * channels for name, size in sizes.items()}

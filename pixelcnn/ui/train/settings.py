@@ -1,10 +1,15 @@
 """The settings of a run that a visitor sets by hand; they stay when another view is looked at."""
 
+from dataclasses import fields
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from pixelcnn.config import choices_of, doc_of, limits_of
 from pixelcnn.data.datasets import Dataset
+from pixelcnn.models import ARCHITECTURES, ModelConfig
+from pixelcnn.models.convolutions import ConvolutionConfig
 from pixelcnn.training.devices import available_devices
 from pixelcnn.ui.train import presets
 
@@ -15,39 +20,30 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
     """Let the visitor set everything; returns model, training, unconditional, device."""
     start = presets.preset(presets.OWN)
     st.markdown("**Model**")
-    architecture = st.segmented_control(
-        "Kind",
-        ["gated", "classic"],
-        default="gated",
+    names = list(ARCHITECTURES)
+    chosen = st.segmented_control(
+        "Architecture",
+        names,
+        default=names[0],
         required=True,
-        help="*Gated*: two stacks, no blind spot. *Classic*: one stack, quicker, with the blind "
-        "spot that the Masks page shows.",
+        help=" ".join(f"*{name}*: {kind.about}" for name, kind in ARCHITECTURES.items()),
         **kept("architecture"),
     )
+    config = ARCHITECTURES[chosen].Config
     left, right = st.columns(2)
     model: dict[str, Any] = {
-        "architecture": architecture,
-        "num_features": left.slider(
-            "Features", 12, 96, start.model["num_features"], 12, **kept("num_features")
-        ),
+        "architecture": chosen,
         "num_levels": right.select_slider(
             "Levels", [2, 4, 8, 16, 32, 64, 128, 256], 256,
             help="Grey levels, or levels of each colour. Bits/dim of different numbers of levels "
             "cannot be compared.",
             **kept("num_levels"),
         ),
-        "kernel_size": left.select_slider(
-            "Kernel size", [3, 5, 7], start.model["kernel_size"], **kept("kernel_size")
-        ),
     }  # fmt: skip
-    depth = right.slider(
-        "Blocks", 1, 12, len(start.model["dilations"]), help="Depth.", **kept("depth")
-    )
-    reach = left.select_slider(
-        "Largest dilation", [1, 2, 4, 8], 8, help="Kernels with gaps see further at equal cost.",
-        **kept("largest_dilation"),
-    )  # fmt: skip
-    model["dilations"] = presets.blocks(depth, reach)
+    if issubclass(config, ConvolutionConfig):
+        model |= _of_convolutions(start.model, left, right)
+    else:
+        model |= _of_fields(config, left)
     has_classes = bool(dataset.class_names)
     conditional = has_classes and right.toggle(
         "Tell it the class", True, help="Then one can ask the model for a class.",
@@ -68,6 +64,39 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
     with st.expander("Optimiser: defaults that work"):
         device = _optimiser(start.train, model, train, conditional)
     return model, train, has_classes and not conditional, device
+
+
+def _of_convolutions(
+    start: dict[str, Any], left: DeltaGenerator, right: DeltaGenerator
+) -> dict[str, Any]:
+    """Let the visitor set the size of a model made of masked convolutions."""
+    features = left.slider("Features", 12, 96, start["num_features"], 12, **kept("num_features"))
+    size = left.select_slider(
+        "Kernel size", [3, 5, 7], start["kernel_size"], **kept("kernel_size")
+    )
+    depth = right.slider("Blocks", 1, 12, len(start["dilations"]), help="Depth.", **kept("depth"))
+    reach = left.select_slider(
+        "Largest dilation", [1, 2, 4, 8], 8, help="Kernels with gaps see further at equal cost.",
+        **kept("largest_dilation"),
+    )  # fmt: skip
+    dilations = presets.blocks(depth, reach)
+    return {"num_features": features, "kernel_size": size, "dilations": dilations}
+
+
+def _of_fields(config: type[ModelConfig], place: DeltaGenerator) -> dict[str, Any]:
+    """Let the visitor set what an architecture adds to the shape that all models have."""
+    values = {}
+    shared = {field.name for field in fields(ModelConfig)}
+    for field in fields(config):
+        if field.name in shared:
+            continue
+        title = field.name.removeprefix("num_").replace("_", " ").capitalize()
+        about = {"help": doc_of(config, field.name), **kept(field.name)}
+        if choices := choices_of(config, field.name):
+            values[field.name] = place.select_slider(title, choices, field.default, **about)
+        elif limits := limits_of(config, field.name):
+            values[field.name] = place.number_input(title, *limits, field.default, **about)
+    return values
 
 
 def kept(key: str) -> dict[str, str]:
@@ -120,9 +149,10 @@ def _optimiser(
         help="So that the model can also draw any class.",
         **kept("label_dropout"),
     )  # fmt: skip
-    model["dropout"] = right.slider(
-        "Dropout", 0.0, 0.9, 0.0, 0.05, help="For small data sets.", **kept("dropout")
-    )
+    if issubclass(ARCHITECTURES[model["architecture"]].Config, ConvolutionConfig):
+        model["dropout"] = right.slider(
+            "Dropout", 0.0, 0.9, 0.0, 0.05, help="For small data sets.", **kept("dropout")
+        )
     if conditional:
         train["label_contrast"] = left.number_input(
             "Label contrast", 0.0, 1e6, d["label_contrast"], 50.0, format="%.0f",

@@ -10,8 +10,7 @@ import torch
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.pictures import Picture, pictures
-from pixelcnn.sampling import CachedSampler, make_noise
-from pixelcnn.sampling.cached import one_thread
+from pixelcnn.sampling import Sampler, make_noise
 from pixelcnn.storage import load_checkpoint
 
 KEPT = 400
@@ -140,11 +139,10 @@ def draw(request: Request, sheet: Sheet) -> None:
     label = None
     if config.num_classes:
         label = torch.arange(request.num_images) % config.num_classes
-    sampler = CachedSampler(model, noise, label)
+    sampler = Sampler(model, noise, label)
     rule = SamplingRule(temperature=request.temperature)
-    with one_thread():
-        while not sampler.done:
-            sampler.step(rule)
-            sheet.done = sampler.position / config.num_dims
+    while not sampler.done:
+        sampler.step(rule)
+        sheet.done = sampler.position / config.num_dims
     sheet.images_seen = info.images_seen
     sheet.pictures = pictures(torch.from_numpy(sampler.levels), config.num_levels)

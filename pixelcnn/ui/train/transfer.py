@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pixelcnn.config import ModelConfig
+from pixelcnn.models import ModelConfig
 from pixelcnn.storage import (
     CheckpointError,
     CheckpointInfo,

@@ -1,42 +1,27 @@
-"""The fast exact sampler: an iterator that can be given a new rule, rewound and forked.
-
-The network split into work per row and work per pixel is in `pixelcnn.sampling.networks`.
-
-References:
-    Ramachandran et al. 2017, arXiv 1704.06001.
-"""
+"""The sampler: any model's stepper, with noise, rules, a way back, and forks."""
 
 import copy
-import functools
-import os
-from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import AutoregressiveModel
-from pixelcnn.sampling.networks import split_network
+from pixelcnn.models import Model
+from pixelcnn.models.base import Array
 from pixelcnn.sampling.noise import check_noise
 from pixelcnn.sampling.rules import draw, probabilities
 
-Array = NDArray[np.floating]
 
-MANY_IMAGES = 4
-"""From here on a row's products are large enough to be shared out to all cores."""
-
-
-class CachedSampler:
+class Sampler:
     """Draws a batch of images dimension by dimension; can be rewound and forked at any point.
 
-    Dimensions are counted in raster order, channels within a pixel: position = (row * W + col) * C
-    + channel. The memory belongs to this object, nothing is stored on the model.
+    Positions count dimensions, see `ModelConfig.coordinates`. The memory belongs to the model's
+    stepper, nothing is stored on the model.
 
     Arguments:
-        model: either model, in evaluation mode.
+        model: a model in evaluation mode.
         noise: (B, C, H, W), see `make_noise`.
         label: int64 (B,), or None for any class.
         order: int64 (B,), or None for order 0; levels and noise are turned by it.
@@ -47,23 +32,23 @@ class CachedSampler:
 
     def __init__(
         self,
-        model: AutoregressiveModel,
+        model: Model,
         noise: NDArray[np.float64],
         label: Tensor | None = None,
         order: Tensor | None = None,
     ) -> None:
-        c = model.config
-        check_noise(noise, c)
-        condition = model.condition(noise.shape[0], label, order)
-        self.config = c
+        check_noise(noise, model.config)
+        self.config = model.config
         self.noise = noise
         self.levels = np.zeros(noise.shape, dtype=np.int64)
-        self.position = 0
-        with torch.inference_mode():
-            self._network = split_network(model, condition)
-        self._row = -1  # the row that the network has begun
+        self._stepper = model.stepper(model.condition(noise.shape[0], label, order))
         self._first = 0  # earlier positions cannot be drawn again
         self._predicted: tuple[int, Array] | None = None  # position and logits not used yet
+
+    @property
+    def position(self) -> int:
+        """Dimensions drawn."""
+        return self._stepper.position
 
     @property
     def done(self) -> bool:
@@ -87,7 +72,7 @@ class CachedSampler:
             ValueError: if `forced` is not a level, or the rule does not fit the model.
         """
         logits = self.predict()
-        row, col, channel = self.coordinates(self.position)
+        row, col, channel = self.config.coordinates(self.position)
         if forced is None:
             level = draw(probabilities(logits, rule), self.noise[:, channel, row, col])
         else:
@@ -97,8 +82,7 @@ class CachedSampler:
                     f"`forced` (={forced}) must lie in 0..{self.config.num_levels - 1}."
                 )
         self.levels[:, channel, row, col] = level
-        self._network.write(row, col, channel, level)
-        self.position += 1
+        self._stepper.write(level)
         return level, logits
 
     def predict(self) -> Array:
@@ -110,8 +94,7 @@ class CachedSampler:
         if self.done:
             raise StopIteration
         if self._predicted is None or self._predicted[0] != self.position:
-            row, col, channel = self.coordinates(self.position)
-            self._predicted = self.position, self._logits(row, col)[:, channel]
+            self._predicted = self.position, self._stepper.logits()
         return self._predicted[1]
 
     def resample(
@@ -139,17 +122,15 @@ class CachedSampler:
         expected = (len(indices), *self.levels.shape[1:])
         if noise.shape != expected:
             raise ValueError(f"`noise` (shape {noise.shape}) must be {expected}.")
-        row = self.coordinates(self.position)[0]
-        self._network.select(indices, row, row_begun=self._row == row)
+        self._stepper.select(indices)
         self.noise = noise
         self.levels = self.levels[indices]
-        self._row = row if self._row == row else -1
         self._first = self.position
         if self._predicted is not None:
             self._predicted = self._predicted[0], self._predicted[1][indices]
 
     def rewind(self, position: int) -> None:
-        """Go back so that `position` is drawn next; the rows above are not computed again.
+        """Go back so that `position` is drawn next; what came before is not computed again.
 
         Raises:
             ValueError: if the position is not drawn yet, or lies before the last resampling.
@@ -158,61 +139,29 @@ class CachedSampler:
             raise ValueError(
                 f"`position` (={position}) must lie in {self._first}..{self.position}."
             )
-        self.position = position
+        self._stepper.rewind(position)
         self._predicted = None
 
-    def fork(self) -> "CachedSampler":
+    def fork(self) -> "Sampler":
         """Copy the sampler; the copies go on independently, with the same noise."""
         other = copy.copy(self)
         other.levels = self.levels.copy()
-        other._network = self._network.fork()
+        other._stepper = self._stepper.fork()
         return other
-
-    def coordinates(self, position: int) -> tuple[int, int, int]:
-        """Give row, column and channel of a position."""
-        pixel, channel = divmod(position, self.config.num_channels)
-        return *divmod(pixel, self.config.width), channel
-
-    def _logits(self, row: int, col: int) -> Array:
-        """Predict all channels of a pixel: (B, C, K)."""
-        if row != self._row:
-            # A row of several images is work enough for all cores; a pixel never is.
-            with _threads(os.cpu_count() if len(self.noise) >= MANY_IMAGES else 1):
-                self._network.begin_row(row)
-            self._row = row
-        # The features of all earlier pixels are in the caches, after a rewind too: only what lies
-        # later in the order has been written since.
-        logits = self._network.head(self._network.pixel(row, col))  # (B, C * K)
-        return logits.reshape(len(logits), self.config.num_channels, -1)
-
-
-def one_thread() -> AbstractContextManager:
-    """Let matrix products run in one thread: for products this small, more threads only wait."""
-    return _threads(1)
-
-
-def _threads(count: int) -> AbstractContextManager:
-    return _controller().limit(limits=count, user_api="blas")
-
-
-@functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()  # looking for the libraries takes a while, using them does not
 
 
 def sample_cached(
-    model: AutoregressiveModel,
+    model: Model,
     noise: NDArray[np.float64],
     rule: SamplingRule,
     label: Tensor | None = None,
     order: Tensor | None = None,
 ) -> Tensor:
-    """Draw images with the cached sampler; the same levels as `sample_naive`.
+    """Draw images with the model's stepper; the same levels as `sample_naive`.
 
     Arguments and result are those of `sample_naive`.
     """
-    sampler = CachedSampler(model, noise, label, order)
-    with one_thread():
-        while not sampler.done:
-            sampler.step(rule)
+    sampler = Sampler(model, noise, label, order)
+    while not sampler.done:
+        sampler.step(rule)
     return torch.from_numpy(sampler.levels)

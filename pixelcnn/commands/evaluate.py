@@ -1,0 +1,232 @@
+"""The command that scores models: bits/dim, class accuracy, the table of all checkpoints."""
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from pixelcnn.commands.options import add_checkpoint, add_data_dir, check_count, finish
+from pixelcnn.config import SamplingRule
+from pixelcnn.data.datasets import class_names, dataset_of, load_dataset
+from pixelcnn.evaluation.class_accuracy import (
+    draw_every_class,
+    recognised,
+    share_by_class,
+    train_classifier,
+)
+from pixelcnn.evaluation.likelihoods import ensemble_bits_per_dim
+from pixelcnn.evaluation.model_table import (
+    TABLE_PATH,
+    ModelRow,
+    make_row,
+    read_table,
+    score_images,
+)
+from pixelcnn.evaluation.stored import Measurement, is_shipped, load_measurement, save_measurement
+from pixelcnn.models import Model
+from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.storage import (
+    checkpoint_path,
+    list_checkpoints,
+    load_checkpoint,
+    read_info,
+    save_checkpoint,
+    weights_digest,
+)
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add `evaluate`."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="score a model in bits/dim",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Compute the mean bits/dim of a split of the model's data set. Use the "
+        "validation split for every choice, the test split once, at the end. A model of eight "
+        "raster orders is scored in each of them, and as the ensemble of all.",
+    )
+    add_checkpoint(parser, nargs="?")
+    add_data_dir(parser)
+    parser.add_argument("--split", choices=["validation", "test"], default="validation")
+    parser.add_argument("--num-images", type=int, default=None, help="only the first N images")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="record the result in the checkpoint; with --table also beside it, for the app",
+    )
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="instead: the table of all checkpoints in checkpoints/, or of the one named: test "
+        "bits/dim, parameters, share of the past that is seen, seconds to draw a picture",
+    )
+    parser.add_argument(
+        "--class-accuracy",
+        action="store_true",
+        help="instead: train a plain classifier on the real training images and report how often "
+        "it recognises the class that a drawn picture was asked for (default: 1000 pictures)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="fixes the drawn pictures")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="temperature of the drawn pictures"
+    )
+    parser.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    """Score, print, and write if asked to; returns 0."""
+    if options.table:
+        return _table(options)
+    if options.checkpoint is None:
+        raise ValueError("Name a checkpoint, or give `--table` for all of them.")
+    path = checkpoint_path(options.checkpoint)
+    model, info = load_checkpoint(path)
+    if options.class_accuracy:
+        return _class_accuracy(options, model, _dataset(path, info.dataset))
+    scores = _scores(path, model, info.dataset, options.split, options)
+    mean, c = scores.mean().item(), model.config
+    if c.num_orders > 1:
+        for name, score in zip(ORDER_NAMES, scores.mean(0).tolist(), strict=True):
+            print(f"{name:42} {score:.4f} bits/dim")
+        ensemble = ensemble_bits_per_dim(scores, c.num_dims).mean()
+        print(f"{'ensemble of the eight orders':42} {ensemble:.4f} bits/dim")
+    print(
+        f"{info.dataset} {options.split}: {mean:.4f} bits/dim "
+        f"({c.num_levels} levels, {len(scores):,} images, {model.num_parameters:,} parameters)"
+    )
+    if options.write:
+        _record(path, model, options.split, mean)
+    return 0
+
+
+def _dataset(path: Path, dataset: str | None) -> str:
+    if dataset is None:
+        raise ValueError(f"{path}: does not say which data set it learned.")
+    return dataset
+
+
+def _scores(
+    path: Path, model: Model, dataset: str | None, split: str, options: argparse.Namespace
+) -> torch.Tensor:
+    """Score images of a split in every order that the model knows: float64 (N, num_orders)."""
+    levels, label = load_dataset(
+        _dataset(path, dataset), split, options.data_dir, num_levels=model.config.num_levels
+    )
+    count = check_count("num_images", options.num_images, len(levels), default=len(levels))
+    if options.write and count != len(levels):
+        raise ValueError("`--write` records only results on the whole split.")
+    return finish(score_images(model, levels[:count], label[:count])).double()
+
+
+def _record(path: Path, model: Model, split: str, bits_per_dim: float) -> None:
+    info = read_info(path)
+    measured = info.bits_per_dim | {split: bits_per_dim}
+    save_checkpoint(path, model, replace(info, bits_per_dim=measured))
+
+
+def _class_accuracy(options: argparse.Namespace, model: Model, dataset: str) -> int:
+    c = model.config
+    names = class_names(dataset, c.num_classes)
+    count = check_count("num_images", options.num_images, 100_000, default=1000)
+    train, test = (
+        load_dataset(dataset, split, options.data_dir, num_levels=c.num_levels)
+        for split in ("train", "test")
+    )
+    rule = SamplingRule(temperature=options.temperature)
+    drawn = draw_every_class(model, count, seed=options.seed, rule=rule)
+    first = next(drawn)  # a model without classes is refused before the classifier is trained
+    classifier = finish(
+        train_classifier(*train, num_levels=c.num_levels, num_classes=c.num_classes), "classifier "
+    )
+    levels, label = (torch.cat(parts) for parts in zip(first, *drawn, strict=True))
+    shares = []
+    for images in ((levels, label), test):
+        right = recognised(classifier, *images)
+        by_class = share_by_class(right, images[1], c.num_classes)
+        shares.append([*by_class, right.double().mean().item()])
+    print(f"{'class':14} {'drawn':>7} {'real':>7}")
+    for name, drawn_share, real_share in zip([*names, "all"], *shares, strict=True):
+        print(f"{name:14} {drawn_share:7.1%} {real_share:7.1%}")
+    print(
+        f"recognised as the class asked for: {count:,} pictures drawn at temperature "
+        f"{options.temperature:g}, {len(test[0]):,} real test images"
+    )
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    """Measure checkpoints on their test images and print the table."""
+    torch.set_num_threads(1)
+    names = [options.checkpoint] if options.checkpoint else list(list_checkpoints())
+    if not names:
+        raise ValueError("`--table` found no checkpoint.")
+    paths = [checkpoint_path(name) for name in names]
+    if options.write and not all(map(is_shipped, paths)):
+        raise ValueError(
+            f"{options.checkpoint}: the table that `--write` keeps is that of checkpoints/; "
+            "without `--write` the row is printed."
+        )
+    rows = []
+    for name, path in zip(names, paths, strict=True):
+        model, info = load_checkpoint(path)
+        title = dataset_of(_dataset(path, info.dataset)).title
+        print(f"{name}: test images of {title}", flush=True)
+        scores = _scores(path, model, info.dataset, "test", options)
+        if options.write:
+            _record(path, model, "test", scores.mean().item())
+        name = path.stem if is_shipped(path) else name
+        rows.append(make_row(name, weights_digest(path), model, info, scores))
+    print(table_text(rows))
+    if options.write:
+        _keep(rows)
+    return 0
+
+
+def _keep(rows: list[ModelRow]) -> None:
+    """Put rows into the table that the app shows."""
+    stored = load_measurement(TABLE_PATH, read_table)
+    new = {row.checkpoint: row for row in rows}
+    old = {row.checkpoint: row for row in stored[1]} if stored else {}
+    kept = {name: row for name, row in (old | new).items() if name in list_checkpoints()}
+    table = [kept[name] for name in sorted(kept)]
+    measurement = Measurement(
+        "python -m pixelcnn evaluate --table --write",
+        {row.checkpoint: row.weights for row in table},
+        {"rows": [asdict(row) for row in table]},
+    )
+    save_measurement(TABLE_PATH, measurement)
+    print(f"wrote {TABLE_PATH}")
+
+
+def table_text(rows: list[ModelRow]) -> str:
+    """Lay the table out as text; a star marks the mean over several orders."""
+    head = ("checkpoint", "test bits/dim", "parameters", "past seen", "one picture", "each of 16")
+    lines = [
+        (
+            row.checkpoint,
+            f"{row.test_bits_per_dim:.4f}" + ("*" if row.num_orders > 1 else ""),
+            f"{row.num_parameters:,}",
+            f"{row.past_seen:.1%}",
+            f"{row.seconds_one:.3f} s",
+            f"{row.seconds_of_16:.3f} s",
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    text = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in [head, *lines]
+    ]
+    for row in rows:
+        if row.num_orders > 1:
+            text += [f"{row.checkpoint} in each order, and the ensemble of all:"]
+            text += [
+                f"  {score:.4f}  {name}"
+                for name, score in zip(ORDER_NAMES, row.order_bits_per_dim, strict=True)
+            ]
+            text += [f"  {row.ensemble_bits_per_dim:.4f}  ensemble"]
+    return "\n".join(text)

@@ -1,0 +1,223 @@
+"""Drawing with convolutions: what a row needs once, and what each pixel needs.
+
+Every masked convolution is split in two. The part that reads *rows above* is complete when a row
+begins: one product per layer computes it for all columns. The part that reads *this row, to the
+left* is one small product per pixel and layer over its last few positions. All results are kept,
+none is computed twice; `make bench` prints what a picture costs in passes of the whole network.
+
+At batch 1 the cost is the number of calls, so all runs in numpy, whose calls are cheaper than
+torch's, on weights laid out once. Arrays are (..., B, F), features last.
+
+References:
+    Ramachandran et al. 2017, arXiv 1704.06001.
+"""
+
+import copy
+import functools
+import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+from torch import Tensor, nn
+
+from pixelcnn.models.base import Array, Stepper
+from pixelcnn.models.convolutions import ConvolutionModel
+
+MANY_IMAGES = 4
+"""From here on a row's products are large enough to be shared out to all cores."""
+
+
+class FeatureMap:
+    """A feature map with a zero border, (rows, B, columns, F), and views of it for taps."""
+
+    def __init__(
+        self, height: int, width: int, batch: int, features: int, border: int, dtype: np.dtype
+    ) -> None:
+        self.border = border
+        self.width = width
+        shape = (height + border, batch, width + 2 * border, features)
+        self.values = np.zeros(shape, dtype)
+
+    def above(self, row: int, rows: int, columns: int, dilation: int, own_row: bool) -> Array:
+        """Gather what a kernel reads at every column: (W * B, rows * columns * F).
+
+        The lowest kernel row reads this row if `own_row`, else the one `dilation` above.
+        """
+        v = self.values
+        top = row + self.border - dilation * (rows - int(own_row))
+        left = self.border - dilation * (columns // 2)
+        r, b, c, f = v.strides
+        _, batch, _, features = v.shape
+        taps = as_strided(
+            v[top:, :, left:],
+            (self.width, batch, rows, columns, features),
+            (c, b, dilation * r, dilation * c, f),
+            writeable=False,
+        )
+        return taps.reshape(self.width * batch, -1)
+
+    def left(self, row: int, col: int, columns: int, dilation: int) -> Array:
+        """Gather this position and the ones to its left: (B, columns * F)."""
+        at = col + self.border
+        taps = self.values[row + self.border, :, at - dilation * (columns - 1) : at + 1 : dilation]
+        return taps.reshape(len(taps), -1)
+
+    def put(self, row: int, col: int, features: Array) -> None:
+        """Store the features (B, F) of one position."""
+        self.values[row + self.border, :, col + self.border] = features
+
+    def put_row(self, row: int, features: Array) -> None:
+        """Store the features (W, B, F) of one row."""
+        inside = slice(self.border, self.border + self.width)
+        self.values[row + self.border, :, inside] = features.swapaxes(0, 1)
+
+    def copy(self) -> "FeatureMap":
+        """Copy the values."""
+        other = copy.copy(self)
+        other.values = self.values.copy()
+        return other
+
+    def select(self, indices: NDArray[np.int64], row: int) -> None:
+        """Keep these images, with all that a kernel at this row or a later one reads."""
+        rows = slice(row, row + self.border + 1)  # the lowest kernel row lies `border` above
+        kept = self.values[rows, indices]
+        if len(indices) != self.values.shape[1]:
+            height, _, width, features = self.values.shape
+            self.values = np.zeros((height, len(indices), width, features), kept.dtype)
+        self.values[rows] = kept
+
+
+class RowStepper(Stepper):
+    """What the steppers of convolutional models share: rows, input features, position, head."""
+
+    def __init__(self, model: ConvolutionModel, condition: Tensor) -> None:
+        one_blas_thread()
+        c = self.config = model.config
+        self.batch = len(condition)
+        self.condition = condition.numpy()
+        self.dtype = model.row_bias.numpy().dtype
+        position = model.position_features(condition).permute(2, 3, 0, 1)
+        self.position_features = position.contiguous().numpy()  # (H, W, B, F)
+        self.head_weights = [pointwise(layer) for layer in model.head]
+        every_level = torch.arange(c.num_levels).view(-1, 1, 1, 1).expand(-1, c.num_channels, 1, 1)
+        encoded = model.encode(every_level)[:, : c.features_per_channel, 0, 0]
+        self.encoded = encoded.numpy()  # (K, E), input features of each level
+        self.input = self.map(c.num_channels * c.features_per_channel, c.first_kernel_size // 2)
+        self.row = -1  # the row that is begun
+        self.position_in_row = np.empty(0)  # (W, B, F), what the row begun adds for its place
+        self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
+
+    @abstractmethod
+    def begin_row(self, row: int) -> None:
+        """Do the work that a whole row needs once; the rows above must be written."""
+
+    @abstractmethod
+    def pixel(self, row: int, col: int) -> Array:
+        """Return the features (B, F) that the head reads at one pixel."""
+
+    @abstractmethod
+    def maps(self) -> Iterator[tuple[str, FeatureMap]]:
+        """Name every list of feature maps that is kept beside the input."""
+
+    @abstractmethod
+    def select_condition(self, indices: NDArray[np.int64]) -> None:
+        """Keep these images in what the class alone decides."""
+
+    def logits(self) -> Array:
+        """Predict one dimension.
+
+        The features of all earlier pixels are in the maps, after a rewind too: only what lies
+        later in the order has been written since.
+        """
+        row, col, channel = self.config.coordinates(self.position)
+        if row != self.row:
+            # A row of several images is work enough for all cores; a pixel never is.
+            many = self.batch >= MANY_IMAGES
+            if many:
+                _limit_threads(os.cpu_count())
+            self.begin_row(row)
+            if many:
+                _limit_threads(1)
+            self.row = row
+        (first, first_bias), (last, last_bias) = self.head_weights
+        hidden = np.maximum(self.pixel(row, col), 0) @ first + first_bias
+        logits = np.maximum(hidden, 0) @ last + last_bias  # (B, C * K)
+        return logits.reshape(self.batch, self.config.num_channels, -1)[:, channel]
+
+    def write(self, level: NDArray[np.int64]) -> None:
+        """Store the input features of these levels."""
+        row, col, channel = self.config.coordinates(self.position)
+        border, size = self.input.border, self.config.features_per_channel
+        part = slice(channel * size, (channel + 1) * size)
+        self.input.values[row + border, :, col + border, part] = self.encoded[level]
+        self.position += 1
+
+    def fork(self) -> Self:
+        """Copy all maps."""
+        other = copy.copy(self)
+        other.input = self.input.copy()
+        for name, maps in self.maps():
+            setattr(other, name, [m.copy() for m in maps])
+        return other
+
+    def select(self, indices: NDArray[np.int64]) -> None:
+        """Keep these images; of the rows above only what is still read."""
+        row = self.config.coordinates(self.position)[0]
+        condition = self.condition[indices]
+        if not np.array_equal(condition, self.condition):
+            self.position_features = self.position_features[:, :, indices]
+            self.select_condition(indices)
+        self.condition, self.batch = condition, len(indices)
+        for kept in [self.input, *(m for _, maps in self.maps() for m in maps)]:
+            kept.select(indices, row)
+        if self.row == row:
+            self.position_in_row = self.position_in_row[:, indices]
+            self.from_above = [above[:, indices] for above in self.from_above]
+        else:
+            self.row = -1
+
+    def map(self, features: int, border: int) -> FeatureMap:
+        """Make an empty feature map."""
+        c = self.config
+        return FeatureMap(c.height, c.width, self.batch, features, border, self.dtype)
+
+    def per_column(self, values: Array) -> Array:
+        """View (W * B, F) as (W, B, F)."""
+        return values.reshape(self.config.width, self.batch, -1)
+
+
+@functools.cache
+def one_blas_thread() -> None:
+    """Let numpy's matrix products run in one thread from now on.
+
+    For products this small more threads only wait. Whoever draws several pictures may use more for
+    a row; nothing else here multiplies matrices in numpy.
+    """
+    _limit_threads(1)
+
+
+def _limit_threads(count: int | None) -> None:
+    _controller().limit(limits=count, user_api="blas")
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()  # looking for the libraries takes a while, using them does not
+
+
+def pointwise(layer: nn.Conv2d) -> tuple[Array, Array]:
+    """Lay a 1x1 convolution out as a matrix (in, out) and a bias."""
+    masked = getattr(layer, "masked_weight", None)
+    weight = masked() if masked else layer.weight
+    return np.ascontiguousarray(weight[:, :, 0, 0].numpy().T), layer.bias.numpy()
+
+
+def taps(weight: Tensor) -> Array:
+    """Lay a kernel (out, in, rows, columns) out as a matrix (rows * columns * in, out)."""
+    return np.ascontiguousarray(weight.permute(2, 3, 1, 0).flatten(0, 2).numpy())
