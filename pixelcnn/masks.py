@@ -151,12 +151,3 @@ def horizontal_mask(
     centre = kernel_size // 2
     full = convolution_mask(out_features, in_features, kernel_size, num_channels, mask_type)
     return full[:, :, centre : centre + 1, : centre + 1]
-
-
-def raster_position(row: int, col: int, width: int) -> int:
-    """Give the place of a pixel in the raster-scan order.
-
-    >>> raster_position(2, 3, width=28)
-    59
-    """
-    return row * width + col

@@ -10,14 +10,13 @@ from pixelcnn.inspection.kernels import (
     input_names,
     kernel,
     kernel_paths,
-    num_residual_blocks,
 )
 
-from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
+from .tiny import CONVOLUTIONAL, random_levels, tiny_config, tiny_model
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_the_window_of_every_layer_convolves_as_the_layer_does(architecture, num_channels):
     model = tiny_model(
         architecture, num_channels=num_channels, first_kernel_size=5, dilations=(1, 2)
@@ -57,10 +56,10 @@ def test_the_first_layers_hide_their_centre_and_titles_say_what_a_layer_is():
     )
 
 
-def test_the_norm_takes_all_inputs_together():
+def test_norms_are_over_all_inputs():
     window = kernel(tiny_model("classic"), "first")
     expected = np.sqrt((window.weights[3] ** 2).sum(0))
-    np.testing.assert_allclose(window.taken_together(3), expected, rtol=1e-6)
+    np.testing.assert_allclose(window.norms(3), expected, rtol=1e-6)
 
 
 def test_a_layer_that_does_not_exist_is_named():
@@ -74,7 +73,7 @@ def test_every_input_feature_has_a_name(num_channels):
     assert len(names) == len(set(names)) == num_channels * tiny_config().features_per_channel
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_block_features_are_those_that_flow_through_the_network(architecture):
     model = tiny_model(architecture, num_classes=2, dilations=(1, 2, 1))
     levels = random_levels(model.config, 1)
@@ -84,9 +83,9 @@ def test_block_features_are_those_that_flow_through_the_network(architecture):
             lambda _, inputs: received.append(inputs[architecture != "classic"])
         )
     model(levels, torch.tensor([1]))
-    assert num_residual_blocks(model) == (3 if architecture == "classic" else 2)
+    assert model.num_residual_blocks == (3 if architecture == "classic" else 2)
     inputs = list(received)
-    for block in range(num_residual_blocks(model)):
+    for block in range(model.num_residual_blocks):
         before, added = block_features(model, levels, 1, block)
         torch.testing.assert_close(before, inputs[block][0])
         if block + 1 < len(inputs):

@@ -7,24 +7,18 @@ import pytest
 import torch
 from torch.autograd.functional import jacobian
 
+from pixelcnn import sample
 from pixelcnn.masks import (
     channel_mask,
     convolution_mask,
     horizontal_mask,
     kernel_mask,
-    raster_position,
 )
-from pixelcnn.models.convolutions import (
-    GatedBlock,
-    HorizontalConv2d,
-    MaskedConv2d,
-    ResidualBlock,
-    VerticalConv2d,
-    condition_bias,
-    gated_activation,
-)
+from pixelcnn.models.classic import ResidualBlock
+from pixelcnn.models.convolutions import MaskedConv2d, condition_bias
+from pixelcnn.models.gated import GatedBlock, HorizontalConv2d, VerticalConv2d, gated_activation
 
-from .tiny import pixel_offsets, randomize, tiny_model
+from .tiny import ARCHITECTURES, pixel_offsets, randomize, tiny_config, tiny_model
 
 HEIGHT, WIDTH = 6, 7
 SIZES = [(3, 1), (5, 1), (3, 2)]  # kernel size, dilation
@@ -38,6 +32,12 @@ def reads(function, in_features, out_features, *, inputs=4):
         x = torch.randn(1, in_features, HEIGHT, WIDTH, generator=generator, dtype=torch.float64)
         total = total + jacobian(function, x, vectorize=True).abs()
     return total.reshape(out_features, HEIGHT * WIDTH, in_features, HEIGHT * WIDTH).numpy()
+
+
+def shape_of(name, num_channels, num_features):
+    return tiny_config(
+        name, num_channels=num_channels, num_features=num_features, head_features=6, num_classes=2
+    )
 
 
 def groups(features, num_channels):
@@ -105,11 +105,6 @@ def test_impossible_masks_are_refused(build, message):
         build()
 
 
-def test_raster_position_counts_pixels_row_by_row():
-    places = [raster_position(row, col, WIDTH) for row in range(HEIGHT) for col in range(WIDTH)]
-    assert places == list(range(HEIGHT * WIDTH))
-
-
 @pytest.mark.parametrize("mask_type", ["A", "B"])
 @pytest.mark.parametrize("num_channels", [1, 3])
 @pytest.mark.parametrize(("kernel_size", "dilation"), SIZES)
@@ -150,7 +145,7 @@ def test_horizontal_convolution_reads_its_row_to_the_left(
 
 @pytest.mark.parametrize("num_channels", [1, 3])
 def test_residual_block_reads_what_its_convolution_reads(num_channels):
-    block = randomize(ResidualBlock(12, 3, num_channels, 2, 2, 0.0)).double()
+    block = randomize(ResidualBlock(shape_of("classic", num_channels, 12), 2)).double()
     seen = reads(lambda x: block(x, torch.tensor([1])), 12, 12, inputs=16) != 0
     wanted = expected_masked(12, 12, 3, 2, num_channels, "B")
     assert not (seen & ~wanted).any()
@@ -177,7 +172,7 @@ def test_gated_activation_is_tanh_times_sigmoid():
 
 @pytest.mark.parametrize("num_channels", [1, 3])
 def test_horizontal_stack_reads_vertical_but_never_the_reverse(num_channels):
-    block = randomize(GatedBlock(6, 3, num_channels, 3, 1, 0.0, is_last=False)).double()
+    block = randomize(GatedBlock(shape_of("gated", num_channels, 6), 1, is_last=False)).double()
     label = torch.tensor([2])
     fixed = torch.randn(1, 6, HEIGHT, WIDTH, dtype=torch.float64)
     down, right = pixel_offsets(HEIGHT, WIDTH)
@@ -219,13 +214,14 @@ def test_condition_table_starts_at_zero():
     assert not condition_bias(4, 5).weight.any()
 
 
-@pytest.mark.parametrize("architecture", ["classic", "gated"])
-def test_forward_changes_nothing_in_the_module(architecture):
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_neither_a_pass_nor_drawing_changes_anything_in_the_model(architecture):
     model = tiny_model(architecture, num_classes=2)
     before = copy.deepcopy(model)
     levels = torch.randint(0, 4, (2, 1, 5, 6))
     first = model(levels, torch.tensor([0, 2]))
     assert torch.equal(first, model(levels, torch.tensor([0, 2])))
+    sample(model, seed=1)
     for old, new in zip(before.modules(), model.modules(), strict=True):
         assert old.__dict__.keys() == new.__dict__.keys()
     old, new = (dict(m.named_parameters()) | dict(m.named_buffers()) for m in (before, model))

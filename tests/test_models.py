@@ -1,5 +1,8 @@
 """Whole models: what a prediction may and must depend on, and what is refused."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,10 +16,11 @@ from pixelcnn.evaluation.likelihoods import (
 from pixelcnn.inspection.receptive_field import (
     check_causality,
     dependency_maps,
+    in_order,
     past_coverage,
     spread_positions,
 )
-from pixelcnn.models.convolutions import MaskedConv2d
+from pixelcnn.models import read_config
 
 from .tiny import (
     ARCHITECTURES,
@@ -29,8 +33,7 @@ from .tiny import (
     tiny_model,
 )
 
-CONDITIONS = [(1, 0), (1, 3), (3, 0), (3, 3)]  # image channels, classes
-WIDE = {"num_features": 12, "head_features": 24}  # enough that no whole channel is dead
+WIDE = {"num_features": 24, "head_features": 24}  # enough that no whole channel is dead
 GEOMETRIES = [
     {"height": 5, "width": 7},
     {"height": 7, "width": 3, "first_kernel_size": 5, "dilations": (1, 2)},
@@ -41,45 +44,20 @@ GEOMETRIES = [
 ]
 
 
-def every_model(num_channels=1, num_classes=0, **geometry):
-    return [
-        tiny_model(a, num_channels=num_channels, num_classes=num_classes, **geometry)
-        for a in ARCHITECTURES
-    ]
-
-
-@pytest.mark.parametrize(("num_channels", "num_classes"), CONDITIONS)
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_no_prediction_depends_on_its_own_dimension_or_a_later_one(
-    architecture, num_channels, num_classes
-):
-    model = tiny_model(architecture, num_channels=num_channels, num_classes=num_classes)
-    seen = dependence(model, inputs=3)
-    # In raster order, channels within a pixel: (pixel, channel) by (pixel, channel).
-    seen = seen.transpose(1, 0, 3, 2).reshape(model.config.num_dims, -1)
-    assert not np.triu(seen).any()
-
-
-@pytest.mark.parametrize("num_classes", [0, 3])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_at_the_current_pixel_green_reads_red_and_blue_reads_both(architecture, num_classes):
-    model = tiny_model(architecture, num_channels=3, num_classes=num_classes, **WIDE)
-    own_pixel = np.einsum("apbp->pab", dependence(model) != 0)  # (pixel, output, input channel)
-    assert (own_pixel == np.tri(3, k=-1, dtype=bool)).all()
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_channel_of_an_earlier_pixel_is_read_by_every_channel(architecture):
-    model = tiny_model(architecture, num_channels=3, **WIDE)
-    assert (np.einsum("apbp->pab", dependence(model)[:, 1:, :, :-1] != 0)[:5]).all()
-
-
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-@pytest.mark.parametrize(("num_channels", "num_classes"), [(1, 0), (3, 2)])
-def test_dependency_maps_are_the_non_zero_gradients(geometry, num_channels, num_classes):
-    for model in every_model(num_channels, num_classes, **geometry, **WIDE):
-        seen = (dependence(model) != 0).any((0, 2))
-        assert (dependency_maps(model) == seen).all()
+@pytest.mark.parametrize(("num_channels", "num_classes"), [(1, 0), (1, 3), (3, 0), (3, 2)])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_non_zero_gradients_are_the_dependencies_that_a_model_promises(
+    architecture, num_channels, num_classes, geometry
+):
+    shape = {"num_channels": num_channels, "num_classes": num_classes, **geometry, **WIDE}
+    model = tiny_model(architecture, **shape)
+    promised = model.dependencies()
+    assert not np.triu(promised).any()  # so nothing depends on itself, or on what comes later
+    assert ((dependence(model, inputs=40) != 0) == promised).all()
+    by_pixel = dependency_maps(model)
+    others = ~np.eye(len(by_pixel), dtype=bool)
+    assert (by_pixel == promised[::num_channels, ::num_channels])[others].all()
 
 
 def test_gated_model_has_no_blind_spot():
@@ -88,7 +66,7 @@ def test_gated_model_has_no_blind_spot():
     reach = 1 + 1 + 2
     past = (down < 0) | ((down == 0) & (right < 0))
     inside = past & (down >= -reach) & (abs(right) <= reach)
-    assert ((dependence(model)[0, :, 0] != 0) == inside).all()
+    assert (model.dependencies() == inside).all()
 
 
 def test_classic_model_is_blind_above_to_the_right():
@@ -99,23 +77,23 @@ def test_classic_model_is_blind_above_to_the_right():
     inside = past & (down >= -reach) & (abs(right) <= reach)
     # A step to the right costs a step up.
     blind_spot = inside & (right > -down)
-    seen = dependence(model)[0, :, 0] != 0
+    seen = model.dependencies()
     assert blind_spot.any()
     assert (seen == (inside & ~blind_spot)).all()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_logits_do_not_change_when_later_levels_change(architecture):
+def test_no_bit_of_a_prediction_changes_with_later_levels(architecture):
     model = tiny_model(architecture, num_channels=3, num_classes=2)
     c = model.config
     levels, other = random_levels(c, 2, seed=1), random_levels(c, 2, seed=2)
     label = label_of(c, 2)
-    before = model(levels, label).permute(0, 3, 4, 2, 1).flatten(1, 3)  # (B, H*W*C, K)
+    before = in_order(model(levels, label))
     for position in range(0, c.num_dims, 7):
         mixed = levels.permute(0, 2, 3, 1).flatten(1).clone()
         mixed[:, position:] = other.permute(0, 2, 3, 1).flatten(1)[:, position:]
         mixed = mixed.view(2, c.height, c.width, 3).permute(0, 3, 1, 2)
-        after = model(mixed, label).permute(0, 3, 4, 2, 1).flatten(1, 3)
+        after = in_order(model(mixed, label))
         assert torch.equal(after[:, : position + 1], before[:, : position + 1])
 
 
@@ -185,15 +163,14 @@ def test_label_of_a_model_without_classes_is_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"architecture": "other"}, "'classic' or 'gated'"),
         ({"num_levels": 1}, "from 2 to 256"),
         ({"num_channels": 2}, "must be 1 or 3"),
         ({"num_channels": 3, "num_features": 8}, "multiple of num_channels"),
-        ({"kernel_size": 4}, r"`kernel_size` \(=4\) must be odd"),
+        ({"kernel_size": 4}, r"`kernel_size` \(=4\) must be 3, 5, 7 or 9"),
         ({"dilations": ()}, "1 to 64 integers"),
         ({"dilations": (0,)}, "integers from 1 to 16"),
         ({"height": True}, "be an integer"),
-        ({"dropout": float("nan")}, "be a number from 0.0 to 0.9"),
+        ({"dropout": float("nan")}, "be a number from 0 to 0.9"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):
@@ -201,50 +178,74 @@ def test_impossible_configurations_are_refused(change, message):
         tiny_config(**change)
 
 
+def test_a_configuration_is_read_as_it_was_written_and_says_what_is_wrong_with_it():
+    for name in ARCHITECTURES:
+        config = tiny_config(name, num_classes=3)
+        assert read_config(config.to_dict()) == config
+    values = tiny_config().to_dict()
+    assert read_config(values | {"num_kinds": 0, "copy_features": 0}) == tiny_config()
+    for change, message in (
+        ({"architecture": "other"}, "`architecture` .*must be 'classic', 'gated' or 'average'"),
+        ({"num_kinds": 64}, "unknown fields .'num_kinds'."),
+        ({"num_levels": "4"}, "`num_levels` .='4'. must be an integer from 2 to 256"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_config(values | change)
+
+
 @pytest.mark.parametrize("num_channels", [1, 3])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_check_causality_passes_and_counts_what_it_saw(architecture, num_channels):
     model = tiny_model(architecture, num_channels=num_channels, num_classes=2)
-    report = check_causality(model, range(30), label=1)
-    assert report.is_causal
-    assert (report.positions_checked, report.num_pixels) == (30, 30)
-    assert (report.future_pairs, report.past_pairs) == (30 * 31 // 2, 30 * 29 // 2)
-    seen, past = past_coverage(dependency_maps(model))
-    assert past == report.past_pairs
+    total = model.config.num_dims
+    report = check_causality(model, range(total))
+    assert report.is_causal and report.positions_checked == report.num_dims == total
+    assert report.future_pairs == total * (total + 1) // 2
+    seen, past = past_coverage(model.dependencies())
+    assert past == report.past_pairs == total * (total - 1) // 2
     assert 0.8 * seen <= report.past_pairs_seen <= seen  # one input: some units are dead
+    parts = [check_causality(model, [position]) for position in (0, 17)]
+    both = check_causality(model, [0, 17])  # on other random levels: other units may be dead
+    assert replace(parts[0] + parts[1], past_pairs_seen=both.past_pairs_seen) == both
 
 
-@pytest.mark.parametrize("num_channels", [1, 3])
-def test_a_leaking_first_layer_is_found(num_channels):
-    model = tiny_model("classic", num_channels=num_channels)
-    leaky = MaskedConv2d(8 * num_channels, 6, 3, "B", num_channels)
-    model.first = randomize(leaky).double()
-    report = check_causality(model, spread_positions(model, 4))
-    assert not report.is_causal
-    assert "NOT CAUSAL" in report.text
+def leak_in_the_first_layer(model):
+    model.first.set_mask("B", model.config.num_channels)
+    randomize(model.first).double()
 
 
-def test_a_leak_in_the_middle_is_found():
-    model = tiny_model("gated")
+def leak_in_the_middle(model):
     model.blocks[1].horizontal.pad = (1, 1, 0, 0)  # one column too far to the right
-    assert not check_causality(model, range(30)).is_causal
 
 
-@pytest.mark.parametrize("channel", [0, 1, 2])
-def test_a_colour_that_sees_a_later_pixel_is_found(channel):
-    model = tiny_model("classic", num_channels=3, num_features=12)
+def leak_of_a_colour(model, channel):
     mask = model.blocks[0].conv.mask  # (6, 6, 3, 3), two features per channel
     mask[2 * channel : 2 * channel + 2, :2, 2, 1] = 1  # the pixel below
-    assert not check_causality(model, range(30)).is_causal
+
+
+@pytest.mark.parametrize(
+    ("name", "num_channels", "leak"),
+    [
+        ("classic", 1, leak_in_the_first_layer),
+        ("classic", 3, leak_in_the_first_layer),
+        ("gated", 1, leak_in_the_middle),
+        *(("classic", 3, partial(leak_of_a_colour, channel=c)) for c in range(3)),
+    ],
+)
+def test_a_leak_is_found(name, num_channels, leak):
+    model = tiny_model(name, num_channels=num_channels, num_features=12)
+    leak(model)
+    report = check_causality(model, range(model.config.num_dims))
+    assert not report.is_causal and "NOT CAUSAL" in report.text
+    good = check_causality(tiny_model(name, num_channels=num_channels), [0])
+    assert not (good + report).is_causal
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_weights_that_are_not_numbers_do_not_pass_as_causal(architecture):
-    names = [name for name, _ in tiny_model(architecture).named_parameters()]
-    for name in names:
+    for name, _ in tiny_model(architecture).named_parameters():
         model = tiny_model(architecture)
-        parameter = model.get_parameter(name)
-        parameter.fill_(float("nan"))
+        model.get_parameter(name).fill_(float("nan"))
         assert not check_causality(model, range(30)).is_causal, name
 
 
@@ -262,13 +263,6 @@ def test_spread_positions_hold_first_and_last_and_no_more_than_asked(count):
     assert positions[0] == 0 and positions[-1] == 29
     assert len(set(positions)) == len(positions) <= count
     assert len(positions) >= count * 0.6
-
-
-def test_dependency_maps_refuse_another_network():
-    with pytest.raises(ValueError, match="must be a PixelCNN or GatedPixelCNN"):
-        network = torch.nn.Identity()
-        network.config = tiny_config()
-        dependency_maps(network)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

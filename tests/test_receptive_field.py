@@ -1,10 +1,7 @@
 """The field layer by layer: against gradients of the network cut off there, and against trial."""
 
-import dataclasses
-
 import numpy as np
 import pytest
-import torch
 
 from pixelcnn import load_model, sample
 from pixelcnn.inspection.influence import leaking_copy, logits
@@ -17,8 +14,7 @@ from pixelcnn.inspection.receptive_field import (
 )
 
 from .tiny import (
-    ARCHITECTURES,
-    dependence,
+    CONVOLUTIONAL,
     pixel_offsets,
     random_levels,
     randomize,
@@ -26,13 +22,13 @@ from .tiny import (
     tiny_model,
 )
 
-WIDE = {"num_features": 12, "head_features": 24}
+WIDE = {"num_features": 24, "head_features": 48}
 SHIPPED = ("fashion-mnist-gated", "fashion-mnist-classic")
 PAST = (PixelRole.SEEN, PixelRole.BLIND_SPOT, PixelRole.BEYOND_REACH)
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_the_field_of_a_layer_is_that_of_a_network_that_ends_there(architecture, num_channels):
     shape = {"num_channels": num_channels, "height": 7, "width": 8, **WIDE}
     dilations = (1, 2, 1)
@@ -40,20 +36,19 @@ def test_the_field_of_a_layer_is_that_of_a_network_that_ends_there(architecture,
     assert len(whole) == 4
     for count in (1, 2, 3):
         part = tiny_model(architecture, dilations=dilations[:count], **shape)
-        seen = (dependence(part) != 0).any((0, 2))
-        assert (whole[count].maps() == seen).all()
+        assert (whole[count].maps() == dependency_maps(part)).all()
 
 
 def test_the_first_field_is_the_kernel_with_mask_a():
     down, right = pixel_offsets(7, 8)
     past = (down < 0) | ((down == 0) & (right < 0))
     inside = past & (down >= -2) & (abs(right) <= 2)
-    for architecture in ARCHITECTURES:
+    for architecture in CONVOLUTIONAL:
         model = tiny_model(architecture, height=7, width=8, first_kernel_size=5)
         assert (layer_fields(model)[0].maps() == inside).all()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_fields_grow_and_end_with_the_dependency_maps(architecture):
     model = tiny_model(architecture, dilations=(2, 1, 3))
     fields = layer_fields(model)
@@ -64,8 +59,8 @@ def test_fields_grow_and_end_with_the_dependency_maps(architecture):
     assert fields[0].name == "3 x 3, mask A" and fields[1].name == "3 x 3, mask B, dilation 2"
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
+def test_roles_sort_every_pixel_and_totals_count_them(architecture):
     model = tiny_model(architecture, height=7, width=9)
     down, right = pixel_offsets(7, 9)
     for field in layer_fields(model):
@@ -83,12 +78,6 @@ def test_kinds_sort_every_pixel_and_totals_count_them(architecture):
         assert (totals[PixelRole.SEEN], sum(totals[k] for k in PAST)) == past_coverage(maps)
 
 
-def test_only_the_classic_model_has_a_blind_spot():
-    for architecture, is_blind in (("classic", True), ("gated", False)):
-        for field in layer_fields(tiny_model(architecture, height=9, width=9))[1:]:
-            assert (field.totals[PixelRole.BLIND_SPOT] > 0) == is_blind
-
-
 @pytest.mark.parametrize("dilations", [(8,), (4, 4), (1, 8)])
 def test_gaps_between_dilated_entries_are_a_blind_spot_of_the_gated_model_too(dilations):
     model = tiny_model("gated", height=20, width=20, dilations=dilations)
@@ -99,7 +88,7 @@ def test_a_pixel_that_does_not_exist_is_named():
     field = layer_fields(tiny_model())[0]
     with pytest.raises(ValueError, match=r"`pixel` \(=30\) must lie in 0..29"):
         field.roles(30)
-    with pytest.raises(ValueError, match=r"`pixel` \(=-1\) must lie in 0..29"):
+    with pytest.raises(ValueError, match=r"`position` \(=-1\) must lie in 0..29"):
         forbidden_pixels(tiny_model(), random_levels(tiny_config(), 1), -1)
 
 
@@ -121,23 +110,18 @@ def test_changing_pixels_of_the_shipped_models_changes_what_the_maps_say(name):
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_mask_b_in_the_first_layer_leaks_the_pixel_itself_and_no_other(architecture, num_channels):
     model = tiny_model(architecture, num_channels=num_channels, **WIDE)
     leaky = randomize(leaking_copy(model), seed=1).double()
     levels = random_levels(model.config, 1)
     for pixel in (0, 13, 29):
-        assert not forbidden_pixels(model, levels, pixel).any()
-        assert forbidden_pixels(leaky, levels, pixel).ravel().nonzero()[0].tolist() == [pixel]
+        position = pixel * num_channels
+        assert not forbidden_pixels(model, levels, position).any()
+        assert forbidden_pixels(leaky, levels, position).ravel().nonzero()[0].tolist() == [pixel]
 
 
-def test_the_field_of_a_shape_needs_no_weights():
-    config = tiny_config("classic", dilations=(1, 2), height=9, width=9)
-    narrow = dataclasses.replace(config, num_features=1, head_features=1)
-    fields = layer_fields(randomize(tiny_model("classic", dilations=(1, 2), height=9, width=9)))
-    with torch.random.fork_rng():
-        from pixelcnn.models import build_model
-
-        other = layer_fields(build_model(narrow))
-    for one, two in zip(fields, other, strict=True):
-        assert (one.packed == two.packed).all()
+def test_a_model_without_layers_has_one_field_of_all_that_it_depends_on():
+    (field,) = layer_fields(tiny_model("average"))
+    assert field.name == "Causal average"
+    assert (field.maps() == np.tri(30, k=-1, dtype=bool)).all()

@@ -167,26 +167,14 @@ def test_wandering_back_and_forth_under_other_rules_leaves_no_trace(architecture
         rule = RULES[random.integers(3)]
         for _ in range(min(random.integers(1, 40), model.config.num_dims - sampler.position)):
             sampler.step(rule)
-        sampler.rewind(int(random.integers(sampler.position + 1)))
+        for _ in range(random.integers(1, 3)):
+            sampler.rewind(int(random.integers(sampler.position + 1)))
         if random.random() < 0.3:
             sampler = sampler.fork()
     sampler.rewind(0)
     assert np.array_equal(
         finished(sampler, SHARP), sample_cached(model, noise, SHARP, label).numpy()
     )
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_rewinding_twice_before_drawing_is_rewinding_once(architecture):
-    model = tiny_model(architecture)
-    noise = make_noise(model.config, num_images=1, seed=0)
-    picture = sample_cached(model, noise, SHARP).numpy()
-    sampler = Sampler(model, noise)
-    finished(sampler, SHARP)
-    for positions in ((20, 9), (15, 14, 13), (30, 29), (12, 12, 0)):
-        for position in positions:
-            sampler.rewind(position)
-        assert np.array_equal(finished(sampler, SHARP), picture)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -235,17 +223,6 @@ def test_forks_that_are_drawn_in_turn_do_not_meet(architecture, start):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_sampling_stores_nothing_on_the_model(architecture):
-    model = tiny_model(architecture)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    names = [sorted(module.__dict__) for module in model.modules()]
-    first = sample(model, seed=1)
-    assert names == [sorted(module.__dict__) for module in model.modules()]
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    assert torch.equal(sample(model, seed=1), first)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_float32_models_sample_the_same_with_both_methods(architecture):
     model = tiny_model(architecture, dtype=torch.float32, num_classes=2)
     noise = make_noise(model.config, num_images=3, seed=0)
@@ -278,7 +255,7 @@ def test_wrong_arguments_are_refused(changes, message):
         sample(tiny_model(num_classes=2), **({"num_images": 2} | changes))
 
 
-def test_wrong_use_of_the_cached_sampler_is_refused():
+def test_wrong_use_of_the_sampler_is_refused():
     model = tiny_model()
     with pytest.raises(ValueError, match=r"`noise` \(shape \(1, 1, 6, 5\)\) must be \(B, 1, 5, 6"):
         Sampler(model, np.zeros((1, 1, 6, 5)))

@@ -5,13 +5,12 @@ that "equal" can mean 1e-10. Biases and label tables are random too: no activati
 inputs, and a label that is not used would be noticed.
 """
 
-import itertools
-
 import numpy as np
 import torch
 from torch import nn
 
 from pixelcnn.config import SamplingRule
+from pixelcnn.inspection.receptive_field import in_order
 from pixelcnn.models import ARCHITECTURES as REGISTERED
 from pixelcnn.models import ModelConfig, architecture, build_model
 from pixelcnn.models.convolutions import ConvolutionModel
@@ -75,29 +74,22 @@ def label_of(config: ModelConfig, num_images: int):
 
 
 def dependence(model, *, inputs=10):
-    """Absolute gradients of every predicted dimension with respect to every dimension.
+    """Absolute gradients of every prediction with respect to every dimension, (N, N).
 
     Summed over the features of a dimension and over several random inputs.
-
-    Returns:
-        (C, H*W, C, H*W): predicted channel and pixel, then channel and pixel that it may read.
     """
     c = model.config
-    pixels = c.height * c.width
-    outputs = list(itertools.product(range(c.num_channels), range(pixels)))
-    channel, pixel = torch.tensor(outputs).T
+    position = torch.arange(c.num_dims)
     total = 0
     for seed in range(inputs):
-        levels = random_levels(c, len(outputs), seed)  # another image for each output
+        levels = random_levels(c, c.num_dims, seed)  # another image for each output
         features = model.encode(levels).requires_grad_(True)
-        condition = model.condition(len(outputs), label_of(c, len(outputs)))
-        logits = model.logits_from_features(features, condition).flatten(3)  # (n, K, C, H*W)
-        chosen = logits[torch.arange(len(outputs)), :, channel, pixel]  # (n, K)
-        weights = torch.randn(chosen.shape, generator=torch.Generator().manual_seed(seed))
-        (gradient,) = torch.autograd.grad((chosen * weights).sum(), features)
+        condition = model.condition(c.num_dims, label_of(c, c.num_dims))
+        logits = in_order(model.logits_from_features(features, condition))[position, position]
+        weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(seed))
+        (gradient,) = torch.autograd.grad((logits * weights).sum(), features)
         total = total + gradient.abs()
-    total = total.view(c.num_channels, pixels, c.num_channels, c.features_per_channel, pixels)
-    return total.sum(3).numpy()
+    return total.unflatten(1, (c.num_channels, -1)).sum(2).permute(0, 2, 3, 1).flatten(1).numpy()
 
 
 def naive_levels(model, noise, rules, label=None, forced=None):
@@ -106,8 +98,7 @@ def naive_levels(model, noise, rules, label=None, forced=None):
     levels = torch.zeros(noise.shape, dtype=torch.int64)
     c = model.config
     for position in range(c.num_dims):
-        pixel, channel = divmod(position, c.num_channels)
-        row, col = divmod(pixel, c.width)
+        row, col, channel = c.coordinates(position)
         with torch.no_grad():
             logits = model(levels, label)[:, :, channel, row, col].numpy()
         rule = rules(position) if callable(rules) else rules

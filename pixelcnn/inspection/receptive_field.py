@@ -174,12 +174,12 @@ def dependency_maps(model: Model) -> NDArray[np.bool_]:
     """Say which input pixels can influence which prediction: `Model.dependencies` by pixels.
 
     Returns:
-        bool (H*W, H*W): entry [j, i] says whether a channel of pixel i can influence one of
-        another pixel j.
+        bool (H*W, H*W): entry [j, i] says whether a channel of pixel i can influence one of pixel
+        j; of the pixel itself an earlier one can.
     """
     channels, pixels = model.config.num_channels, model.config.height * model.config.width
     by_channel = model.dependencies().reshape(pixels, channels, pixels, channels)
-    return by_channel.any((1, 3)) & ~np.eye(pixels, dtype=bool)
+    return by_channel.any((1, 3))
 
 
 class PixelRole(IntEnum):

@@ -17,7 +17,6 @@ from pixelcnn.models.base import Array, Stepper, register
 from pixelcnn.models.convolutions import (
     ConvolutionConfig,
     ConvolutionModel,
-    Layer,
     MaskedConv2d,
     condition_bias,
     spread,
@@ -94,15 +93,13 @@ class PixelCNN(ConvolutionModel):
             stream.append(block(stream[-1], condition))
         return stream
 
-    def layers(self) -> list[Layer]:
+    def reads(self) -> list[NDArray[np.uint8]]:
         """Compose the masks."""
-        c = self.config
-        reads = spread(self.first, self.every_pixel())
-        layers = [Layer("A", c.first_kernel_size, 1, reads)]
-        for block, dilation in zip(self.blocks, c.dilations, strict=True):
-            reads = reads | spread(block.conv, reads)
-            layers.append(Layer("B", c.kernel_size, dilation, reads))
-        return layers
+        reads = [spread(self.first, self.every_dim())]
+        for block in self.blocks:
+            inner = spread(block.conv, spread(block.reduce, reads[-1]))
+            reads.append(reads[-1] | spread(block.expand, inner))
+        return reads
 
     @torch.inference_mode()
     def stepper(self, condition: Tensor) -> Stepper:

@@ -117,7 +117,7 @@ class ConvolutionConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of k x k kernels, and what its features depend on. 1x1 convolutions are none."""
+    """One layer of k x k kernels, and what the features behind it depend on."""
 
     mask_type: MaskType
     """"A" for the first layer."""
@@ -127,7 +127,7 @@ class Layer:
     """Distance between two taps, in pixels."""
     reads: NDArray[np.uint8]
     """(H, W, H*W / 8, rounded up): for every position a bit for each pixel that the features there
-    can depend on, see `np.packbits`."""
+    can depend on, see `np.packbits`. 1x1 convolutions are no layers of their own."""
 
 
 class ConvolutionModel(Model):
@@ -163,8 +163,13 @@ class ConvolutionModel(Model):
         """The convolution whose mask A hides the pixel that is to be predicted."""
 
     @abstractmethod
-    def layers(self) -> list[Layer]:
-        """Compose the masks: the first layer, then one for each block."""
+    def reads(self) -> list[NDArray[np.uint8]]:
+        """Compose the masks: what the features behind the first layer and each block depend on.
+
+        Returns:
+            uint8 (H, W, C, N / 8, rounded up) for each layer: for every position and channel group
+            a bit for each dimension, see `np.packbits`.
+        """
 
     @abstractmethod
     def residual_stream(self, features: Tensor, condition: Tensor) -> list[Tensor]:
@@ -190,44 +195,58 @@ class ConvolutionModel(Model):
         return {path: layers[path] for path in in_order}
 
     def dependencies(self) -> NDArray[np.bool_]:
-        """Take what the masks of all layers together let through.
+        """Take what the masks of all layers together let through."""
+        last = spread(self.head[1], spread(self.head[0], self.reads()[-1]))
+        dims = self.config.num_dims
+        return np.unpackbits(last.reshape(dims, -1), axis=1, count=dims).astype(bool)
 
-        Every channel of a seen pixel is read, and the earlier channels of the pixel itself.
-        """
-        c = self.config.num_channels
-        reads = self.layers()[-1].reads
-        pixels = self.config.height * self.config.width
-        seen = np.unpackbits(reads.reshape(pixels, -1), axis=1, count=pixels).astype(bool)
-        return np.kron(seen, np.ones((c, c), bool)) | np.kron(
-            np.eye(pixels, dtype=bool), np.tri(c, k=-1, dtype=bool)
-        )
-
-    def every_pixel(self) -> NDArray[np.uint8]:
-        """Give what the input at each position depends on: itself; see `Layer.reads`."""
+    def layers(self) -> list[Layer]:
+        """Describe the first layer and every block, with the pixels that each depends on."""
         c = self.config
-        itself = np.eye(c.height * c.width, dtype=bool)
-        return np.packbits(itself, axis=1).reshape(c.height, c.width, -1)
+        kernels = [("A", c.first_kernel_size, 1), *(("B", c.kernel_size, d) for d in c.dilations)]
+        return [
+            Layer(*kernel, self._by_pixel(reads))
+            for kernel, reads in zip(kernels, self.reads(), strict=True)
+        ]
+
+    def every_dim(self) -> NDArray[np.uint8]:
+        """Give what the input of each position and channel depends on: itself; see `reads`."""
+        c = self.config
+        itself = np.packbits(np.eye(c.num_dims, dtype=bool), axis=1)
+        return itself.reshape(c.height, c.width, c.num_channels, -1)
+
+    def _by_pixel(self, reads: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Join the channels, of what reads and of what is read: (H, W, H*W / 8, rounded up)."""
+        c = self.config
+        if c.num_channels == 1:
+            return reads[:, :, 0]
+        bits = np.unpackbits(reads, axis=3, count=c.num_dims).any(2)
+        return np.packbits(bits.reshape(*bits.shape[:2], -1, c.num_channels).any(3), axis=2)
 
 
 @torch.inference_mode()
 def spread(layer: nn.Conv2d, reads: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Unite, for every position, what the positions under a layer's open taps depend on.
 
-    A tap counts as open if any of its masked weights is not 0.
+    A tap is open from one channel group to another if any of its masked weights is not 0.
+
+    Arguments:
+        layer: a convolution between features in C channel groups.
+        reads: what its inputs depend on, see `ConvolutionModel.reads`.
     """
+    height, width, groups, _ = reads.shape
     masked = getattr(layer, "masked_weight", None)
-    weight = masked() if masked else layer.weight
-    taps = (weight != 0).any(1).any(0).numpy()  # (rows, columns) of the kernel
+    weight = (masked() if masked else layer.weight) != 0
+    taps = weight.unflatten(0, (groups, -1)).unflatten(2, (groups, -1)).any(3).any(1)
     left, _, above, _ = getattr(layer, "pad", (layer.padding[1], 0, layer.padding[0], 0))
     dilation = layer.dilation[0]
-    height, width, _ = reads.shape
     out = np.zeros_like(reads)
-    for i, j in np.argwhere(taps):
+    for group, source, i, j in np.argwhere(taps.numpy()):
         down, right = dilation * i - above, dilation * j - left  # where the tap reads
         rows = slice(max(0, -down), max(0, min(height, height - down)))
         cols = slice(max(0, -right), max(0, min(width, width - right)))
         from_rows = slice(rows.start + down, rows.stop + down)
         from_cols = slice(cols.start + right, cols.stop + right)
         if rows.start < rows.stop and cols.start < cols.stop:
-            out[rows, cols] |= reads[from_rows, from_cols]
+            out[rows, cols, group] |= reads[from_rows, from_cols, source]
     return out

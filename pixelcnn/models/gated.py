@@ -19,7 +19,6 @@ from pixelcnn.models.base import Array, Stepper, register
 from pixelcnn.models.convolutions import (
     ConvolutionConfig,
     ConvolutionModel,
-    Layer,
     MaskedConv2d,
     condition_bias,
     spread,
@@ -232,18 +231,20 @@ class GatedPixelCNN(ConvolutionModel):
             skips = skips + skip
         return stream, skips
 
-    def layers(self) -> list[Layer]:
-        """Compose the masks; behind the first layer stands what the two stacks read together."""
-        c = self.config
-        vertical = spread(self.first_vertical, self.every_pixel())
-        horizontal = spread(self.first_horizontal, self.every_pixel())
-        layers = [Layer("A", c.first_kernel_size, 1, vertical | horizontal)]
-        for block, dilation in zip(self.blocks, c.dilations, strict=True):
+    def reads(self) -> list[NDArray[np.uint8]]:
+        """Compose the masks: both stacks together, then the horizontal one, at last the skips."""
+        vertical = spread(self.first_vertical, self.every_dim())
+        horizontal = spread(self.first_horizontal, self.every_dim())
+        reads, skips = [vertical | horizontal], np.zeros_like(horizontal)
+        for block in self.blocks:
             above = spread(block.vertical, vertical)
-            vertical = vertical | above
-            horizontal = horizontal | above | spread(block.horizontal, horizontal)
-            layers.append(Layer("B", c.kernel_size, dilation, horizontal))
-        return layers
+            gated = above | spread(block.horizontal, horizontal)
+            skips |= spread(block.skip, gated)
+            if not block.is_last:
+                vertical = vertical | above
+                horizontal = horizontal | spread(block.residual, gated)
+            reads.append(skips if block.is_last else horizontal)
+        return reads
 
     @torch.inference_mode()
     def stepper(self, condition: Tensor) -> Stepper:
