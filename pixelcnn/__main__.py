@@ -1,4 +1,4 @@
-"""`python -m pixelcnn`: the command line."""
+"""`python -m pixelcnn`, or `pixelcnn` where the package is installed: the command line."""
 
 import os
 import sys
@@ -13,4 +13,5 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 from pixelcnn.commands.main import main  # noqa: E402
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

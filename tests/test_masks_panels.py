@@ -21,7 +21,7 @@ from pixelcnn.ui.masks.kernels import channel_table
 from pixelcnn.ui.masks.own import dilations_of
 from pixelcnn.ui.wire import decode
 
-from .tiny import ARCHITECTURES, tiny_model
+from .tiny import CONVOLUTIONAL, tiny_model
 
 
 @pytest.mark.parametrize("size", [3, 5, 7, 9])
@@ -39,7 +39,7 @@ def test_a_mask_panel_shows_the_mask(size, mask_type):
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_the_weights_shown_are_the_weights_and_hidden_ones_are_left_out(
     architecture, num_channels
 ):
@@ -53,9 +53,7 @@ def test_the_weights_shown_are_the_weights_and_hidden_ones_are_left_out(
         assert (panel.values[opened] == window.weights[output, source][opened]).all()
         assert panel.two_sides and np.nanmax(abs(panel.shades), initial=0) <= 1
         together = panels.weights_panel(window, output, None)
-        np.testing.assert_allclose(
-            np.nan_to_num(together.values), window.taken_together(output), rtol=1e-6
-        )
+        np.testing.assert_allclose(np.nan_to_num(together.values), window.norms(output), rtol=1e-6)
 
 
 def test_entries_of_the_vertical_stack_in_its_own_row_are_no_future():
@@ -68,7 +66,7 @@ def test_entries_of_the_vertical_stack_in_its_own_row_are_no_future():
     ]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_a_click_on_the_overview_finds_the_feature_it_shows(architecture):
     model = tiny_model(architecture, num_features=10)
     for path in kernel_paths(model):
@@ -105,7 +103,7 @@ def test_the_channel_table_is_the_mask():
 def test_the_growth_table_counts_what_the_fields_say():
     both = {
         name: layer_fields(tiny_model(name, height=9, width=9, dilations=(1, 1)))
-        for name in ARCHITECTURES
+        for name in CONVOLUTIONAL
     }
     rows = growth_table(both, 49)
     assert [row["Layer"] for row in rows] == ["first", "block 1", "block 2"]

@@ -299,7 +299,7 @@ class FullPass(Stepper):
     def write(self, level: NDArray[np.int64]) -> None:
         """Put the levels in place."""
         row, col, channel = self.model.config.coordinates(self.position)
-        self.levels[:, channel, row, col] = torch.as_tensor(level)
+        self.levels[:, channel, row, col] = torch.from_numpy(np.array(level))
         self.position += 1
 
     def fork(self) -> "FullPass":

@@ -17,7 +17,7 @@ class Branch:
 
     def __init__(self, sampler: Sampler, history: History, text: str) -> None:
         c = sampler.config
-        count, images = c.height * c.width, len(sampler.noise)
+        count, images = c.num_dims, len(sampler.noise)
         self.run = uuid.uuid4().hex[:8]
         self.parent: str | None = None  # its run: the branch itself may be dropped
         self.start = 0
@@ -26,9 +26,8 @@ class Branch:
         self.history = history
         self.rewinds: list[int] = []
         self.level = np.zeros((count, images), np.uint8)
-        self.uniform = np.ascontiguousarray(
-            sampler.noise.reshape(images, count).T, dtype=np.float32
-        )
+        by_position = sampler.noise.transpose(2, 3, 1, 0).reshape(count, images)
+        self.uniform = by_position.astype(np.float32)
         self.entropy_bits = np.zeros((count, images), np.float32)
         self.surprise_bits = np.zeros((count, images), np.float32)
         levels = c.num_levels if images == 1 else 0  # a sheet carries no distributions
@@ -38,12 +37,12 @@ class Branch:
 
     @property
     def count(self) -> int:
-        """Pixels drawn so far."""
+        """Dimensions drawn so far."""
         return self.sampler.position
 
     @property
     def total(self) -> int:
-        """Pixels of the picture."""
+        """Dimensions of the picture."""
         return len(self.level)
 
     @property
@@ -51,10 +50,10 @@ class Branch:
         """Whether the picture is finished."""
         return self.sampler.done
 
-    def draw(self, max_pixels: int, seconds: float) -> None:
-        """Draw at least one pixel, then more until a limit is reached."""
+    def draw(self, max_dims: int, seconds: float) -> None:
+        """Draw at least one dimension, then more until a limit is reached."""
         until = time.perf_counter() + seconds
-        end = min(self.total, self.count + max_pixels)
+        end = min(self.total, self.count + max_dims)
         while self.count < end:
             self._draw_one()
             if time.perf_counter() > until:
@@ -79,10 +78,11 @@ class Branch:
         return branch
 
     def levels(self) -> torch.Tensor:
-        """Return the pictures as levels (B, 1, H, W); pixels not drawn yet are 0."""
+        """Return the pictures as levels (B, C, H, W); what is not drawn yet is 0."""
         c = self.sampler.config
         drawn = np.where(np.arange(self.total)[:, None] < self.count, self.level, 0)
-        return torch.from_numpy(drawn.T.astype(np.int64)).view(-1, 1, c.height, c.width)
+        levels = drawn.astype(np.int64).reshape(c.height, c.width, c.num_channels, -1)
+        return torch.from_numpy(levels.transpose(3, 2, 0, 1).copy())
 
     def pictures(self) -> list[Picture]:
         """Return the pictures as display values."""
@@ -98,7 +98,8 @@ class Branch:
             self.entropy_bits[at] = entropy_bits(logits)
             self.surprise_bits[at] = surprise_bits(logits, level)
             return
-        steps = explain(logits[0], rule, float(self.sampler.noise.reshape(-1)[at]))
+        row, col, channel = self.sampler.config.coordinates(at)
+        steps = explain(logits[0], rule, float(self.sampler.noise[0, channel, row, col]))
         if forced is not None:
             self.was[at] = steps.level
         self.entropy_bits[at] = steps.entropy_bits

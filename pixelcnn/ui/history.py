@@ -12,12 +12,15 @@ MAX_LENGTH = 40_000
 
 @dataclass(frozen=True)
 class History:
-    """Rules by the pixel from which they act, and forced levels by pixel."""
+    """Rules by the position from which they act, and forced levels by position.
+
+    Positions count dimensions, see `ModelConfig.coordinates`; in a grey picture these are pixels.
+    """
 
     rules: tuple[tuple[int, SamplingRule], ...] = ((0, SamplingRule()),)
     """(start, rule), the first one starts at 0, starts rise."""
     forced: dict[int, int] = field(default_factory=dict)
-    """Level by pixel."""
+    """Level by position."""
 
     @property
     def last_rule(self) -> SamplingRule:
@@ -57,7 +60,7 @@ class History:
         Raises:
             ValueError: if one does not.
         """
-        total, levels = config.height * config.width, config.num_levels
+        total, levels = config.num_dims, config.num_levels
         for position in [start for start, _ in self.rules] + list(self.forced):
             if not 0 <= position < total:
                 raise ValueError(f"pixel {position} must lie in 0..{total - 1}")

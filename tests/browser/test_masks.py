@@ -219,7 +219,7 @@ def test_two_clicks_tell_whether_one_pixel_acts_on_another(page, server):
         settled(page)
         page.get_by_text(words).wait_for()
         new = (int(levels.view(-1)[i]) + 128) % 256
-        found = influence(model, levels, None, changed=(i, 0), level=new, predicted=(400, 0))
+        found = influence(model, levels, None, changed=i, level=new, predicted=400)
         assert found.unchanged == ("not a bit" in words or "blind" in words)
 
 
