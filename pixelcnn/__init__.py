@@ -27,6 +27,7 @@ _PUBLIC = {
     "Stepper": "models",
     "register": "models",
     "sample": "sampling",
+    "iter_samples": "sampling",
     "Sampler": "sampling",
     "explain": "sampling",
     "make_noise": "sampling",

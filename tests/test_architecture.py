@@ -1,6 +1,7 @@
 """The shape of the code itself, read with `ast`: who imports whom, and no pickle."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -8,26 +9,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = sorted((ROOT / "pixelcnn").rglob("*.py"))
 SCREEN = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
-
-# Each module may import those of earlier lines, and of its own line.
-LAYERS = (
-    ("config", "durations", "masks", "picture_files"),
-    ("layers", "orders"),
-    ("models",),
-    ("likelihoods", "receptive_field", "influence", "kernels", "data", "own_images")
-    + ("checkpoints", "sampling"),
-    ("completion", "evaluation", "options", "pictures", "comparison", "calibration")
-    + ("measurements",),
-    ("scores", "model_table"),
-    ("paradox",),
-    ("measure_command",),
-    ("training",),
-    ("cli",),
-    ("__main__",),
-    ("ui",),
-)
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-MODELS_KNOW_NOTHING_OF = {"sampling", "checkpoints", "data", "training"}
 
 
 def imported(path):
@@ -73,22 +54,43 @@ def test_what_the_player_is_fed_with_knows_no_streamlit(name):
     assert "streamlit" not in top_level(imported(ROOT / "pixelcnn" / "ui" / f"{name}.py"))
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=short)
-def test_imports_point_downwards(path):
-    if path.name == "__init__.py" and path.parent.name == "pixelcnn":
-        return  # the front door names modules of every layer, and imports none
-    own = part(path)
-    assert own in RANK, f"give {own} a place in LAYERS"
-    parts = {name.split(".")[1] for name in imported(path) if name.startswith("pixelcnn.")}
-    for other in parts & RANK.keys():
-        assert RANK[other] <= RANK[own], f"{own} imports {other}"
+def floors(graph):
+    """Stack rooms so that each imports only from below; raises CycleError on a climb."""
+    sorter, stacked = TopologicalSorter(graph), []
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        stacked.append(sorted(ready))
+        sorter.done(*ready)
+    return stacked
 
 
-@pytest.mark.parametrize("name", ["masks", "layers", "models", "receptive_field"])
-def test_models_know_no_samplers_and_no_files(name):
-    names = imported(ROOT / "pixelcnn" / f"{name}.py")
-    parts = {n.split(".")[1] for n in names if n.startswith("pixelcnn.")}
-    assert not parts & MODELS_KNOW_NOTHING_OF
+def imports_between(name_of):
+    """Collect who imports whom, under the names that `name_of` gives to modules."""
+    graph = {}
+    for path in LIBRARY:
+        if path == ROOT / "pixelcnn" / "__init__.py":
+            continue  # the front door names modules of every floor, and imports none
+        own = name_of(path)
+        for name in imported(path):
+            parts = name.split(".")
+            file = ROOT.joinpath(*parts).with_suffix(".py")
+            file = file if file.exists() else ROOT.joinpath(*parts, "__init__.py")
+            if parts[0] == "pixelcnn" and len(parts) > 1 and file.exists():
+                graph.setdefault(own, set()).add(name_of(file))
+    return {own: others - {own} for own, others in graph.items()}
+
+
+def test_imports_of_rooms_point_downwards():
+    stacked = floors(imports_between(part))
+    floor = {room: number for number, rooms in enumerate(stacked) for room in rooms}
+    assert floor["models"] < floor["sampling"] < floor["completion"] < floor["ui"]
+    assert floor["models"] < floor["inspection"] and floor["evaluation"] < floor["training"]
+    assert stacked[-1] == ["ui"] or "ui" in stacked[-1] + stacked[-2]
+
+
+def test_no_module_imports_itself_by_a_detour():
+    floors(imports_between(lambda path: path.relative_to(ROOT)))
 
 
 @pytest.mark.parametrize("name", ["engine", "scoring"])

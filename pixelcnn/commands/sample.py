@@ -5,10 +5,10 @@ import math
 import time
 from pathlib import Path
 
-from pixelcnn.commands.options import add_checkpoint, add_fields, check_count, given
+from pixelcnn.commands.options import add_checkpoint, add_fields, check_count, finish, given
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
-from pixelcnn.sampling import sample
+from pixelcnn.sampling import iter_samples
 from pixelcnn.storage import load_model, write_atomically
 
 
@@ -53,7 +53,7 @@ def run_sample(options: argparse.Namespace) -> int:
             raise ValueError("`--class-per-row` needs a model with classes; this one has none.")
         label = [(i // columns) % classes for i in range(count)]
     started = time.monotonic()
-    levels = sample(
+    drawing = iter_samples(
         model,
         num_images=count,
         seed=options.seed,
@@ -61,6 +61,7 @@ def run_sample(options: argparse.Namespace) -> int:
         label=label,
         method=options.method,
     )
+    levels = finish(drawing)
     seconds = time.monotonic() - started
     layout = {"columns": columns, "scale": scale}
     if options.output.suffix.lower() == ".gif":

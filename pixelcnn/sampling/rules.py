@@ -15,30 +15,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Explanation:
-    """Every step from one pixel's logits to the level drawn; K levels each."""
+    """From one dimension's logits to the level drawn; K levels each."""
 
-    logits: Floats
-    """What the model says, (K,)."""
     model_probabilities: Floats
     """Softmax of the logits, (K,)."""
-    scaled_logits: Floats
-    """Logits / temperature, (K,); at temperature 0 the logits."""
-    kept: NDArray[np.bool_]
-    """Levels that top-k and top-p keep, (K,)."""
     probabilities: Floats
     """What is drawn from, (K,); sums to 1."""
-    cumulative: Floats
-    """Running sum of `probabilities`, (K,)."""
-    uniform: float
-    """The random number in [0, 1)."""
     level: int
-    """First level whose cumulative probability exceeds `uniform`."""
+    """First level whose cumulative probability exceeds the uniform number."""
     entropy_bits: float
     """Entropy of the model's distribution."""
-    rule_entropy_bits: float
-    """Entropy of `probabilities`."""
-    surprise_bits: float
-    """-log2 of the model's probability of `level`."""
 
 
 def probabilities(logits: ArrayLike, rule: SamplingRule) -> Floats:
@@ -61,7 +47,30 @@ def probabilities(logits: ArrayLike, rule: SamplingRule) -> Floats:
     References:
         Holtzman et al. 2020, arXiv 1904.09751, section 3.1 (top-p).
     """
-    return _apply(np.asarray(logits, dtype=np.float64), rule)[2]
+    logits = np.asarray(logits, dtype=np.float64)
+    num_levels = logits.shape[-1]
+    if rule.top_k is not None and rule.top_k > num_levels:
+        raise ValueError(
+            f"`top_k` (={rule.top_k}) must be between 1 and num_levels (={num_levels})."
+        )
+    # The maximum of numbers with a NaN is NaN; -infinity is allowed, but not for all levels.
+    if not np.isfinite(logits.max(-1)).all():
+        raise ValueError("The model predicts logits that are not numbers.")
+    scaled = logits if rule.temperature in (0, 1) else logits / rule.temperature
+    top_k = 1 if rule.temperature == 0 else rule.top_k
+    if top_k is None and rule.top_p == 1:
+        return _softmax(scaled)
+    order = np.argsort(-scaled, axis=-1, kind="stable")  # on a tie the lower level comes first
+    ranked = np.take_along_axis(_softmax(scaled), order, -1)
+    keep_ranked = np.arange(num_levels) < (top_k or num_levels)
+    if rule.top_p < 1:
+        ranked = ranked * keep_ranked
+        ranked /= ranked.sum(-1, keepdims=True)
+        before = np.cumsum(ranked, -1) - ranked  # mass of the more probable levels
+        keep_ranked = keep_ranked & (before < rule.top_p)
+    kept = np.ones(logits.shape, dtype=bool)
+    np.put_along_axis(kept, order, np.broadcast_to(keep_ranked, kept.shape), -1)
+    return _softmax(np.where(kept, scaled, -np.inf))
 
 
 def draw(probabilities: Floats, uniform: ArrayLike) -> NDArray[np.int64]:
@@ -81,33 +90,20 @@ def draw(probabilities: Floats, uniform: ArrayLike) -> NDArray[np.int64]:
     return (cumulative <= np.asarray(uniform)[..., None]).sum(-1)
 
 
-def explain(
-    logits: ArrayLike, rule: SamplingRule, uniform: float, level: int | None = None
-) -> Explanation:
-    """Return every step of one draw as data.
+def explain(logits: ArrayLike, rule: SamplingRule, uniform: float) -> Explanation:
+    """Return the steps of one draw as data.
 
     Arguments:
         logits: (K,).
         rule: what was in force.
         uniform: in [0, 1).
-        level: the level that is there; None means the one drawn.
     """
-    logits = np.asarray(logits, dtype=np.float64)
-    scaled, kept, final = _apply(logits, rule)
-    model = _softmax(logits)
-    level = int(draw(final, uniform)) if level is None else level
+    model, final = _softmax(np.asarray(logits, dtype=np.float64)), probabilities(logits, rule)
     return Explanation(
-        logits=logits,
         model_probabilities=model,
-        scaled_logits=scaled,
-        kept=kept,
         probabilities=final,
-        cumulative=_cumulative(final),
-        uniform=float(uniform),
-        level=level,
+        level=int(draw(final, uniform)),
         entropy_bits=float(entropy_of(model)),
-        rule_entropy_bits=float(entropy_of(final)),
-        surprise_bits=float(surprise_bits(logits, level)),
     )
 
 
@@ -129,32 +125,6 @@ def surprise_bits(logits: ArrayLike, level: ArrayLike) -> Floats:
     log_total = np.log(np.exp(shifted).sum(-1))
     at = np.take_along_axis(shifted, np.asarray(level)[..., None], -1)[..., 0]
     return (log_total - at) / np.log(2)
-
-
-def _apply(logits: Floats, rule: SamplingRule) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    num_levels = logits.shape[-1]
-    if rule.top_k is not None and rule.top_k > num_levels:
-        raise ValueError(
-            f"`top_k` (={rule.top_k}) must be between 1 and num_levels (={num_levels})."
-        )
-    # The maximum of numbers with a NaN is NaN; -infinity is allowed, but not for all levels.
-    if not np.isfinite(logits.max(-1)).all():
-        raise ValueError("The model predicts logits that are not numbers.")
-    scaled = logits if rule.temperature in (0, 1) else logits / rule.temperature
-    kept = np.ones(logits.shape, dtype=bool)
-    top_k = 1 if rule.temperature == 0 else rule.top_k
-    if top_k is None and rule.top_p == 1:
-        return scaled, kept, _softmax(scaled)
-    order = np.argsort(-scaled, axis=-1, kind="stable")  # on a tie the lower level comes first
-    ranked = np.take_along_axis(_softmax(scaled), order, -1)
-    keep_ranked = np.arange(num_levels) < (top_k or num_levels)
-    if rule.top_p < 1:
-        ranked = ranked * keep_ranked
-        ranked /= ranked.sum(-1, keepdims=True)
-        before = np.cumsum(ranked, -1) - ranked  # mass of the more probable levels
-        keep_ranked = keep_ranked & (before < rule.top_p)
-    np.put_along_axis(kept, order, np.broadcast_to(keep_ranked, kept.shape), -1)
-    return scaled, kept, _softmax(np.where(kept, scaled, -np.inf))
 
 
 def _softmax(logits: Floats) -> Floats:

@@ -1,6 +1,8 @@
 """The sampler: any model's stepper, with noise, rules, a way back, and forks."""
 
 import copy
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -150,18 +152,22 @@ class Sampler:
         return other
 
 
-def sample_cached(
+def iter_cached(
     model: Model,
     noise: NDArray[np.float64],
     rule: SamplingRule,
     label: Tensor | None = None,
     order: Tensor | None = None,
-) -> Tensor:
-    """Draw images with the model's stepper; the same levels as `sample_naive`.
-
-    Arguments and result are those of `sample_naive`.
-    """
+) -> Iterator[tuple[Tensor, Array]]:
+    """Draw as `iter_naive` does, with the model's stepper; yields levels so far, and logits."""
     sampler = Sampler(model, noise, label, order)
+    levels = torch.from_numpy(sampler.levels)
     while not sampler.done:
-        sampler.step(rule)
-    return torch.from_numpy(sampler.levels)
+        yield levels, sampler.step(rule)[1]
+
+
+def sample_cached(*arguments: Any) -> Tensor:
+    """Draw images with the model's stepper; the same levels as `sample_naive`."""
+    for step in iter_cached(*arguments):
+        levels, _ = step
+    return levels
