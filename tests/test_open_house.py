@@ -12,6 +12,7 @@ from pixelcnn.models import FullPass
 
 from . import causal_average
 from .commands import working_folder
+from .made_up_data import write_mnist_like
 
 NAME = "run:mine"
 PAGES = {
@@ -34,7 +35,8 @@ PAGES = {
 def trained(tmp_path_factory):
     """A run of the third architecture, started, stopped and resumed from the command line."""
     with pytest.MonkeyPatch.context() as patch:
-        working_folder(tmp_path_factory.mktemp("open"), patch)
+        folder = working_folder(tmp_path_factory.mktemp("open"), patch)
+        write_mnist_like(folder / "data", "MNIST")
         command = "train mine --architecture average --num-features 5 --total-images 20"
         settings = "--batch-size 5 --validation-images 4 --evaluate-every 10 --no-bfloat16"
         assert main(f"{command} {settings}".split()) == 0

@@ -89,9 +89,10 @@ def iter_samples(
     in_row = model.config.width * model.config.num_channels
     steps = iterate(model, noise, rule or SamplingRule(), labels, orders)
     for position, step in enumerate(steps, 1):
+        levels, _ = step
         if position % in_row == 0:
             yield position / model.config.num_dims
-    return from_raster(step[0], order)
+    return from_raster(levels, order)
 
 
 def label_tensor(label: int | Sequence[int] | Tensor | None, num_images: int) -> Tensor | None:
