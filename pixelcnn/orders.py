@@ -1,6 +1,6 @@
 """The eight raster orders of a square image: by rows or columns, from either side, either way.
 
-A model that knows them is told one with every image, and sees the image turned so that this order
+A model that knows them gets one with every image, and sees the image turned so that this order
 is the usual one. So a completion can begin at the side that is known.
 
 References:

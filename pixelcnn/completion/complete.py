@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,16 +22,8 @@ def complete(
     levels: Tensor,
     known: Tensor,
     *,
-    method: Method | None = None,
-    num_images: int = 1,
-    seed: int = 0,
-    rule: SamplingRule | None = None,
     label: int | Sequence[int] | Tensor | None = None,
-    order: int | None = None,
-    first_image: int = 0,
-    num_particles: int = 64,
-    num_clouds: int | None = None,
-    tolerance: float = 0.0,
+    **settings: Any,
 ) -> Completion:
     """Complete drawings; the same arguments give the same pictures.
 
@@ -41,25 +34,8 @@ def complete(
         model: a model in evaluation mode.
         levels: int64 (B, C, H, W), values 0..K-1, B drawings; only known pixels matter.
         known: bool (B, 1, H, W), True where a pixel is given; some, but not all of every drawing.
-        method: see `pixelcnn.completion`; None is "prefix" where it is exact, else "particles".
-        num_images: n, completions of each drawing, at least 1.
-        seed: 0 or greater.
-        rule: temperature, top-k and top-p for unknown pixels; None is the model itself. Weights
-            take the model's own probabilities of known pixels.
         label: one class for all drawings, B classes, or None for any class.
-        order: raster order, see `pixelcnn.orders.ORDER_NAMES`; None chooses for each drawing the
-            one that puts most of the known pixels first.
-        first_image: index of the first completion; 0 with particles.
-        num_particles: particles for each drawing, at least 1.
-        num_clouds: clouds that the particles are split into, a divisor of `num_particles`. Clouds
-            never exchange particles, and completions come from them in proportion to their
-            evidence: how far they differ shows how rough the estimates are. None is at most as
-            many as each has particles.
-        tolerance: mean difference, in levels, tolerated between known pixels and the picture the
-            model has in mind; 0 demands equality. Only for particles.
-
-    Returns:
-        Everything about the completions, see `Completion`.
+        settings: see `begin_completion`.
 
     Raises:
         NotAPrefixError: if `method` is "prefix" and known pixels come after unknown ones.
@@ -73,20 +49,10 @@ def complete(
         raise ValueError(f"`label` (={label}) must be one class, or {len(levels)} of them.")
     parts = []
     for i in range(len(levels)):
+        its_label = None if labels is None else int(labels[i])
+        drawing = slice(i, i + 1)
         scan = begin_completion(
-            model,
-            levels[i : i + 1],
-            known[i : i + 1],
-            method=method,
-            num_images=num_images,
-            seed=seed,
-            rule=rule,
-            label=None if labels is None else int(labels[i]),
-            order=order,
-            first_image=first_image,
-            num_particles=num_particles,
-            num_clouds=num_clouds,
-            tolerance=tolerance,
+            model, levels[drawing], known[drawing], label=its_label, **settings
         )
         while not scan.done:
             scan.step()
@@ -118,7 +84,26 @@ def begin_completion(
             show(scan.levels, scan.position / scan.num_steps)
         completion = scan.completion()
 
-    Arguments are those of `complete` with B = 1 and one label.
+    Arguments:
+        model: a model in evaluation mode.
+        levels: int64 (1, C, H, W), values 0..K-1.
+        known: bool (1, 1, H, W).
+        method: see `pixelcnn.completion`; None is "prefix" where it is exact, else "particles".
+        num_images: n, completions of the drawing, at least 1.
+        seed: 0 or greater.
+        rule: temperature, top-k and top-p for unknown pixels; None is the model itself. Weights
+            take the model's own probabilities of known pixels.
+        label: class, or None for any class.
+        order: raster order, see `pixelcnn.orders.ORDER_NAMES`; None chooses the one that puts most
+            of the known pixels first.
+        first_image: index of the first completion; 0 with particles.
+        num_particles: particles, at least 1.
+        num_clouds: clouds that the particles are split into, a divisor of `num_particles`. Clouds
+            never exchange particles, and completions come from them in proportion to their
+            evidence: how far they differ shows how rough the estimates are. None is at most as
+            many as each has particles.
+        tolerance: scale, in levels, of the Laplace noise that may lie between known pixels and the
+            picture the model has in mind; 0 demands equality. Only for particles.
 
     Returns:
         A scan that has not begun.

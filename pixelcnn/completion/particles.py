@@ -30,7 +30,7 @@ class ParticleScan(Scan):
     Arguments:
         num_images: completions to choose at the end.
         num_clouds: clouds that the particles are split into, G; they never exchange particles.
-        tolerance: mean difference, in levels, that is tolerated between a known pixel and the
+        tolerance: scale, in levels, of the noise that may lie between a known pixel and the
             picture; 0 demands equality. The particle goes on with its own level there, drawn from
             the model times a discretized Laplace distribution around the known one, and only
             `levels` shows the known one.

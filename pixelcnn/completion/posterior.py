@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,36 +50,13 @@ class ClassPosterior:
 
 
 def class_posterior(
-    model: Model,
-    levels: Tensor,
-    known: Tensor,
-    *,
-    order: int | None = None,
-    num_particles: int = 16,
-    tolerance: float = 0.0,
-    seed: int = 0,
+    model: Model, levels: Tensor, known: Tensor, **settings: Any
 ) -> ClassPosterior:
     """Compute how probable each class is given the known pixels of one drawing.
 
-    Exact if they are a prefix of the order and no tolerance is wanted: one pass of the network for
-    each class. Otherwise estimated by particles, see `pixelcnn.completion.particles`.
-
-    Arguments:
-        model: a model with classes, in evaluation mode.
-        levels: int64 (1, C, H, W), values 0..K-1; only known pixels matter.
-        known: bool (1, 1, H, W); all pixels may be known.
-        order: raster order; None chooses the one that puts most of the known pixels first.
-        num_particles: particles for each class.
-        tolerance: see `pixelcnn.completion.complete`.
-        seed: 0 or greater; fixes the estimates.
-
-    Raises:
-        ValueError: if an argument breaks its rule, or the model has no classes.
+    Arguments are those of `iter_class_posterior`.
     """
-    *_, last = iter_class_posterior(
-        model, levels, known, order=order, num_particles=num_particles, tolerance=tolerance,
-        seed=seed,
-    )  # fmt: skip
+    *_, last = iter_class_posterior(model, levels, known, **settings)
     return last
 
 
@@ -92,7 +70,23 @@ def iter_class_posterior(
     tolerance: float = 0.0,
     seed: int = 0,
 ) -> Iterator[ClassPosterior]:
-    """Compute the same bit by bit: what is found so far, after every row of every class."""
+    """Compute the posterior bit by bit: yields what is found so far, after every row and class.
+
+    Exact if the known pixels are a prefix of the order and no tolerance is wanted: one pass of the
+    network for each class. Otherwise estimated by particles, see `pixelcnn.completion.particles`.
+
+    Arguments:
+        model: a model with classes, in evaluation mode.
+        levels: int64 (1, C, H, W), values 0..K-1; only known pixels matter.
+        known: bool (1, 1, H, W); all pixels may be known.
+        order: raster order; None chooses the one that puts most of the known pixels first.
+        num_particles: particles for each class.
+        tolerance: see `pixelcnn.completion.begin_completion`.
+        seed: 0 or greater; fixes the estimates.
+
+    Raises:
+        ValueError: if an argument breaks its rule, or the model has no classes.
+    """
     config = model.config
     levels, known = torch.as_tensor(levels), torch.as_tensor(known)
     model.check_levels(levels)

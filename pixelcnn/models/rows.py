@@ -196,8 +196,8 @@ class RowStepper(Stepper):
 def one_blas_thread() -> None:
     """Let numpy's matrix products run in one thread from now on.
 
-    For products this small more threads only wait. Whoever draws several pictures may use more for
-    a row; nothing else here multiplies matrices in numpy.
+    For products this small more threads only wait. The rows of several pictures use more; nothing
+    else here multiplies matrices in numpy.
     """
     _limit_threads(1)
 
