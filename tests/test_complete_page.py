@@ -19,6 +19,7 @@ from .complete_page import (
 )
 from .components import trigger
 from .made_up_data import write_mnist_like
+from .tiny_completion import same
 
 
 def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
@@ -37,7 +38,7 @@ def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
 def test_a_drawing_reaches_the_session_and_comes_back():
     page = draw(open_page(), half())
     assert not page.exception
-    assert shown(page).same_as(half())
+    assert same(shown(page), half())
     assert not canvas_data(page)["fresh"]
 
 
@@ -47,7 +48,7 @@ def test_a_drawing_on_a_replaced_canvas_is_not_taken():
     choose(page, 3)
     picture = shown(page)
     draw(page, half(), revision=first)
-    assert shown(page).same_as(picture)
+    assert same(shown(page), picture)
 
 
 def choose(page: AppTest, index: int) -> AppTest:
@@ -61,13 +62,13 @@ def test_a_picture_of_the_gallery_is_wholly_known_and_others_can_be_drawn():
     (others,) = [b for b in page.button if b.label == "Draw others"]
     others.click().run()
     choose(page, 4)
-    assert not shown(page).same_as(first)
+    assert not same(shown(page), first)
 
 
 def test_a_link_brings_its_drawing():
     page = open_page(drawing=to_text(half()))
     assert not page.exception and not page.warning
-    assert shown(page).same_as(half())
+    assert same(shown(page), half())
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from .complete_page import (
 )
 from .components import trigger
 from .tiny import randomize, tiny_config
+from .tiny_completion import same
 
 
 def radio_captions(page: AppTest) -> str:
@@ -123,7 +124,7 @@ def test_the_link_of_a_drawing_that_cannot_be_completed_is_tried_once(monkeypatc
     assert not page.exception
     assert page.error[0].value == "This cannot be completed. no memory left"
     assert not page.run().error  # said once, and not tried again
-    assert shown(page).same_as(half())
+    assert same(shown(page), half())
 
 
 def test_stopping_an_inferred_class_ends_the_completions_and_they_can_begin_again():
@@ -232,7 +233,7 @@ def test_a_model_of_one_order_points_to_one_of_eight_where_that_is_exact(with_or
     (button,) = [b for b in page.button if b.label == "Exact with fashion-mnist-orders"]
     button.click().run()
     assert page.selectbox(key="model").value == "fashion-mnist-orders"
-    assert shown(page).same_as(half(slice(14, 28)))
+    assert same(shown(page), half(slice(14, 28)))
     assert not [b for b in page.button if b.label.startswith("Exact with")]
     middle = Sketch(half().level, np.roll(half(slice(0, 10)).state, 9, 0))
     page = draw(open_page(model="fashion-mnist-gated"), middle)
@@ -255,9 +256,9 @@ def test_the_drawing_follows_to_a_model_of_other_levels(tmp_path, monkeypatch):
     second = canvas_data(page)
     assert (first["levels"], second["levels"]) == (256, 16)
     assert second["revision"] > first["revision"]  # the canvas takes the converted drawing
-    assert shown(page).same_as(half().with_levels(16))
+    assert same(shown(page), half().with_levels(16))
     draw(page, half(), revision=first["revision"])  # a late stroke in the old levels
-    assert shown(page).same_as(half().with_levels(16))
+    assert same(shown(page), half().with_levels(16))
 
 
 def test_a_model_of_colours_is_refused_in_words(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Tiny completions as the Complete page draws them."""
 
+import numpy as np
 import torch
 
 from pixelcnn.completion import occlusion
@@ -30,6 +31,12 @@ def sketch_of(left="upper-half", model=MODEL, seed=0):
 def new_run(method, left="upper-half", model=MODEL, **wish):
     wish = Wish("tiny", method, **({"num_images": 5, "num_particles": 16} | wish))
     return CompletionRun(model, sketch_of(left, model), wish, NAMES)
+
+
+def same(one, other):
+    """Whether every pixel of two sketches is the same."""
+    pixels = zip((one.level, one.state), (other.level, other.state), strict=True)
+    return one.num_levels == other.num_levels and all(np.array_equal(*p) for p in pixels)
 
 
 def finish(run):

@@ -77,14 +77,6 @@ class Sketch:
         """`known` for the model, bool (1, 1, H, W)."""
         return torch.from_numpy(self.known.copy())[None, None]
 
-    def same_as(self, other: "Sketch") -> bool:
-        """Say whether every pixel is the same."""
-        return (
-            self.num_levels == other.num_levels
-            and np.array_equal(self.level, other.level)
-            and np.array_equal(self.state, other.state)
-        )
-
     def same_evidence(self, other: "Sketch") -> bool:
         """Say whether the same is known, whatever lies under unknown pixels."""
         return (

@@ -108,14 +108,13 @@ def entry_looks(
     return looks
 
 
-def weights_panel(kernel: Kernel, output: int, source: int | None, size: int = 360) -> Panel:
+def weights_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
     """Show the learned weights of one output feature under the mask.
 
     Arguments:
         kernel: of the loaded model.
         output: output feature.
         source: input feature; None takes all together (Euclidean norm).
-        size: see `Panel`.
     """
     inputs = slice(None) if source is None else slice(source, source + 1)
     is_open = kernel.is_open[output : output + 1, inputs]
@@ -139,7 +138,7 @@ def weights_panel(kernel: Kernel, output: int, source: int | None, size: int = 3
         unpainted=reads,
         dilation=kernel.dilation,
         captions=[_weights_caption(kernel)],
-        size=size,
+        size=360,
     )
 
 
