@@ -12,16 +12,11 @@ import torch
 from pixelcnn.commands.main import main
 from pixelcnn.commands.train import command_line
 from pixelcnn.data import datasets as data
-from pixelcnn.storage import (
-    checkpoint_path,
-    load_checkpoint,
-    load_model,
-    read_info,
-)
+from pixelcnn.storage import checkpoint_path, load_checkpoint, load_model, read_info
 from pixelcnn.training import engine
-from pixelcnn.training.files import load_training_state
 from pixelcnn.training.runs import Run, run_path
 from pixelcnn.training.scoring import evaluate
+from pixelcnn.training.state import load_training_state
 
 from .commands import RUN, SHAPE, files_of, refused, train_new, working_folder
 from .made_up_data import write_mnist_like

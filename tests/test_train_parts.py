@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
+from pixelcnn.ui.train.measurement import Measurement
 
 from pixelcnn.commands import train as commands_train
 from pixelcnn.commands.main import make_parser
@@ -31,7 +32,6 @@ from pixelcnn.storage import CheckpointInfo, save_checkpoint
 from pixelcnn.training.devices import DEVICES, bfloat16_works, choose_device
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.train import curves, presets, words
-from pixelcnn.ui.train.measurement import Measurement
 
 from .made_up_data import write_mnist_like
 from .tiny import tiny_model

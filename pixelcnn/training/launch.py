@@ -8,12 +8,11 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
 from pixelcnn.storage import CHECKPOINT_DIR, RUNS_ENVIRONMENT_VARIABLE
 from pixelcnn.training.locks import take_lock
-from pixelcnn.training.runs import GOES_ON, Run, RunError, Status, list_runs
+from pixelcnn.training.runs import Run, RunError, Status, list_runs
 
 LOCK_ENVIRONMENT_VARIABLE = "PIXELCNN_RUN_LOCK"
 """Number of the open file that holds the run's lock, handed down to the new process."""
@@ -25,9 +24,7 @@ def start(run: Run, *, queue: bool = True) -> None:
     The process outlives this one. It gets the run's lock from here, so there is no moment in which
     the run could be started twice, or look dead.
 
-    Arguments:
-        run: a run that is not going on.
-        queue: wait until no other run of the folder is going on.
+    With `queue` it waits until no other run of the folder is going on.
 
     Raises:
         RunError: if it is going on already, or finished.
@@ -35,11 +32,11 @@ def start(run: Run, *, queue: bool = True) -> None:
     """
     lock = take_lock(run.path / "lock")
     if lock is None:
-        raise RunError(f"{run.about()['name']}: is going on already.")
+        raise RunError(f"{run.about().name}: is going on already.")
     try:
         status = run.status()
         if status.state == "finished":
-            raise RunError(f"{run.about()['name']}: is finished.")
+            raise RunError(f"{run.about().name}: is finished.")
         run.stop_path.unlink(missing_ok=True)
         now = {"state": "starting", "queued_at": time.time(), "pid": 0}
         run.write_status(replace(status, message="", doing="", **now))
@@ -96,7 +93,7 @@ def stop(run: Run) -> None:
         RunError: if it is not going on.
     """
     if not run.status().is_active:
-        raise RunError(f"{run.about()['name']}: is not going on.")
+        raise RunError(f"{run.about().name}: is not going on.")
     run.stop_path.touch()
 
 
@@ -106,7 +103,7 @@ def end_by_force(run: Run) -> None:
     Raises:
         RunError: if it is not going on.
     """
-    status, name = run.status(), run.about()["name"]
+    status, name = run.status(), run.about().name
     if not status.is_active:
         raise RunError(f"{name}: is not going on.")
     if not status.pid:
@@ -131,11 +128,6 @@ def wait_until_over(run: Run, seconds: float = 60) -> Status:
     return status
 
 
-def can_start(status: Status) -> bool:
-    """Say whether `start` would go on with a run."""
-    return status.state in GOES_ON
-
-
 def take_turn(run: Run, queued_at: float) -> int | None:
     """Take the turn among the runs of a folder, if nobody has it and nobody waited longer.
 
@@ -153,9 +145,4 @@ def take_turn(run: Run, queued_at: float) -> int | None:
             waiting.append((status.queued_at, other.id))
     if min(waiting)[1] != run.id:
         return None
-    return take_lock(turn_path(run.path.parent))
-
-
-def turn_path(folder: Path) -> Path:
-    """The lock that the run whose turn it is holds."""
-    return folder / ".turn"
+    return take_lock(run.path.parent / ".turn")

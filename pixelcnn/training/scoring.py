@@ -10,8 +10,6 @@ from pixelcnn.models import Model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
 
-EVALUATION_BATCH = 50
-
 
 def evaluate(
     model: Model,
@@ -19,7 +17,7 @@ def evaluate(
     label: Tensor,
     *,
     bfloat16: bool = False,
-    batch_size: int | None = None,
+    batch_size: int = 50,
 ) -> float:
     """Compute the mean bits/dim of images given their labels (if the model knows labels).
 
@@ -37,33 +35,27 @@ def iter_evaluate(
     label: Tensor,
     *,
     bfloat16: bool = False,
-    batch_size: int | None = None,
+    batch_size: int = 50,
 ) -> Iterator[tuple[float, float]]:
     """Score images as `evaluate` does; yields the share that is done and the mean so far."""
     rank, size = processes()
     device = model.device
-    batch_size = batch_size or EVALUATION_BATCH
+    # Where sums in float64 are made: NCCL wants the GPU, MPS has no float64.
+    sums = device if device.type == "cuda" else torch.device("cpu")
     model.eval()
-    nats, images = 0.0, 0
+    nats = torch.zeros((), dtype=torch.float64, device=sums)
     for first in range(0, len(levels), batch_size * size):  # one batch for each process
         mine = slice(first + rank * batch_size, first + (rank + 1) * batch_size)
         batch = levels[mine].long()
-        part = 0.0
+        part = torch.zeros_like(nats)
         if len(batch):
             order = torch.arange(mine.start, mine.start + len(batch)) % model.config.num_orders
             batch = each_to_raster(batch, order).to(device)
             given = label[mine].to(device) if model.config.num_classes else None
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 logits = model(batch, given, order.to(device))
-            part = nll_nats(logits.float(), batch).cpu().double().sum().item()
-        nats += sum_over_processes(torch.tensor(part, dtype=torch.float64, device=_sums(device)))
+            part += nll_nats(logits.float(), batch).to(sums).double().sum()
+        nats += sum_over_processes(part)
         images = min(first + batch_size * size, len(levels))
-        yield (
-            images / len(levels),
-            nats_to_bits_per_dim(nats / images, model.config.num_dims).item(),
-        )
-
-
-def _sums(device: torch.device) -> torch.device:
-    """Choose where sums in float64 are made: NCCL wants the GPU, MPS has no float64."""
-    return device if device.type == "cuda" else torch.device("cpu")
+        score = nats_to_bits_per_dim(nats / images, model.config.num_dims).item()
+        yield images / len(levels), score
