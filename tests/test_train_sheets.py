@@ -18,9 +18,8 @@ from pixelcnn.ui.train import sheets as sheets_module
 from pixelcnn.ui.train import transfer
 from pixelcnn.ui.train.sheets import Request, Sheets
 
-from .test_train_parts import info_of
 from .tiny import tiny_model
-from .tiny_runs import wait_for
+from .tiny_runs import info_of, wait_for
 
 
 @pytest.fixture

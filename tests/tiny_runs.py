@@ -4,6 +4,7 @@ import contextlib
 import time
 
 from pixelcnn.commands.train import new_config
+from pixelcnn.storage import CheckpointInfo
 from pixelcnn.training import launch
 from pixelcnn.training.runs import RunError, list_runs
 
@@ -38,6 +39,11 @@ def runs_folder(tmp_path, monkeypatch):
 
 def config(**train):
     return new_config(MODEL, TRAIN | train, threads=1)
+
+
+def info_of(model):
+    """What a checkpoint of a model says about itself, without a data set."""
+    return CheckpointInfo(config=model.config, dataset=None, images_seen=7, bits_per_dim={})
 
 
 def curve(run):

@@ -13,6 +13,7 @@ from pixelcnn.training import launch
 from pixelcnn.training.estimate import Estimate
 from pixelcnn.training.runs import RunConfig
 
+COMMAND = [sys.executable, "-m", "pixelcnn", "estimate", "--json"]
 LIMIT_SECONDS = 60
 """A model that needs longer for a few updates is too large for this page."""
 USUAL_SECONDS = 10
@@ -27,7 +28,7 @@ class PendingEstimate:
         """Why there is no result."""
         self.started = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pixelcnn", "estimate", "--json", *arguments_of(config)],
+            [*COMMAND, *arguments_of(config)],
             cwd=CHECKPOINT_DIR.parent,
             env=launch.environment(),
             stdin=subprocess.DEVNULL,
