@@ -3,6 +3,7 @@
 import io
 import shlex
 import sys
+import threading
 import zipfile
 from dataclasses import replace
 
@@ -267,6 +268,7 @@ def test_an_estimate_can_be_cancelled_and_ends_in_time(monkeypatch):
     pending = PendingEstimate(config())
     pending.cancel()
     assert pending.is_over and pending.result is None and "cancelled" in pending.problem
+    wait_for(lambda: "estimate" not in {thread.name for thread in threading.enumerate()})
     monkeypatch.setattr(estimate, "LIMIT_SECONDS", 0)
     pending = PendingEstimate(config())
     wait_for(lambda: pending.is_over)
