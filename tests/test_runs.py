@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -157,7 +158,7 @@ def test_records_are_rewound_to_the_state_that_training_goes_on_from(folder):
     for evaluated, kept, best in ((0, 3, None), (10, 4, 1.8)):  # saved before, after a score
         state.images_evaluated = evaluated
         run.metrics_path.write_text(text)
-        with Metrics(run, state, run.config().train) as metrics:
+        with closing(Metrics(run, state, run.config().train)) as metrics:
             assert metrics.has_data and metrics.seconds >= 2.0
             assert metrics.best == metrics.validation == best
         assert run.metrics() == lines[:kept]
@@ -214,7 +215,7 @@ def test_settings_are_written_before_anything_else_and_read_back(folder):
     run = create_run(wanted)
     assert {p.name for p in run.path.iterdir()} == {"config.json"}
     assert run.config() == wanted and run.status() == Status()
-    assert run.path.parent == runs_dir() and Run(run_path(run.id)) == run
+    assert run.path.parent == runs_dir() and run_path(run.id) == run.path
     with pytest.raises(RunError, match="would be overwritten"):
         create_run(wanted, run.path)
 
@@ -244,7 +245,7 @@ def test_folders_are_named_after_runs_and_never_used_twice(folder):
         ("x" * 80, "x" * 60),
     ):
         run = create_run(config(), name=name)
-        assert run.path == folder / wanted and Run(run_path(wanted)) == run
+        assert run.path == folder / wanted == run_path(wanted)
 
 
 def test_names_and_notes_can_be_changed_within_bounds(folder):

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from pixelcnn.config import TrainConfig
 from pixelcnn.evaluation.likelihoods import bits_per_dim, nll_nats
 from pixelcnn.storage import CheckpointError
+from pixelcnn.training import scoring
 from pixelcnn.training import state as state_module
 from pixelcnn.training.devices import DEVICES, bfloat16_works, choose_device
 from pixelcnn.training.engine import (
@@ -225,14 +226,14 @@ def test_steps_images_and_evaluations_are_counted():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_scores_and_losses_are_the_mean_bits_per_dim_before_the_update(architecture):
+def test_scores_and_losses_are_the_mean_bits_per_dim_before_the_update(architecture, monkeypatch):
     config = train_config(label_dropout=0.0)
     state = TrainingState(tiny_config(architecture, num_classes=2), config)
     levels, label = split(state.model.config, 7)
     wanted = bits_per_dim(state.model, levels.long(), label).mean().item()
-    for batch_size in (1, 3, 50):
-        score = evaluate(state.ema, levels, label, batch_size=batch_size)
-        assert score == pytest.approx(wanted, rel=1e-5)
+    for batch in (1, 3, 50):
+        monkeypatch.setattr(scoring, "BATCH_IMAGES", batch)
+        assert evaluate(state.ema, levels, label) == pytest.approx(wanted, rel=1e-5)
     loss, norm, rate = step(state, config, 7)
     assert loss == pytest.approx(wanted, rel=1e-5)
     assert norm > 0 and rate == learning_rate(config, 7 / 48)

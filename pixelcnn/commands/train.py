@@ -130,12 +130,8 @@ def new_config(
 ) -> RunConfig:
     """Make the settings of a run; the data set gives the shape of the model.
 
-    Arguments:
-        model: fields of a model's configuration, without those of the data set, and the name of
-            its architecture; if left out, the first one.
-        train: fields of `TrainConfig`.
-        unconditional: leave the classes out.
-        more: other fields of `RunConfig`.
+    `model` has the other fields of a model's configuration, and the name of its architecture if it
+    is not the first one; `train` those of `TrainConfig`, `more` those of `RunConfig`.
 
     Raises:
         ValueError, DataError: if a value breaks its rule.

@@ -50,7 +50,6 @@ class Progress:
 class Evaluating:
     """A part of an evaluation; a run stopped here evaluates again when it goes on."""
 
-    step: int
     images_seen: int
     done: float
     """Share of the evaluation that is over."""
@@ -62,7 +61,6 @@ class Evaluating:
 class Evaluation:
     """The average weights scored on the validation split."""
 
-    step: int
     images_seen: int
     bits_per_dim: float
     is_stage: bool
@@ -94,14 +92,8 @@ def train(
 ) -> Iterator[Event]:
     """Train until `total_images` were seen; yields after every update and in every evaluation.
 
-    Between two events the state is consistent and can be saved. In several processes, all yield
-    the same events.
-
-    Arguments:
-        state: where to start; changed in place.
-        config: how to train.
-        train_split: levels uint8 (N, C, H, W), label int64 (N,).
-        validation_split: likewise.
+    The state is changed in place; between two events it is consistent and can be saved. In several
+    processes, all yield the same events. A split is levels uint8 (N, C, H, W), label int64 (N,).
 
     Raises:
         TrainingError: if the loss or the gradient is not a number, or a batch has fewer images
@@ -120,10 +112,9 @@ def train(
         if due != done:
             part = tuple(t[: config.validation_images] for t in validation_split)
             for share, score in iter_evaluate(state.ema, *part, bfloat16=state.bfloat16):
-                yield Evaluating(state.step, state.images_seen, share, score)
+                yield Evaluating(state.images_seen, share, score)
             state.images_evaluated = state.images_seen
-            is_stage = due[1] != done[1]
-            yield Evaluation(state.step, state.images_seen, score, is_stage)
+            yield Evaluation(state.images_seen, score, is_stage=due[1] != done[1])
         if state.images_seen >= config.total_images:
             return
         index = batch_indices(len(levels), state.images_seen, config)
@@ -234,12 +225,7 @@ def _update_ema(state: TrainingState, decay: float) -> None:
 def other_labels(confusion: Tensor, label: Tensor) -> Tensor:
     """Draw a wrong class for each image, the more often the more its class was mistaken for it.
 
-    Arguments:
-        confusion: (2, Y, Y), see `TrainingState.confusion`.
-        label: int64 (B,), 0 to Y - 1.
-
-    Returns:
-        int64 (B,).
+    Maps (2, Y, Y), see `TrainingState.confusion`, and int64 (B,) to int64 (B,).
     """
     tried, mistaken = confusion
     chance = (mistaken + CONFUSION_PRIOR / 2) / (tried + CONFUSION_PRIOR)

@@ -30,7 +30,7 @@ def start(run: Run, *, queue: bool = True) -> None:
         RunError: if it is going on already, or finished.
         OSError: if no process can be started.
     """
-    lock = take_lock(run.path / "lock")
+    lock = take_lock(run.lock_path)
     if lock is None:
         raise RunError(f"{run.about().name}: is going on already.")
     try:
@@ -80,7 +80,7 @@ def inherited_lock(run: Run) -> int | None:
     if given is None:
         return None
     handle = int(given)
-    if not os.path.samestat(os.fstat(handle), (run.path / "lock").stat()):
+    if not os.path.samestat(os.fstat(handle), run.lock_path.stat()):
         raise RunError(f"{run.id}: got the lock of another run.")
     os.set_inheritable(handle, False)
     return handle

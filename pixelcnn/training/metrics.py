@@ -6,7 +6,7 @@ the same records as an uninterrupted one, times aside.
 
 import json
 import time
-from typing import Any, Self
+from typing import Any
 
 from pixelcnn.config import TrainConfig
 from pixelcnn.storage import write_atomically
@@ -41,12 +41,10 @@ class Metrics:
         self._before = max((r["seconds"] for r in records), default=0.0)
         self._started = time.monotonic()
         # A record reaches the disk, or at least the system, before training goes on.
-        self._file = open(run.metrics_path, "a", buffering=1)  # noqa: SIM115 - closed by __exit__
+        self._file = open(run.metrics_path, "a", buffering=1)  # noqa: SIM115 - see `close`
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     @property

@@ -23,7 +23,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
@@ -175,46 +175,21 @@ _STATUS = TypeAdapter(Status)
 _RECORD = TypeAdapter(dict[str, int | float], config=ConfigDict(strict=True))
 
 
-@dataclass(frozen=True)
 class Run:
-    """A run, by its folder."""
+    """A run, by its folder, whose name is the `id` and never changes."""
 
-    path: Path
-
-    @property
-    def id(self) -> str:
-        """Name of the folder; never changes."""
-        return self.path.name
-
-    @property
-    def checkpoint(self) -> Path:
-        """The latest weights."""
-        return self.path / "checkpoint.safetensors"
-
-    @property
-    def best(self) -> Path:
-        """The weights with the best validation score."""
-        return self.path / "best.safetensors"
-
-    @property
-    def state_path(self) -> Path:
-        """The training state."""
-        return self.path / "training.state"
-
-    @property
-    def metrics_path(self) -> Path:
-        """The recorded updates and evaluations."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def log_path(self) -> Path:
-        """What the process printed."""
-        return self.path / "worker.log"
-
-    @property
-    def stop_path(self) -> Path:
-        """Asks the process to stop, by being there."""
-        return self.path / "stop"
+    def __init__(self, path: Path) -> None:
+        self.path, self.id = path, path.name
+        self.checkpoint = path / "checkpoint.safetensors"
+        self.best = path / "best.safetensors"
+        self.state_path = path / "training.state"
+        self.metrics_path = path / "metrics.jsonl"
+        self.log_path = path / "worker.log"
+        self.stop_path = path / "stop"
+        self.lock_path = path / "lock"
+        self._config_path = path / "config.json"
+        self._status_path = path / "status.json"
+        self._about_path = path / "about.json"
 
     def stages(self) -> dict[int, Path]:
         """List the checkpoints on the way by images seen."""
@@ -227,18 +202,22 @@ class Run:
             RunError: if they are missing or damaged.
         """
         try:
-            return RunConfig.from_json((self.path / "config.json").read_text())
+            return RunConfig.from_json(self._config_path.read_text())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self.id}: its config.json cannot be read ({error}).") from error
 
+    def exists(self) -> bool:
+        """Say whether the run is still there."""
+        return self._config_path.exists()
+
     def write_config(self, config: RunConfig) -> None:
         """Write the settings, atomically."""
-        write_atomically(self.path / "config.json", config.to_json().encode())
+        write_atomically(self._config_path, config.to_json().encode())
 
     def status(self) -> Status:
         """Read what is going on; the lock says whether a process is alive."""
         # The lock first: a process writes its last status before it ends.
-        alive = is_locked(self.path / "lock")
+        alive = is_locked(self.lock_path)
         status = self._written_status()
         if status.is_active and not alive:
             return replace(status, state="crashed", message=CRASHED, doing="")
@@ -248,7 +227,7 @@ class Run:
 
     def _written_status(self) -> Status:
         try:
-            return _STATUS.validate_json((self.path / "status.json").read_bytes())
+            return _STATUS.validate_json(self._status_path.read_bytes())
         except FileNotFoundError:
             return Status()
         except (OSError, ValueError) as error:
@@ -261,11 +240,11 @@ class Run:
         On a full disk it is written over the old one instead, which takes no new room: the screen
         must be able to say that the disk is full.
         """
-        path, content = self.path / "status.json", json.dumps(asdict(status)).encode()
+        content = json.dumps(asdict(status)).encode()
         try:
-            write_atomically(path, content, durable=not status.is_active)
+            write_atomically(self._status_path, content, durable=not status.is_active)
         except OSError:
-            with open(path, "r+b") as file:
+            with open(self._status_path, "r+b") as file:
                 file.write(content)
                 file.truncate()
 
@@ -281,7 +260,7 @@ class Run:
     def about(self) -> About:
         """Read the name and the note; the name is the id where none was given."""
         try:
-            return About.from_dict(json.loads((self.path / "about.json").read_bytes()))
+            return About.from_dict(json.loads(self._about_path.read_bytes()))
         except (OSError, ValueError, TypeError):
             return About(name=self.id)
 
@@ -291,7 +270,7 @@ class Run:
         Raises:
             RunError: if the name is empty, one of them is too long, or the run is gone.
         """
-        if not (self.path / "config.json").exists():
+        if not self.exists():
             raise RunError(f"{self.id}: there is no such run any more.")
         before = self.about()
         try:
@@ -301,7 +280,7 @@ class Run:
             )
         except ValueError as error:
             raise RunError(str(error)) from error
-        write_atomically(self.path / "about.json", json.dumps(about.to_dict()).encode())
+        write_atomically(self._about_path, json.dumps(about.to_dict()).encode())
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -310,7 +289,7 @@ class Run:
         Raises:
             RunError: if another process does.
         """
-        handle = take_lock(self.path / "lock")
+        handle = take_lock(self.lock_path)
         if handle is None:
             raise RunError(
                 f"{self.id}: is being trained already, by process {self._written_status().pid}."

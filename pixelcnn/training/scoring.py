@@ -10,32 +10,21 @@ from pixelcnn.models import Model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
 
+BATCH_IMAGES = 50
 
-def evaluate(
-    model: Model,
-    levels: Tensor,
-    label: Tensor,
-    *,
-    bfloat16: bool = False,
-    batch_size: int = 50,
-) -> float:
+
+def evaluate(model: Model, levels: Tensor, label: Tensor, *, bfloat16: bool = False) -> float:
     """Compute the mean bits/dim of images given their labels (if the model knows labels).
 
     A model of several raster orders reads image i in order i modulo their number.
     """
-    parts = iter_evaluate(model, levels, label, bfloat16=bfloat16, batch_size=batch_size)
-    *_, (_, score) = parts
+    *_, (_, score) = iter_evaluate(model, levels, label, bfloat16=bfloat16)
     return score
 
 
 @torch.inference_mode()
 def iter_evaluate(
-    model: Model,
-    levels: Tensor,
-    label: Tensor,
-    *,
-    bfloat16: bool = False,
-    batch_size: int = 50,
+    model: Model, levels: Tensor, label: Tensor, *, bfloat16: bool = False
 ) -> Iterator[tuple[float, float]]:
     """Score images as `evaluate` does; yields the share that is done and the mean so far."""
     rank, size = processes()
@@ -44,8 +33,8 @@ def iter_evaluate(
     sums = device if device.type == "cuda" else torch.device("cpu")
     model.eval()
     nats = torch.zeros((), dtype=torch.float64, device=sums)
-    for first in range(0, len(levels), batch_size * size):  # one batch for each process
-        mine = slice(first + rank * batch_size, first + (rank + 1) * batch_size)
+    for first in range(0, len(levels), BATCH_IMAGES * size):  # one batch for each process
+        mine = slice(first + rank * BATCH_IMAGES, first + (rank + 1) * BATCH_IMAGES)
         batch = levels[mine].long()
         part = torch.zeros_like(nats)
         if len(batch):
@@ -56,6 +45,6 @@ def iter_evaluate(
                 logits = model(batch, given, order.to(device))
             part += nll_nats(logits.float(), batch).to(sums).double().sum()
         nats += sum_over_processes(part)
-        images = min(first + batch_size * size, len(levels))
+        images = min(first + BATCH_IMAGES * size, len(levels))
         score = nats_to_bits_per_dim(nats / images, model.config.num_dims).item()
         yield images / len(levels), score

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,13 +62,8 @@ class Stopped(Exception):
 def train_run(run: Run, config: RunConfig, *, queue: bool = True) -> Status:
     """Train a run in this process, from its last save if there is one, until its end or a stop.
 
-    Arguments:
-        run: a run that no process trains; its folder exists.
-        config: its settings.
-        queue: wait until no other run of the folder is going on.
-
-    Returns:
-        The last status: finished or stopped.
+    With `queue` it waits until no other run of the folder is going on. Returns the last status:
+    finished or stopped.
 
     Raises:
         ValueError, RunError, DataError, TrainingError, CheckpointError, OSError: if training
@@ -155,7 +150,7 @@ class _Worker:
         Raises:
             RunError: if somebody deleted the folder of the run by hand.
         """
-        if not (self.run.path / "config.json").exists():
+        if not self.run.exists():
             raise RunError(f"{self.run.id}: its folder is gone.")
         self.status = replace(self.status, **({"state": state, "doing": ""} | changes))
         self.run.write_status(self.status)
@@ -191,7 +186,7 @@ class _Worker:
             f"{left:,} images to see, on {device} in {precision}",
             flush=True,
         )
-        with Metrics(run, state, config.train) as metrics:
+        with closing(Metrics(run, state, config.train)) as metrics:
             if not metrics.has_data:
                 (training, _), (validation, _) = splits
                 metrics.write(
