@@ -9,7 +9,7 @@ import torch
 from pixelcnn.commands.train import new_config
 from pixelcnn.data.pictures import pictures
 from pixelcnn.sampling import sample
-from pixelcnn.storage import load_checkpoint, runs_dir
+from pixelcnn.storage import load_checkpoint
 from pixelcnn.training.runs import Status, create_run, list_runs
 from pixelcnn.training.worker import train_run
 from pixelcnn.ui.layout import PAGES
@@ -230,12 +230,9 @@ def test_a_checkpoint_is_exported_imported_and_deleted(finished):
     pressed(page, key="delete-imported:Boots-co")
     checked(page.run())
     assert not imported_path("imported:Boots-co").exists()
-    for bad in (content[:-1], b"no", b""):
-        page.file_uploader(key="import").upload("bad.safetensors", bad, "x/y")
-        checked(page.run())
-        assert "bad.safetensors: " in page.error[0].value
-        assert "not imported" in page.error[0].value
-    assert not list((runs_dir() / "imported").iterdir())
+    page.file_uploader(key="import").upload("bad.safetensors", content[:-1], "x/y")
+    checked(page.run())
+    assert "not imported. bad.safetensors: " in page.error[0].value
     assert not [query for _, query in links_of(page) if "imported" in query]
 
 

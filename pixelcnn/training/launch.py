@@ -87,25 +87,14 @@ def inherited_lock(run: Run) -> int | None:
 
 
 def stop(run: Run) -> None:
-    """Ask a run to save its state and end; it does so after the current update.
-
-    Raises:
-        RunError: if it is not going on.
-    """
-    if not run.status().is_active:
-        raise RunError(f"{run.about().name}: is not going on.")
+    """Ask a run that is going on to save its state and end, after the current update."""
+    _check_active(run)
     run.stop_path.touch()
 
 
 def end_by_force(run: Run) -> None:
-    """Kill the process of a run; what it did since its last save is lost.
-
-    Raises:
-        RunError: if it is not going on.
-    """
-    status, name = run.status(), run.about().name
-    if not status.is_active:
-        raise RunError(f"{name}: is not going on.")
+    """Kill the process of a run that is going on; what it did since its last save is lost."""
+    status, name = _check_active(run), run.about().name
     if not status.pid:
         raise RunError(f"{name}: its process is only just starting; try again in a moment.")
     if status.host != platform.node():
@@ -114,12 +103,14 @@ def end_by_force(run: Run) -> None:
     os.kill(status.pid, signal.SIGKILL)
 
 
-def wait_until_over(run: Run, seconds: float = 60) -> Status:
-    """Wait until a run is not going on any more; returns its status then.
+def _check_active(run: Run) -> Status:
+    if not (status := run.status()).is_active:
+        raise RunError(f"{run.about().name}: is not going on.")
+    return status
 
-    Raises:
-        RunError: if it goes on for longer.
-    """
+
+def wait_until_over(run: Run, seconds: float = 60) -> Status:
+    """Wait until a run is not going on any more; returns its status then."""
     until = time.monotonic() + seconds
     while (status := run.status()).is_active:
         if time.monotonic() > until:
@@ -129,20 +120,16 @@ def wait_until_over(run: Run, seconds: float = 60) -> Status:
 
 
 def take_turn(run: Run, queued_at: float) -> int | None:
-    """Take the turn among the runs of a folder, if nobody has it and nobody waited longer.
+    """Take the turn among the runs of a folder, if no run has it and none waited longer.
 
-    Returns:
-        The open file that keeps the turn, None if it is not this run's turn.
+    Returns the open file that keeps the turn; None if it is not this run's turn.
     """
-    waiting = [(queued_at, run.id)]
     for other in list_runs(run.path.parent):
-        if other.id == run.id:
-            continue
         status = other.status()
+        if other.id == run.id or not status.is_active:
+            continue
         if status.state in ("training", "stopping"):  # perhaps one that did not wait for its turn
             return None
-        if status.is_active:
-            waiting.append((status.queued_at, other.id))
-    if min(waiting)[1] != run.id:
-        return None
+        if (status.queued_at, other.id) < (queued_at, run.id):
+            return None
     return take_lock(run.path.parent / ".turn")

@@ -130,7 +130,6 @@ class Status:
         "new", "queued", "starting", "training", "stopping", "stopped", "finished", "failed",
         "crashed",
     ] = "new"  # fmt: skip
-    """What it is doing."""
     doing: str = ""
     """What the process is busy with beside training."""
     message: str = ""
@@ -142,7 +141,6 @@ class Status:
     queued_at: float = 0.0
     """Seconds since 1970; the oldest is next."""
     images_seen: int = 0
-    """Training progress."""
     seconds: float = 0.0
     """Time trained, over all parts of the run."""
     seconds_left: float | None = None
@@ -196,11 +194,7 @@ class Run:
         return {int(path.stem): path for path in list_stages(self.checkpoint)}
 
     def config(self) -> RunConfig:
-        """Read the settings.
-
-        Raises:
-            RunError: if they are missing or damaged.
-        """
+        """Read the settings; `RunError` if they are missing or damaged."""
         try:
             return RunConfig.from_json(self._config_path.read_text())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -211,7 +205,7 @@ class Run:
         return self._config_path.exists()
 
     def write_config(self, config: RunConfig) -> None:
-        """Write the settings, atomically."""
+        """Write the settings."""
         write_atomically(self._config_path, config.to_json().encode())
 
     def status(self) -> Status:
@@ -265,11 +259,7 @@ class Run:
             return About(name=self.id)
 
     def describe(self, *, name: str | None = None, note: str | None = None) -> None:
-        """Change the name or the note.
-
-        Raises:
-            RunError: if the name is empty, one of them is too long, or the run is gone.
-        """
+        """Change the name or the note; `RunError` if one of them breaks its rule."""
         if not self.exists():
             raise RunError(f"{self.id}: there is no such run any more.")
         before = self.about()
@@ -284,11 +274,7 @@ class Run:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the lock: this process, and no other, trains the run.
-
-        Raises:
-            RunError: if another process does.
-        """
+        """Hold the lock, so that no other process trains the run; `RunError` if one does."""
         handle = take_lock(self.lock_path)
         if handle is None:
             raise RunError(
@@ -300,11 +286,7 @@ class Run:
             os.close(handle)
 
     def delete(self) -> None:
-        """Delete the run and everything in it, for good.
-
-        Raises:
-            RunError: if it is going on.
-        """
+        """Delete the run and everything in it, for good; `RunError` if it is going on."""
         with self.hold():
             # Out of sight in one step: nobody meets half a run.
             gone = self.path.with_name(f".deleted-{self.id}-{secrets.token_hex(4)}")
@@ -325,7 +307,7 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
         path = _free_path(name or "run")
     if not re.fullmatch(RUN_ID, path.name):
         raise RunError(
-            f"{path.name}: the name of a run has 1 to 80 letters, digits, - and _ only."
+            f"{path.name!r}: the name of a run has 1 to 80 letters, digits, - and _ only."
         )
     if path.name in RESERVED:
         raise RunError(f"{path.name}: no run can be called so; the app keeps other files there.")

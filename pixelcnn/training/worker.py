@@ -145,12 +145,8 @@ class _Worker:
         return self.status
 
     def _write(self, state: str, **changes: object) -> None:
-        """Write a new status.
-
-        Raises:
-            RunError: if somebody deleted the folder of the run by hand.
-        """
-        if not self.run.exists():
+        """Write a new status."""
+        if not self.run.exists():  # deleted by hand
             raise RunError(f"{self.run.id}: its folder is gone.")
         self.status = replace(self.status, **({"state": state, "doing": ""} | changes))
         self.run.write_status(self.status)
@@ -205,11 +201,10 @@ class _Worker:
             )
             self._follow_events(state, metrics, splits)
         print(f"wrote {run.checkpoint} and {run.state_path}")
-        seen = state.images_seen
-        if finished := seen >= config.train.total_images and state.images_evaluated == seen:
-            return finished
-        print("stopped; the same command with --resume goes on")
-        return False
+        finished = config.train.total_images <= state.images_seen == state.images_evaluated
+        if not finished:
+            print("stopped; the same command with --resume goes on")
+        return finished
 
     def _follow_events(self, state: TrainingState, metrics: Metrics, splits: Splits) -> None:
         run, config = self.run, self.config.train
