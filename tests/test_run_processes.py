@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import shlex
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import torch
 
 from pixelcnn.commands.train import command_line
 from pixelcnn.data.own_images import SUFFIX, ImageSet, save_image_set
-from pixelcnn.storage import load_checkpoint
+from pixelcnn.storage import CHECKPOINT_DIR, load_checkpoint
 from pixelcnn.training import launch
 from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import Run, RunError, create_run, list_runs, run_path
@@ -47,30 +46,43 @@ def is_running(pid):
         return False
 
 
+KILLED_ON_THE_WAY = """
+import os, signal, sys
+from pixelcnn.commands.main import main
+from pixelcnn.training import worker
+
+def killed(*arguments, train=worker.train):
+    for number, event in enumerate(train(*arguments)):
+        yield event
+        if number == 30:  # after the first evaluation
+            os.kill(os.getpid(), signal.SIGKILL)
+
+worker.train = killed
+main(["train", sys.argv[1], "--resume"])
+"""
+
+
 def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folder, own_images):
-    settings = config(dataset=own_images)
+    settings = config(dataset=own_images, total_images=300)
     whole = create_run(settings, folder / "whole")
     assert train_run(whole, settings).state == "finished"
 
     run = create_run(settings, folder / "killed")
-    launch.start(run)
-    assert run.status().is_active  # from the first moment
-    wait_for(lambda: sum("loss" in r for r in run.metrics()) > 60)
-    pid = run.status().pid
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not run.status().is_active)
+    command = [sys.executable, "-c", KILLED_ON_THE_WAY, str(run.path)]
+    assert subprocess.run(command, cwd=CHECKPOINT_DIR.parent).returncode == -signal.SIGKILL
     crashed = run.status()
     assert crashed.state == "crashed" and "Resume" in crashed.message
     load_checkpoint(run.checkpoint)  # what was saved is whole
     assert 0 < len(curve(run)) < len(curve(whole))
 
     launch.start(run)
+    assert run.status().is_active  # from the first moment
     status = launch.wait_until_over(run)
     assert status.state == "finished" and status.message == ""
     assert curve(run) == curve(whole)
     for name in ("checkpoint.safetensors", "best.safetensors", "training.state"):
         assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
-    wait_for(lambda: not is_running(status.pid) and not is_running(pid), 10)
+    wait_for(lambda: not is_running(status.pid))
 
 
 def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder):
@@ -89,7 +101,7 @@ def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(fo
     assert run.status().state in ("stopping", "stopped")
     status = launch.wait_until_over(run)
     assert status.state == "stopped" and status.images_seen > 0
-    wait_for(lambda: not is_running(pid), 10)
+    wait_for(lambda: not is_running(pid))
     assert not run.stop_path.exists()
     saved, _ = load_training_state(run.state_path)
     assert saved.images_seen == status.images_seen >= run.metrics()[-1]["images_seen"]

@@ -52,7 +52,7 @@ def curve(run):
     return [{k: v for k, v in record.items() if k not in times} for record in run.metrics()]
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=180):
     until = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < until, "waited in vain"

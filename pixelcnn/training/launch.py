@@ -109,7 +109,7 @@ def _check_active(run: Run) -> Status:
     return status
 
 
-def wait_until_over(run: Run, seconds: float = 60) -> Status:
+def wait_until_over(run: Run, seconds: float = 180) -> Status:
     """Wait until a run is not going on any more; returns its status then."""
     until = time.monotonic() + seconds
     while (status := run.status()).is_active:
