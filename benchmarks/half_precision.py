@@ -10,8 +10,8 @@ import argparse
 import copy
 
 from pixelcnn.data.datasets import load_dataset
-from pixelcnn.training.files import load_training_state
 from pixelcnn.training.scoring import evaluate
+from pixelcnn.training.state import load_training_state
 
 
 def main():

@@ -48,7 +48,7 @@ def test_only_the_screen_imports_streamlit(path):
 @pytest.mark.parametrize(
     "name",
     ["charts", "drawing", "exports", "history", "messages", "wire", "work"]
-    + [f"train/{name}" for name in ("curves", "measurement", "presets", "sheets", "words")],
+    + [f"train/{name}" for name in ("curves", "estimate", "presets", "sheets", "words")],
 )
 def test_what_the_player_is_fed_with_knows_no_streamlit(name):
     assert "streamlit" not in top_level(imported(ROOT / "pixelcnn" / "ui" / f"{name}.py"))

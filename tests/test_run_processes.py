@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,11 +11,13 @@ import time
 import pytest
 import torch
 
+from pixelcnn.commands.train import command_line
 from pixelcnn.data.own_images import SUFFIX, ImageSet, save_image_set
-from pixelcnn.storage import load_checkpoint
-from pixelcnn.training import launch, worker
+from pixelcnn.storage import CHECKPOINT_DIR, load_checkpoint
+from pixelcnn.training import launch
 from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import Run, RunError, create_run, list_runs, run_path
+from pixelcnn.training.state import load_training_state
 from pixelcnn.training.worker import train_run
 
 from .tiny_runs import config, curve, runs_folder, wait_for
@@ -44,30 +46,43 @@ def is_running(pid):
         return False
 
 
+KILLED_ON_THE_WAY = """
+import os, signal, sys
+from pixelcnn.commands.main import main
+from pixelcnn.training import worker
+
+def killed(*arguments, train=worker.train):
+    for number, event in enumerate(train(*arguments)):
+        yield event
+        if number == 30:  # after the first evaluation
+            os.kill(os.getpid(), signal.SIGKILL)
+
+worker.train = killed
+main(["train", sys.argv[1], "--resume"])
+"""
+
+
 def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folder, own_images):
-    settings = config(dataset=own_images)
+    settings = config(dataset=own_images, total_images=300)
     whole = create_run(settings, folder / "whole")
     assert train_run(whole, settings).state == "finished"
 
     run = create_run(settings, folder / "killed")
-    launch.start(run)
-    assert run.status().is_active  # from the first moment
-    wait_for(lambda: sum("loss" in r for r in run.metrics()) > 60)
-    pid = run.status().pid
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not run.status().is_active)
+    command = [sys.executable, "-c", KILLED_ON_THE_WAY, str(run.path)]
+    assert subprocess.run(command, cwd=CHECKPOINT_DIR.parent).returncode == -signal.SIGKILL
     crashed = run.status()
     assert crashed.state == "crashed" and "Resume" in crashed.message
     load_checkpoint(run.checkpoint)  # what was saved is whole
     assert 0 < len(curve(run)) < len(curve(whole))
 
     launch.start(run)
+    assert run.status().is_active  # from the first moment
     status = launch.wait_until_over(run)
     assert status.state == "finished" and status.message == ""
     assert curve(run) == curve(whole)
     for name in ("checkpoint.safetensors", "best.safetensors", "training.state"):
         assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
-    wait_for(lambda: not is_running(status.pid) and not is_running(pid), 10)
+    wait_for(lambda: not is_running(status.pid))
 
 
 def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder):
@@ -86,9 +101,9 @@ def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(fo
     assert run.status().state in ("stopping", "stopped")
     status = launch.wait_until_over(run)
     assert status.state == "stopped" and status.images_seen > 0
-    wait_for(lambda: not is_running(pid), 10)
+    wait_for(lambda: not is_running(pid))
     assert not run.stop_path.exists()
-    saved, _ = worker.load_training_state(run.state_path)
+    saved, _ = load_training_state(run.state_path)
     assert saved.images_seen == status.images_seen >= run.metrics()[-1]["images_seen"]
     with pytest.raises(RunError, match="is not going on"):
         launch.stop(run)
@@ -98,7 +113,7 @@ def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(fo
     assert list_runs() == [] and not [p for p in folder.iterdir() if p.is_dir()]
 
 
-def test_runs_wait_for_their_turn_unless_told_not_to(folder, own_images):
+def test_runs_wait_for_their_turn_unless_they_are_to_start_at_once(folder, own_images):
     settings = config(total_images=1_000_000, dataset=own_images)
     first, second, third, hasty = (
         create_run(settings, folder / name) for name in ("first", "second", "third", "hasty")
@@ -141,22 +156,23 @@ def test_a_device_that_is_not_there_is_named_on_the_card(folder):
     assert status.state == "failed" and f"`device` (={missing!r}) is not there" in status.message
 
 
+def together_as_two(*command):
+    """Run a command under torchrun in two processes."""
+    torchrun = "-m torch.distributed.run --nproc-per-node 2 --master-addr 127.0.0.1 "
+    torchrun += "--master-port 0 --rdzv-endpoint 127.0.0.1:0 --rdzv-backend c10d -m pixelcnn"
+    whole = [sys.executable, *torchrun.split(), *command]
+    done = subprocess.run(whole, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+
+
 def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_images):
     settings = {"total_images": 120, "batch_size": 7, "evaluate_every": 60}
     settings |= {"dataset": own_images, "label_contrast": 3.0}
     alone = create_run(config(**settings), folder / "alone")
     train_run(alone, config(**settings))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--master-addr", "127.0.0.1", "--master-port", "0", "--rdzv-endpoint"]
-    command += ["127.0.0.1:0", "--rdzv-backend", "c10d", "-m", "pixelcnn", "train"]
-    options = "--num-levels 4 --num-features 3 --head-features 3 --dilations 1 "
-    options += "--first-kernel-size 3 --total-images 120 --batch-size 7 --evaluate-every 60 "
-    options += "--validation-images 4 --no-bfloat16 --label-contrast 3"
-    options = ["together", *options.split(), "--dataset", own_images]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
+    command = shlex.split(command_line(alone.config(), "together"))[3:]
+    together_as_two(*command)
     together = Run(run_path("together"))
-    assert together.config().threads == 1  # torchrun's choice
     assert together.config().train == alone.config().train
     assert together.status().state == "finished"
     assert len(curve(together)) == len(curve(alone)) == 1 + 18 + 2
@@ -170,9 +186,7 @@ def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_image
     # Both go on, longer than they were meant to.
     longer = dataclasses.replace(alone.config().train, total_images=180)
     train_run(alone, dataclasses.replace(alone.config(), train=longer))
-    more = [*command, "together", "--resume", "--total-images", "180"]
-    done = subprocess.run(more, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
+    together_as_two("train", "together", "--resume", "--total-images", "180")
     assert together.config().train == longer and together.status().state == "finished"
     assert len(curve(together)) == len(curve(alone)) > 1 + 18 + 2
     assert curve(together)[-2]["loss"] == pytest.approx(curve(alone)[-2]["loss"], rel=1e-3)

@@ -3,37 +3,24 @@
 import dataclasses
 import errno
 import json
+import math
 import os
 import re
+from contextlib import closing
 from functools import partial
 
 import pytest
 import torch
 
-from pixelcnn.commands.train import command_line
 from pixelcnn.data import datasets as data
-from pixelcnn.storage import (
-    CheckpointError,
-    checkpoint_path,
-    list_trained_checkpoints,
-    runs_dir,
-)
+from pixelcnn.storage import CheckpointError, checkpoint_path, list_trained_checkpoints, runs_dir
 from pixelcnn.training import launch, runs, worker
-from pixelcnn.training.engine import Evaluating, NotANumberError, TrainingError
-from pixelcnn.training.locks import is_locked, take_lock
+from pixelcnn.training.engine import Evaluating, NotANumberError
 from pixelcnn.training.metrics import Metrics
-from pixelcnn.training.runs import (
-    Run,
-    RunConfig,
-    RunError,
-    Status,
-    create_run,
-    list_runs,
-    run_path,
-)
+from pixelcnn.training.runs import About, RunError, Status, create_run, list_runs, run_path
+from pixelcnn.training.state import TrainingError, TrainingState
 from pixelcnn.training.worker import train_run
 
-from .tiny import tiny_config
 from .tiny_runs import config, curve, runs_folder
 
 
@@ -53,8 +40,6 @@ def test_a_compiled_run_learns_what_a_run_that_is_not_compiled_learns(folder, mo
         assert train_run(run, run.config()).state == "finished"
     losses = [[r["loss"] for r in run.metrics() if "loss" in r] for run in runs]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4) and len(losses[0]) == 3
-    assert "--compile" in command_line(runs[1].config(), "again")
-    assert "--compile" not in command_line(runs[0].config(), "again")
 
 
 def test_a_run_stopped_in_its_last_evaluation_is_not_finished(folder, monkeypatch):
@@ -83,13 +68,6 @@ def test_only_the_processes_of_this_machine_are_ended_by_force(folder):
         run.write_status(Status(state="starting"))
         with pytest.raises(RunError, match="only just starting"):
             launch.end_by_force(run)
-
-
-def test_what_a_run_begins_with_must_still_be_there(folder):
-    begun = dataclasses.replace(config(), origin=("--begin-with", "somewhere.safetensors"))
-    run = create_run(begun, folder / "run")
-    with pytest.raises(RunError, match="somewhere.safetensors. are gone"):
-        train_run(run, begun)
 
 
 def test_nobody_overtakes_in_the_queue(folder):
@@ -129,7 +107,7 @@ def test_every_fault_says_what_happened_and_what_to_do(folder, monkeypatch, erro
         with pytest.raises(type(error)):
             train_run(run, run.config())
     status = run.status()
-    assert status.state == "failed" and launch.can_start(status)
+    assert status.state == "failed" and status.can_start
     assert re.search(words, status.message), status.message
     assert train_run(run, run.config()).state == "finished"  # goes on when the cause is gone
 
@@ -175,16 +153,15 @@ def test_records_are_rewound_to_the_state_that_training_goes_on_from(folder):
     text = "".join(json.dumps(line) + "\n" for line in lines) + '{"images_seen": 20, "lo'
     run.metrics_path.write_text(text)
     assert run.metrics() == lines  # the half line is left out
-    state = worker.TrainingState(run.config().model, run.config().train)
-    state.images_seen, state.images_evaluated = 10, 0  # saved before the evaluation
-    with Metrics(run, state, run.config().train) as metrics:
-        assert metrics.has_data and metrics.best is None and metrics.seconds >= 2.0
-    assert run.metrics() == lines[:3]
-    state.images_seen, state.images_evaluated = 10, 10
-    run.metrics_path.write_text(text)
-    with Metrics(run, state, run.config().train) as metrics:
-        assert metrics.best == metrics.validation == 1.8
-    assert run.metrics() == lines[:4]
+    state = TrainingState(run.config().model, run.config().train)
+    state.images_seen = 10
+    for evaluated, kept, best in ((0, 3, None), (10, 4, 1.8)):  # saved before, after a score
+        state.images_evaluated = evaluated
+        run.metrics_path.write_text(text)
+        with closing(Metrics(run, state, run.config().train)) as metrics:
+            assert metrics.has_data and metrics.seconds >= 2.0
+            assert metrics.best == metrics.validation == best
+        assert run.metrics() == lines[:kept]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": "other"}'])
@@ -196,21 +173,65 @@ def test_damaged_files_of_a_run_are_named_and_can_be_deleted(folder, content):
     with pytest.raises(RunError, match="run: its config.json cannot be read"):
         run.config()
     assert run.status().state == "crashed" and "damaged" in run.status().message
-    assert run.metrics() == [] and run.about() == {"name": "run", "note": ""}
+    assert run.metrics() == [] and run.about() == About(name="run")
     run.delete()
     assert list_runs() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("threads", 0),
+        ("threads", "two"),
+        ("device", "tpu"),
+        ("created_at", math.nan),
+        ("data_dir", 1),
+        ("origin", ["--init-from", 1]),
+        ("more", 1),
+    ],
+)
+def test_settings_that_break_a_rule_are_named(folder, name, wrong):
+    run = create_run(config(), folder / "run")
+    path = run.path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: wrong}))
+    with pytest.raises(RunError, match=f"its config.json cannot be read .*`{name}`"):
+        run.config()
+
+
+def test_statuses_and_records_with_wrong_values_are_refused(folder):
+    run = create_run(config(), folder / "run")
+    for wrong in ('{"state": "dancing"}', '{"pid": "1"}', '{"loss": []}', '{"more": 1}'):
+        (run.path / "status.json").write_text(wrong)
+        assert run.status().state == "crashed" and "damaged" in run.status().message
+    wrong = ('{"images_seen": "5", "seconds": 1}', '{"seconds": 1}', '{"images_seen": 5}', "5")
+    right = {"images_seen": 5, "seconds": 1.5}
+    run.metrics_path.write_text("\n".join([*wrong, json.dumps(right), ""]))
+    assert run.metrics() == [right]
+
+
 def test_settings_are_written_before_anything_else_and_read_back(folder):
-    wanted = RunConfig(
-        model=tiny_config(), train=config().train, device="cpu", threads=2, data_dir="x"
-    )
+    more = {"device": "cpu", "threads": 2, "data_dir": "x", "compiled": True}
+    wanted = dataclasses.replace(config(), **more, origin=("--from-state", "some.state"))
     run = create_run(wanted)
     assert {p.name for p in run.path.iterdir()} == {"config.json"}
     assert run.config() == wanted and run.status() == Status()
-    assert run.path.parent == runs_dir() and Run(run_path(run.id)) == run
-    with pytest.raises(RunError, match="would be overwritten"):
-        create_run(wanted, run.path)
+    assert run.path.parent == runs_dir() and run_path(run.id) == run.path
+
+
+def test_files_of_earlier_versions_can_be_read(folder):
+    run = create_run(config(), folder / "run")
+    path = run.path / "config.json"
+    values = json.loads(path.read_text())
+    values["model"] |= {"num_kinds": 0, "copy_features": 0}
+    del values["train"]["label_contrast"], values["compiled"]
+    values["origin"] = ["--begin-with", "somewhere.safetensors"]
+    path.write_text(json.dumps(values))
+    wanted = ("--init-from", "somewhere.safetensors")
+    assert run.config() == dataclasses.replace(
+        config(), origin=wanted, created_at=values["created_at"]
+    )
+    with pytest.raises(RunError, match="somewhere.safetensors. are gone"):
+        train_run(run, run.config())
 
 
 def test_folders_are_named_after_runs_and_never_used_twice(folder):
@@ -220,30 +241,28 @@ def test_folders_are_named_after_runs_and_never_used_twice(folder):
         ("../..", "run"),
         (None, "run-2"),
         ("x" * 80, "x" * 60),
+        ("Images", "images-2"),  # the folder of own images
     ):
         run = create_run(config(), name=name)
-        assert run.path == folder / wanted and Run(run_path(wanted)) == run
+        assert run.path == folder / wanted == run_path(wanted)
 
 
 def test_names_and_notes_can_be_changed_within_bounds(folder):
     run = create_run(config(), name="first try")
-    assert run.about() == {"name": "first try", "note": ""}
+    assert run.about() == About(name="first try")
     run.describe(note="  learning rate\nhalved ")
     run.describe(name=" second \n try ")
-    assert run.about() == {"name": "second try", "note": "learning rate\nhalved"}
+    assert run.about() == About(name="second try", note="learning rate\nhalved")
     for name in ("", "  ", "x" * 81):
         with pytest.raises(RunError, match=r"`name` .* must have 1 to 80 characters"):
             run.describe(name=name)
-    with pytest.raises(RunError, match="`note` has 2001 characters"):
+    with pytest.raises(RunError, match="`note` .* must have 2000 characters at most"):
         run.describe(note="x" * 2001)
 
 
 def test_names_of_checkpoints_lead_to_no_file_outside_the_folder_of_runs(folder):
     run = create_run(config(total_images=5, stages=(5,)), folder / "mine")
     train_run(run, run.config())
-    assert checkpoint_path("run:mine") == run.checkpoint
-    assert checkpoint_path("run:mine@best") == run.best
-    assert checkpoint_path("run:mine@5") == run.stages()[5]
     assert list(list_trained_checkpoints()) == ["run:mine"]
     outside = folder.parent / "outside"
     outside.mkdir()
@@ -257,22 +276,3 @@ def test_names_of_checkpoints_lead_to_no_file_outside_the_folder_of_runs(folder)
         with pytest.raises(CheckpointError, match="no such checkpoint in the folder of runs"):
             checkpoint_path(name)
     assert list(list_trained_checkpoints()) == ["run:mine"]
-
-
-def test_a_lock_is_free_again_when_its_holder_is_gone(tmp_path):
-    path = tmp_path / "lock"
-    assert not is_locked(path)
-    handle = take_lock(path)
-    assert is_locked(path) and take_lock(path) is None
-    os.close(handle)
-    assert not is_locked(path)
-    handle = take_lock(path)
-    os.close(handle)
-
-
-def test_a_run_needs_a_name_that_leaves_no_folder(folder):
-    for name in ("..", "a.b", "x" * 81, "a b", "a\n", "images", "imported"):
-        with pytest.raises(RunError, match="the name of a run has|no run can be called so"):
-            create_run(config(), run_path(name))
-    assert create_run(config(), name="Images").id == "images-2"
-    assert Run(folder / "absent").status().state == "new"

@@ -9,22 +9,24 @@ import pytest
 from PIL import Image
 
 from pixelcnn.commands.train import new_config
-from pixelcnn.data.own_images import SourceImage, make_image_set, save_image_set
+from pixelcnn.data.own_images import SourceImage
 from pixelcnn.models import build_model
 from pixelcnn.training import launch, runs
 from pixelcnn.training.devices import available_devices
-from pixelcnn.training.runs import Status, create_run, list_runs
+from pixelcnn.training.runs import About, Status, create_run, list_runs
 from pixelcnn.ui.train import form, own_data
 
 from .tiny_runs import MODEL, TRAIN, wait_for
 from .train_page import (
-    Measured,
+    Estimated,
     bmp,
-    button,
     by_label,
     checked,
     finished_run,
     open_page,
+    pressed,
+    set_to,
+    squares,
     texts,
     train_folder,
 )
@@ -35,14 +37,16 @@ def folder(tmp_path, monkeypatch):
     yield from train_folder(tmp_path, monkeypatch)
 
 
-@pytest.fixture
-def finished(folder):
-    return finished_run(folder)
+def add_a_folder(path):
+    """Open the form where a folder of pictures is to become a data set."""
+    page = open_page("New run")
+    set_to(page, page.selectbox, "Data set", "add")
+    set_to(page, page.segmented_control, "Where are the images?", "Folder")
+    return set_to(page, page.text_input, "Folder", str(path))
 
 
 def make_the_data_set(page):
-    button(page, "Make the data set").click()
-    checked(page.run())
+    pressed(page, label="Make the data set")
     wait_for(lambda: "Cancel" not in [b.label for b in checked(page.run()).button])
 
 
@@ -50,7 +54,7 @@ def test_the_form_begins_with_settings_that_work_and_says_what_they_take(folder)
     page = open_page("New run")
     text = texts(page)
     found = re.search(r"\*\*([\d,]+) parameters\*\*, 16,000 images to see", text)
-    chosen = page.session_state["measurements"]
+    chosen = page.session_state["estimates"]
     wanted = next(iter(chosen.values())).config
     assert int(found[1].replace(",", "")) == build_model(wanted.model).num_parameters
     assert "about **2 min 5 s**: 48.0 images/s (cpu, float32), and 700 MiB" in text
@@ -61,14 +65,6 @@ def test_the_form_begins_with_settings_that_work_and_says_what_they_take(folder)
     assert "5,000 images to see" in texts(page)
 
 
-def test_one_class_of_a_data_set_can_be_chosen(folder):
-    page = open_page("New run")
-    by_label(page.selectbox, "Classes").set_value("Bag")
-    checked(page.run())
-    assert "no classes, 28 x 28 grey" in texts(page)
-    assert "--dataset fashion-mnist/8" in page.code[-1].value
-
-
 def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder):
     page = open_page("New run", preset="My own")
     page.slider[0].set_value(12)
@@ -77,28 +73,25 @@ def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder):
     # Typed just before the click: both count.
     by_label(page.number_input, "Images to see in all").set_value(1_000_000)
     by_label(page.text_input, "Name").set_value("My *first* run")
-    button(page, "Start").click()
-    checked(page.run())
+    pressed(page, label="Start")
     (run,) = list_runs()
     # A double click: the second one is worked on although the first has started the run.
     page.session_state["start_asked"], page.session_state["tab"] = True, "New run"
     checked(page.run())
     (run,) = list_runs()
     assert run.config().train.total_images == 1_000_000
-    assert run.about()["name"] == "My *first* run" and run.status().is_active
+    assert run.about().name == "My *first* run" and run.status().is_active
     assert page.query_params["run"] in (run.id, [run.id])
     wait_for(lambda: run.status().images_seen > 0)
     page = open_page("Runs")
     assert ":blue-badge[training]" in texts(page) and "images/s" in page.get("progress")[0].text
     assert page.button(key="resume").disabled
-    page.button(key="stop").click()
-    checked(page.run())
+    pressed(page, key="stop")
     status = launch.wait_until_over(run)
     page = open_page("Runs", run=run.id)
     assert ":gray-badge[stopped]" in texts(page) and page.button(key="stop").disabled
     assert f"{status.images_seen:,} of 1,000,000 images" in page.get("progress")[0].text
-    page.button(key="resume").click()
-    checked(page.run())
+    pressed(page, key="resume")
     assert run.status().is_active
     wait_for(lambda: run.status().images_seen > status.images_seen)
     launch.stop(run)
@@ -106,12 +99,10 @@ def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder):
     page = open_page("Runs", run=run.id)
     by_label(page.text_input, "Name").set_value("Second name")
     by_label(page.text_area, "Note").set_value("twelve features")
-    page.button(key="describe").click()
-    checked(page.run())
-    assert run.about() == {"name": "Second name", "note": "twelve features"}
+    pressed(page, key="describe")
+    assert run.about() == About(name="Second name", note="twelve features")
     assert "> twelve features" in texts(page)
-    page.button(key="delete").click()
-    checked(page.run())
+    pressed(page, key="delete")
     assert list_runs() == [] and "There is no run yet" in texts(page)
 
 
@@ -122,12 +113,7 @@ def test_own_images_from_a_folder_become_a_data_set(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (30, 20), (20 * number, 0, 99)).save(path)
     (source / "broken.png").write_bytes(b"no")
-    page = open_page("New run")
-    by_label(page.selectbox, "Data set").set_value("add")
-    checked(page.run())
-    by_label(page.segmented_control, "Where are the images?").set_value("Folder")
-    checked(page.run())
-    by_label(page.text_input, "Folder").set_value(str(source))
+    page = add_a_folder(source)
     by_label(page.text_input, "Name").set_value("Cats & dogs")
     by_label(page.selectbox, "Size").set_value(16)
     by_label(page.segmented_control, "Colour").set_value("RGB")
@@ -138,7 +124,7 @@ def test_own_images_from_a_folder_become_a_data_set(folder):
     assert "broken.png: is no picture that can be read" in texts(page)
     (path,) = (folder / "images").glob("Cats-dogs-16px-rgb-*.images.safetensors")
     assert str(path) in page.code[-1].value
-    wanted = list(page.session_state["measurements"].values())[-1].config
+    wanted = list(page.session_state["estimates"].values())[-1].config
     assert wanted.model.head_features % 3 == 0
 
 
@@ -151,20 +137,12 @@ def test_making_a_data_set_goes_on_beside_the_page_and_can_be_cancelled(folder, 
             yield SourceImage(f"{number}.bmp", bmp(number))
 
     monkeypatch.setattr(own_data, "read_folder", slow)
-    page = open_page("New run")
-    by_label(page.selectbox, "Data set").set_value("add")
-    checked(page.run())
-    by_label(page.segmented_control, "Where are the images?").set_value("Folder")
-    checked(page.run())
-    by_label(page.text_input, "Folder").set_value("there")
-    checked(page.run())
-    for action in ("Cancel", None):
-        button(page, "Make the data set").click()
-        checked(page.run())
+    page = add_a_folder("there")
+    for cancelled in (True, False):
+        pressed(page, label="Make the data set")
         assert page.get("progress")[0].text.startswith("Reading the pictures")
-        if action:
-            button(page, action).click()
-            assert "Cancelled" in texts(checked(page.run()))
+        if cancelled:
+            assert "Cancelled" in texts(pressed(page, label="Cancel"))
     gate.set()
     wait_for(lambda: "28 x 28 grey" in texts(checked(page.run())))
     assert len(list((folder / "images").iterdir())) == 1, "none of the cancelled one"
@@ -172,8 +150,7 @@ def test_making_a_data_set_goes_on_beside_the_page_and_can_be_cancelled(folder, 
 
 def test_settings_stay_while_runs_are_looked_at(folder):
     page = open_page("New run", preset="My own")
-    by_label(page.selectbox, "Data set").set_value("mnist")
-    checked(page.run())
+    set_to(page, page.selectbox, "Data set", "mnist")
     page.slider(key="train-num_features").set_value(36)
     page.select_slider(key="train-num_levels").set_value(4)
     page.selectbox(key="train-only_class").set_value("3")
@@ -190,15 +167,9 @@ def test_settings_stay_while_runs_are_looked_at(folder):
 
 
 def test_a_folder_without_pictures_is_refused_in_plain_words(folder, tmp_path):
-    page = open_page("New run")
-    by_label(page.selectbox, "Data set").set_value("add")
-    checked(page.run())
-    by_label(page.segmented_control, "Where are the images?").set_value("Folder")
-    checked(page.run())
-    for name, said in (("absent", "is not a folder"), ("", "0 usable images are too few")):
-        by_label(page.text_input, "Folder").set_value(str(tmp_path / "empty" / name))
-        (tmp_path / "empty").mkdir(exist_ok=True)
-        checked(page.run())
+    (tmp_path / "empty").mkdir()
+    for name, said in (("absent", "is not a folder"), ("empty", "0 usable images are too few")):
+        page = add_a_folder(tmp_path / name)
         make_the_data_set(page)
         assert said in page.error[0].value
 
@@ -220,23 +191,18 @@ def test_a_full_disk_is_said_where_the_run_was_to_start(folder, monkeypatch):
 
     page = open_page("New run")
     monkeypatch.setattr(runs, "write_atomically", full)
-    button(page, "Start").click()
-    checked(page.run())
+    pressed(page, label="Start")
     assert "was not started. [Errno 28] No space left on device" in page.error[0].value
     assert list_runs() == []
 
 
 def test_own_images_can_be_deleted(folder):
-    squares = [SourceImage(f"{n}.bmp", bmp(n)) for n in range(8)]
-    path = folder / "images" / "squares.images.safetensors"
-    save_image_set(path, make_image_set(squares, size=8, colour=False))
+    path = squares(folder)
     create_run(new_config(MODEL, TRAIN | {"dataset": str(path)}))
     page = open_page("New run")
-    by_label(page.selectbox, "Data set").set_value(str(path))
-    checked(page.run())
+    set_to(page, page.selectbox, "Data set", str(path))
     assert "8 x 8 grey" in texts(page) and "learn from it (1) can then not go on" in texts(page)
-    page.button(key="delete_data").click()
-    checked(page.run())
+    pressed(page, key="delete_data")
     assert not path.exists() and by_label(page.selectbox, "Data set").value == "fashion-mnist"
 
 
@@ -248,44 +214,44 @@ def test_damaged_data_are_called_damaged(folder, tmp_path):
     assert "not on this computer yet" not in texts(page)
 
 
-def test_a_measurement_that_cannot_start_is_said(folder, monkeypatch):
+def test_an_estimate_that_cannot_start_is_said(folder, monkeypatch):
     def refused(config):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(form, "Measurement", refused)
+    monkeypatch.setattr(form, "PendingEstimate", refused)
     page = open_page("New run")
     assert "Nothing could be measured" in page.warning[0].value
     assert "start" in [b.key for b in page.button]
 
 
-def test_a_measurement_beside_a_run_is_another_one(folder, finished):
+def test_an_estimate_beside_a_run_is_another_one(folder):
+    finished = finished_run(folder)
     page = open_page("New run")
     assert "this is more than it takes alone" not in texts(page)
     with finished.hold():
         finished.write_status(Status(state="training", images_seen=50))
         assert "this is more than it takes alone" in texts(checked(page.run()))
-        assert len(page.session_state["measurements"]) == 2
+        assert len(page.session_state["estimates"]) == 2
 
 
-def test_one_visitor_does_not_end_the_measurement_of_another(folder, monkeypatch):
-    class Pending(Measured):
+def test_one_visitor_does_not_end_the_estimate_of_another(folder, monkeypatch):
+    class Pending(Estimated):
         is_over, done, cancelled = False, 0.5, False
 
         def cancel(self):
             self.cancelled = True
 
-    monkeypatch.setattr(form, "Measurement", Pending)
+    monkeypatch.setattr(form, "PendingEstimate", Pending)
     pages = [open_page("New run") for _ in range(2)]
-    first, second = (next(iter(p.session_state["measurements"].values())) for p in pages)
+    first, second = (next(iter(p.session_state["estimates"].values())) for p in pages)
     pages[0].segmented_control(key="preset").set_value("One minute")
     checked(pages[0].run())
     assert first.cancelled and not second.cancelled
-    assert second in checked(pages[1].run()).session_state["measurements"].values()
+    assert second in checked(pages[1].run()).session_state["estimates"].values()
 
 
 def test_a_data_set_that_is_not_here_yet_is_announced_as_a_download(folder):
     page = open_page("New run", preset="My own")
-    by_label(page.selectbox, "Data set").set_value("cifar10")
-    checked(page.run())
+    set_to(page, page.selectbox, "Data set", "cifar10")
     assert "32 x 32 RGB" in texts(page) and not page.error
     assert "CIFAR-10 is not on this computer yet" in texts(page)

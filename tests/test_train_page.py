@@ -2,32 +2,24 @@
 
 import shlex
 
-import numpy as np
 import pytest
-import torch
-from streamlit.testing.v1 import AppTest
 
 from pixelcnn.commands.train import new_config
-from pixelcnn.data.own_images import SourceImage, make_image_set, save_image_set
-from pixelcnn.data.pictures import pictures
-from pixelcnn.sampling import sample
-from pixelcnn.storage import load_checkpoint, runs_dir
-from pixelcnn.training import launch
-from pixelcnn.training.runs import RunError, Status, create_run, list_runs
+from pixelcnn.training.runs import Status, create_run, list_runs
 from pixelcnn.training.worker import train_run
 from pixelcnn.ui.layout import PAGES
-from pixelcnn.ui.train import gallery, words
-from pixelcnn.ui.train.sheets import Request
+from pixelcnn.ui.train import words
 from pixelcnn.ui.train.transfer import imported_path
 
 from .tiny_runs import MODEL, TRAIN, config, wait_for
 from .train_page import (
-    TIMEOUT,
-    bmp,
-    by_label,
     checked,
     finished_run,
+    open_any,
     open_page,
+    pressed,
+    set_to,
+    squares,
     texts,
     train_folder,
 )
@@ -51,9 +43,6 @@ def test_a_finished_run_shows_its_curve_pictures_and_what_to_do_with_it(finished
     (chart, *_) = page.get("plotly_chart")
     for text in ("uniform guess 2.00", "PNG files", "validation"):
         assert text in chart.proto.spec
-    links = [link.proto for link in page.get("page_link")]
-    opened = [link.query_string for link in links if "run" in link.query_string]
-    assert opened == ["model=run%3Atiny"] * (len(PAGES) - 1), "on every page but this"
     assert not [e for e in page.error]
     command = page.code[-1].value
     assert shlex.split(command)[:5] == ["python", "-m", "pixelcnn", "train", "NAME"]
@@ -62,36 +51,43 @@ def test_a_finished_run_shows_its_curve_pictures_and_what_to_do_with_it(finished
     assert slider.options == ["25 images", "50 images", "newest"]
 
 
+def links_of(page):
+    """Labels and queries of the links that open a checkpoint on another page."""
+    links = [link.proto for link in page.get("page_link")]
+    return [(link.label, link.query_string) for link in links if "model" in link.query_string]
+
+
 def test_only_pages_that_work_with_colour_are_offered_for_a_run_in_colour(folder):
-    squares = [SourceImage(f"{n}.bmp", bmp(n)) for n in range(8)]
-    path = folder / "images" / "squares.images.safetensors"
-    save_image_set(path, make_image_set(squares, size=8, colour=True))
+    path = squares(folder, colour=True)
     model = MODEL | {"num_features": 6, "head_features": 6}
     made = new_config(model, TRAIN | {"dataset": str(path), "total_images": 10})
     run = create_run(made, folder / "colour")
     train_run(run, run.config())
-    page = open_page("Runs")
-    offered = [link.proto for link in page.get("page_link") if "run" in link.proto.query_string]
-    assert [link.label for link in offered] == ["Masks", "Measure"]
+    assert [label for label, _ in links_of(open_page("Runs"))] == ["Masks", "Measure"]
     for name in ("masks", "measure"):
-        page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
-        page.switch_page(f"pages/{name}.py")
-        page.query_params["model"] = "run:colour"
-        assert checked(page.run()).selectbox(key="model").value == "run:colour"
+        page = open_any(f"pages/{name}.py", model="run:colour")
+        assert page.selectbox(key="model").value == "run:colour"
 
 
-def test_the_best_checkpoint_of_a_run_opens_on_every_page(finished):
+def test_the_checkpoints_of_a_run_open_on_every_page(finished):
     page = open_page("Runs")
+    others = len(PAGES) - 1  # every page but this
+    assert [query for _, query in links_of(page)] == ["model=run%3Atiny"] * others
     page.segmented_control(key="use_which").set_value("Best")
     checked(page.run())
-    links = [link.proto.query_string for link in page.get("page_link")]
-    assert links.count("model=run%3Atiny%40best") == len(PAGES) - 1
+    assert [query for _, query in links_of(page)] == ["model=run%3Atiny%40best"] * others
     for name in ("complete", "masks", "measure"):
-        page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
-        page.switch_page(f"pages/{name}.py")
-        page.query_params["model"] = "run:tiny@best"
-        assert checked(page.run()).selectbox(key="model").value == "run:tiny@best"
+        page = open_any(f"pages/{name}.py", model="run:tiny@best")
+        assert page.selectbox(key="model").value == "run:tiny@best"
         assert not page.error
+    generate = PAGES[0][0]
+    for name, images in (("run:tiny", 100), ("run:tiny@50", 50), ("run:tiny@best", None)):
+        page = open_any(generate, model=name)
+        assert page.selectbox(key="model").value == name
+        assert page.session_state["drawing"].subject.checkpoint == name
+        assert not images or f"{images} images seen" in texts(page)
+    page = open_any(generate, model="run:../tiny")
+    assert page.selectbox(key="model").value == "fashion-mnist-gated"
 
 
 def test_the_slider_draws_the_same_noise_at_another_stage(finished):
@@ -105,23 +101,6 @@ def test_the_slider_draws_the_same_noise_at_another_stage(finished):
     (stages,) = [s for s in page.select_slider if s.label == "Checkpoint"]
     stages.set_value(25)
     wait_for(lambda: shown(25))
-    for path in (finished.stages()[25], finished.checkpoint):
-        sheet = gallery.sheets().get(Request.of(path, gallery.PICTURES))
-        model, _ = load_checkpoint(path)
-        label = torch.arange(gallery.PICTURES) % 10
-        levels = sample(model, num_images=gallery.PICTURES, seed=0, label=label)
-        for drawn, wanted in zip(sheet.pictures, pictures(levels, 4), strict=True):
-            assert np.array_equal(drawn, wanted)
-
-
-def test_pictures_of_a_stage_are_drawn_in_the_background(finished):
-    page = open_page("Runs")
-    for number in range(100):
-        if page.get("image"):
-            break
-        checked(page.run())
-        assert number < 99
-    assert "After 100 images, seed 0, temperature 1" in str(page.get("image")[0].proto)
 
 
 def test_a_crashed_run_is_shown_as_crashed_with_its_log(folder, finished):
@@ -135,10 +114,16 @@ def test_a_crashed_run_is_shown_as_crashed_with_its_log(folder, finished):
     assert ":blue-badge[training]" not in texts(page)
 
 
-def test_a_fault_of_a_run_is_said_on_its_card(folder):
-    run = create_run(config(), folder / "full")
-    run.write_status(Status(state="failed", message="The disk is full. Free some space."))
-    assert "The disk is full" in open_page("Runs").error[0].value
+def test_what_ended_a_run_is_said_on_its_card_and_on_no_other(folder):
+    first, second = (create_run(config(), folder / name) for name in ("first", "second"))
+    first.write_status(Status(state="failed", message="The disk is full. Free some space."))
+    page = open_page("Runs", run=first.id)
+    assert "The disk is full" in page.error[0].value
+    page.session_state["run_problem"] = first.id, "first: is going on already."
+    assert "is going on already" in texts(checked(page.run()))
+    page.selectbox(key="run_choice").set_value(second.id)
+    text = texts(checked(page.run()))
+    assert "is going on already" not in text and "The disk is full" not in text
 
 
 def test_a_damaged_run_is_named_and_can_be_deleted(folder):
@@ -146,8 +131,7 @@ def test_a_damaged_run_is_named_and_can_be_deleted(folder):
     (run.path / "config.json").write_text("{")
     page = open_page("Runs")
     assert "bad: its config.json cannot be read" in page.error[0].value
-    page.button(key="delete").click()
-    checked(page.run())
+    pressed(page, key="delete")
     assert list_runs() == []
 
 
@@ -170,13 +154,13 @@ def test_runs_are_compared_by_what_differs(folder, finished):
     assert wanted in table and "| stages | " in table and "batch" not in table
     spec = page.get("plotly_chart")[0].proto.spec
     assert spec.count("lines+markers") == 2
-    by_label(page.toggle, "Also the settings in which they agree").set_value(True)
-    checked(page.run())
+    set_to(page, page.toggle, "Also the settings in which they agree", True)
     table = next(m.value for m in page.markdown if m.value.startswith("|"))
     assert "| batch\\_size | 5 | 5 |" in table
 
 
 def test_compared_runs_show_pictures_under_common_noise(folder, finished):
+    assert "Two runs are needed" in texts(open_page("Compare"))
     twin = create_run(finished.config(), folder / "twin", name="Twin")
     twin.checkpoint.write_bytes(finished.checkpoint.read_bytes())
     page = open_page("Compare")
@@ -186,36 +170,12 @@ def test_compared_runs_show_pictures_under_common_noise(folder, finished):
     assert first == second, "the same weights and the same noise give the same pictures"
 
 
-def test_comparing_needs_two_runs(folder, finished):
-    assert "Two runs are needed" in texts(open_page("Compare"))
-
-
-def test_the_generate_page_opens_a_checkpoint_of_a_run(finished, monkeypatch):
-    for name, images in (("run:tiny", 100), ("run:tiny@50", 50), ("run:tiny@best", None)):
-        page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
-        page.query_params["model"] = name
-        checked(page.run())
-        assert page.selectbox(key="model").value == name
-        assert page.session_state["drawing"].subject.checkpoint == name
-        if images:
-            assert f"{images} images seen" in texts(page)
-    page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
-    page.query_params["model"] = "run:../tiny"
-    checked(page.run())
-    assert page.selectbox(key="model").value == "fashion-mnist-gated"
-    model, _ = load_checkpoint(finished.checkpoint)
-    assert model.config.num_levels == 4
-
-
 def test_a_second_start_says_that_the_run_is_going_on(folder, finished):
     finished.write_status(Status(state="stopped"))
     page = open_page("Runs")
     with finished.hold():
-        page.button(key="resume").click()
-        checked(page.run())
+        pressed(page, key="resume")
         assert "is going on already" in page.error[0].value
-    with pytest.raises(RunError):
-        launch.stop(finished)
 
 
 def test_views_and_runs_can_be_switched_to_and_fro_and_stand_in_the_address(folder, finished):
@@ -232,7 +192,7 @@ def test_views_and_runs_can_be_switched_to_and_fro_and_stand_in_the_address(fold
         checked(page.run())
         assert page.selectbox(key="run_choice").value == run.id
         assert page.query_params["run"] in (run.id, [run.id])
-        assert f"#### {words.plain(run.about()['name'])} " in texts(page)
+        assert f"#### {words.plain(run.about().name)} " in texts(page)
     page.selectbox(key="run_choice").set_value(finished.id)
     checked(page.run())
     del page.query_params["run"]  # as happens for a moment while others change the address
@@ -243,9 +203,7 @@ def test_views_and_runs_can_be_switched_to_and_fro_and_stand_in_the_address(fold
 def test_a_page_opened_while_a_run_goes_on_shows_the_run(folder, finished):
     with finished.hold():
         finished.write_status(Status(state="training", images_seen=50))
-        page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
-        page.switch_page("pages/train.py")
-        assert ":blue-badge[training]" in texts(checked(page.run()))
+        assert ":blue-badge[training]" in texts(open_any("pages/train.py"))
 
 
 def test_a_checkpoint_is_exported_imported_and_deleted(finished):
@@ -254,26 +212,20 @@ def test_a_checkpoint_is_exported_imported_and_deleted(finished):
     page.file_uploader(key="import").upload("Boots & co.safetensors", content, "x/y")
     checked(page.run())
     assert imported_path("imported:Boots-co").read_bytes() == content
-    links = [link.proto.query_string for link in page.get("page_link")]
-    assert "model=imported%3ABoots-co" in links
+    assert "model=imported%3ABoots-co" in [query for _, query in links_of(page)]
     checked(page.run())  # a rerun does not import it again
-    page.button(key="delete-imported:Boots-co").click()
-    checked(page.run())
+    pressed(page, key="delete-imported:Boots-co")
     checked(page.run())
     assert not imported_path("imported:Boots-co").exists()
-    for bad in (content[:-1], b"no", b""):
-        page.file_uploader(key="import").upload("bad.safetensors", bad, "x/y")
-        checked(page.run())
-        assert "bad.safetensors: " in page.error[0].value
-        assert "not imported" in page.error[0].value
-    assert not list((runs_dir() / "imported").iterdir())
-    names = [link.proto.query_string for link in page.get("page_link")]
-    assert not [name for name in names if "imported" in name]
+    page.file_uploader(key="import").upload("bad.safetensors", content[:-1], "x/y")
+    checked(page.run())
+    assert "not imported. bad.safetensors: " in page.error[0].value
+    assert not [query for _, query in links_of(page) if "imported" in query]
 
 
 def test_every_stage_is_one_row_of_a_picture(finished):
     page = open_page("Runs")
-    by_label(page.toggle, "All stages, one a row").set_value(True)
+    set_to(page, page.toggle, "All stages, one a row", True)
 
     def captions():
         return [str(image.proto) for image in checked(page.run()).get("image")]
@@ -282,22 +234,11 @@ def test_every_stage_is_one_row_of_a_picture(finished):
 
 
 def test_runs_can_be_shown_after_their_own_images_were_deleted(folder):
-    squares = [SourceImage(f"{n}.bmp", bmp(n)) for n in range(8)]
-    path = folder / "images" / "squares.images.safetensors"
-    save_image_set(path, make_image_set(squares, size=8, colour=False))
+    path = squares(folder)
     run = create_run(new_config(MODEL, TRAIN | {"dataset": str(path)}))
     path.unlink()
     page = open_page("Runs", run=run.id)
     assert any("squares.images.safetensors" in code.value for code in page.code)
-
-
-def test_a_problem_of_one_run_is_not_said_on_the_card_of_another(folder):
-    first, second = (create_run(config(), folder / name) for name in ("first", "second"))
-    page = open_page("Runs", run=first.id)
-    page.session_state["run_problem"] = first.id, "first: is going on already."
-    assert "is going on already" in texts(checked(page.run()))
-    page.selectbox(key="run_choice").set_value(second.id)
-    assert "is going on already" not in texts(checked(page.run()))
 
 
 def test_a_slider_at_an_early_stage_stays_there_when_a_new_stage_comes(finished):

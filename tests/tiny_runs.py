@@ -4,6 +4,7 @@ import contextlib
 import time
 
 from pixelcnn.commands.train import new_config
+from pixelcnn.storage import CheckpointInfo
 from pixelcnn.training import launch
 from pixelcnn.training.runs import RunError, list_runs
 
@@ -40,13 +41,18 @@ def config(**train):
     return new_config(MODEL, TRAIN | train, threads=1)
 
 
+def info_of(model):
+    """What a checkpoint of a model says about itself, without a data set."""
+    return CheckpointInfo(config=model.config, dataset=None, images_seen=7, bits_per_dim={})
+
+
 def curve(run):
     """The records without their times."""
     times = {"seconds", "images_per_second"}
     return [{k: v for k, v in record.items() if k not in times} for record in run.metrics()]
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=180):
     until = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < until, "waited in vain"

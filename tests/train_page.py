@@ -5,6 +5,7 @@ import io
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from pixelcnn.data.own_images import SourceImage, make_image_set, save_image_set
 from pixelcnn.training.estimate import Estimate
 from pixelcnn.training.runs import create_run
 from pixelcnn.training.worker import train_run
@@ -15,8 +16,8 @@ from .tiny_runs import config, runs_folder
 TIMEOUT = 120
 
 
-class Measured:
-    """A measurement that is over at once."""
+class Estimated:
+    """An estimate that is over at once."""
 
     is_over, problem, started = True, None, float("inf")
     result = Estimate(1, 125.0, 48.0, 700 * 2**20, "cpu, float32")
@@ -27,7 +28,7 @@ class Measured:
 
 def train_folder(tmp_path, monkeypatch):
     """Give the folder of runs: an empty one, beside made-up data; runs in it end with the test."""
-    monkeypatch.setattr(form, "Measurement", Measured)
+    monkeypatch.setattr(form, "PendingEstimate", Estimated)
     form._some_pictures.clear()
     yield from runs_folder(tmp_path, monkeypatch)
 
@@ -40,9 +41,14 @@ def finished_run(folder):
 
 
 def open_page(tab, **query):
+    return open_any("pages/train.py", tab=tab, **query)
+
+
+def open_any(file, **query):
+    """Open a page of the app by its file, with what stands in its address."""
     page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
-    page.switch_page("pages/train.py")
-    for name, value in {"tab": tab, **query}.items():
+    page.switch_page(file)
+    for name, value in query.items():
         page.query_params[name] = value
     return checked(page.run())
 
@@ -61,8 +67,24 @@ def by_label(elements, label):
     return next(element for element in elements if element.label == label)
 
 
-def button(page, label):
-    return by_label(page.button, label)
+def pressed(page, *, key=None, label=None):
+    """Press a button."""
+    (page.button(key=key) if key else by_label(page.button, label)).click()
+    return checked(page.run())
+
+
+def set_to(page, elements, label, value):
+    """Set one of these controls, by its label."""
+    by_label(elements, label).set_value(value)
+    return checked(page.run())
+
+
+def squares(folder, *, colour=False):
+    """Write a data set of eight pictures of 8 x 8 pixels."""
+    images = [SourceImage(f"{n}.bmp", bmp(n)) for n in range(8)]
+    path = folder / "images" / "squares.images.safetensors"
+    save_image_set(path, make_image_set(images, size=8, colour=colour))
+    return path
 
 
 def bmp(level):

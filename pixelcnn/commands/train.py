@@ -4,9 +4,10 @@ import argparse
 import json
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -31,11 +32,11 @@ from pixelcnn.data.own_images import (
 from pixelcnn.durations import clock
 from pixelcnn.models import ARCHITECTURES, architecture
 from pixelcnn.storage import load_model, write_atomically
-from pixelcnn.training.devices import DEVICES, choose_device, is_parallel
+from pixelcnn.training.devices import DEVICES, choose_device, is_first_process
 from pixelcnn.training.runs import Run, RunConfig, RunError, create_run, run_path
+from pixelcnn.training.state import TrainingState, load_training_state, save_training_state
 
-if TYPE_CHECKING:
-    from pixelcnn.training.engine import TrainingState
+# The worker and the estimate are imported where they are used: they need a system with file locks.
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -84,7 +85,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "estimate",
         help="measure how long a training would take",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Train with the given settings on random images for some seconds, and tell "
+        description="Train with the given settings on random images for some seconds, and print "
         "time and memory of the whole run.",
     )
     estimate.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -125,22 +126,12 @@ def new_config(
     train: dict[str, object],
     *,
     unconditional: bool = False,
-    device: str = "auto",
-    threads: int | None = None,
-    compiled: bool = False,
-    data_dir: str | None = None,
+    **more: object,
 ) -> RunConfig:
     """Make the settings of a run; the data set gives the shape of the model.
 
-    Arguments:
-        model: fields of a model's configuration, without those of the data set, and the name of
-            its architecture; None for the first one.
-        train: fields of `TrainConfig`.
-        unconditional: leave the classes out.
-        device: see `choose_device`.
-        threads: CPU threads, 1 to 256; None for as many as torch likes.
-        compiled: let torch compile the network first.
-        data_dir: see `pixelcnn.data.datasets.data_dir`.
+    `model` has the other fields of a model's configuration, and the name of its architecture if it
+    is not the first one; `train` those of `TrainConfig`, `more` those of `RunConfig`.
 
     Raises:
         ValueError, DataError: if a value breaks its rule.
@@ -157,16 +148,7 @@ def new_config(
         width=dataset.size,
         num_classes=0 if unconditional else len(dataset.class_names),
     )
-    if threads is not None and not 1 <= threads <= 256:
-        raise ValueError(f"`threads` (={threads}) must be an integer from 1 to 256.")
-    return RunConfig(
-        model=shape,
-        train=config,
-        device=device,
-        threads=threads,
-        compiled=compiled,
-        data_dir=data_dir,
-    )
+    return RunConfig(model=shape, train=config, **more)
 
 
 def config_of(options: argparse.Namespace) -> RunConfig:
@@ -175,11 +157,18 @@ def config_of(options: argparse.Namespace) -> RunConfig:
         given_model(options),
         given(options, TrainConfig),
         unconditional=options.unconditional,
-        device=options.device,
-        threads=options.threads,
-        compiled=options.compile,
-        data_dir=options.data_dir,
+        **_of_this_machine(options),
     )
+
+
+def _of_this_machine(options: argparse.Namespace) -> dict[str, object]:
+    """Give where and how to compute, as fields of `RunConfig`."""
+    return {
+        "device": options.device,
+        "threads": options.threads,
+        "compiled": options.compile,
+        "data_dir": options.data_dir,
+    }
 
 
 def command_line(config: RunConfig, name: str) -> str:
@@ -201,32 +190,26 @@ def arguments_of(config: RunConfig) -> list[str]:
         arguments += ["--architecture", config.model.architecture]
     for part in (config.train, config.model):
         for field in fields(part):
-            value, length = getattr(part, field.name), field.name == "total_images"
-            if field.name in SHAPE_FROM_DATASET or (from_state and not length):
+            value = getattr(part, field.name)
+            if field.name in SHAPE_FROM_DATASET:
+                continue
+            if from_state and field.name != "total_images":
                 continue
             # Where something else stands for the defaults, these must be named too.
             named = from_state or (from_checkpoint and part is config.model)
             if value == field.default and not named:
                 continue
             if isinstance(value, bool):
-                no = "" if value else "no-"
-                arguments.append(f"--{no}{field.name.replace('_', '-')}")
-            elif isinstance(value, tuple):
-                arguments += [option(field.name), *map(str, value)]
+                arguments.append(option(field.name if value else f"no_{field.name}"))
             else:
-                arguments += [option(field.name), str(value)]
-    unconditional = config.model.num_classes == 0 and not config.origin
-    if unconditional and _has_classes(config.train.dataset):
+                values = value if isinstance(value, tuple) else (value,)
+                arguments += [option(field.name), *map(str, values)]
+    if config.model.num_classes == 0 and not config.origin and _has_classes(config.train.dataset):
         arguments.append("--unconditional")
-    if config.device != "auto":
-        arguments += ["--device", config.device]
-    if config.threads is not None:
-        arguments += ["--threads", str(config.threads)]
-    if config.compiled:
-        arguments.append("--compile")
-    if config.data_dir is not None:
-        arguments += ["--data-dir", config.data_dir]
-    return arguments
+    for name in ("device", "threads", "data_dir"):
+        if (value := getattr(config, name)) not in ("auto", None):
+            arguments += [option(name), str(value)]
+    return arguments + (["--compile"] if config.compiled else [])
 
 
 def _has_classes(dataset: str) -> bool:
@@ -236,10 +219,21 @@ def _has_classes(dataset: str) -> bool:
         return False
 
 
+@contextmanager
+def _faults_of_the_machine() -> Iterator[None]:
+    """Say in one line that memory or a compiler is missing; torch says it in many."""
+    from pixelcnn.training.worker import explain, is_out_of_memory, is_uncompilable
+
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error) or is_uncompilable(error):
+            raise RunError(explain(error)) from error
+        raise
+
+
 def run_train(options: argparse.Namespace) -> int:
     """Train; returns the exit status (0 finished, 130 stopped)."""
-    from pixelcnn.training.faults import explain, is_out_of_memory, is_uncompilable
-    from pixelcnn.training.files import save_training_state
     from pixelcnn.training.worker import train_run
 
     choose_device(options.device)
@@ -262,20 +256,9 @@ def run_train(options: argparse.Namespace) -> int:
             write_atomically(run.state_path, options.from_state.read_bytes())
         elif state is not None:
             save_training_state(run.state_path, state, config.train)
-    try:
+    with _faults_of_the_machine():
         status = train_run(run, config, queue=not options.now)
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise RunError(f"There is not enough memory for this: {error}") from error
-        if is_uncompilable(error):
-            raise RunError(explain(error)) from error
-        raise
     return 130 if status.state == "stopped" else 0
-
-
-def is_first_process() -> bool:
-    """Say whether this process is the one that writes; torchrun need not have connected them."""
-    return not is_parallel() or int(os.environ["RANK"]) == 0
 
 
 def _resumed_config(options: argparse.Namespace, run: Run) -> RunConfig:
@@ -283,12 +266,12 @@ def _resumed_config(options: argparse.Namespace, run: Run) -> RunConfig:
     _refuse_settings(options, "--resume")
     if options.compile or options.threads is not None:
         raise ValueError("`--resume` keeps --compile and --threads of the run; leave them out.")
-    total = getattr(options, "total_images", before.train.total_images)
-    config = replace(before, train=replace(before.train, total_images=total))
-    if options.data_dir is not None:
-        config = replace(config, data_dir=options.data_dir)
-    if options.device != "auto":
-        config = replace(config, device=options.device)
+    config = replace(
+        before,
+        train=replace(before.train, **given(options, TrainConfig)),
+        data_dir=options.data_dir or before.data_dir,
+        device=before.device if options.device == "auto" else options.device,
+    )
     if config != before and is_first_process():
         with run.hold():
             run.write_config(config)
@@ -296,47 +279,33 @@ def _resumed_config(options: argparse.Namespace, run: Run) -> RunConfig:
 
 
 def _config_from_state(options: argparse.Namespace) -> RunConfig:
-    from pixelcnn.training.files import load_training_state
-
     _refuse_settings(options, "--from-state")
     state, train = load_training_state(options.from_state)
-    train = replace(train, **given(options, TrainConfig))
     return RunConfig(
         model=state.model.config,
-        train=train,
+        train=replace(train, **given(options, TrainConfig)),
         origin=("--from-state", os.path.abspath(options.from_state)),
-        device=options.device,
-        threads=options.threads,
-        compiled=options.compile,
-        data_dir=options.data_dir,
+        **_of_this_machine(options),
     )
 
 
-def _config_and_state(options: argparse.Namespace) -> tuple[RunConfig, "TrainingState"]:
-    from pixelcnn.training.engine import TrainingState
-
+def _config_and_state(options: argparse.Namespace) -> tuple[RunConfig, TrainingState]:
     source = load_model(options.init_from)
     if options.unconditional:
         raise ValueError("`--init-from` keeps the classes of the checkpoint.")
     changes = given_model(options)
     if changes.pop("architecture", source.config.architecture) != source.config.architecture:
         raise ValueError("`--init-from` keeps the architecture of the checkpoint.")
+    path = options.init_from
     config = RunConfig(
         model=replace(source.config, **changes),
         train=TrainConfig(**given(options, TrainConfig)),
-        origin=("--init-from", _from_anywhere(options.init_from)),
-        device=options.device,
-        threads=options.threads,
-        compiled=options.compile,
-        data_dir=options.data_dir,
+        origin=("--init-from", os.path.abspath(path) if os.path.isfile(path) else path),
+        **_of_this_machine(options),
     )
     state = TrainingState(config.model, config.train)
     state.init_from(source)
     return config, state
-
-
-def _from_anywhere(checkpoint: str) -> str:
-    return os.path.abspath(checkpoint) if os.path.isfile(checkpoint) else checkpoint
 
 
 def _refuse_settings(options: argparse.Namespace, why: str) -> None:
@@ -354,7 +323,8 @@ def run_estimate(options: argparse.Namespace) -> int:
     config = config_of(options)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    result = estimate(config, choose_device(options.device))
+    with _faults_of_the_machine():
+        result = estimate(config, choose_device(options.device))
     if options.json:
         print(json.dumps(asdict(result)))
     else:

@@ -12,8 +12,11 @@ from pixelcnn.models.base import (
     register,
     reshape_config,
 )
-from pixelcnn.models.classic import ClassicConfig, PixelCNN
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN
+
+# isort: split
+# The first one registered, the gated one, is the default of the command line and the pages.
+from pixelcnn.models.classic import ClassicConfig, PixelCNN
 
 __all__ = [
     "ARCHITECTURES",

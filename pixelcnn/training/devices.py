@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+Device = Literal["auto", "cpu", "cuda", "mps"]
+DEVICES: tuple[str, ...] = get_args(Device)
 
 
 def available_devices() -> list[str]:
@@ -58,9 +60,14 @@ def is_parallel() -> bool:
     return int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
+def is_first_process() -> bool:
+    """Say whether this process is the one that writes; they need not be connected yet."""
+    return not is_parallel() or int(os.environ["RANK"]) == 0
+
+
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Let the processes that torchrun started talk to each other; alone, do nothing."""
+    """Connect the processes that torchrun started; alone, do nothing."""
     if not is_parallel():
         yield
         return

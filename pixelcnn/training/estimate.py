@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from pixelcnn.training.engine import TrainingState, train_step
+from pixelcnn.training.engine import train_step
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.training.scoring import evaluate
+from pixelcnn.training.state import TrainingState
 
 WARM_UP_SECONDS = 4.0
 """At least two updates are measured, then as many as fit into this time."""

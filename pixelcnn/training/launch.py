@@ -8,12 +8,11 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
 from pixelcnn.storage import CHECKPOINT_DIR, RUNS_ENVIRONMENT_VARIABLE
 from pixelcnn.training.locks import take_lock
-from pixelcnn.training.runs import GOES_ON, Run, RunError, Status, list_runs
+from pixelcnn.training.runs import Run, RunError, Status, list_runs
 
 LOCK_ENVIRONMENT_VARIABLE = "PIXELCNN_RUN_LOCK"
 """Number of the open file that holds the run's lock, handed down to the new process."""
@@ -25,21 +24,19 @@ def start(run: Run, *, queue: bool = True) -> None:
     The process outlives this one. It gets the run's lock from here, so there is no moment in which
     the run could be started twice, or look dead.
 
-    Arguments:
-        run: a run that is not going on.
-        queue: wait until no other run of the folder is going on.
+    With `queue` it waits until no other run of the folder is going on.
 
     Raises:
         RunError: if it is going on already, or finished.
         OSError: if no process can be started.
     """
-    lock = take_lock(run.path / "lock")
+    lock = take_lock(run.lock_path)
     if lock is None:
-        raise RunError(f"{run.about()['name']}: is going on already.")
+        raise RunError(f"{run.about().name}: is going on already.")
     try:
         status = run.status()
         if status.state == "finished":
-            raise RunError(f"{run.about()['name']}: is finished.")
+            raise RunError(f"{run.about().name}: is finished.")
         run.stop_path.unlink(missing_ok=True)
         now = {"state": "starting", "queued_at": time.time(), "pid": 0}
         run.write_status(replace(status, message="", doing="", **now))
@@ -83,32 +80,21 @@ def inherited_lock(run: Run) -> int | None:
     if given is None:
         return None
     handle = int(given)
-    if not os.path.samestat(os.fstat(handle), (run.path / "lock").stat()):
+    if not os.path.samestat(os.fstat(handle), run.lock_path.stat()):
         raise RunError(f"{run.id}: got the lock of another run.")
     os.set_inheritable(handle, False)
     return handle
 
 
 def stop(run: Run) -> None:
-    """Ask a run to save its state and end; it does so after the current update.
-
-    Raises:
-        RunError: if it is not going on.
-    """
-    if not run.status().is_active:
-        raise RunError(f"{run.about()['name']}: is not going on.")
+    """Ask a run that is going on to save its state and end, after the current update."""
+    _check_active(run)
     run.stop_path.touch()
 
 
 def end_by_force(run: Run) -> None:
-    """Kill the process of a run; what it did since its last save is lost.
-
-    Raises:
-        RunError: if it is not going on.
-    """
-    status, name = run.status(), run.about()["name"]
-    if not status.is_active:
-        raise RunError(f"{name}: is not going on.")
+    """Kill the process of a run that is going on; what it did since its last save is lost."""
+    status, name = _check_active(run), run.about().name
     if not status.pid:
         raise RunError(f"{name}: its process is only just starting; try again in a moment.")
     if status.host != platform.node():
@@ -117,12 +103,14 @@ def end_by_force(run: Run) -> None:
     os.kill(status.pid, signal.SIGKILL)
 
 
-def wait_until_over(run: Run, seconds: float = 60) -> Status:
-    """Wait until a run is not going on any more; returns its status then.
+def _check_active(run: Run) -> Status:
+    if not (status := run.status()).is_active:
+        raise RunError(f"{run.about().name}: is not going on.")
+    return status
 
-    Raises:
-        RunError: if it goes on for longer.
-    """
+
+def wait_until_over(run: Run, seconds: float = 180) -> Status:
+    """Wait until a run is not going on any more; returns its status then."""
     until = time.monotonic() + seconds
     while (status := run.status()).is_active:
         if time.monotonic() > until:
@@ -131,31 +119,17 @@ def wait_until_over(run: Run, seconds: float = 60) -> Status:
     return status
 
 
-def can_start(status: Status) -> bool:
-    """Say whether `start` would go on with a run."""
-    return status.state in GOES_ON
-
-
 def take_turn(run: Run, queued_at: float) -> int | None:
-    """Take the turn among the runs of a folder, if nobody has it and nobody waited longer.
+    """Take the turn among the runs of a folder, if no run has it and none waited longer.
 
-    Returns:
-        The open file that keeps the turn, None if it is not this run's turn.
+    Returns the open file that keeps the turn; None if it is not this run's turn.
     """
-    waiting = [(queued_at, run.id)]
     for other in list_runs(run.path.parent):
-        if other.id == run.id:
-            continue
         status = other.status()
+        if other.id == run.id or not status.is_active:
+            continue
         if status.state in ("training", "stopping"):  # perhaps one that did not wait for its turn
             return None
-        if status.is_active:
-            waiting.append((status.queued_at, other.id))
-    if min(waiting)[1] != run.id:
-        return None
-    return take_lock(turn_path(run.path.parent))
-
-
-def turn_path(folder: Path) -> Path:
-    """The lock that the run whose turn it is holds."""
-    return folder / ".turn"
+        if (status.queued_at, other.id) < (queued_at, run.id):
+            return None
+    return take_lock(run.path.parent / ".turn")

@@ -27,13 +27,13 @@ def take_lock(path: Path) -> int | None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return handle
         except OSError:
-            time.sleep(0.02)  # perhaps somebody only looked, see `is_locked`
+            time.sleep(0.02)  # another process may only have looked, see `is_locked`
     os.close(handle)
     return None
 
 
 def is_locked(path: Path) -> bool:
-    """Say whether a process holds a lock; it is not waited for and not taken away from anyone.
+    """Say whether a process holds a lock, without waiting for it or taking it away.
 
     Raises:
         OSError: if this system has no such locks.

@@ -6,24 +6,33 @@ the same records as an uninterrupted one, times aside.
 
 import json
 import time
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from pixelcnn.config import TrainConfig
 from pixelcnn.storage import write_atomically
-from pixelcnn.training.engine import Evaluation, Event, Progress, TrainingState
+from pixelcnn.training.engine import Evaluation, Event, Progress
 from pixelcnn.training.runs import Run
+from pixelcnn.training.state import TrainingState
 
 MOST_RECORDS = 2000
 """Recorded updates of a whole run, roughly; more than a curve can show."""
 
 
 class Metrics:
-    """Appends to `metrics.jsonl`; knows the time trained and the scores so far."""
+    """Appends to `metrics.jsonl`; knows the time trained and the scores so far.
+
+    What came after the training state was saved happens again: its records are dropped.
+    """
 
     def __init__(self, run: Run, state: TrainingState, config: TrainConfig) -> None:
-        images = {"images_seen": state.images_seen, "images_evaluated": state.images_evaluated}
-        records = rewind_metrics(run, images)
+        records = [
+            r
+            for r in run.metrics()
+            if r["images_seen"]
+            <= (state.images_evaluated if "validation" in r else state.images_seen)
+        ]
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        write_atomically(run.metrics_path, text.encode())
         self.every = max(1, config.total_images // config.batch_size // MOST_RECORDS)
         self.has_data = any("png_bits_per_dim" in record for record in records)
         scores = [r["validation"] for r in records if "validation" in r]
@@ -32,12 +41,10 @@ class Metrics:
         self._before = max((r["seconds"] for r in records), default=0.0)
         self._started = time.monotonic()
         # A record reaches the disk, or at least the system, before training goes on.
-        self._file = open(run.metrics_path, "a", buffering=1)  # noqa: SIM115 - closed by __exit__
+        self._file = open(run.metrics_path, "a", buffering=1)  # noqa: SIM115 - see `close`
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     @property
@@ -45,14 +52,9 @@ class Metrics:
         """Time trained, over all parts of the run."""
         return self._before + time.monotonic() - self._started
 
-    def write_data(self, training_images: int, validation_images: int, png_bits: float) -> None:
-        """Record what the run learns from, once."""
-        self._write(
-            images_seen=0,
-            training_images=training_images,
-            validation_images=validation_images,
-            png_bits_per_dim=png_bits,
-        )
+    def write(self, **values: Any) -> None:
+        """Record some numbers, and the time trained."""
+        self._file.write(json.dumps(values | {"seconds": round(self.seconds, 2)}) + "\n")
 
     def write_event(self, event: Event) -> None:
         """Record an evaluation, and an update if it is one of those to be recorded."""
@@ -60,9 +62,9 @@ class Metrics:
             self.validation = event.bits_per_dim
             if self.best is None or event.bits_per_dim < self.best:
                 self.best = event.bits_per_dim
-            self._write(images_seen=event.images_seen, validation=event.bits_per_dim)
+            self.write(images_seen=event.images_seen, validation=event.bits_per_dim)
         elif isinstance(event, Progress) and event.step % self.every == 0:
-            self._write(
+            self.write(
                 images_seen=event.images_seen,
                 step=event.step,
                 loss=event.loss,
@@ -70,27 +72,3 @@ class Metrics:
                 grad_norm=event.grad_norm,
                 images_per_second=round(event.images_per_second, 2),
             )
-
-    def _write(self, **values: Any) -> None:
-        self._file.write(json.dumps(values | {"seconds": round(self.seconds, 2)}) + "\n")
-
-
-def rewind_metrics(run: Run, state: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Drop the records of what happened after the training state was saved: it happens again.
-
-    Arguments:
-        run: a run that this process holds.
-        state: `images_seen` and `images_evaluated` of the training state.
-
-    Returns:
-        The records that stay.
-    """
-    kept = [
-        record
-        for record in run.metrics()
-        if record["images_seen"]
-        <= state["images_evaluated" if "validation" in record else "images_seen"]
-    ]
-    text = "".join(json.dumps(record) + "\n" for record in kept)
-    write_atomically(run.metrics_path, text.encode())
-    return kept

@@ -4,7 +4,7 @@
     about.json               the name and the note that people gave it
     metrics.jsonl            one line per recorded update and evaluation, appended
     status.json              what is going on, replaced as a whole
-    training.state           what going on needs, see `pixelcnn.training.files`
+    training.state           what going on needs, see `pixelcnn.training.state`
     checkpoint.safetensors   the latest weights, best.safetensors those with the best score
     stages/                  checkpoints on the way
     lock                     held by the process that trains the run for as long as it lives
@@ -23,12 +23,15 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from pixelcnn.config import TrainConfig
+import pydantic
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from pixelcnn.config import Settings, TrainConfig, settings
 from pixelcnn.models import ModelConfig, read_config
 from pixelcnn.storage import (
     LIBRARY_VERSION,
@@ -38,35 +41,36 @@ from pixelcnn.storage import (
     runs_dir,
     write_atomically,
 )
+from pixelcnn.training.devices import Device
 from pixelcnn.training.locks import is_locked, take_lock
 
 FORMAT = "pixelcnn-run-1"
-ACTIVE = ("queued", "starting", "training", "stopping")
-"""States that only a living process can have."""
-GOES_ON = ("new", "stopped", "failed", "crashed")
-"""States from which a run can be started again."""
 MAX_NAME, MAX_NOTE = 80, 2000
 RESERVED = ("images", "imported")
 """Folders beside the runs, for data sets and checkpoints that people brought."""
+CRASHED = (
+    "The process ended without a word: it was killed, ran out of memory, or the machine was "
+    "switched off. Resume goes on from the last save."
+)
 
 
 class RunError(Exception):
     """A run is missing, damaged, or in no state for what was asked; says which and why."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
+@settings
+class RunConfig(Settings):
     """Everything that starts a run."""
 
     model: ModelConfig
     """Shape of the model."""
     train: TrainConfig
     """How it is trained."""
-    device: str = "auto"
+    device: Device = "auto"
     """See `pixelcnn.training.devices.choose_device`."""
-    threads: int | None = None
+    threads: Annotated[int | None, Field(ge=1, le=256)] = None
     """CPU threads. They change the last digits of sums, so the process that starts a run writes
-    here how many it uses, and whoever goes on uses as many."""
+    here how many it uses, and one that resumes it uses as many."""
     compiled: bool = False
     """Let torch compile the network first: a minute or two of waiting, then faster updates. Needs
     a C++ compiler on CPUs. It changes the last digits of sums, as `threads` does."""
@@ -75,7 +79,7 @@ class RunConfig:
     origin: tuple[str, ...] = ()
     """`--init-from` or `--from-state` and its file, if the run did not begin with random
     weights."""
-    created_at: float = field(default_factory=time.time)
+    created_at: Annotated[float, Field(ge=0, le=1e12)] = field(default_factory=time.time)
     """Seconds since 1970."""
 
     def __post_init__(self) -> None:
@@ -91,7 +95,7 @@ class RunConfig:
         """Read what `to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError: if it is not such text.
+            ValueError, KeyError, TypeError, AttributeError: if it is not such text.
         """
         values = json.loads(text)
         if values.pop("format") != FORMAT:
@@ -99,17 +103,33 @@ class RunConfig:
         del values["version"]
         values["model"] = read_config(values["model"])
         values["train"] = TrainConfig.from_dict(values["train"])
-        origin = values.get("origin", ())
+        origin = values.get("origin", ())  # the option's name in earlier versions
         values["origin"] = tuple("--init-from" if o == "--begin-with" else o for o in origin)
         return cls(**values)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
+class About(Settings):
+    """What people call a run, and what they note about it."""
+
+    name: Annotated[
+        str, Field(min_length=1, max_length=MAX_NAME), f"have 1 to {MAX_NAME} characters"
+    ]
+    """One line."""
+    note: Annotated[str, Field(max_length=MAX_NOTE), f"have {MAX_NOTE} characters at most"] = ""
+    """Anything."""
+
+
+@pydantic.dataclasses.dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid")
+)
 class Status:
     """What is going on with a run, at most a second or two old."""
 
-    state: str = "new"
-    """new, queued, starting, training, stopping, stopped, finished, failed or crashed."""
+    state: Literal[
+        "new", "queued", "starting", "training", "stopping", "stopped", "finished", "failed",
+        "crashed",
+    ] = "new"  # fmt: skip
     doing: str = ""
     """What the process is busy with beside training."""
     message: str = ""
@@ -121,7 +141,6 @@ class Status:
     queued_at: float = 0.0
     """Seconds since 1970; the oldest is next."""
     images_seen: int = 0
-    """Training progress."""
     seconds: float = 0.0
     """Time trained, over all parts of the run."""
     seconds_left: float | None = None
@@ -129,7 +148,7 @@ class Status:
     images_per_second: float = 0.0
     """Mean of the current part of the run."""
     loss: float | None = None
-    """Bits/dim of the last recorded batch."""
+    """Bits/dim of the last batch."""
     validation: float | None = None
     """Bits/dim of the last evaluation."""
     best: float | None = None
@@ -141,80 +160,58 @@ class Status:
 
     @property
     def is_active(self) -> bool:
-        """Whether a process is at work on the run or waits for its turn."""
-        return self.state in ACTIVE
+        """Whether a living process is at work on the run or waits for its turn."""
+        return self.state in ("queued", "starting", "training", "stopping")
+
+    @property
+    def can_start(self) -> bool:
+        """Whether the run can go on, or begin."""
+        return not self.is_active and self.state != "finished"
 
 
-CRASHED = (
-    "The process ended without a word: it was killed, ran out of memory, or the machine was "
-    "switched off. Resume goes on from the last save."
-)
+_STATUS = TypeAdapter(Status)
+_RECORD = TypeAdapter(dict[str, int | float], config=ConfigDict(strict=True))
 
 
-@dataclass(frozen=True)
 class Run:
-    """A run, by its folder."""
+    """A run, by its folder, whose name is the `id` and never changes."""
 
-    path: Path
-
-    @property
-    def id(self) -> str:
-        """Name of the folder; never changes."""
-        return self.path.name
-
-    @property
-    def checkpoint(self) -> Path:
-        """The latest weights."""
-        return self.path / "checkpoint.safetensors"
-
-    @property
-    def best(self) -> Path:
-        """The weights with the best validation score."""
-        return self.path / "best.safetensors"
-
-    @property
-    def state_path(self) -> Path:
-        """The training state."""
-        return self.path / "training.state"
-
-    @property
-    def metrics_path(self) -> Path:
-        """The recorded updates and evaluations."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def log_path(self) -> Path:
-        """What the process printed."""
-        return self.path / "worker.log"
-
-    @property
-    def stop_path(self) -> Path:
-        """Asks the process to stop, by being there."""
-        return self.path / "stop"
+    def __init__(self, path: Path) -> None:
+        self.path, self.id = path, path.name
+        self.checkpoint = path / "checkpoint.safetensors"
+        self.best = path / "best.safetensors"
+        self.state_path = path / "training.state"
+        self.metrics_path = path / "metrics.jsonl"
+        self.log_path = path / "worker.log"
+        self.stop_path = path / "stop"
+        self.lock_path = path / "lock"
+        self._config_path = path / "config.json"
+        self._status_path = path / "status.json"
+        self._about_path = path / "about.json"
 
     def stages(self) -> dict[int, Path]:
         """List the checkpoints on the way by images seen."""
         return {int(path.stem): path for path in list_stages(self.checkpoint)}
 
     def config(self) -> RunConfig:
-        """Read the settings.
-
-        Raises:
-            RunError: if they are missing or damaged.
-        """
+        """Read the settings; `RunError` if they are missing or damaged."""
         try:
-            return RunConfig.from_json((self.path / "config.json").read_text())
+            return RunConfig.from_json(self._config_path.read_text())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self.id}: its config.json cannot be read ({error}).") from error
 
+    def exists(self) -> bool:
+        """Say whether the run is still there."""
+        return self._config_path.exists()
+
     def write_config(self, config: RunConfig) -> None:
-        """Write the settings, atomically."""
-        write_atomically(self.path / "config.json", config.to_json().encode())
+        """Write the settings."""
+        write_atomically(self._config_path, config.to_json().encode())
 
     def status(self) -> Status:
-        """Tell what is going on; whether a process is alive is asked of the lock."""
+        """Read what is going on; the lock says whether a process is alive."""
         # The lock first: a process writes its last status before it ends.
-        alive = is_locked(self.path / "lock")
+        alive = is_locked(self.lock_path)
         status = self._written_status()
         if status.is_active and not alive:
             return replace(status, state="crashed", message=CRASHED, doing="")
@@ -224,72 +221,61 @@ class Run:
 
     def _written_status(self) -> Status:
         try:
-            return Status(**json.loads((self.path / "status.json").read_text()))
+            return _STATUS.validate_json(self._status_path.read_bytes())
         except FileNotFoundError:
             return Status()
-        except (OSError, ValueError, TypeError) as error:
-            return Status(state="crashed", message=f"Its status.json is damaged ({error}).")
+        except (OSError, ValueError) as error:
+            first_line, *_ = str(error).splitlines()
+            return Status(state="crashed", message=f"Its status.json is damaged ({first_line}).")
 
     def write_status(self, status: Status) -> None:
         """Replace the status.
 
-        On a full disk it is written over the old one instead, which takes no new room: that the
-        disk is full must be told.
+        On a full disk it is written over the old one instead, which takes no new room: the screen
+        must be able to say that the disk is full.
         """
-        path, content = self.path / "status.json", json.dumps(asdict(status)).encode()
+        content = json.dumps(asdict(status)).encode()
         try:
-            write_atomically(path, content, durable=not status.is_active)
+            write_atomically(self._status_path, content, durable=not status.is_active)
         except OSError:
-            with open(path, "r+b") as file:
+            with open(self._status_path, "r+b") as file:
                 file.write(content)
                 file.truncate()
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[dict[str, int | float]]:
         """Read the records; a line that is only half written, or damaged, is left out."""
-        try:
-            lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
-        except OSError:
-            return []
         records = []
-        for line in lines:
-            with suppress(ValueError):
-                records.append(json.loads(line))
-        return [r for r in records if isinstance(r, dict) and "images_seen" in r]
+        with suppress(OSError):
+            for line in self.metrics_path.read_bytes().split(b"\n")[:-1]:
+                with suppress(ValueError):
+                    records.append(_RECORD.validate_json(line))
+        return [r for r in records if r.keys() >= {"images_seen", "seconds"}]
 
-    def about(self) -> dict[str, str]:
+    def about(self) -> About:
         """Read the name and the note; the name is the id where none was given."""
         try:
-            values = json.loads((self.path / "about.json").read_text())
-            return {"name": str(values["name"]), "note": str(values["note"])}
-        except (OSError, ValueError, KeyError, TypeError):
-            return {"name": self.id, "note": ""}
+            return About.from_dict(json.loads(self._about_path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return About(name=self.id)
 
     def describe(self, *, name: str | None = None, note: str | None = None) -> None:
-        """Change the name or the note.
-
-        Raises:
-            RunError: if the name is empty, one of them is too long, or the run is gone.
-        """
-        if not (self.path / "config.json").exists():
+        """Change the name or the note; `RunError` if one of them breaks its rule."""
+        if not self.exists():
             raise RunError(f"{self.id}: there is no such run any more.")
-        about = self.about()
-        name = about["name"] if name is None else " ".join(name.split())
-        note = about["note"] if note is None else note.strip()
-        if not 1 <= len(name) <= MAX_NAME:
-            raise RunError(f"`name` (={name!r}) must have 1 to {MAX_NAME} characters.")
-        if len(note) > MAX_NOTE:
-            raise RunError(f"`note` has {len(note)} characters, {MAX_NOTE} at most.")
-        text = json.dumps({"name": name, "note": note})
-        write_atomically(self.path / "about.json", text.encode())
+        before = self.about()
+        try:
+            about = About(
+                name=before.name if name is None else " ".join(name.split()),
+                note=before.note if note is None else note.strip(),
+            )
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        write_atomically(self._about_path, json.dumps(about.to_dict()).encode())
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the lock: this process, and no other, trains the run.
-
-        Raises:
-            RunError: if another process does.
-        """
-        handle = take_lock(self.path / "lock")
+        """Hold the lock, so that no other process trains the run; `RunError` if one does."""
+        handle = take_lock(self.lock_path)
         if handle is None:
             raise RunError(
                 f"{self.id}: is being trained already, by process {self._written_status().pid}."
@@ -300,11 +286,7 @@ class Run:
             os.close(handle)
 
     def delete(self) -> None:
-        """Delete the run and everything in it, for good.
-
-        Raises:
-            RunError: if it is going on.
-        """
+        """Delete the run and everything in it, for good; `RunError` if it is going on."""
         with self.hold():
             # Out of sight in one step: nobody meets half a run.
             gone = self.path.with_name(f".deleted-{self.id}-{secrets.token_hex(4)}")
@@ -315,11 +297,7 @@ class Run:
 def create_run(config: RunConfig, path: Path | None = None, *, name: str | None = None) -> Run:
     """Make the folder of a new run; it is not started.
 
-    Arguments:
-        config: the settings.
-        path: the folder, which must not exist; if left out, a new one in the folder of runs, named
-            after `name`.
-        name: what people call it.
+    Without a path it is a new one in the folder of runs, named after `name`, what people call it.
 
     Raises:
         RunError: if the folder exists, or its name or that of the run breaks a rule.
@@ -329,7 +307,7 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
         path = _free_path(name or "run")
     if not re.fullmatch(RUN_ID, path.name):
         raise RunError(
-            f"{path.name}: the name of a run has 1 to 80 letters, digits, - and _ only."
+            f"{path.name!r}: the name of a run has 1 to 80 letters, digits, - and _ only."
         )
     if path.name in RESERVED:
         raise RunError(f"{path.name}: no run can be called so; the app keeps other files there.")

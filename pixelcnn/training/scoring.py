@@ -10,60 +10,41 @@ from pixelcnn.models import Model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
 
-EVALUATION_BATCH = 50
+BATCH_IMAGES = 50
 
 
-def evaluate(
-    model: Model,
-    levels: Tensor,
-    label: Tensor,
-    *,
-    bfloat16: bool = False,
-    batch_size: int | None = None,
-) -> float:
+def evaluate(model: Model, levels: Tensor, label: Tensor, *, bfloat16: bool = False) -> float:
     """Compute the mean bits/dim of images given their labels (if the model knows labels).
 
     A model of several raster orders reads image i in order i modulo their number.
     """
-    parts = iter_evaluate(model, levels, label, bfloat16=bfloat16, batch_size=batch_size)
-    *_, (_, score) = parts
+    *_, (_, score) = iter_evaluate(model, levels, label, bfloat16=bfloat16)
     return score
 
 
 @torch.inference_mode()
 def iter_evaluate(
-    model: Model,
-    levels: Tensor,
-    label: Tensor,
-    *,
-    bfloat16: bool = False,
-    batch_size: int | None = None,
+    model: Model, levels: Tensor, label: Tensor, *, bfloat16: bool = False
 ) -> Iterator[tuple[float, float]]:
     """Score images as `evaluate` does; yields the share that is done and the mean so far."""
     rank, size = processes()
     device = model.device
-    batch_size = batch_size or EVALUATION_BATCH
+    # Where sums in float64 are made: NCCL wants the GPU, MPS has no float64.
+    sums = device if device.type == "cuda" else torch.device("cpu")
     model.eval()
-    nats, images = 0.0, 0
-    for first in range(0, len(levels), batch_size * size):  # one batch for each process
-        mine = slice(first + rank * batch_size, first + (rank + 1) * batch_size)
+    nats = torch.zeros((), dtype=torch.float64, device=sums)
+    for first in range(0, len(levels), BATCH_IMAGES * size):  # one batch for each process
+        mine = slice(first + rank * BATCH_IMAGES, first + (rank + 1) * BATCH_IMAGES)
         batch = levels[mine].long()
-        part = 0.0
+        part = torch.zeros_like(nats)
         if len(batch):
             order = torch.arange(mine.start, mine.start + len(batch)) % model.config.num_orders
             batch = each_to_raster(batch, order).to(device)
             given = label[mine].to(device) if model.config.num_classes else None
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 logits = model(batch, given, order.to(device))
-            part = nll_nats(logits.float(), batch).cpu().double().sum().item()
-        nats += sum_over_processes(torch.tensor(part, dtype=torch.float64, device=_sums(device)))
-        images = min(first + batch_size * size, len(levels))
-        yield (
-            images / len(levels),
-            nats_to_bits_per_dim(nats / images, model.config.num_dims).item(),
-        )
-
-
-def _sums(device: torch.device) -> torch.device:
-    """Choose where sums in float64 are made: NCCL wants the GPU, MPS has no float64."""
-    return device if device.type == "cuda" else torch.device("cpu")
+            part += nll_nats(logits.float(), batch).to(sums).double().sum()
+        nats += sum_over_processes(part)
+        images = min(first + BATCH_IMAGES * size, len(levels))
+        score = nats_to_bits_per_dim(nats / images, model.config.num_dims).item()
+        yield images / len(levels), score

@@ -4,6 +4,7 @@ It is the same from the command line, from the Train page, and under torchrun, w
 alone writes.
 """
 
+import errno
 import os
 import platform
 import signal
@@ -11,41 +12,37 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, distributed
 
-from pixelcnn.data.datasets import check_fits, load_dataset
+from pixelcnn.data.datasets import DataError, check_fits, load_dataset
 from pixelcnn.data.pictures import pictures, png_bytes
 from pixelcnn.durations import clock
-from pixelcnn.storage import (
-    CheckpointInfo,
-    save_checkpoint,
-    stage_path,
-)
+from pixelcnn.storage import CheckpointError, CheckpointInfo, save_checkpoint, stage_path
 from pixelcnn.training.devices import (
     any_process,
     choose_device,
+    is_first_process,
+    is_parallel,
     process_group,
     processes,
     sum_over_processes,
 )
-from pixelcnn.training.engine import (
-    Evaluating,
-    Evaluation,
-    Event,
-    Progress,
-    TrainingState,
-    train,
-)
+from pixelcnn.training.engine import Evaluating, Evaluation, NotANumberError, Progress, train
 from pixelcnn.training.estimate import peak_memory_bytes
-from pixelcnn.training.faults import explain
-from pixelcnn.training.files import load_training_state, save_training_state
-from pixelcnn.training.launch import LOCK_ENVIRONMENT_VARIABLE, inherited_lock, take_turn
+from pixelcnn.training.launch import inherited_lock, take_turn
 from pixelcnn.training.metrics import Metrics
 from pixelcnn.training.runs import Run, RunConfig, RunError, Status
+from pixelcnn.training.state import (
+    TrainingError,
+    TrainingState,
+    load_training_state,
+    save_training_state,
+)
 
 FIRST_SAVE_SECONDS = 8
 """The first pictures are wanted early."""
@@ -55,6 +52,8 @@ STATUS_EVERY_SECONDS = 0.7
 PNG_IMAGES = 200
 """Validation images that are written as PNG, for comparison."""
 
+Splits = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
 
 class Stopped(Exception):
     """Somebody asked the run to stop."""
@@ -63,41 +62,28 @@ class Stopped(Exception):
 def train_run(run: Run, config: RunConfig, *, queue: bool = True) -> Status:
     """Train a run in this process, from its last save if there is one, until its end or a stop.
 
-    Arguments:
-        run: a run that no process trains; its folder exists.
-        config: its settings.
-        queue: wait until no other run of the folder is going on.
-
-    Returns:
-        The last status: finished or stopped.
+    With `queue` it waits until no other run of the folder is going on. Returns the last status:
+    finished or stopped.
 
     Raises:
-        RunError, DataError, TrainingError, CheckpointError, OSError: if training cannot go on; the
-            status of the run then says why and what to do.
+        ValueError, RunError, DataError, TrainingError, CheckpointError, OSError: if training
+            cannot go on; the status of the run then says why and what to do.
     """
-    try:
-        device = choose_device(config.device)
-    except ValueError as error:
-        if LOCK_ENVIRONMENT_VARIABLE in os.environ:  # from a page: nobody reads what is printed
-            run.write_status(replace(run.status(), state="failed", message=explain(error)))
-        raise
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    with process_group(device):
-        if processes()[0]:
-            _follow(run, config, device)
-            return Status()
-        with _held(run) as queued_at, _stop_requests() as asked:
-            return _Worker(run, config, device, asked, queued_at).work(queue)
+    if not is_first_process():
+        _follow(run, config)
+        return Status()
+    with _held(run) as queued_at, _stop_requests() as asked:
+        return _Worker(run, config, asked, queued_at).work(queue)
 
 
-def _follow(run: Run, config: RunConfig, device: torch.device) -> None:
+def _follow(run: Run, config: RunConfig) -> None:
     """Do this process's share of the work of process 0, which alone writes."""
-    with _stop_requests() as asked:
+    device = choose_device(config.device)
+    with process_group(device), _stop_requests() as asked:
         splits = _load_data(config)
         state = _load_state(run, config, device)
-        if config.compiled:
-            state.compile()
         for _ in train(state, config.train, *splits):
             if any_process(asked.is_set(), device):
                 return
@@ -109,7 +95,7 @@ def _held(run: Run) -> Iterator[float]:
     lock = inherited_lock(run)
     if lock is None:
         with run.hold():
-            run.stop_path.unlink(missing_ok=True)  # else whoever started this process did so
+            run.stop_path.unlink(missing_ok=True)  # else the process that started this one did so
             yield time.time()
         return
     os.nice(5)  # in the background: the pages come first
@@ -123,41 +109,34 @@ class _Worker:
     """What process 0 does: events in, files out."""
 
     def __init__(
-        self,
-        run: Run,
-        config: RunConfig,
-        device: torch.device,
-        asked: threading.Event,
-        queued_at: float,
+        self, run: Run, config: RunConfig, asked: threading.Event, queued_at: float
     ) -> None:
-        self.run, self.config, self.device, self.asked = run, config, device, asked
-        self.status = replace(
-            run.status(),
-            pid=os.getpid(),
-            host=platform.node(),
-            queued_at=queued_at,
-            message="",
-            doing="",
-            state="starting",
-        )
-        self.run.write_status(self.status)
-        self.written_at = 0.0
-        self.finished = False
+        self.run, self.config, self.asked = run, config, asked
+        me = {"pid": os.getpid(), "host": platform.node(), "queued_at": queued_at}
+        self.status = replace(run.status(), **me, message="")
+        self.scores: dict[str, float] = {}
+        """Scores of the average weights as they are now."""
+        self._write("starting")
 
     def work(self, queue: bool) -> Status:
         turn = None
         try:
-            if queue and processes()[1] == 1:
+            if queue and not is_parallel():
                 turn = self._wait_for_turn()
-            self._train()
-            self._tell("finished" if self.finished else "stopped", seconds_left=None)
+            device = choose_device(self.config.device)
+            with process_group(device):
+                finished = self._train(device)
+            self._write("finished" if finished else "stopped", seconds_left=None)
         except Stopped:
-            self._tell("stopped", seconds_left=None)
+            self._write("stopped", seconds_left=None)
         except KeyboardInterrupt:
-            self._tell("stopped", message="Ended at once; resume goes on from the last save.")
+            self._write("stopped", message="Ended at once; resume goes on from the last save.")
             raise
         except BaseException as error:
-            self._fail(error)
+            try:
+                self._write("failed", message=explain(error), seconds_left=None)
+            except (OSError, RunError) as other:  # free soon, the lock shows the run as crashed
+                print(f"the status cannot be written: {other}", file=sys.stderr)
             raise
         finally:
             self.run.stop_path.unlink(missing_ok=True)
@@ -165,26 +144,13 @@ class _Worker:
                 os.close(turn)
         return self.status
 
-    def _tell(self, state: str, **changes: object) -> None:
-        """Write a new status.
-
-        Raises:
-            RunError: if somebody deleted the folder of the run by hand.
-        """
-        if not (self.run.path / "config.json").exists():
+    def _write(self, state: str, **changes: object) -> None:
+        """Write a new status."""
+        if not self.run.exists():  # deleted by hand
             raise RunError(f"{self.run.id}: its folder is gone.")
         self.status = replace(self.status, **({"state": state, "doing": ""} | changes))
         self.run.write_status(self.status)
         self.written_at = time.monotonic()
-
-    def _fail(self, error: BaseException) -> None:
-        try:
-            self._tell("failed", message=explain(error), seconds_left=None)
-        except (
-            OSError,
-            RunError,
-        ) as other:  # the lock is free soon, so the run is shown as crashed
-            print(f"the status cannot be written: {other}", file=sys.stderr)
 
     def _is_asked_to_stop(self) -> bool:
         return self.asked.is_set() or self.run.stop_path.exists()
@@ -193,37 +159,41 @@ class _Worker:
         while (turn := take_turn(self.run, self.status.queued_at)) is None:
             if self.status.state != "queued":
                 print("waiting until the runs before this one end (--now does not wait)")
-                self._tell("queued")
+                self._write("queued")
             if self._is_asked_to_stop():
                 raise Stopped
             self.asked.wait(0.5)
         return turn
 
-    def _train(self) -> None:
+    def _train(self, device: torch.device) -> bool:
+        """Train; returns whether the run is finished."""
         run, config = self.run, self.config
-        self._tell("starting", doing="Reading the data", device=str(self.device))
+        self._write("starting", doing="Reading the data", device=str(device))
         splits = _load_data(config)
         if config.threads is None:
             self.config = config = replace(config, threads=torch.get_num_threads())
             run.write_config(config)
-        self._tell("starting", doing="Making the model")
-        state = _load_state(run, config, self.device)
-        if config.compiled:
-            state.compile()
+        self._write("starting", doing="Making the model")
+        state = _load_state(run, config, device)
         precision = "bfloat16" if state.bfloat16 else "float32"
         left = max(config.train.total_images - state.images_seen, 0)
         print(
             f"{state.model.num_parameters:,} parameters, {len(splits[0][0]):,} training images, "
-            f"{left:,} images to see, on {self.device} in {precision}",
+            f"{left:,} images to see, on {device} in {precision}",
             flush=True,
         )
-        with Metrics(run, state, config.train) as metrics:
+        with closing(Metrics(run, state, config.train)) as metrics:
             if not metrics.has_data:
                 (training, _), (validation, _) = splits
-                metrics.write_data(len(training), len(validation), _png_bits(validation, state))
-            self._tell(
+                metrics.write(
+                    images_seen=0,
+                    training_images=len(training),
+                    validation_images=len(validation),
+                    png_bits_per_dim=_png_bits(validation, state),
+                )
+            self._write(
                 "training",
-                device=f"{self.device}, {precision}",
+                device=f"{device}, {precision}",
                 images_seen=state.images_seen,
                 seconds=metrics.seconds,
                 best=metrics.best,
@@ -231,85 +201,67 @@ class _Worker:
             )
             self._follow_events(state, metrics, splits)
         print(f"wrote {run.checkpoint} and {run.state_path}")
-        if not self.finished:
+        finished = config.train.total_images <= state.images_seen == state.images_evaluated
+        if not finished:
             print("stopped; the same command with --resume goes on")
+        return finished
 
-    def _follow_events(self, state: TrainingState, metrics: Metrics, splits: tuple) -> None:
-        config = self.config.train
-        scores: dict[str, float] = {}
+    def _follow_events(self, state: TrainingState, metrics: Metrics, splits: Splits) -> None:
+        run, config = self.run, self.config.train
         if state.images_evaluated == state.images_seen and metrics.validation is not None:
-            scores["validation"] = metrics.validation
-        saved_step = state.step if self.run.checkpoint.exists() else -1
+            self.scores["validation"] = metrics.validation
+        saved_step = state.step if run.checkpoint.exists() else -1
         save_at = time.monotonic() + (SAVE_EVERY_SECONDS if state.step else FIRST_SAVE_SECONDS)
         print_at = time.monotonic() + PRINT_EVERY_SECONDS
-
-        def save() -> None:
-            nonlocal saved_step
-            if state.images_evaluated != state.images_seen:
-                scores.clear()  # they belong to earlier weights
-            save_checkpoint(self.run.checkpoint, state.ema, self._info(state, scores))
-            save_training_state(self.run.state_path, state, config)
-            saved_step = state.step
-
         for event in train(state, config, *splits):
             now = time.monotonic()
             metrics.write_event(event)
-            if isinstance(event, Evaluation):
-                scores["validation"] = event.bits_per_dim
-                if event.bits_per_dim <= metrics.best:
-                    save_checkpoint(self.run.best, state.ema, self._info(state, scores))
-                if event.is_stage:
-                    stage = stage_path(self.run.checkpoint, event.images_seen)
-                    save_checkpoint(stage, state.ema, self._info(state, scores))
-                save()
-                self._tell_event(event, metrics)
-                print(_line(event, config.validation_images), flush=True)
-            elif now > save_at:
-                save()
-                save_at = time.monotonic() + SAVE_EVERY_SECONDS
+            changes = {"images_seen": event.images_seen, "seconds": metrics.seconds}
             if isinstance(event, Progress):
-                self.status = replace(self.status, loss=event.loss)
-            if isinstance(event, Progress) and now > print_at:
+                changes |= {"loss": event.loss, "images_per_second": event.images_per_second}
+                changes |= {"seconds_left": max(event.seconds_left, 0.0)}
+            elif isinstance(event, Evaluating):
+                changes["doing"] = f"Scoring validation images, {event.done:.0%}"
+            else:
+                changes |= {"validation": event.bits_per_dim, "best": metrics.best}
+                self.scores["validation"] = event.bits_per_dim
+                if event.bits_per_dim <= metrics.best:
+                    self._save_checkpoint(run.best, state)
+                if event.is_stage:
+                    self._save_checkpoint(stage_path(run.checkpoint, event.images_seen), state)
+            is_evaluation = isinstance(event, Evaluation)
+            if is_evaluation or now > save_at:
+                self._save(state)
+                saved_step, save_at = state.step, now + SAVE_EVERY_SECONDS
+            if is_evaluation or now > self.written_at + STATUS_EVERY_SECONDS:
+                self._write("training", memory_bytes=peak_memory_bytes(state.device), **changes)
+            else:
+                self.status = replace(self.status, **changes)
+            if is_evaluation or (isinstance(event, Progress) and now > print_at):
                 print_at = now + PRINT_EVERY_SECONDS
                 print(_line(event, config.validation_images), flush=True)
-            if now - self.written_at > STATUS_EVERY_SECONDS:
-                self._tell_event(event, metrics)
-            if any_process(self._is_asked_to_stop(), self.device):
+            if any_process(self._is_asked_to_stop(), state.device):
                 break
         if state.step > saved_step:
-            save()
-        self.status = replace(self.status, images_seen=state.images_seen, seconds=metrics.seconds)
-        seen, total = state.images_seen, config.total_images
-        self.finished = seen >= total and state.images_evaluated == seen
+            self._save(state)
 
-    def _info(self, state: TrainingState, scores: dict[str, float]) -> CheckpointInfo:
-        return CheckpointInfo(
+    def _save(self, state: TrainingState) -> None:
+        if state.images_evaluated != state.images_seen:
+            self.scores.clear()  # they belong to earlier weights
+        self._save_checkpoint(self.run.checkpoint, state)
+        save_training_state(self.run.state_path, state, self.config.train)
+
+    def _save_checkpoint(self, path: Path, state: TrainingState) -> None:
+        info = CheckpointInfo(
             config=state.ema.config,
             dataset=self.config.train.dataset,
             images_seen=state.images_seen,
-            bits_per_dim=dict(scores),
+            bits_per_dim=dict(self.scores),
         )
-
-    def _tell_event(self, event: Event, metrics: Metrics) -> None:
-        changes: dict[str, object] = {
-            "images_seen": event.images_seen,
-            "seconds": metrics.seconds,
-            "memory_bytes": peak_memory_bytes(self.device),
-        }
-        if isinstance(event, Progress):
-            changes |= {
-                "loss": event.loss,
-                "images_per_second": event.images_per_second,
-                "seconds_left": max(event.seconds_left, 0.0),
-            }
-        elif isinstance(event, Evaluating):
-            changes["doing"] = f"Scoring validation images, {event.done:.0%}"
-        else:
-            changes |= {"validation": event.bits_per_dim, "best": metrics.best}
-        self._tell("training", **changes)
+        save_checkpoint(path, state.ema, info)
 
 
-def _load_data(config: RunConfig) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _load_data(config: RunConfig) -> Splits:
     check_fits(config.model, config.train.dataset)
     first_here = int(os.environ.get("LOCAL_RANK", 0)) == 0
     if not first_here:
@@ -329,13 +281,13 @@ def _load_state(run: Run, config: RunConfig, device: torch.device) -> TrainingSt
     """Go on from the last save, or begin."""
     if run.state_path.exists():
         state, saved = load_training_state(run.state_path, device)
-    else:
-        state, saved = TrainingState(config.model, config.train, device), config.train
-    if config.origin and not run.state_path.exists():
+    elif config.origin:
         raise RunError(
             f"{run.id}: the weights that it was to begin with ({' '.join(config.origin)}) are "
             "gone. Delete it and start it anew."
         )
+    else:
+        state, saved = TrainingState(config.model, config.train, device), config.train
     # A run can be made longer; all else is as it was.
     wanted = replace(config.train, total_images=saved.total_images)
     if state.model.config != config.model or saved != wanted:
@@ -346,6 +298,8 @@ def _load_state(run: Run, config: RunConfig, device: torch.device) -> TrainingSt
             f"{run.id}: the processes do not find the same training state. The folder of the run "
             "must lie on storage that all machines share."
         )
+    if config.compiled:
+        state.compile()
     return state
 
 
@@ -388,3 +342,44 @@ def _stop_requests() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def explain(error: BaseException) -> str:
+    """Say in plain words what ended a run, and what to do."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"The disk is full ({text}). What was saved before is whole. Free some space, then "
+            "resume."
+        )
+    if is_out_of_memory(error):
+        return (
+            "There is not enough memory for this. Start a new run with a smaller batch, fewer "
+            f"features or fewer blocks, or close other programs and resume. ({text})"
+        )
+    if is_uncompilable(error):
+        return (
+            f"torch cannot compile the network here; start a new run without --compile. ({text})"
+        )
+    if isinstance(error, DataError):
+        return f"{text} Then resume."
+    if isinstance(error, NotANumberError):
+        return (
+            f"{text} The checkpoints before it are kept. Resuming would compute the same again: "
+            "start a new run with a lower learning rate."
+        )
+    if isinstance(error, OSError | RunError | ValueError | TrainingError | CheckpointError):
+        return text
+    return f"{type(error).__name__}: {text}. The log below has the details."
+
+
+def is_uncompilable(error: BaseException) -> bool:
+    """Say whether torch failed to compile the network."""
+    return type(error).__module__.startswith(("torch._inductor", "torch._dynamo"))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether memory was asked for that is not there, on any device."""
+    words = ("can't allocate memory", "out of memory", "not enough memory")
+    runtime = isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)
+    return runtime or isinstance(error, MemoryError)

@@ -1,4 +1,4 @@
 """The Train page: `form` starts runs, `watch` follows one, `compare` sets several side by side.
 
-`presets`, `measurement`, `sheets`, `curves` and `words` know no Streamlit.
+`presets`, `estimate`, `sheets`, `curves` and `words` know no Streamlit.
 """

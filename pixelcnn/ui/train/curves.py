@@ -12,11 +12,11 @@ from pixelcnn.models import ModelConfig
 Records = Sequence[Mapping[str, Any]]
 Axis = Literal["Images seen", "Minutes"]
 
-# Told apart by people who see few colours too, on white and on black (after Okabe and Ito).
+# Distinct for people who see few colours too, on white and on black (after Okabe and Ito).
 COLOURS = ("#3f83cc", "#d9772b", "#2f9e77", "#c45fa8", "#b98a00", "#6f6fd0")
 GREY = "#8a93a3"
 MOST_POINTS = 400
-"""Of one curve: more cannot be told apart, and would travel to the browser every second."""
+"""Of one curve: more cannot be distinguished, and would travel to the browser every second."""
 SMOOTHING = 0.02
 """Share of the updates so far over which the training loss is averaged."""
 

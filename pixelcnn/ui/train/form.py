@@ -22,7 +22,7 @@ from pixelcnn.training.runs import (
     why_no_runs,
 )
 from pixelcnn.ui.train import own_data, presets
-from pixelcnn.ui.train.measurement import Measurement
+from pixelcnn.ui.train.estimate import PendingEstimate
 from pixelcnn.ui.train.settings import kept, own_settings
 from pixelcnn.ui.train.words import bytes_text
 
@@ -158,42 +158,39 @@ def _parameters(config: ModelConfig) -> int:
 
 
 def _estimate(config: RunConfig) -> None:
-    """Say what the run will take; measured in the background for as long as nobody knows it."""
-    known = _measurements()
+    """Say what the run will take; estimated in the background until it is known."""
+    known = _estimates()
     active = _active_runs()
     key = repr((config.model, config.train, config.device, active))
-    pending: Measurement | None = st.session_state.get("measurement")
-    before = st.session_state.get("measured")
-    if before != key and pending is not None and not pending.is_over:
-        pending.cancel()  # the settings have changed since
-        known.pop(before, None)
+    if st.session_state.get("estimate_key") != key:
+        _cancel_pending()  # the settings have changed since
     if key not in known or known[key].started < time.monotonic() - REMEMBERED_SECONDS:
         try:
-            known[key] = Measurement(config)
+            known[key] = PendingEstimate(config)
         except OSError as error:
             st.warning(f"Nothing could be measured ({error}).", icon=":material/warning:")
             return
         for old in list(known)[:-64]:
             del known[old]
-    st.session_state["measurement"], st.session_state["measured"] = known[key], key
+    st.session_state["estimate_key"] = key
     every = None if known[key].is_over else 0.5
     st.fragment(_show_estimate, run_every=every, key="estimate")(key, active > 0)
 
 
 def _show_estimate(key: str, is_busy: bool) -> None:
-    measurement = _measurements().get(key)
-    if measurement is None:
+    estimate = _estimates().get(key)
+    if estimate is None:
         return
-    if not measurement.is_over:
-        st.progress(measurement.done, "Training on noise for a moment, to see how long it takes …")
+    if not estimate.is_over:
+        st.progress(estimate.done, "Training on noise for a moment, to see how long it takes …")
         return
-    if st.session_state.get("said") is not measurement:
-        st.session_state["said"] = measurement
+    if st.session_state.get("said") is not estimate:
+        st.session_state["said"] = estimate
         st.rerun()  # without the timer
-    if measurement.problem:
-        st.warning(measurement.problem, icon=":material/warning:")
+    if estimate.problem:
+        st.warning(estimate.problem, icon=":material/warning:")
         return
-    found = measurement.result
+    found = estimate.result
     busy = " A run is going on, so this is more than it takes alone." if is_busy else ""
     st.info(
         f"On this computer, as busy as it is now, about **{in_words(found.seconds)}**: "
@@ -203,9 +200,18 @@ def _show_estimate(key: str, is_busy: bool) -> None:
     )
 
 
-def _measurements() -> dict[str, Measurement]:
-    """What was measured for this visitor, by settings; nobody else can cancel it."""
-    return st.session_state.setdefault("measurements", {})
+def _cancel_pending() -> None:
+    """End the estimate that this visitor waits for, if any."""
+    key = st.session_state.get("estimate_key")
+    pending = _estimates().get(key)
+    if pending is not None and not pending.is_over:
+        pending.cancel()
+        del _estimates()[key]
+
+
+def _estimates() -> dict[str, PendingEstimate]:
+    """What was estimated for this visitor, by settings; nobody else can cancel it."""
+    return st.session_state.setdefault("estimates", {})
 
 
 def _active_runs() -> int:
@@ -252,10 +258,7 @@ def _start(config: RunConfig, chosen: str) -> None:
 
 
 def _create_and_start(config: RunConfig, name: str, at_once: bool) -> None:
-    pending: Measurement | None = st.session_state.get("measurement")
-    if pending is not None and not pending.is_over:
-        pending.cancel()
-        _measurements().pop(st.session_state["measured"], None)
+    _cancel_pending()
     # The second click of a double click stops this script at the next call of `st` and runs it
     # again; by then the run is noted here, in a plain dictionary.
     last: dict = st.session_state.setdefault("last_start", {})

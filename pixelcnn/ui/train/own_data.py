@@ -175,7 +175,7 @@ def _make(
 
 
 def _keep(made: ImageSet, name: str) -> Path:
-    """Write the data set; its name tells its content, so nothing is ever overwritten."""
+    """Write the data set; its name depends on its content, so nothing is ever overwritten."""
     content = image_set_bytes(made)
     plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "images"
     _, channels, size, _ = made.levels.shape

@@ -46,7 +46,7 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
         model |= _of_fields(config, left)
     has_classes = bool(dataset.class_names)
     conditional = has_classes and right.toggle(
-        "Tell it the class", True, help="Then one can ask the model for a class.",
+        "Class-conditional", True, help="Then you can ask the model for a class.",
         **kept("conditional"),
     )  # fmt: skip
     eight = right.toggle(
@@ -156,8 +156,8 @@ def _optimiser(
     if conditional:
         train["label_contrast"] = left.number_input(
             "Label contrast", 0.0, 1e6, d["label_contrast"], 50.0, format="%.0f",
-            help="Weight of telling the class of an image from another one. 200 makes pictures "
-            "keep to the class that is asked for, for twice the work; 0 leaves it out.",
+            help="Weight of distinguishing the class of an image from another one. 200 makes "
+            "pictures keep to the class that is asked for, for twice the work; 0 leaves it out.",
             **kept("label_contrast"),
         )  # fmt: skip
     train["seed"] = left.number_input("Seed", 0, 999_999, 0, **kept("seed"))

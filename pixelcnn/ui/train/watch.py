@@ -85,7 +85,7 @@ def _live(run: Run, config: RunConfig, known_state: str) -> None:
     status, total = run.status(), config.train.total_images
     if status.state != known_state:
         st.rerun()  # other buttons, another timer
-    name = run.about()["name"]
+    name = run.about().name
     st.markdown(
         f"#### {words.plain(name)} :{words.BADGES[status.state]}-badge[{status.state}]",
     )
@@ -133,7 +133,7 @@ def _buttons(run: Run, status: Status) -> None:
         st.button(
             "Start" if status.state == "new" else "Resume",
             icon=":material/play_arrow:",
-            disabled=not launch.can_start(status),
+            disabled=not status.can_start,
             on_click=_try,
             args=(launch.start, run),
             key="resume",
@@ -278,7 +278,7 @@ def _use(run: Run, config: RunConfig) -> None:
         best = which == "Best"
         checkpoint = f"run:{run.id}" + ("@best" if best else "")
         transfer.links(checkpoint, config.model)
-        transfer.download(run.best if best else run.checkpoint, run.about()["name"])
+        transfer.download(run.best if best else run.checkpoint, run.about().name)
     if config.model.num_channels > 1:
         st.caption("Pictures in colour are drawn by a command:")
         st.code(f"python -m pixelcnn sample {checkpoint}", language="sh", wrap_lines=True)
@@ -287,12 +287,12 @@ def _use(run: Run, config: RunConfig) -> None:
 def _about(run: Run, config: RunConfig, status: Status) -> None:
     st.markdown("##### The run")
     about = run.about()
-    if about["note"]:
-        st.markdown(f"> {words.plain(about['note'])}")
+    if about.note:
+        st.markdown(f"> {words.plain(about.note)}")
     with st.container(horizontal=True):
         with st.popover("Name and note", icon=":material/edit:"):
-            st.text_input("Name", about["name"], max_chars=MAX_NAME, key=f"name-{run.id}")
-            st.text_area("Note", about["note"], max_chars=MAX_NOTE, key=f"note-{run.id}")
+            st.text_input("Name", about.name, max_chars=MAX_NAME, key=f"name-{run.id}")
+            st.text_area("Note", about.note, max_chars=MAX_NOTE, key=f"note-{run.id}")
             st.button("Save", on_click=_describe, args=(run,), key="describe")
         _delete(run, status)
         st.download_button(

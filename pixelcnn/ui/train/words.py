@@ -59,7 +59,7 @@ def unique_names(runs: Sequence[Run]) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for run in reversed(runs):
-        wanted = name = run.about()["name"]
+        wanted = name = run.about().name
         number = 1
         while name in names.values():
             number += 1

@@ -1,4 +1,4 @@
-"""Time and memory of a run, measured in a process of its own. Knows no Streamlit."""
+"""Time and memory of a run, estimated in a process of its own. Knows no Streamlit."""
 
 import json
 import signal
@@ -11,24 +11,24 @@ from pixelcnn.commands.train import arguments_of
 from pixelcnn.storage import CHECKPOINT_DIR
 from pixelcnn.training import launch
 from pixelcnn.training.estimate import Estimate
-from pixelcnn.training.faults import is_out_of_memory
 from pixelcnn.training.runs import RunConfig
 
+COMMAND = [sys.executable, "-m", "pixelcnn", "estimate", "--json"]
 LIMIT_SECONDS = 60
 """A model that needs longer for a few updates is too large for this page."""
 USUAL_SECONDS = 10
 
 
-class Measurement:
-    """A warm-up that is being measured in a process of its own."""
+class PendingEstimate:
+    """An estimate that is being made in a process of its own."""
 
     def __init__(self, config: RunConfig) -> None:
         self.result: Estimate | None = None
         self.problem: str | None = None
-        """Why nothing could be measured."""
+        """Why there is no result."""
         self.started = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pixelcnn", "estimate", "--json", *arguments_of(config)],
+            [*COMMAND, *arguments_of(config)],
             cwd=CHECKPOINT_DIR.parent,
             env=launch.environment(),
             stdin=subprocess.DEVNULL,
@@ -38,7 +38,7 @@ class Measurement:
             start_new_session=True,
         )
         # It ends in time even if nobody looks at the page any more.
-        threading.Thread(target=self._wait, daemon=True, name="measurement").start()
+        threading.Thread(target=self._wait, daemon=True, name="estimate").start()
 
     @property
     def is_over(self) -> bool:
@@ -52,7 +52,7 @@ class Measurement:
 
     def cancel(self) -> None:
         """End the process."""
-        self.problem = self.problem or "The measurement was cancelled."
+        self.problem = self.problem or "The estimate was cancelled."
         self._process.kill()
 
     def _wait(self) -> None:
@@ -63,16 +63,12 @@ class Measurement:
             self._process.communicate()
             self.problem = f"A few updates take over {LIMIT_SECONDS} seconds: this is too large."
             return
-        if self.problem is None:  # not cancelled
-            self._read(output.splitlines(), errors.strip())
-
-    def _read(self, lines: list[str], errors: str) -> None:
+        if self.problem is not None:  # cancelled
+            return
         try:
-            self.result = Estimate(**json.loads(lines[-1]))
+            self.result = Estimate(**json.loads(output.splitlines()[-1]))
         except (IndexError, ValueError, TypeError):
-            killed = self._process.returncode == -signal.SIGKILL
-            if killed or is_out_of_memory(RuntimeError(errors)):
-                self.problem = "There is not enough memory for this model and batch."
-            else:
-                last = errors.splitlines()[-1] if errors else "the process ended without a word"
-                self.problem = f"Nothing could be measured: {last.removeprefix('error: ')}"
+            last = (errors.strip() or "the process ended without a word").splitlines()[-1]
+            if self._process.returncode == -signal.SIGKILL:
+                last = "there is not enough memory for this model and batch."
+            self.problem = f"Nothing could be measured: {last.removeprefix('error: ')}"
