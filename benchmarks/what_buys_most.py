@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import load_dataset
 from pixelcnn.models import GatedConfig, Model
+from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.training import engine
 from pixelcnn.training.engine import TrainingState, train, train_step
 from pixelcnn.training.scoring import evaluate
@@ -30,7 +31,7 @@ MODEL = GatedConfig(
 )
 TRAIN = TrainConfig(learning_rate=5e-3, ema_decay=0.995, evaluate_every=10**9)
 MIXTURES, EMBEDDING, HEADS = 10, 16, 4
-HEAD_LOGITS = Model._head_logits
+HEAD_LOGITS = ConvolutionModel.logits_from_head
 
 
 def encode_scaled(self, levels):
@@ -75,16 +76,6 @@ def attending_logits(self, features):
     return HEAD_LOGITS(self, features)
 
 
-def adamw_only(state, config):
-    """Train the kernels by AdamW too."""
-    state._others = dict(state.model.named_parameters())
-    state._matrices = {}
-    state.muon = torch.optim.SGD([nn.Parameter(torch.zeros(1))])  # nothing to do
-    state.adamw = torch.optim.AdamW(
-        state._others.values(), betas=(0.9, 0.95), weight_decay=config.weight_decay
-    )
-
-
 def compiled(state, config):
     state.compile()
 
@@ -99,13 +90,16 @@ def attention():
 
 def patched(name, function):
     """Replace a method of the model while a variant runs."""
-    return partial(mock.patch.object, Model, name, function)
+    owner = Model if name in vars(Model) else ConvolutionModel
+    return partial(mock.patch.object, owner, name, function)
 
+
+ADAMW_ONLY = patched("matrices", lambda model: [])
 
 VARIANTS = {
     "as it is": {},
-    "no Muon: AdamW for all": {"prepare": adamw_only},
-    "AdamW for all, rate 2e-3": {"prepare": adamw_only, "train": {"learning_rate": 2e-3}},
+    "no Muon: AdamW for all": {"patch": ADAMW_ONLY},
+    "AdamW for all, rate 2e-3": {"patch": ADAMW_ONLY, "train": {"learning_rate": 2e-3}},
     "compiled": {"prepare": compiled},
     "single precision": {"train": {"bfloat16": False}},
     "input: scaled level only": {"patch": patched("encode", encode_scaled)},
@@ -117,7 +111,7 @@ VARIANTS = {
         "patch": patched("encode", encode_embedded),
         "extra": lambda: nn.Embedding(256, EMBEDDING),
     },
-    "output: logistic mixture": {"patch": patched("_head_logits", logistic_mixture_logits)},
+    "output: logistic mixture": {"patch": patched("logits_from_head", logistic_mixture_logits)},
     "32 features, 12 blocks": {
         "model": {"num_features": 32, "dilations": (1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8)}
     },
@@ -128,11 +122,11 @@ VARIANTS = {
     "no dilation": {"model": {"dilations": (1,) * 7}},
     "no dilation, attention": {
         "model": {"dilations": (1,) * 7},
-        "patch": patched("_head_logits", attending_logits),
+        "patch": patched("logits_from_head", attending_logits),
         "extra": attention,
     },
     "dilation and attention": {
-        "patch": patched("_head_logits", attending_logits),
+        "patch": patched("logits_from_head", attending_logits),
         "extra": attention,
     },
     "dropout 0.1": {"model": {"dropout": 0.1}},
@@ -154,8 +148,9 @@ def make_state(variant, model, config):
             torch.manual_seed(config.seed)
             network.extra = variant["extra"]()
         parameters = dict(state.model.extra.named_parameters(prefix="extra"))
-        state._others |= parameters
-        state.adamw.add_param_group({"params": list(parameters.values())})
+        adamw, others, _ = state._optimizers[0]
+        others |= parameters
+        adamw.add_param_group({"params": list(parameters.values())})
         state.ema.requires_grad_(False)
     variant.get("prepare", lambda *_: None)(state, config)
     return state

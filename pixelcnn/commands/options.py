@@ -11,7 +11,7 @@ from typing import TypeVar
 from pixelcnn.config import choices_of, doc_of
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
 from pixelcnn.durations import clock
-from pixelcnn.models import ARCHITECTURES, ModelConfig
+from pixelcnn.models import ARCHITECTURES, DEFAULT_ARCHITECTURE, ModelConfig
 
 SHAPE_FROM_DATASET = {"num_channels", "height", "width", "num_classes"}
 PRINT_EVERY_SECONDS = 5
@@ -67,7 +67,7 @@ def add_model_fields(parser: argparse.ArgumentParser) -> None:
         choices=list(ARCHITECTURES),
         default=argparse.SUPPRESS,
         help="; ".join(f"{name}: {model.about}" for name, model in ARCHITECTURES.items())
-        + f" (default: {next(iter(ARCHITECTURES))})",
+        + f" (default: {DEFAULT_ARCHITECTURE})",
     )
     there = set(SHAPE_FROM_DATASET)
     for config in (ModelConfig, *(model.Config for model in ARCHITECTURES.values())):

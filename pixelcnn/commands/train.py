@@ -30,7 +30,7 @@ from pixelcnn.data.own_images import (
     save_image_set,
 )
 from pixelcnn.durations import clock
-from pixelcnn.models import ARCHITECTURES, architecture
+from pixelcnn.models import DEFAULT_ARCHITECTURE, architecture
 from pixelcnn.storage import load_model, write_atomically
 from pixelcnn.training.devices import DEVICES, choose_device, is_first_process
 from pixelcnn.training.runs import Run, RunConfig, RunError, create_run, run_path
@@ -140,7 +140,7 @@ def new_config(
     dataset = dataset_of(config.dataset)
     if config.dataset.endswith(SUFFIX):  # a run goes on from any folder
         config = replace(config, dataset=os.path.abspath(config.dataset))
-    wanted = {"architecture": next(iter(ARCHITECTURES))} | model
+    wanted = {"architecture": DEFAULT_ARCHITECTURE} | model
     shape = architecture(wanted.pop("architecture")).Config(
         **wanted,
         num_channels=dataset.num_channels,
@@ -186,7 +186,7 @@ def arguments_of(config: RunConfig) -> list[str]:
     """Give the options that make these settings."""
     arguments = list(config.origin)
     from_state, from_checkpoint = (o in arguments for o in ("--from-state", "--init-from"))
-    if config.model.architecture != next(iter(ARCHITECTURES)) and not config.origin:
+    if config.model.architecture != DEFAULT_ARCHITECTURE and not config.origin:
         arguments += ["--architecture", config.model.architecture]
     for part in (config.train, config.model):
         for field in fields(part):

@@ -12,14 +12,15 @@ from pixelcnn.models.base import (
     register,
     reshape_config,
 )
+from pixelcnn.models.classic import ClassicConfig, PixelCNN
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN
 
-# isort: split
-# The first one registered, the gated one, is the default of the command line and the pages.
-from pixelcnn.models.classic import ClassicConfig, PixelCNN
+DEFAULT_ARCHITECTURE = GatedConfig.architecture
+"""What commands and presets train that name none."""
 
 __all__ = [
     "ARCHITECTURES",
+    "DEFAULT_ARCHITECTURE",
     "ClassicConfig",
     "FullPass",
     "GatedConfig",

@@ -5,7 +5,7 @@ from typing import Any
 
 from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import Dataset
-from pixelcnn.models import ARCHITECTURES
+from pixelcnn.models import ARCHITECTURES, DEFAULT_ARCHITECTURE
 
 EVALUATIONS = 8
 MOST_STAGES = 8
@@ -96,7 +96,7 @@ def marks(total_images: int, batch_size: int) -> dict[str, Any]:
 def fit_channels(model: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Round the features up to multiples of the number of image channels."""
     channels = dataset.num_channels
-    name = model.get("architecture", next(iter(ARCHITECTURES)))
+    name = model.get("architecture", DEFAULT_ARCHITECTURE)
     sizes = {
         field.name: model.get(field.name, field.default)
         for field in fields(ARCHITECTURES[name].Config)

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import choices_of, doc_of, limits_of
 from pixelcnn.data.datasets import Dataset
-from pixelcnn.models import ARCHITECTURES, ModelConfig
+from pixelcnn.models import ARCHITECTURES, DEFAULT_ARCHITECTURE, ModelConfig
 from pixelcnn.models.convolutions import ConvolutionConfig
 from pixelcnn.training.devices import available_devices
 from pixelcnn.ui.train import presets
@@ -24,7 +24,7 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
     chosen = st.segmented_control(
         "Architecture",
         names,
-        default=names[0],
+        default=DEFAULT_ARCHITECTURE,
         required=True,
         help=" ".join(f"*{name}*: {kind.about}" for name, kind in ARCHITECTURES.items()),
         **kept("architecture"),
