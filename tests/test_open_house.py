@@ -9,10 +9,12 @@ from streamlit.testing.v1 import AppTest
 from pixelcnn import class_posterior, complete, load_model, occlusion, sample
 from pixelcnn.commands.main import main
 from pixelcnn.models import FullPass
+from pixelcnn.ui.train import form
 
 from . import causal_average
 from .commands import working_folder
 from .made_up_data import write_mnist_like
+from .train_page import Estimated
 
 NAME = "run:mine"
 PAGES = {
@@ -37,6 +39,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = working_folder(tmp_path_factory.mktemp("open"), patch)
         write_mnist_like(folder / "data", "MNIST")
+        patch.setattr(form, "PendingEstimate", Estimated)
         command = "train mine --architecture average --num-features 5 --total-images 20"
         settings = "--batch-size 5 --validation-images 4 --evaluate-every 10 --no-bfloat16"
         assert main(f"{command} {settings}".split()) == 0
