@@ -14,6 +14,7 @@ from pixelcnn.evaluation.calibration import Calibration
 from pixelcnn.evaluation.common_noise import draw_with_record, sweep_temperatures
 from pixelcnn.evaluation.paradox import make_sets, measure_paradox
 from pixelcnn.evaluation.scores import code_bits, score_classes, score_image
+from pixelcnn.progress import drain
 from pixelcnn.sampling import make_noise
 from pixelcnn.ui import charts
 from pixelcnn.ui.messages import (
@@ -25,7 +26,6 @@ from pixelcnn.ui.messages import (
 )
 from pixelcnn.ui.wire import decode
 
-from .test_calibration import finish
 from .test_paradox import NAMES, images
 from .tiny import random_levels, tiny_model
 
@@ -61,8 +61,8 @@ def every_chart(model, score):
     levels = random_levels(model.config, 3)
     calibration.add(model(levels), levels)
     sets = make_sets(images(0), images(1), NAMES, 4)
-    paradox = finish(measure_paradox(model, tiny_model(seed=1), NAMES[0], sets))
-    rows = finish(sweep_temperatures(model, [0.0, 1.0], num_images=3))
+    paradox = drain(measure_paradox(model, tiny_model(seed=1), NAMES[0], sets))
+    rows = drain(sweep_temperatures(model, [0.0, 1.0], num_images=3))
     return [
         charts.codes_chart(score.total_bits, code_bits(score.levels, 4)),
         charts.distribution_chart(score, 2, 3),
@@ -149,7 +149,7 @@ def test_the_maps_are_told_the_score(model, score):
 def panels_of(model, temperatures):
     noise = make_noise(model.config, num_images=1, seed=3)
     drawn = [
-        finish(draw_with_record(model, noise, SamplingRule(temperature=t))) for t in temperatures
+        drain(draw_with_record(model, noise, SamplingRule(temperature=t))) for t in temperatures
     ]
     captions = [f"temperature {t}" for t in temperatures]
     return [Panel(c, model.config, d) for c, d in zip(captions, drawn, strict=True)], noise[0]
@@ -176,7 +176,7 @@ def test_the_players_are_told_levels_noise_and_first_differences(model):
 def test_models_with_other_numbers_of_levels_are_compared_by_what_is_seen():
     two, four = tiny_model(num_levels=2), tiny_model(num_levels=4)
     black = {
-        m: Panel("x", m.config, finish(draw_with_record(m, noise, SamplingRule(temperature=0))))
+        m: Panel("x", m.config, drain(draw_with_record(m, noise, SamplingRule(temperature=0))))
         for m in (two, four)
         for noise in [make_noise(m.config, num_images=1, seed=0)]
     }

@@ -7,13 +7,14 @@ import torch
 import pixelcnn
 from pixelcnn.data.datasets import load_dataset
 from pixelcnn.evaluation.calibration import Calibration
-from pixelcnn.evaluation.paradox import Paradox, describe, make_sets, measure_paradox
-from pixelcnn.evaluation.stored import Measurement, load_measurement, save_measurement
+from pixelcnn.evaluation.model_table import ModelRow, Table
+from pixelcnn.evaluation.paradox import describe, make_sets, measure_paradox
+from pixelcnn.evaluation.stored import StoredNumbers, save_numbers
+from pixelcnn.progress import drain
 from pixelcnn.sampling import sample
 from pixelcnn.storage import CheckpointInfo, save_checkpoint
 
 from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
-from .test_calibration import finish
 from .tiny import tiny_model
 
 
@@ -24,8 +25,8 @@ def model():
 
 def store(tmp_path, monkeypatch, kind, values, weights):
     path = tmp_path / f"{kind}-{NAME}.json"
-    save_measurement(path, Measurement(f"measure {kind}", weights, values))
-    monkeypatch.setattr("pixelcnn.ui.measure.live.measurement_path", lambda *_: path)
+    save_numbers(path, StoredNumbers(command=f"measure {kind}", weights=weights, values=values))
+    monkeypatch.setattr("pixelcnn.ui.measure.live.numbers_path", lambda *_: path)
     return path
 
 
@@ -35,20 +36,19 @@ def small_paradox(model):
         torch.randint(0, 256, (3, 1, 28, 28), generator=noise).to(torch.uint8) for _ in range(2)
     )
     sets = make_sets(own, other, ("fashion-mnist", "mnist"), 256)
-    return finish(measure_paradox(model, None, "fashion-mnist", sets))
+    return drain(measure_paradox(model, None, "fashion-mnist", sets))
 
 
 def test_the_stored_paradox_is_shown_without_the_data(no_data, tmp_path, monkeypatch, model):
     paradox = small_paradox(model)
     digest = pixelcnn.storage.weights_digest(pixelcnn.storage.checkpoint_path(NAME))
-    path = store(tmp_path, monkeypatch, "paradox", paradox.to_dict(), {NAME: digest})
+    store(tmp_path, monkeypatch, "paradox", paradox, {NAME: digest})
     page = open_page(view="Paradox")
-    stored = load_measurement(path, Paradox.from_dict)[1]
-    for sentence in describe(stored):
+    for sentence in describe(paradox):
         assert sentence in texts(page)
     bars = figure(page, "auroc")["data"]
     assert [trace["name"] for trace in bars] == ["Likelihood", "Minus compressed size"]
-    assert f"{stored.auroc('likelihood', 'mnist'):.2f}" == bars[0]["text"][0]
+    assert f"{paradox.auroc('likelihood', 'mnist'):.2f}" == bars[0]["text"][0]
     assert "needs a checkpoint that learned MNIST" in page.info[-1].value
     assert not page.warning
     page.segmented_control(key="score").set_value("complexity").run()
@@ -58,7 +58,7 @@ def test_the_stored_paradox_is_shown_without_the_data(no_data, tmp_path, monkeyp
 def test_numbers_of_other_weights_are_not_passed_off_as_those_of_the_model(
     no_data, tmp_path, monkeypatch, model
 ):
-    store(tmp_path, monkeypatch, "paradox", small_paradox(model).to_dict(), {NAME: "0" * 16})
+    store(tmp_path, monkeypatch, "paradox", small_paradox(model), {NAME: "0" * 16})
     page = open_page(view="Paradox")
     assert f"The weights of {NAME} have changed since" in page.warning[0].value
 
@@ -66,7 +66,7 @@ def test_numbers_of_other_weights_are_not_passed_off_as_those_of_the_model(
 @pytest.mark.parametrize("kind", ["paradox", "calibration"])
 def test_absent_and_damaged_numbers_are_named(no_data, tmp_path, monkeypatch, kind):
     path = tmp_path / "numbers.json"
-    monkeypatch.setattr("pixelcnn.ui.measure.live.measurement_path", lambda *_: path)
+    monkeypatch.setattr("pixelcnn.ui.measure.live.numbers_path", lambda *_: path)
     page = open_page(view=kind.capitalize())
     assert f"`python -m pixelcnn measure {kind} {NAME}`" in page.info[0].value
     path.write_text("{")
@@ -184,6 +184,11 @@ def test_the_table_lists_every_checkpoint_and_shows_no_numbers_of_other_weights(
     line = next(text for text in table.splitlines() if NAME in text)
     assert f"{parameters:,}" in line and f"{info.bits_per_dim['test']:.3f}" in line
     assert "not measured" in line and "evaluate --table --write" in page.info[0].value
+
+    def keep(row):
+        numbers = StoredNumbers(command="x", weights={}, values=Table([ModelRow(**row)]))
+        save_numbers(tmp_path / "table.json", numbers)
+
     row = {
         "checkpoint": NAME, "weights": "0" * 16, "dataset": "fashion-mnist",
         "architecture": "gated", "num_levels": 256, "num_orders": 1, "test_bits_per_dim": 1.234,
@@ -191,10 +196,10 @@ def test_the_table_lists_every_checkpoint_and_shows_no_numbers_of_other_weights(
         "ensemble_bits_per_dim": None, "test_images": 10_000, "num_parameters": 1,
         "images_seen": 1, "past_seen": 1.0, "seconds_one": 0.125, "seconds_of_16": 0.0625,
     }  # fmt: skip
-    save_measurement(tmp_path / "table.json", Measurement("x", {}, {"rows": [row]}))
+    keep(row)
     assert "1.234" not in texts(open_page(view="Models"))
     row["weights"] = pixelcnn.storage.weights_digest(pixelcnn.storage.checkpoint_path(NAME))
-    save_measurement(tmp_path / "table.json", Measurement("x", {}, {"rows": [row]}))
+    keep(row)
     page = open_page(view="Models")
     assert "**1.234**" in texts(page) and "0.12 s" in texts(page)
 
@@ -206,7 +211,7 @@ def test_every_chart_and_table_offers_its_data(no_data, tmp_path, monkeypatch, m
     calibration.add(small_model()(levels), levels)
     tables = {"Common noise": 1, "Calibration": 1, "Models": 1, "Paradox": 2, "Score a picture": 1}
     for view in VIEWS:
-        values = {"Paradox": small_paradox(model).to_dict(), "Calibration": calibration.to_dict()}
+        values = {"Paradox": small_paradox(model), "Calibration": calibration}
         store(tmp_path, monkeypatch, view, values.get(view, {}), {})
         page = open_page(view=view, model="run:a", common_model="run:a", sweep_images=2)
         for button in page.button:
@@ -277,7 +282,7 @@ def test_numbers_of_a_model_without_classes_do_not_speak_of_its_class(
     calibration = Calibration()
     levels = torch.zeros(1, 1, 28, 28, dtype=torch.int64)
     calibration.add(small_model()(levels), levels)
-    store(tmp_path, monkeypatch, "calibration", calibration.to_dict(), {})
+    store(tmp_path, monkeypatch, "calibration", calibration, {})
     assert "1 test images, told no class" in texts(
         open_page(view="Calibration", model="run:digits")
     )
@@ -285,8 +290,8 @@ def test_numbers_of_a_model_without_classes_do_not_speak_of_its_class(
 
 
 def test_a_set_without_background_has_no_bits_for_it(no_data, tmp_path, monkeypatch, model):
-    paradox = small_paradox(model).to_dict()
-    paradox["background"]["mnist"] = [0.0, 0.0, 3.25]
+    paradox = small_paradox(model)
+    paradox.background["mnist"] = (0.0, 0.0, 3.25)
     store(tmp_path, monkeypatch, "paradox", paradox, {})
     assert "| MNIST | 0% | none | 3.25 |" in texts(open_page(view="Paradox"))
 

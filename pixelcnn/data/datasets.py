@@ -1,9 +1,7 @@
 """Data sets as levels, with fixed splits: those of torchvision, one class of them, own images.
 
-`torchvision` reads and, on a user's machine, downloads the files. A local copy is named by
-`--data-dir` or the environment variable `PIXELCNN_DATA`; otherwise `data/`, beside the package, is
-used. One's own
-images are a file made by `pixelcnn.data.own_images`.
+`torchvision` reads and, on a user's machine, downloads the files; see `data_dir` for where. One's
+own images are a file made by `pixelcnn.data.own_images`.
 """
 
 import os
@@ -17,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pixelcnn.models import ModelConfig
 from pixelcnn.data.own_images import SUFFIX, ImageSetError, describe_image_set, load_image_set
+from pixelcnn.models import ModelConfig
 
 Split = Literal["train", "validation", "test"]
 DATA_ENVIRONMENT_VARIABLE = "PIXELCNN_DATA"
@@ -93,7 +91,7 @@ def load_dataset(
     """Load one split of a data set.
 
     The validation split is a fixed random choice of 5,000 training images, of a quarter of them if
-    there are fewer than 20,000. The test split is touched only to report.
+    there are fewer than 20,000. The test split is used only to report.
 
     Arguments:
         name: see `dataset_of`.
@@ -118,25 +116,22 @@ def load_dataset(
     elif split == "test":
         raise DataError(f"{name}: one's own images have no test split; use 'validation'.")
     else:
-        values, label = _read_own(name)
+        try:
+            values, label = load_image_set(name)
+        except ImageSetError as error:
+            raise DataError(str(error)) from error
     if split != "test":
         order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
         held_out = min(VALIDATION_IMAGES, max(len(values) // 4, 1))
         chosen = order[:held_out] if split == "validation" else order[held_out:]
         values, label = values[chosen], label[chosen]
-    only = _only_class(name)
-    if only is not None:  # chosen after the split, so that held-out images stay held out
-        values, label = values[label == only], torch.zeros(int((label == only).sum())).long()
+    key, _, only = name.partition("/")
+    if key in DATASETS and only:  # chosen after the split, so that held-out images stay held out
+        values = values[label == int(only)]
+        label = torch.zeros(len(values), dtype=torch.int64)
     if len(values) == 0:
         raise DataError(f"`dataset` (={name!r}) has no image in its {split} split.")
     return quantize(values, num_levels).contiguous(), label
-
-
-def _read_own(name: str) -> tuple[Tensor, Tensor]:
-    try:
-        return load_image_set(name)
-    except ImageSetError as error:
-        raise DataError(str(error)) from error
 
 
 def _read_torchvision(
@@ -204,11 +199,6 @@ def dataset_of(name: str) -> Dataset:
     return Dataset(Path(name).name.removesuffix(SUFFIX), "", names, channels, size)
 
 
-def _only_class(name: str) -> int | None:
-    key, _, label = name.partition("/")
-    return int(label) if key in DATASETS and label else None
-
-
 def class_names(name: str | None, num_classes: int) -> tuple[str, ...]:
     """Name every class of a model trained on this data set; "class i" where it is unknown."""
     try:
@@ -240,24 +230,20 @@ def dequantize(levels: Tensor, num_levels: int) -> Tensor:
 
 
 def check_fits(config: ModelConfig, dataset: str) -> None:
-    """Check that a model has the shape of a data set.
-
-    Raises:
-        DataError: if it has not.
-    """
+    """Check that a model has the shape of a data set; raises DataError if it has not."""
     wanted = dataset_of(dataset)
-    for name, need in (
-        ("num_channels", wanted.num_channels), ("height", wanted.size), ("width", wanted.size)
-    ):  # fmt: skip
-        if getattr(config, name) != need:
+    allowed = {
+        "num_channels": [wanted.num_channels],
+        "height": [wanted.size],
+        "width": [wanted.size],
+        "num_classes": sorted({0, len(wanted.class_names)}),
+    }
+    for name, values in allowed.items():
+        if getattr(config, name) not in values:
             raise DataError(
-                f"`{name}` (={getattr(config, name)}) must be {need} for {wanted.title}."
+                f"`{name}` (={getattr(config, name)}) must be {' or '.join(map(str, values))} for "
+                f"{wanted.title}."
             )
-    if config.num_classes not in (0, len(wanted.class_names)):
-        allowed = "0" if not wanted.class_names else f"0 or {len(wanted.class_names)}"
-        raise DataError(
-            f"`num_classes` (={config.num_classes}) must be {allowed} for {wanted.title}."
-        )
 
 
 def iterate_batches(

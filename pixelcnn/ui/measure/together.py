@@ -7,7 +7,8 @@ import streamlit as st
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
-from pixelcnn.evaluation.common_noise import Drawn, draw_with_record, part_of
+from pixelcnn.evaluation.common_noise import Drawn, draw_with_record
+from pixelcnn.progress import part_of
 from pixelcnn.sampling import make_noise
 from pixelcnn.storage import (
     CheckpointError,
