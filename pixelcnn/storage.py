@@ -203,9 +203,7 @@ def weights_digest(path: str | os.PathLike[str]) -> str:
 
 
 def load_model(name: str | os.PathLike[str]) -> Model:
-    """Load a model by a name or path that `checkpoint_path` finds; raises as it and
-    `load_checkpoint` do.
-    """
+    """Load the model of a name or path, see `checkpoint_path` and `load_checkpoint`."""
     return load_checkpoint(checkpoint_path(name))[0]
 
 

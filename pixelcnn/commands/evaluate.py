@@ -97,10 +97,8 @@ def _bits_per_dim(options: argparse.Namespace, path: Path, model: Model, dataset
     scores = _scores(model, dataset, options.split, options)
     mean, c = scores.mean().item(), model.config
     if c.num_orders > 1:
-        for name, score in zip(ORDER_NAMES, scores.mean(0).tolist(), strict=True):
-            print(f"{name:42} {score:.4f} bits/dim")
-        ensemble = ensemble_bits_per_dim(scores, c.num_dims).mean()
-        print(f"{'ensemble of the eight orders':42} {ensemble:.4f} bits/dim")
+        ensemble = ensemble_bits_per_dim(scores, c.num_dims).mean().item()
+        _print_orders(scores.mean(0).tolist(), ensemble)
     print(
         f"{dataset} {options.split}: {mean:.4f} bits/dim "
         f"({c.num_levels} levels, {len(scores):,} images, {model.num_parameters:,} parameters)"
@@ -179,7 +177,7 @@ def _table(options: argparse.Namespace) -> None:
             _record(path, model, "test", scores.mean().item())
         name = path.stem if is_shipped(path) else name
         rows.append(make_row(name, weights_digest(path), model, read_info(path), scores))
-    print(table_text(rows))
+    _print_table(rows)
     if options.write:
         _keep(rows)
 
@@ -198,31 +196,25 @@ def _keep(rows: list[ModelRow]) -> None:
     print(f"wrote {TABLE_PATH}")
 
 
-def table_text(rows: list[ModelRow]) -> str:
-    """Lay the table out as text; a star marks the mean over several orders."""
-    head = ("checkpoint", "test bits/dim", "parameters", "past seen", "one picture", "each of 16")
-    lines = [
-        (
-            row.checkpoint,
-            f"{row.test_bits_per_dim:.4f}" + ("*" if row.num_orders > 1 else ""),
-            f"{row.num_parameters:,}",
-            f"{row.past_seen:.1%}",
-            f"{row.seconds_one:.3f} s",
-            f"{row.seconds_of_16:.3f} s",
+def _print_table(rows: list[ModelRow]) -> None:
+    """Print the table; a star marks the mean over several orders."""
+    print(
+        f"{'checkpoint':24} {'test bits/dim':>14} {'parameters':>11} {'past seen':>10} "
+        f"{'one picture':>12} {'each of 16':>11}"
+    )
+    for row in rows:
+        bits = f"{row.test_bits_per_dim:.4f}" + ("*" if row.num_orders > 1 else "")
+        print(
+            f"{row.checkpoint:24} {bits:>14} {row.num_parameters:11,} {row.past_seen:10.1%} "
+            f"{row.seconds_one:10.3f} s {row.seconds_of_16:9.3f} s"
         )
-        for row in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    text = []
-    for first, *cells in [head, *lines]:
-        right = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        text.append("  ".join([first.ljust(widths[0]), *right]))
     for row in rows:
         if row.num_orders > 1:
-            text += [f"{row.checkpoint} in each order, and the ensemble of all:"]
-            text += [
-                f"  {score:.4f}  {name}"
-                for name, score in zip(ORDER_NAMES, row.order_bits_per_dim, strict=True)
-            ]
-            text += [f"  {row.ensemble_bits_per_dim:.4f}  ensemble"]
-    return "\n".join(text)
+            print(f"{row.checkpoint} in each order, and the ensemble of all:")
+            _print_orders(row.order_bits_per_dim, row.ensemble_bits_per_dim)
+
+
+def _print_orders(scores: list[float], ensemble: float) -> None:
+    for name, score in zip(ORDER_NAMES, scores, strict=True):
+        print(f"{name:42} {score:.4f} bits/dim")
+    print(f"{'ensemble of the eight orders':42} {ensemble:.4f} bits/dim")

@@ -101,8 +101,8 @@ def load_dataset(
         download: fetch the files if they are missing.
 
     Returns:
-        levels: uint8 (N, C, H, W), values 0..K-1; turn a batch into int64 for a model.
-        label: int64 (N,).
+        Levels uint8 (N, C, H, W), of which a batch is turned into int64 for a model, and label
+        int64 (N,).
 
     Raises:
         DataError: if the name is unknown, or the files are damaged, or missing and cannot be
@@ -214,8 +214,6 @@ def quantize(values: Tensor, num_levels: int) -> Tensor:
     >>> quantize(torch.tensor([0, 127, 128, 255]), 2).tolist()
     [0, 0, 1, 1]
     """
-    if num_levels == 256:
-        return values
     return (values.int() * num_levels // 256).to(torch.uint8)
 
 

@@ -27,8 +27,7 @@ TABLE_PATH = FOLDER / "table.json"
 
 
 Count = Annotated[int, Field(ge=0)]
-Bits = Annotated[float, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -47,23 +46,22 @@ class ModelRow:
     """K; bits/dim at different K cannot be compared."""
     num_orders: Count
     """Raster orders that it knows."""
-    test_bits_per_dim: Bits
+    test_bits_per_dim: NotNegative
     """On the test split; the mean over the orders that it knows."""
-    order_bits_per_dim: list[Bits]
+    order_bits_per_dim: list[NotNegative]
     """The same for each of these orders, in the order of `pixelcnn.orders.ORDER_NAMES`."""
-    ensemble_bits_per_dim: Bits | None
+    ensemble_bits_per_dim: NotNegative | None
     """Of the mean probability of all orders; None for a model of one order."""
     test_images: Count
     """Test images scored."""
     num_parameters: Count
-    """Weights."""
     images_seen: Count
     """Training images that it has seen, repetitions included."""
     past_seen: Annotated[float, Field(ge=0, le=1)]
     """Share of all pairs (prediction, earlier pixel) inside the receptive field."""
-    seconds_one: Seconds
+    seconds_one: NotNegative
     """Seconds to draw one picture alone with the cached sampler, median."""
-    seconds_of_16: Seconds
+    seconds_of_16: NotNegative
     """Seconds for each of 16 pictures drawn together, median."""
 
 
@@ -97,15 +95,7 @@ def score_images(model: Model, levels: Tensor, label: Tensor) -> Generator[float
 def make_row(
     name: str, weights: str, model: Model, info: CheckpointInfo, scores: Tensor
 ) -> ModelRow:
-    """Measure coverage and sampling time, and put them beside the scores of the test images.
-
-    Arguments:
-        name: of the checkpoint.
-        weights: digest of its weights.
-        model: the model itself, in evaluation mode.
-        info: what the checkpoint says about itself.
-        scores: from `score_images`.
-    """
+    """Measure coverage and sampling time, and put them beside the scores of `score_images`."""
     c = model.config
     seen, past = past_coverage(dependency_maps(model))
     scores = scores.double()

@@ -27,7 +27,6 @@ from pixelcnn.models import Model, ModelConfig
 from pixelcnn.storage import CheckpointError, CheckpointInfo, list_checkpoints, read_info
 
 BATCH = 20
-"""Images of one pass of the network."""
 NOISE_SHARE = 1 / 16
 """Standard deviation of the noise of the noised images, as a share of the levels."""
 MADE_UP = {
@@ -170,31 +169,22 @@ def measure_paradox(
     c = model.config
     if second is not None and not fits(c, second.config):
         raise ValueError("The two models must have the same levels, channels and size.")
-    bits: dict[str, list[float]] = {name: [] for name in sets}
-    compressed: dict[str, list[float]] = {name: [] for name in sets}
-    second_bits: dict[str, list[float]] = {name: [] for name in sets}
-    background: dict[str, tuple[float, float, float]] = {}
+    bits, compressed, second_bits, background = {}, {}, {}, {}
     total, done = sum(map(len, sets.values())), 0
     for name, images in sets.items():
-        dark_dims, dark_bits = 0, 0.0
+        parts, compressed[name], second_bits[name] = [], [], []
         for batch in images.split(BATCH):
             levels = batch.long()
-            surprise = surprise_bits(model(levels), levels).double()  # (B, C, H, W)
-            bits[name] += surprise.flatten(1).mean(1).tolist()
-            dark_dims += int((levels == 0).sum())
-            dark_bits += float(surprise[levels == 0].sum())
+            parts.append(surprise_bits(model(levels), levels).double())
+            compressed[name] += [complexity_bits(x, c.num_levels) / c.num_dims for x in levels]
             if second is not None:
                 second_bits[name] += bits_per_dim(second, levels).tolist()
-            compressed[name] += [complexity_bits(x, c.num_levels) / c.num_dims for x in levels]
             done += len(levels)
             yield done / total
-        other_dims = images.numel() - dark_dims
-        other_bits = sum(bits[name]) * c.num_dims - dark_bits
-        background[name] = (
-            dark_dims / images.numel(),
-            dark_bits / max(dark_dims, 1),
-            other_bits / other_dims if other_dims else 0.0,
-        )
+        surprise, dark = torch.cat(parts), images == 0  # (N, C, H, W)
+        bits[name] = surprise.flatten(1).mean(1).tolist()
+        means = (float(x.mean()) if len(x) else 0.0 for x in (surprise[dark], surprise[~dark]))
+        background[name] = (float(dark.double().mean()), *means)
     return Paradox(dataset, bits, compressed, second_bits if second else None, background)
 
 

@@ -93,12 +93,8 @@ class ClassScores:
 def score_classes(model: Model, levels: Tensor, order: int = 0) -> ClassScores:
     """Score one image as each class in turn; by Bayes' rule that makes the model a classifier.
 
-    p(class | image) = p(image | class) / sum of p(image | c) over all classes c.
-
-    Arguments:
-        model: a model that knows classes, in evaluation mode.
-        levels: int64 (C, H, W), values 0..K-1.
-        order: raster order in which the image is read.
+    p(class | image) = p(image | class) / sum of p(image | c) over all classes c. Arguments are
+    those of `score_image`.
 
     Raises:
         ValueError: if the model knows no classes, or the levels break its rules.
