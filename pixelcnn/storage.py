@@ -158,9 +158,9 @@ def runs_dir() -> Path:
     return Path(os.environ.get(RUNS_ENVIRONMENT_VARIABLE) or CHECKPOINT_DIR.parent / "runs")
 
 
-def list_checkpoints(directory: Path = CHECKPOINT_DIR) -> dict[str, Path]:
-    """List the checkpoints of a folder by name."""
-    return {p.stem: p for p in sorted(directory.glob("*.safetensors"))}
+def list_checkpoints() -> dict[str, Path]:
+    """List the checkpoints in `checkpoints/` by name."""
+    return {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
 
 
 def list_trained_checkpoints() -> dict[str, Path]:

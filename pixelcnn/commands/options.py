@@ -47,7 +47,7 @@ def add_fields(
     for field in fields(config):
         if field.name in leave_out:
             continue
-        # Absent if not given: --resume must tell a default from a wish.
+        # Absent if not given: --resume must know what was asked for.
         text = f"{doc_of(config, field.name)} (default: {field.default})".replace("%", "%%")
         more: dict[str, object] = {"default": argparse.SUPPRESS, "help": text}
         if isinstance(field.default, bool):

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pixelcnn.data.own_images import SUFFIX, ImageSetError, describe_image_set, load_image_set
+from pixelcnn.data.own_images import SUFFIX, DataError, describe_image_set, load_image_set
 from pixelcnn.models import ModelConfig
 
 Split = Literal["train", "validation", "test"]
@@ -67,10 +67,6 @@ DATASETS = {
 }  # fmt: skip
 
 
-class DataError(Exception):
-    """A data set is unknown, damaged, or missing and cannot be downloaded."""
-
-
 class DamagedDataError(DataError):
     """The files of a data set are there, but cannot be read."""
 
@@ -116,10 +112,7 @@ def load_dataset(
     elif split == "test":
         raise DataError(f"{name}: one's own images have no test split; use 'validation'.")
     else:
-        try:
-            values, label = load_image_set(name)
-        except ImageSetError as error:
-            raise DataError(str(error)) from error
+        values, label = load_image_set(name)
     if split != "test":
         order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
         held_out = min(VALIDATION_IMAGES, max(len(values) // 4, 1))
@@ -192,10 +185,7 @@ def dataset_of(name: str) -> Dataset:
             f"`dataset` (={name!r}) must be one of {', '.join(DATASETS)}, one class of these such "
             f"as mnist/3, or a file *{SUFFIX} made by `python -m pixelcnn images`."
         )
-    try:
-        names, channels, size = describe_image_set(name)
-    except ImageSetError as error:
-        raise DataError(str(error)) from error
+    names, channels, size = describe_image_set(name)
     return Dataset(Path(name).name.removesuffix(SUFFIX), "", names, channels, size)
 
 

@@ -33,7 +33,11 @@ FEWEST_IMAGES = 2
 """One to learn from, one held out."""
 
 
-class ImageSetError(Exception):
+class DataError(Exception):
+    """A data set is unknown, damaged, or missing and cannot be downloaded."""
+
+
+class ImageSetError(DataError):
     """No data set can be made of these images, or read from this file; says why."""
 
 

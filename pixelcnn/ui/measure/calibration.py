@@ -82,8 +82,8 @@ def _stored(model: LoadedModel) -> Calibration | None:
     stored = stored_numbers("calibration", model, Calibration)
     if stored is None:
         return None
-    told = "told their class" if model.model.config.num_classes else "told no class"
-    say_source(stored, f"{stored.values.num_images} test images, {told}")
+    how = "told their class" if model.model.config.num_classes else "told no class"
+    say_source(stored, f"{stored.values.num_images} test images, {how}")
     return stored.values
 
 
