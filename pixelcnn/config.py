@@ -103,12 +103,12 @@ def _in_words(cls: type, error: ValidationError) -> str:
 
 
 def fault_of(error: Exception) -> str:
-    """Say in one line what is wrong with values from outside."""
+    """Say in one line, without a full stop, what is wrong with values from outside."""
     if not isinstance(error, ValidationError):
-        return str(error)
+        return str(error).removesuffix(".")
     fault = error.errors()[0]
     if text := str(fault.get("ctx", {}).get("error", "")):
-        return text
+        return text.removesuffix(".")
     place = ".".join(map(str, fault["loc"]))
     return f"{place} (={reprlib.repr(fault['input'])}): {fault['msg']}" if place else fault["msg"]
 

@@ -199,7 +199,7 @@ def test_wrong_metadata_is_refused_in_words(path, change, message):
     for read in (load_checkpoint, read_info):
         with pytest.raises(CheckpointError, match=re.escape(message)) as error:
             read(path)
-        assert "\n" not in str(error.value)
+        assert "\n" not in str(error.value) and not str(error.value).endswith("..")
 
 
 def test_files_of_earlier_versions_are_read(path):
