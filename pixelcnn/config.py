@@ -7,6 +7,7 @@ accepts exactly what `to_dict` wrote. What a model is made of stands beside the 
 """
 
 import functools
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
@@ -16,6 +17,8 @@ from pydantic import ConfigDict, Field, ValidationError
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Share = Annotated[float, Field(ge=0, le=1)]
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+"""How everything from outside is read: no value is converted, nothing unknown is taken in."""
 
 
 class Settings:
@@ -23,8 +26,9 @@ class Settings:
 
     _added_later: ClassVar[dict[str, Any]] = {}
     """Fields that files of earlier versions lack, with what held then."""
-    _taken_back: ClassVar[tuple[tuple[str, Any], ...]] = ()
-    """Fields that files of earlier versions may have, with the value that means nothing."""
+    _taken_back: ClassVar[dict[str, tuple[Any, str]]] = {}
+    """Fields that files of earlier versions may have: the value that means nothing, and what any
+    other value says."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -35,10 +39,13 @@ class Settings:
         """Build the configuration from exactly the fields that `to_dict` writes, or wrote once.
 
         Raises:
-            ValueError: if a field is unknown or missing, or a value breaks its rule.
+            ValueError: if a field is unknown, missing or no longer supported, or a value breaks
+                its rule.
         """
         values = cls._added_later | dict(values)
-        values = {k: v for k, v in values.items() if (k, v) not in cls._taken_back}
+        for name, (nothing, what) in cls._taken_back.items():
+            if (value := values.pop(name, nothing)) != nothing:
+                raise ValueError(f"`{name}` (={value!r}): {what} are no longer supported.")
         names = {f.name for f in fields(cls)}
         unknown, missing = sorted(set(values) - names), sorted(names - set(values))
         if unknown or missing:
@@ -68,9 +75,7 @@ else:
             cls,
             frozen=True,
             kw_only=True,
-            config=ConfigDict(
-                strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-            ),
+            config=STRICT | ConfigDict(use_attribute_docstrings=True),
         )
         check = made.__init__
 
@@ -88,13 +93,24 @@ else:
 def _in_words(cls: type, error: ValidationError) -> str:
     """Name field, value and rule of the first fault."""
     fault = error.errors()[0]
-    if "error" in fault.get("ctx", {}):  # of `require`
-        return str(fault["ctx"]["error"])
+    if text := str(fault.get("ctx", {}).get("error", "")):  # of `require`
+        return text
     name = str(fault["loc"][0])
     if name not in cls.__pydantic_fields__:
         return f"{cls.__name__} has no field `{name}`."
     value = fault["input"] if len(fault["loc"]) == 1 else "…"
     return f"`{name}` (={value!r}) must {rule_of(cls, name)}."
+
+
+def fault_of(error: Exception) -> str:
+    """Say in one line, without a full stop, what is wrong with values from outside."""
+    if not isinstance(error, ValidationError):
+        return str(error).removesuffix(".")
+    fault = error.errors()[0]
+    if text := str(fault.get("ctx", {}).get("error", "")):
+        return text.removesuffix(".")
+    place = ".".join(map(str, fault["loc"]))
+    return f"{place} (={reprlib.repr(fault['input'])}): {fault['msg']}" if place else fault["msg"]
 
 
 def rule_of(cls: type, name: str) -> str:

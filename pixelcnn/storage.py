@@ -3,20 +3,21 @@
 import glob
 import hashlib
 import json
-import math
 import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import torch
+from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from pixelcnn.config import STRICT, fault_of
 from pixelcnn.models import Model, ModelConfig, build_model, read_config
 
 FORMAT = "pixelcnn-checkpoint-1"
@@ -32,52 +33,39 @@ class CheckpointError(Exception):
     """A checkpoint is missing, damaged, foreign or incompatible; names file and reason."""
 
 
-@dataclass(frozen=True, kw_only=True)
+def _config(value: object) -> ModelConfig:
+    return value if isinstance(value, ModelConfig) else read_config(value)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class CheckpointInfo:
     """What a checkpoint says about itself."""
 
-    config: ModelConfig
+    config: Annotated[ModelConfig, PlainValidator(_config), PlainSerializer(ModelConfig.to_dict)]
     """Shape of the model."""
     dataset: str | None
     """Name of the data set it learned, see `pixelcnn.data.datasets.DATASETS`."""
-    images_seen: int
+    images_seen: Annotated[int, Field(ge=0)]
     """Training progress."""
-    bits_per_dim: dict[str, float]
+    bits_per_dim: dict[str, Annotated[float, Field(ge=0)]]
     """Measured bits/dim by split ("validation", "test"); absent where not measured."""
     library_version: str = LIBRARY_VERSION
     """Version of this library that wrote the file."""
 
     def to_metadata(self) -> dict[str, str]:
         """Return the string metadata of the file."""
-        values = {
-            "config": self.config.to_dict(),
-            "dataset": self.dataset,
-            "images_seen": self.images_seen,
-            "bits_per_dim": self.bits_per_dim,
-            "library_version": self.library_version,
-        }
-        return {"format": FORMAT, "pixelcnn": json.dumps(values, sort_keys=True)}
+        return {"format": FORMAT, "pixelcnn": json.dumps(_INFO.dump_python(self), sort_keys=True)}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str] | None) -> "CheckpointInfo":
-        """Read what `to_metadata` wrote.
+        """Read what `to_metadata` wrote; raises ValueError if it is something else."""
+        metadata = metadata or {}
+        if metadata.get("format") != FORMAT:
+            raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
+        return _INFO.validate_json(metadata.get("pixelcnn", ""))
 
-        Raises:
-            ValueError, KeyError, TypeError: if it is not such metadata.
-        """
-        if not metadata or metadata.get("format") != FORMAT:
-            found = (metadata or {}).get("format")
-            raise ValueError(f"its format (={found!r}) is not {FORMAT!r}")
-        values = json.loads(metadata["pixelcnn"])
-        values["config"] = read_config(values["config"])
-        if type(values["images_seen"]) is not int or values["images_seen"] < 0:
-            raise ValueError(f"images_seen (={values['images_seen']!r}) is not a count")
-        if not isinstance(values["dataset"], str | None):
-            raise ValueError(f"dataset (={values['dataset']!r}) is not a name")
-        values["bits_per_dim"] = {k: float(v) for k, v in values["bits_per_dim"].items()}
-        if not all(math.isfinite(v) and v >= 0 for v in values["bits_per_dim"].values()):
-            raise ValueError(f"bits_per_dim (={values['bits_per_dim']}) are not all numbers >= 0")
-        return cls(**values)
+
+_INFO = TypeAdapter(CheckpointInfo)
 
 
 def save_checkpoint(path: str | os.PathLike[str], model: Model, info: CheckpointInfo) -> None:
@@ -104,10 +92,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Model, CheckpointInfo
     """
     info, tensors = _read(Path(path), with_tensors=True)
     with torch.device("meta"):  # a small file must not make a huge model: shapes alone, first
-        expected = build_model(info.config).state_dict()
-    wrong = sorted(set(expected) ^ set(tensors)) or sorted(
-        k for k in expected if expected[k].shape != tensors[k].shape
-    )
+        wanted = {k: v.shape for k, v in build_model(info.config).state_dict().items()}
+    found = {k: v.shape for k, v in tensors.items()}
+    wrong = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
     if wrong:
         raise CheckpointError(
             f"{path}: the weights do not fit the configuration, first at {wrong[0]!r}."
@@ -125,11 +112,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Model, CheckpointInfo
 
 
 def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:
-    """Read only what a checkpoint says about itself.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged or foreign.
-    """
+    """Read only what a checkpoint says about itself; raises as `load_checkpoint` does."""
     return _read(Path(path), with_tensors=False)[0]
 
 
@@ -142,8 +125,7 @@ def checkpoint_path(name: str | os.PathLike[str]) -> Path:
     Raises:
         CheckpointError: if there is none; the text lists the names that exist.
     """
-    kind = str(name).partition(":")[0]
-    if kind in ("run", "imported"):
+    if str(name).startswith(("run:", "imported:")):
         path = _run_checkpoint_path(str(name))
         if path is None or not path.is_file():
             raise CheckpointError(f"{name}: no such checkpoint in the folder of runs.")
@@ -176,9 +158,9 @@ def runs_dir() -> Path:
     return Path(os.environ.get(RUNS_ENVIRONMENT_VARIABLE) or CHECKPOINT_DIR.parent / "runs")
 
 
-def list_checkpoints(directory: Path = CHECKPOINT_DIR) -> dict[str, Path]:
-    """List the checkpoints of a folder by name."""
-    return {p.stem: p for p in sorted(directory.glob("*.safetensors"))}
+def list_checkpoints() -> dict[str, Path]:
+    """List the checkpoints in `checkpoints/` by name."""
+    return {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
 
 
 def list_trained_checkpoints() -> dict[str, Path]:
@@ -221,11 +203,7 @@ def weights_digest(path: str | os.PathLike[str]) -> str:
 
 
 def load_model(name: str | os.PathLike[str]) -> Model:
-    """Load a model by its name in `checkpoints/` or by a path, in evaluation mode.
-
-    Raises:
-        CheckpointError: if it is missing, damaged, foreign or incompatible.
-    """
+    """Load the model of a name or path, see `checkpoint_path` and `load_checkpoint`."""
     return load_checkpoint(checkpoint_path(name))[0]
 
 
@@ -263,19 +241,17 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
 
 def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, Tensor]]:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(
-                f"{path}: {path.stat().st_size} bytes are more than the limit of {MAX_BYTES}."
-            )
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise ValueError(f"{size} bytes are more than the limit of {MAX_BYTES}")
         with safe_open(path, framework="pt") as file:
             info = CheckpointInfo.from_metadata(file.metadata())
-            tensors: dict[str, Any] = {}
-            if with_tensors:
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            names = file.keys() if with_tensors else ()
+            return info, {name: file.get_tensor(name) for name in names}
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is damaged or no safetensors file ({error}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: is not a checkpoint of this app: {error}.") from error
-    return info, tensors
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: is not a checkpoint of this app: {fault_of(error)}."
+        ) from error

@@ -1,11 +1,15 @@
 """Coverage and reliability, against slow counting and against samples of the model itself."""
 
+import json
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
+from pixelcnn.config import fault_of
 from pixelcnn.evaluation.calibration import EDGES, Calibration, measure_calibration
 from pixelcnn.sampling import sample
 
@@ -45,24 +49,29 @@ def slow_counts(logits, levels):
     return counts
 
 
-def test_coverage_is_what_slow_counting_gives():
-    model = tiny_model(num_levels=7)
-    levels = random_levels(model.config, 3)
-    logits = model(levels) * 2
-    calibration = Calibration()
-    calibration.add(logits, levels)
-    for group, (dims, inside, promised) in slow_counts(logits, levels).items():
-        assert calibration.dims[group] == dims > 0
-        assert calibration.inside[group] == inside
-        assert calibration.promised[group] == pytest.approx(promised)
-
-
-def test_the_reliability_curve_is_what_slow_counting_gives():
+@pytest.fixture
+def counted():
+    """Logits, levels and the counts of them."""
     model = tiny_model(num_levels=7)
     levels = random_levels(model.config, 3)
     logits = model(levels) * 3
     calibration = Calibration()
     calibration.add(logits, levels)
+    return logits, levels, calibration
+
+
+def test_coverage_is_what_slow_counting_gives(counted):
+    *given, calibration = counted
+    for group, (dims, inside, promised) in slow_counts(*given).items():
+        assert calibration.dims[group] == dims > 0
+        assert calibration.inside[group] == inside
+        assert calibration.promised[group] == pytest.approx(promised)
+        for nominal, share, _ in calibration.coverage(group):
+            assert nominal <= share <= 1
+
+
+def test_the_reliability_curve_is_what_slow_counting_gives(counted):
+    logits, levels, calibration = counted
     p = logits.softmax(1).movedim(1, -1).reshape(-1, 7).numpy()
     happened = np.eye(7)[levels.flatten().numpy()]
     number = (p[..., None] >= EDGES.numpy()).sum(-1)
@@ -91,37 +100,37 @@ def test_a_model_is_calibrated_on_its_own_samples_and_not_on_noise():
     assert max(abs(a - b) for _, a, b in bad.coverage("all")) > 0.03
 
 
-def test_an_interval_promises_at_least_what_it_is_called():
-    model = tiny_model(num_levels=5)
-    calibration = Calibration()
-    calibration.add(model(random_levels(model.config, 4)) * 4, random_levels(model.config, 4))
-    for group in ("all", "unsure"):
-        for nominal, promised, _ in calibration.coverage(group):
-            assert nominal <= promised <= 1
+KIND = TypeAdapter(Calibration)
 
 
-def test_counts_survive_json_and_foreign_ones_are_refused():
-    model = tiny_model()
-    calibration = Calibration()
-    levels = random_levels(model.config, 2)
-    calibration.add(model(levels), levels)
-    again = Calibration.from_dict(calibration.to_dict())
-    for first, second in zip(again.reliability(), calibration.reliability(), strict=True):
+def test_counts_survive_json(counted):
+    again = KIND.validate_json(KIND.dump_json(counted[2]))
+    for first, second in zip(again.reliability(), counted[2].reliability(), strict=True):
         assert first == pytest.approx(second, rel=1e-4)
-    values = calibration.to_dict()
-    for wrong, message in (
-        ({"num_images": 3}, "not those of a calibration"),
-        (values | {"bin_events": [1]}, "bin_events does not have 30 numbers"),
-        (values | {"bin_events": [0] * 30}, "counted nothing"),
-        (values | {"num_images": 0}, "counted nothing"),
-        (values | {"bin_happened": [0] * 30}, "counted nothing"),
-        (values | {"bin_promised": [math.nan] * 30}, "bin_promised .=nan. is no count"),
-        (values | {"dims": {"all": 3}}, "dims has other groups than all, unsure"),
-        (values | {"inside": {"all": [], "unsure": []}}, "inside, all, does not have 2 numbers"),
-        (values | {"dims": {"all": "x", "unsure": 1}}, "is no count"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            Calibration.from_dict(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"more": 1}, "more .=1."),
+        ({"bin_events": [1]}, "at least 30 items"),
+        ({"bin_events": [0] * 30}, "counted nothing"),
+        ({"bin_happened": [0] * 30}, "counted nothing"),
+        ({"num_images": 0}, "num_images .=0."),
+        ({"bin_promised": [math.nan] * 30}, "bin_promised.0 .=nan.*finite"),
+        ({"dims": {"all": 3}}, "dims .*at least 2"),
+        ({"dims": {"all": "x", "unsure": 1}}, "dims.all .='x'"),
+        ({"dims": {"all": True, "unsure": 1}}, "dims.all .=True"),
+        ({"dims": {"all": 1, "sure": 1}}, "sure"),
+        ({"inside": {"all": [], "unsure": [1, 1]}}, "inside.all .*at least 2"),
+        ({"inside": {"all": [-1, 1], "unsure": [1, 1]}}, "inside.all.0 .=-1."),
+    ],
+)
+def test_foreign_counts_are_refused(counted, change, message):
+    text = json.dumps(KIND.dump_python(counted[2]) | change)
+    with pytest.raises(ValueError) as error:
+        KIND.validate_json(text)
+    assert re.search(message, fault_of(error.value))
 
 
 def test_an_empty_group_has_no_coverage_instead_of_a_wrong_one():

@@ -10,7 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import pixelcnn
-from pixelcnn.data.datasets import load_dataset
+from pixelcnn.data.datasets import class_names, load_dataset
 from pixelcnn.evaluation.scores import code_bits
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.sampling import sample
@@ -18,22 +18,18 @@ from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import DRAWN, Sketch
 from pixelcnn.ui.measure.sources import EXAMPLE, read_typed
 
-from .measure_page import (
-    NAME,
-    TIMEOUT,
-    figure,
-    has,
-    message,
-    open_page,
-    texts,
-    trigger,
-    wait_for,
-)
+from .measure_page import NAME, TIMEOUT, figure, has, message, open_page, texts, trigger, wait_for
 
 
 @pytest.fixture(scope="module")
 def model():
     return pixelcnn.load_model(NAME)
+
+
+def scored(page):
+    """The levels of the picture that is scored, (H, W), once it is there."""
+    wait_for(page, lambda p: has(p, "maps"))
+    return message(page, "maps")[1]["levels"].reshape(28, 28)
 
 
 def test_a_sample_is_scored_as_the_library_scores_it(no_data, model):
@@ -74,11 +70,9 @@ def test_the_class_posterior_names_the_most_probable_class(no_data, model):
     levels = sample(model, seed=2, label=1)
     bits = [pixelcnn.bits_per_dim(model, levels, c).item() * 784 for c in range(10)]
     posterior = torch.tensor(bits).mul(-np.log(2)).double().softmax(0)
-    names = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker"]
     best = int(posterior.argmax())
-    assert f"**{names[best]}**" in texts(page)
-    shown = next(t for t in texts(page).splitlines() if "with a posterior" in t)
-    assert f"posterior of {percent(posterior[best].item())} if" in shown
+    assert f"**{class_names('fashion-mnist', 10)[best]}**" in texts(page)
+    assert f"with a posterior of {percent(posterior[best].item())} if" in texts(page)
 
 
 def test_without_the_data_the_page_offers_to_fetch_it_and_says_why_it_failed(no_data, no_network):
@@ -94,11 +88,9 @@ def test_a_test_image_is_scored_and_its_class_compared(made_up_data):
     page = open_page(source="Test image", item=4)
     levels, _ = load_dataset("fashion-mnist", "test")
     wait_for(page, lambda p: has(p, "classes"))
-    _, sections = message(page, "maps")
-    assert sections["levels"].ravel().tolist() == levels[4].flatten().tolist()
-    assert "test image 4: Coat" in texts(page) and "Coat (true)" in json.dumps(
-        figure(page, "classes")["data"]
-    )
+    assert (scored(page) == levels[4, 0].numpy()).all()
+    assert "test image 4: Coat" in texts(page)
+    assert "Coat (true)" in json.dumps(figure(page, "classes")["data"])
     page.number_input(key="item").set_value(30).run()
     assert "Image 30 does not exist" in page.warning[0].value and not page.exception
     page.number_input(key="item").set_value(2).run()
@@ -117,22 +109,18 @@ def test_the_picture_of_the_generate_page_can_be_scored(no_data):
     page.switch_page("pages/measure.py")
     page.query_params["source"] = "Generate page"
     page.run()
-    wait_for(page, lambda p: has(p, "maps"))
-    drawn = page.session_state["drawing"].current.levels()
-    _, sections = message(page, "maps")
-    assert sections["levels"].ravel().tolist() == drawn.flatten().tolist()
+    picture = scored(page)
+    assert (page.session_state["drawing"].current.levels().numpy() == picture).all()
 
 
 def test_a_typed_picture_can_be_scored(no_data):
     page = open_page(source="Typed")
-    _, sections = message(page, "maps")
-    typed = read_typed(EXAMPLE, 28, 28)
-    assert sections["levels"].ravel().tolist() == typed.flatten().tolist()
+    assert (scored(page) == read_typed(EXAMPLE, 28, 28).numpy()).all()
     page.text_area(key="typed").set_value("@.\n =").run()
-    levels = message(page, "maps")[1]["levels"].ravel()
-    assert levels[[0, 1, 28, 29]].tolist() == [255, 28, 0, 113] and levels.sum() == 396
+    levels = scored(page)
+    assert levels[:2, :2].tolist() == [[255, 28], [0, 113]] and levels.sum() == 396
     again = open_page(source="Typed", typed="@.\n =")
-    assert (message(again, "maps")[1]["levels"].ravel() == levels).all(), "the link brings it back"
+    assert (scored(again) == levels).all(), "the link brings it back"
 
 
 def test_what_is_drawn_by_hand_is_scored_and_is_the_drawing_of_the_complete_page(no_data):
@@ -143,7 +131,7 @@ def test_what_is_drawn_by_hand_is_scored_and_is_the_drawing_of_the_complete_page
     page.session_state["sketches"][28, 28] = Sketch(level, state)
     page.run()
     assert "drawn by hand" in texts(page)
-    assert (message(page, "maps")[1]["levels"].reshape(28, 28) == level).all()
+    assert (scored(page) == level).all()
 
 
 def test_a_completion_of_the_complete_page_can_be_scored(no_data, model):
@@ -154,11 +142,10 @@ def test_a_completion_of_the_complete_page_can_be_scored(no_data, model):
     wish = Wish(NAME, "prefix", num_images=2)
     page.session_state["completion"] = run = CompletionRun(model, Sketch(level, state), wish)
     page.run()
-    wait_for(page, lambda p: has(p, "maps"))
+    scored(page)
     page.number_input(key="sheet_picture").set_value(1).run()
     assert run.done and "completion 1, by fashion-mnist-gated" in texts(page)
-    shown = message(page, "maps")[1]["levels"].reshape(28, 28)
-    assert (shown == run.levels()[1]).all() and (shown[:26] == 0).all()
+    assert (scored(page) == run.levels()[1]).all() and (scored(page)[:26] == 0).all()
 
 
 def test_an_uploaded_file_is_scored_or_refused_on_the_page(no_data):
@@ -167,6 +154,6 @@ def test_an_uploaded_file_is_scored_or_refused_on_the_page(no_data):
     Image.new("L", (28, 28), 90).save(buffer, "PNG")
     page.file_uploader[0].set_value(("mine.png", buffer.getvalue(), "image/png")).run()
     assert "uploaded: mine.png" in texts(page)
-    assert (message(page, "maps")[1]["levels"] == 90).all()
+    assert (scored(page) == 90).all()
     page.file_uploader[0].set_value(("bad.png", b"nothing", "image/png")).run()
     assert "bad.png: is no picture" in page.error[0].value and not page.exception

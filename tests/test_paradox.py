@@ -1,10 +1,12 @@
 """The likelihood paradox: sets, scores and what is said about them."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from pixelcnn.evaluation.likelihoods import bits_per_dim
 from pixelcnn.evaluation.paradox import Paradox, describe, make_sets, measure_paradox, set_title
@@ -42,13 +44,15 @@ def test_the_five_sets_are_what_they_are_called():
     assert sets["constant"].unique().tolist() == list(range(256))
     assert all(s.dtype == torch.uint8 and s.shape == own.shape for s in sets.values())
     assert (make_sets(own, other, NAMES, 256)["noised"] == sets["noised"]).all()
+    titles = [set_title(name, "fashion-mnist") for name in sets]
+    assert titles[:2] == ["Fashion-MNIST", "MNIST"] and titles[-1] == "Constant"
+    assert titles[2:4] == ["Fashion-MNIST, upside down", "Fashion-MNIST, with noise"]
 
 
 def test_sets_need_images_of_one_shape():
-    with pytest.raises(ValueError, match="same shape"):
-        make_sets(images(0), images(1, 5), NAMES, 4)
-    with pytest.raises(ValueError, match="at least one"):
-        make_sets(images(0)[:0], images(1)[:0], NAMES, 4)
+    for own, other in ((images(0), images(1, 5)), (images(0)[:0], images(1)[:0])):
+        with pytest.raises(ValueError, match="same shape, with at least one image"):
+            make_sets(own, other, NAMES, 4)
 
 
 def test_every_image_is_scored_by_both_models_and_by_its_compressed_size(measured):
@@ -73,51 +77,53 @@ def test_every_image_is_scored_by_both_models_and_by_its_compressed_size(measure
         assert paradox.auroc(score, "mnist") == expected
 
 
-def test_without_a_second_model_there_is_no_ratio():
-    model = tiny_model()
+def test_without_a_second_model_of_the_same_images_there_is_no_ratio():
     sets = make_sets(images(0), images(1), NAMES, 4)
-    paradox = finish(measure_paradox(model, None, NAMES[0], sets))
+    paradox = finish(measure_paradox(tiny_model(), None, NAMES[0], sets))
     assert paradox.scores == ("likelihood", "complexity")
-    assert Paradox.from_dict(paradox.to_dict()).scores == paradox.scores
-
-
-def test_models_of_other_images_cannot_be_compared():
-    steps = measure_paradox(tiny_model(), tiny_model(num_levels=5), NAMES[0], {"a": images(0)})
+    assert KIND.validate_json(KIND.dump_json(paradox)).scores == paradox.scores
     with pytest.raises(ValueError, match="same levels"):
-        next(steps)
+        next(measure_paradox(tiny_model(), tiny_model(num_levels=5), NAMES[0], sets))
 
 
-def test_numbers_survive_json_and_foreign_ones_are_refused(measured):
-    paradox = measured[3]
-    again = Paradox.from_dict(paradox.to_dict())
-    for name in paradox.bits_per_dim:
-        for score in paradox.scores:
-            expected = pytest.approx(paradox.score(score, name), abs=2e-4)
+KIND = TypeAdapter(Paradox)
+
+
+def test_numbers_survive_json(measured):
+    again = KIND.validate_json(KIND.dump_json(measured[3]))
+    for name in again.bits_per_dim:
+        for score in again.scores:
+            expected = pytest.approx(measured[3].score(score, name), abs=2e-4)
             assert again.score(score, name) == expected
-    values = paradox.to_dict()
-    for wrong in (
-        {"a": 1},
-        values | {"dataset": "absent"},
-        values | {"dataset": "kmnist"},
-        values | {"bits_per_dim": {"fashion-mnist": values["bits_per_dim"]["fashion-mnist"]}},
-        {k: v if k == "dataset" else {"absent": [1.0], **v} for k, v in values.items()},
-        {
-            k: v if k in ("dataset", "background") else dict.fromkeys(v, [])
-            for k, v in values.items()
-        },
-        values | {"bits_per_dim": dict.fromkeys(values["bits_per_dim"], [math.nan] * 6)},
-        values | {"background": {}},
-        values | {"compressed": {"mnist": [1.0]}},
-        values | {"background": {name: [1.0] for name in values["bits_per_dim"]}},
-        values | {"bits_per_dim": {name: ["x"] * 6 for name in values["bits_per_dim"]}},
-    ):
-        with pytest.raises(ValueError):
-            Paradox.from_dict(wrong)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v | {"more": 1},
+        lambda v: v | {"dataset": "absent"},
+        lambda v: v | {"dataset": "kmnist"},
+        lambda v: v | {"bits_per_dim": {NAMES[0]: v["bits_per_dim"][NAMES[0]]}},
+        lambda v: {k: {"absent": [1.0] * 3, **t} if t != NAMES[0] else t for k, t in v.items()},
+        lambda v: v | {k: dict.fromkeys(t, []) for k, t in v.items() if k in TABLES},
+        lambda v: v | {"bits_per_dim": dict.fromkeys(v["bits_per_dim"], [math.nan] * 6)},
+        lambda v: v | {"bits_per_dim": dict.fromkeys(v["bits_per_dim"], ["x"] * 6)},
+        lambda v: v | {"background": {}},
+        lambda v: v | {"background": dict.fromkeys(v["bits_per_dim"], [1.0])},
+        lambda v: v | {"compressed": {"mnist": [1.0]}},
+    ],
+)
+def test_foreign_numbers_are_refused(measured, change):
+    with pytest.raises(ValueError):
+        KIND.validate_json(json.dumps(change(KIND.dump_python(measured[3]))))
+
+
+TABLES = ("bits_per_dim", "compressed", "second_bits_per_dim")
 
 
 def made_up(digits):
-    own = [3.0, 2.0, 4.0]
-    return Paradox("fashion-mnist", {"fashion-mnist": own, "mnist": digits}, {}, None, {})
+    bits = {"fashion-mnist": [3.0, 2.0, 4.0], "mnist": digits}
+    return Paradox("fashion-mnist", bits, bits, None, dict.fromkeys(bits, (0.0, 0.0, 0.0)))
 
 
 def test_the_sentences_follow_the_numbers():
@@ -126,8 +132,3 @@ def test_the_sentences_follow_the_numbers():
     assert "(3.00); 67% of them are more probable than the median" in sentence
     (sentence,) = describe(made_up([5.0, 6.0, 2.5]))
     assert "4.50 bits/dim on average, less probable" in sentence and "33% of them" in sentence
-
-
-def test_sets_have_names_for_people():
-    titles = [set_title(name, "mnist") for name in ("mnist", "flipped", "noised", "constant")]
-    assert titles == ["MNIST", "MNIST, upside down", "MNIST, with noise", "Constant"]

@@ -20,10 +20,6 @@ from pixelcnn.evaluation.scores import (
 from .tiny import ARCHITECTURES, random_levels, tiny_model
 
 
-def model_of(architecture="gated", **changes):
-    return tiny_model(architecture, num_classes=3, **changes)
-
-
 def log2_probabilities(model, levels, label=None, order=0):
     """log2 p of every level of every dimension, straight from the logits."""
     labels = None if label is None else torch.tensor([label])
@@ -39,7 +35,8 @@ def of_levels(log2, levels):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_surprise_and_entropy_are_those_of_the_logits(architecture, channels):
-    model = model_of(architecture, num_channels=channels, num_features=12, head_features=12)
+    shape = {"num_channels": channels, "num_features": 12, "head_features": 12}
+    model = tiny_model(architecture, num_classes=3, **shape)
     levels = random_levels(model.config, 1)[0]
     score = score_image(model, levels, label=1)
     log2 = log2_probabilities(model, levels, 1)
@@ -49,22 +46,12 @@ def test_surprise_and_entropy_are_those_of_the_logits(architecture, channels):
     np.testing.assert_allclose(
         score.log_probabilities.numpy(), log2 * math.log(2), rtol=1e-5, atol=1e-5
     )
-    assert score.total_bits == pytest.approx(score.surprise_bits.sum())
-    assert score.bits_per_dim == pytest.approx(score.total_bits / levels.numel())
-
-
-def test_cumulative_bits_follow_the_scan_and_end_at_the_total():
-    model = model_of()
-    score = score_image(model, random_levels(model.config, 1)[0])
-    assert score.scan.tolist() == list(range(30))
-    np.testing.assert_allclose(np.diff(score.cumulative_bits), score.surprise_bits.flat[1:])
-    assert score.cumulative_bits[-1] == pytest.approx(score.total_bits)
 
 
 @pytest.mark.parametrize("order", range(8))
 def test_maps_are_given_in_the_image_as_it_is_whatever_the_order(order):
     """The image is turned by hand, scored in the usual order, and every pixel is looked up."""
-    model = model_of(height=5, width=5, num_orders=8)
+    model = tiny_model(num_classes=3, height=5, width=5, num_orders=8)
     levels = random_levels(model.config, 1)[0]
     score = score_image(model, levels, 2, order)
     pixel = np.arange(25).reshape(5, 5)
@@ -77,10 +64,12 @@ def test_maps_are_given_in_the_image_as_it_is_whatever_the_order(order):
     surprise = -of_levels(log2, turned).sum(0).ravel()
     np.testing.assert_allclose(score.surprise_bits.ravel()[score.scan], surprise, rtol=1e-10)
     np.testing.assert_allclose(score.cumulative_bits, surprise.cumsum(), rtol=1e-10)
+    assert score.total_bits == pytest.approx(score.cumulative_bits[-1])
+    assert score.bits_per_dim == pytest.approx(score.total_bits / 25)
 
 
 def test_the_class_posterior_is_bayes_rule():
-    model = model_of()
+    model = tiny_model(num_classes=3)
     levels = random_levels(model.config, 1)[0]
     scores = score_classes(model, levels)
     bits = [-of_levels(log2_probabilities(model, levels, c), levels).sum() for c in range(3)]
@@ -89,15 +78,10 @@ def test_the_class_posterior_is_bayes_rule():
     np.testing.assert_allclose(
         scores.posterior, [2 ** (bits[0] - b) / evidence for b in bits], rtol=1e-8
     )
-    assert scores.posterior.sum() == pytest.approx(1)
     any_class = -of_levels(log2_probabilities(model, levels), levels).sum()
     assert scores.any_class_bits == pytest.approx(any_class)
-
-
-def test_a_model_without_classes_has_no_class_scores():
-    model = tiny_model()
     with pytest.raises(ValueError, match=r"`num_classes` \(=0\)"):
-        score_classes(model, random_levels(model.config, 1)[0])
+        score_classes(tiny_model(), levels)
 
 
 def test_codes_are_whole_files_that_can_be_read_again():
@@ -111,11 +95,6 @@ def test_codes_are_whole_files_that_can_be_read_again():
     assert bits["uniform"] == 784 * 8
     assert complexity_bits(levels, 256) == min(bits["PNG"], bits["gzip"])
     assert code_bits(levels % 2, 2)["uniform"] == 784
-
-
-def test_simple_images_are_less_complex_than_noise():
-    noise = torch.randint(0, 256, (1, 28, 28), generator=torch.Generator().manual_seed(0))
-    assert complexity_bits(torch.zeros_like(noise), 256) < complexity_bits(noise, 256) / 5
 
 
 def test_auroc_counts_the_pairs_that_are_in_the_right_order():

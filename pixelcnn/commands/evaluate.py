@@ -1,10 +1,11 @@
 """The command that scores models: bits/dim, class accuracy, the table of all checkpoints."""
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pixelcnn.commands.options import add_checkpoint, add_data_dir, check_count, finish
 from pixelcnn.config import SamplingRule
@@ -16,14 +17,8 @@ from pixelcnn.evaluation.class_accuracy import (
     train_classifier,
 )
 from pixelcnn.evaluation.likelihoods import ensemble_bits_per_dim
-from pixelcnn.evaluation.model_table import (
-    TABLE_PATH,
-    ModelRow,
-    make_row,
-    read_table,
-    score_images,
-)
-from pixelcnn.evaluation.stored import Measurement, is_shipped, load_measurement, save_measurement
+from pixelcnn.evaluation.model_table import TABLE_PATH, ModelRow, Table, make_row, score_images
+from pixelcnn.evaluation.stored import StoredNumbers, is_shipped, load_numbers, save_numbers
 from pixelcnn.models import Model
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.storage import (
@@ -77,43 +72,49 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def run_evaluate(options: argparse.Namespace) -> int:
     """Score, print, and write if asked to; returns 0."""
     if options.table:
-        return _table(options)
+        _table(options)
+        return 0
     if options.checkpoint is None:
         raise ValueError("Name a checkpoint, or give `--table` for all of them.")
     path = checkpoint_path(options.checkpoint)
-    model, info = load_checkpoint(path)
+    model, dataset = _load(path)
     if options.class_accuracy:
-        return _class_accuracy(options, model, _dataset(path, info.dataset))
-    scores = _scores(path, model, info.dataset, options.split, options)
+        _class_accuracy(options, model, dataset)
+    else:
+        _bits_per_dim(options, path, model, dataset)
+    return 0
+
+
+def _load(path: Path) -> tuple[Model, str]:
+    """Load a model and the name of its data set."""
+    model, info = load_checkpoint(path)
+    if info.dataset is None:
+        raise ValueError(f"{path}: does not say which data set it learned.")
+    return model, info.dataset
+
+
+def _bits_per_dim(options: argparse.Namespace, path: Path, model: Model, dataset: str) -> None:
+    scores = _scores(model, dataset, options.split, options)
     mean, c = scores.mean().item(), model.config
     if c.num_orders > 1:
-        for name, score in zip(ORDER_NAMES, scores.mean(0).tolist(), strict=True):
-            print(f"{name:42} {score:.4f} bits/dim")
-        ensemble = ensemble_bits_per_dim(scores, c.num_dims).mean()
-        print(f"{'ensemble of the eight orders':42} {ensemble:.4f} bits/dim")
+        ensemble = ensemble_bits_per_dim(scores, c.num_dims).mean().item()
+        _print_orders(scores.mean(0).tolist(), ensemble)
     print(
-        f"{info.dataset} {options.split}: {mean:.4f} bits/dim "
+        f"{dataset} {options.split}: {mean:.4f} bits/dim "
         f"({c.num_levels} levels, {len(scores):,} images, {model.num_parameters:,} parameters)"
     )
     if options.write:
         _record(path, model, options.split, mean)
-    return 0
 
 
-def _dataset(path: Path, dataset: str | None) -> str:
-    if dataset is None:
-        raise ValueError(f"{path}: does not say which data set it learned.")
-    return dataset
-
-
-def _scores(
-    path: Path, model: Model, dataset: str | None, split: str, options: argparse.Namespace
-) -> torch.Tensor:
+def _scores(model: Model, dataset: str, split: str, options: argparse.Namespace) -> Tensor:
     """Score images of a split in every order that the model knows: float64 (N, num_orders)."""
     levels, label = load_dataset(
-        _dataset(path, dataset), split, options.data_dir, num_levels=model.config.num_levels
+        dataset, split, options.data_dir, num_levels=model.config.num_levels
     )
-    count = check_count("num_images", options.num_images, len(levels), default=len(levels))
+    count = len(levels)
+    if options.num_images is not None:
+        count = check_count("num_images", options.num_images, len(levels))
     if options.write and count != len(levels):
         raise ValueError("`--write` records only results on the whole split.")
     return finish(score_images(model, levels[:count], label[:count])).double()
@@ -125,16 +126,17 @@ def _record(path: Path, model: Model, split: str, bits_per_dim: float) -> None:
     save_checkpoint(path, model, replace(info, bits_per_dim=measured))
 
 
-def _class_accuracy(options: argparse.Namespace, model: Model, dataset: str) -> int:
+def _class_accuracy(options: argparse.Namespace, model: Model, dataset: str) -> None:
     c = model.config
     names = class_names(dataset, c.num_classes)
-    count = check_count("num_images", options.num_images, 100_000, default=1000)
+    wanted = 1000 if options.num_images is None else options.num_images
+    count = check_count("num_images", wanted, 100_000)
     train, test = (
         load_dataset(dataset, split, options.data_dir, num_levels=c.num_levels)
         for split in ("train", "test")
     )
     rule = SamplingRule(temperature=options.temperature)
-    drawn = draw_every_class(model, count, seed=options.seed, rule=rule)
+    drawn = draw_every_class(model, count, options.seed, rule)
     first = next(drawn)  # a model without classes is refused before the classifier is trained
     classifier = finish(
         train_classifier(*train, num_levels=c.num_levels, num_classes=c.num_classes), "classifier "
@@ -152,10 +154,9 @@ def _class_accuracy(options: argparse.Namespace, model: Model, dataset: str) -> 
         f"recognised as the class asked for: {count:,} pictures drawn at temperature "
         f"{options.temperature:g}, {len(test[0]):,} real test images"
     )
-    return 0
 
 
-def _table(options: argparse.Namespace) -> int:
+def _table(options: argparse.Namespace) -> None:
     """Measure checkpoints on their test images and print the table."""
     torch.set_num_threads(1)
     names = [options.checkpoint] if options.checkpoint else list(list_checkpoints())
@@ -169,64 +170,51 @@ def _table(options: argparse.Namespace) -> int:
         )
     rows = []
     for name, path in zip(names, paths, strict=True):
-        model, info = load_checkpoint(path)
-        title = dataset_of(_dataset(path, info.dataset)).title
-        print(f"{name}: test images of {title}", flush=True)
-        scores = _scores(path, model, info.dataset, "test", options)
+        model, dataset = _load(path)
+        print(f"{name}: test images of {dataset_of(dataset).title}", flush=True)
+        scores = _scores(model, dataset, "test", options)
         if options.write:
             _record(path, model, "test", scores.mean().item())
         name = path.stem if is_shipped(path) else name
-        rows.append(make_row(name, weights_digest(path), model, info, scores))
-    print(table_text(rows))
+        rows.append(make_row(name, weights_digest(path), model, read_info(path), scores))
+    _print_table(rows)
     if options.write:
         _keep(rows)
-    return 0
 
 
 def _keep(rows: list[ModelRow]) -> None:
     """Put rows into the table that the app shows."""
-    stored = load_measurement(TABLE_PATH, read_table)
-    new = {row.checkpoint: row for row in rows}
-    old = {row.checkpoint: row for row in stored[1]} if stored else {}
-    kept = {name: row for name, row in (old | new).items() if name in list_checkpoints()}
-    table = [kept[name] for name in sorted(kept)]
-    measurement = Measurement(
-        "python -m pixelcnn evaluate --table --write",
-        {row.checkpoint: row.weights for row in table},
-        {"rows": [asdict(row) for row in table]},
+    stored = load_numbers(TABLE_PATH, Table)
+    every = {row.checkpoint: row for row in [*(stored.values.rows if stored else ()), *rows]}
+    table = Table([every[name] for name in list_checkpoints() if name in every])
+    numbers = StoredNumbers(
+        command="python -m pixelcnn evaluate --table --write",
+        weights={row.checkpoint: row.weights for row in table.rows},
+        values=table,
     )
-    save_measurement(TABLE_PATH, measurement)
+    save_numbers(TABLE_PATH, numbers)
     print(f"wrote {TABLE_PATH}")
 
 
-def table_text(rows: list[ModelRow]) -> str:
-    """Lay the table out as text; a star marks the mean over several orders."""
-    head = ("checkpoint", "test bits/dim", "parameters", "past seen", "one picture", "each of 16")
-    lines = [
-        (
-            row.checkpoint,
-            f"{row.test_bits_per_dim:.4f}" + ("*" if row.num_orders > 1 else ""),
-            f"{row.num_parameters:,}",
-            f"{row.past_seen:.1%}",
-            f"{row.seconds_one:.3f} s",
-            f"{row.seconds_of_16:.3f} s",
+def _print_table(rows: list[ModelRow]) -> None:
+    """Print the table; a star marks the mean over several orders."""
+    print(
+        f"{'checkpoint':24} {'test bits/dim':>14} {'parameters':>11} {'past seen':>10} "
+        f"{'one picture':>12} {'each of 16':>11}"
+    )
+    for row in rows:
+        bits = f"{row.test_bits_per_dim:.4f}" + ("*" if row.num_orders > 1 else "")
+        print(
+            f"{row.checkpoint:24} {bits:>14} {row.num_parameters:11,} {row.past_seen:10.1%} "
+            f"{row.seconds_one:10.3f} s {row.seconds_of_16:9.3f} s"
         )
-        for row in rows
-    ]
-    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in [head, *lines]
-    ]
     for row in rows:
         if row.num_orders > 1:
-            text += [f"{row.checkpoint} in each order, and the ensemble of all:"]
-            text += [
-                f"  {score:.4f}  {name}"
-                for name, score in zip(ORDER_NAMES, row.order_bits_per_dim, strict=True)
-            ]
-            text += [f"  {row.ensemble_bits_per_dim:.4f}  ensemble"]
-    return "\n".join(text)
+            print(f"{row.checkpoint} in each order, and the ensemble of all:")
+            _print_orders(row.order_bits_per_dim, row.ensemble_bits_per_dim)
+
+
+def _print_orders(scores: list[float], ensemble: float) -> None:
+    for name, score in zip(ORDER_NAMES, scores, strict=True):
+        print(f"{name:42} {score:.4f} bits/dim")
+    print(f"{'ensemble of the eight orders':42} {ensemble:.4f} bits/dim")

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from pixelcnn.commands import check, evaluate, measure, sample, train
 from pixelcnn.data.datasets import DataError
-from pixelcnn.data.own_images import ImageSetError
-from pixelcnn.evaluation.stored import MeasurementError
+from pixelcnn.evaluation.stored import StoredNumbersError
 from pixelcnn.storage import CheckpointError
 from pixelcnn.training.engine import TrainingError
 from pixelcnn.training.runs import RunError
 
 EXPECTED = (
-    ValueError, OSError, CheckpointError, DataError, ImageSetError, MeasurementError, RunError,
-    TrainingError,
+    ValueError, OSError, CheckpointError, DataError, StoredNumbersError, RunError, TrainingError,
 )  # fmt: skip
 """What bad input, missing files and a failed training end with: said in one line."""
 

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pixelcnn.commands.options import add_checkpoint, add_data_dir, check_count, finish
 from pixelcnn.data.datasets import DATASETS, load_dataset
@@ -18,15 +19,13 @@ from pixelcnn.evaluation.paradox import (
     second_checkpoint,
     set_title,
 )
-from pixelcnn.evaluation.stored import Measurement, is_shipped, measurement_path, save_measurement
+from pixelcnn.evaluation.stored import StoredNumbers, is_shipped, numbers_path, save_numbers
 from pixelcnn.models import Model
 from pixelcnn.storage import CheckpointInfo, checkpoint_path, load_checkpoint, weights_digest
 
-DEFAULT_IMAGES = 500
-
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add `measure` to the command line."""
+    """Add `measure`."""
     measure = commands.add_parser(
         "measure",
         help="measure what the Measure page shows, and keep it beside the checkpoints",
@@ -39,7 +38,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     measure.add_argument("what", choices=["paradox", "calibration"])
     add_checkpoint(measure)
     add_data_dir(measure)
-    measure.add_argument("--num-images", type=int, default=DEFAULT_IMAGES, help="of each set")
+    measure.add_argument("--num-images", type=int, default=500, help="of each set")
     measure.add_argument(
         "--second",
         default=None,
@@ -61,6 +60,11 @@ def run_measure(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)  # so that the same command does the same work everywhere
     path = checkpoint_path(options.checkpoint)
     model, info = load_checkpoint(path)
+    if info.dataset not in DATASETS:
+        raise ValueError(
+            f"{options.checkpoint}: its data set (={info.dataset!r}) must be one of "
+            f"{', '.join(DATASETS)}."
+        )
     weights = {_name(options.checkpoint, path): weights_digest(path)}
     command = f"python -m pixelcnn measure {options.what} {shlex.quote(str(options.checkpoint))}"
     if options.what == "paradox":
@@ -71,11 +75,13 @@ def run_measure(options: argparse.Namespace) -> int:
             command += f" --second {shlex.quote(name)}"
         _print_paradox(result)
     else:
-        result = _calibration(options, model, info)
+        levels, label = _test_images(info.dataset, options, model)
+        given = label if info.config.num_classes else None
+        result = finish(measure_calibration(model, levels, given))
         _print_calibration(result)
     command += f" --num-images {options.num_images}"
-    output = options.output or measurement_path(options.what, options.checkpoint)
-    save_measurement(output, Measurement(command, weights, result.to_dict()))
+    output = options.output or numbers_path(options.what, options.checkpoint)
+    save_numbers(output, StoredNumbers(command=command, weights=weights, values=result))
     print(f"wrote {output}")
     return 0
 
@@ -88,47 +94,26 @@ def _name(given: str, path: Path) -> str:
 def _paradox(
     options: argparse.Namespace, model: Model, info: CheckpointInfo
 ) -> tuple[Paradox, Path | None]:
-    own = _dataset(info, options)
-    other = other_dataset(own)
-    if options.second is not None:
-        second = checkpoint_path(options.second)
-    else:
-        second = second_checkpoint(info)
+    names = (info.dataset, other_dataset(info.dataset))
+    second = checkpoint_path(options.second) if options.second else second_checkpoint(info)
     second_model = None
     if second is not None:
         second_model, second_info = load_checkpoint(second)
-        if second_info.dataset != other:
+        if second_info.dataset != names[1]:
             raise ValueError(
                 f"`--second` (={second}) learned {second_info.dataset}; it must have learned "
-                f"{other}."
+                f"{names[1]}."
             )
-    images = [
-        _test_images(dataset, options, info.config.num_levels)[0] for dataset in (own, other)
-    ]
-    sets = make_sets(*images, (own, other), info.config.num_levels)
-    return finish(measure_paradox(model, second_model, own, sets)), second
+    own, other = (_test_images(name, options, model)[0] for name in names)
+    sets = make_sets(own, other, names, info.config.num_levels)
+    return finish(measure_paradox(model, second_model, info.dataset, sets)), second
 
 
-def _calibration(options: argparse.Namespace, model: Model, info: CheckpointInfo) -> Calibration:
-    levels, label = _test_images(_dataset(info, options), options, info.config.num_levels)
-    given = label if info.config.num_classes else None
-    return finish(measure_calibration(model, levels, given))
-
-
-def _dataset(info: CheckpointInfo, options: argparse.Namespace) -> str:
-    if info.dataset not in DATASETS:
-        raise ValueError(
-            f"{options.checkpoint}: its data set (={info.dataset!r}) must be one of "
-            f"{', '.join(DATASETS)}."
-        )
-    return info.dataset
-
-
-def _test_images(
-    dataset: str, options: argparse.Namespace, num_levels: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    levels, label = load_dataset(dataset, "test", options.data_dir, num_levels=num_levels)
-    count = check_count("num_images", options.num_images, len(levels), default=DEFAULT_IMAGES)
+def _test_images(dataset: str, options: argparse.Namespace, model: Model) -> tuple[Tensor, Tensor]:
+    levels, label = load_dataset(
+        dataset, "test", options.data_dir, num_levels=model.config.num_levels
+    )
+    count = check_count("num_images", options.num_images, len(levels))
     return levels[:count], label[:count]
 
 

@@ -47,7 +47,7 @@ def add_fields(
     for field in fields(config):
         if field.name in leave_out:
             continue
-        # Absent if not given: --resume must tell a default from a wish.
+        # Absent if not given: --resume must know what was asked for.
         text = f"{doc_of(config, field.name)} (default: {field.default})".replace("%", "%%")
         more: dict[str, object] = {"default": argparse.SUPPRESS, "help": text}
         if isinstance(field.default, bool):
@@ -96,13 +96,8 @@ def given_model(options: argparse.Namespace) -> dict[str, object]:
     return values
 
 
-def check_count(name: str, value: int | None, most: int, *, default: int) -> int:
-    """Take a number, or the default where none is given.
-
-    Raises:
-        ValueError: if it is out of range.
-    """
-    value = default if value is None else value
+def check_count(name: str, value: int, most: int) -> int:
+    """Give a number back; raises ValueError if it is not from 1 to `most`."""
     if not 1 <= value <= most:
         raise ValueError(f"`{name}` (={value}) must be an integer from 1 to {most}.")
     return value

@@ -40,9 +40,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def run_sample(options: argparse.Namespace) -> int:
     """Draw and write; returns 0."""
-    count = check_count("num_images", options.num_images, 1024, default=16)
-    scale = check_count("scale", options.scale, 32, default=4)
-    columns = check_count("columns", options.columns, 1024, default=math.ceil(math.sqrt(count)))
+    count = check_count("num_images", options.num_images, 1024)
+    scale = check_count("scale", options.scale, 32)
+    columns = math.ceil(math.sqrt(count))
+    if options.columns is not None:
+        columns = check_count("columns", options.columns, 1024)
     model = load_model(options.checkpoint)
     label: int | list[int] | None = options.label
     if options.class_per_row:

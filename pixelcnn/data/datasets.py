@@ -1,9 +1,7 @@
 """Data sets as levels, with fixed splits: those of torchvision, one class of them, own images.
 
-`torchvision` reads and, on a user's machine, downloads the files. A local copy is named by
-`--data-dir` or the environment variable `PIXELCNN_DATA`; otherwise `data/`, beside the package, is
-used. One's own
-images are a file made by `pixelcnn.data.own_images`.
+`torchvision` reads and, on a user's machine, downloads the files; see `data_dir` for where. One's
+own images are a file made by `pixelcnn.data.own_images`.
 """
 
 import os
@@ -17,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pixelcnn.data.own_images import SUFFIX, DataError, describe_image_set, load_image_set
 from pixelcnn.models import ModelConfig
-from pixelcnn.data.own_images import SUFFIX, ImageSetError, describe_image_set, load_image_set
 
 Split = Literal["train", "validation", "test"]
 DATA_ENVIRONMENT_VARIABLE = "PIXELCNN_DATA"
@@ -69,10 +67,6 @@ DATASETS = {
 }  # fmt: skip
 
 
-class DataError(Exception):
-    """A data set is unknown, damaged, or missing and cannot be downloaded."""
-
-
 class DamagedDataError(DataError):
     """The files of a data set are there, but cannot be read."""
 
@@ -93,7 +87,7 @@ def load_dataset(
     """Load one split of a data set.
 
     The validation split is a fixed random choice of 5,000 training images, of a quarter of them if
-    there are fewer than 20,000. The test split is touched only to report.
+    there are fewer than 20,000. The test split is used only to report.
 
     Arguments:
         name: see `dataset_of`.
@@ -103,8 +97,8 @@ def load_dataset(
         download: fetch the files if they are missing.
 
     Returns:
-        levels: uint8 (N, C, H, W), values 0..K-1; turn a batch into int64 for a model.
-        label: int64 (N,).
+        Levels uint8 (N, C, H, W), of which a batch is turned into int64 for a model, and label
+        int64 (N,).
 
     Raises:
         DataError: if the name is unknown, or the files are damaged, or missing and cannot be
@@ -118,25 +112,19 @@ def load_dataset(
     elif split == "test":
         raise DataError(f"{name}: one's own images have no test split; use 'validation'.")
     else:
-        values, label = _read_own(name)
+        values, label = load_image_set(name)
     if split != "test":
         order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
         held_out = min(VALIDATION_IMAGES, max(len(values) // 4, 1))
         chosen = order[:held_out] if split == "validation" else order[held_out:]
         values, label = values[chosen], label[chosen]
-    only = _only_class(name)
-    if only is not None:  # chosen after the split, so that held-out images stay held out
-        values, label = values[label == only], torch.zeros(int((label == only).sum())).long()
+    key, _, only = name.partition("/")
+    if key in DATASETS and only:  # chosen after the split, so that held-out images stay held out
+        values = values[label == int(only)]
+        label = torch.zeros(len(values), dtype=torch.int64)
     if len(values) == 0:
         raise DataError(f"`dataset` (={name!r}) has no image in its {split} split.")
     return quantize(values, num_levels).contiguous(), label
-
-
-def _read_own(name: str) -> tuple[Tensor, Tensor]:
-    try:
-        return load_image_set(name)
-    except ImageSetError as error:
-        raise DataError(str(error)) from error
 
 
 def _read_torchvision(
@@ -197,16 +185,8 @@ def dataset_of(name: str) -> Dataset:
             f"`dataset` (={name!r}) must be one of {', '.join(DATASETS)}, one class of these such "
             f"as mnist/3, or a file *{SUFFIX} made by `python -m pixelcnn images`."
         )
-    try:
-        names, channels, size = describe_image_set(name)
-    except ImageSetError as error:
-        raise DataError(str(error)) from error
+    names, channels, size = describe_image_set(name)
     return Dataset(Path(name).name.removesuffix(SUFFIX), "", names, channels, size)
-
-
-def _only_class(name: str) -> int | None:
-    key, _, label = name.partition("/")
-    return int(label) if key in DATASETS and label else None
 
 
 def class_names(name: str | None, num_classes: int) -> tuple[str, ...]:
@@ -224,8 +204,6 @@ def quantize(values: Tensor, num_levels: int) -> Tensor:
     >>> quantize(torch.tensor([0, 127, 128, 255]), 2).tolist()
     [0, 0, 1, 1]
     """
-    if num_levels == 256:
-        return values
     return (values.int() * num_levels // 256).to(torch.uint8)
 
 
@@ -240,24 +218,20 @@ def dequantize(levels: Tensor, num_levels: int) -> Tensor:
 
 
 def check_fits(config: ModelConfig, dataset: str) -> None:
-    """Check that a model has the shape of a data set.
-
-    Raises:
-        DataError: if it has not.
-    """
+    """Check that a model has the shape of a data set; raises DataError if it has not."""
     wanted = dataset_of(dataset)
-    for name, need in (
-        ("num_channels", wanted.num_channels), ("height", wanted.size), ("width", wanted.size)
-    ):  # fmt: skip
-        if getattr(config, name) != need:
+    allowed = {
+        "num_channels": [wanted.num_channels],
+        "height": [wanted.size],
+        "width": [wanted.size],
+        "num_classes": sorted({0, len(wanted.class_names)}),
+    }
+    for name, values in allowed.items():
+        if getattr(config, name) not in values:
             raise DataError(
-                f"`{name}` (={getattr(config, name)}) must be {need} for {wanted.title}."
+                f"`{name}` (={getattr(config, name)}) must be {' or '.join(map(str, values))} for "
+                f"{wanted.title}."
             )
-    if config.num_classes not in (0, len(wanted.class_names)):
-        allowed = "0" if not wanted.class_names else f"0 or {len(wanted.class_names)}"
-        raise DataError(
-            f"`num_classes` (={config.num_classes}) must be {allowed} for {wanted.title}."
-        )
 
 
 def iterate_batches(

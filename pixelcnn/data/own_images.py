@@ -6,21 +6,21 @@ whatever happens to the originals. Folders inside the folder are classes, if the
 
 import io
 import json
-import lzma
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pixelcnn.storage import safetensors_bytes, write_atomically
+from pixelcnn.config import STRICT, fault_of
 from pixelcnn.data.picture_files import MAX_BYTES, PictureError, read_picture
+from pixelcnn.storage import safetensors_bytes, write_atomically
 
 FORMAT = "pixelcnn-images-1"
 SUFFIX = ".images.safetensors"
@@ -33,7 +33,11 @@ FEWEST_IMAGES = 2
 """One to learn from, one held out."""
 
 
-class ImageSetError(Exception):
+class DataError(Exception):
+    """A data set is unknown, damaged, or missing and cannot be downloaded."""
+
+
+class ImageSetError(DataError):
     """No data set can be made of these images, or read from this file; says why."""
 
 
@@ -71,10 +75,7 @@ def read_folder(folder: str | os.PathLike[str]) -> Iterator[SourceImage]:
     Raises:
         ImageSetError: if it is no folder or cannot be read.
     """
-    try:
-        root = Path(folder).expanduser()
-    except RuntimeError as error:  # ~somebody
-        raise ImageSetError(f"{folder}: {error}") from error
+    root = Path(os.path.expanduser(folder))
     if not root.is_dir():
         raise ImageSetError(f"{root}: is not a folder.")
     try:
@@ -88,13 +89,9 @@ def read_folder(folder: str | os.PathLike[str]) -> Iterator[SourceImage]:
 
 
 def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
-    """Read uploaded picture files, and those inside uploaded ZIP archives; nothing is unpacked.
+    """Read uploads (name, content): picture files, and those inside ZIP archives.
 
-    Arguments:
-        files: (name, content) of each upload.
-
-    Raises:
-        ImageSetError: if an archive is damaged.
+    Nothing is unpacked; ImageSetError if an archive is damaged.
     """
     for name, content in files:
         if not name.lower().endswith(".zip"):
@@ -115,22 +112,15 @@ def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
                             f"{name}: unpacks to more than {MAX_UNPACKED_BYTES / 1e9:g} GB."
                         )
                     yield SourceImage(member.filename, b"" if large else archive.read(member))
-        except (
-            zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError,
-            EOFError, OSError, ValueError,
-        ) as error:  # fmt: skip
-            raise ImageSetError(
-                f"{name}: is no ZIP archive that can be read ({error})."
-            ) from error
+        except ImageSetError:
+            raise
+        except Exception as error:  # zipfile raises many kinds
+            reason = f"is no ZIP archive that can be read ({error})"
+            raise ImageSetError(f"{name}: {reason}.") from error
 
 
 def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) -> ImageSet:
-    """Cut every picture to its central square and resize it.
-
-    Arguments:
-        images: picture files.
-        size: H and W, 8 to 64.
-        colour: RGB, else grey. What is transparent becomes black.
+    """Cut every picture to its central square and make it H = W = size, 8 to 64; RGB or grey.
 
     Raises:
         ImageSetError: if fewer than two pictures can be used, or there are too many.
@@ -168,12 +158,7 @@ def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) ->
 
 
 def save_image_set(path: str | os.PathLike[str], images: ImageSet) -> None:
-    """Write a data set as one file, atomically.
-
-    Raises:
-        ImageSetError: if the name does not end as it must.
-        OSError: if it cannot be written.
-    """
+    """Write a data set as one file, atomically; ImageSetError if the name does not end right."""
     if not str(path).endswith(SUFFIX):
         raise ImageSetError(f"{path}: the name must end with {SUFFIX}.")
     write_atomically(Path(path), image_set_bytes(images))
@@ -187,11 +172,7 @@ def image_set_bytes(images: ImageSet) -> bytes:
 
 
 def describe_image_set(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], int, int]:
-    """Read the class names, the number of channels and the size, without the images.
-
-    Raises:
-        ImageSetError: if the file is missing, damaged or foreign.
-    """
+    """Read the class names, the number of channels and the size; raises as `load_image_set`."""
     names, shape, _ = _read(path, with_tensors=False)
     return names, shape[1], shape[2]
 
@@ -210,24 +191,30 @@ def load_image_set(path: str | os.PathLike[str]) -> tuple[Tensor, Tensor]:
     return levels, label
 
 
+class _About(BaseModel):
+    """The metadata of a file."""
+
+    model_config = STRICT
+
+    class_names: tuple[str, ...]
+
+
 def _read(
     path: str | os.PathLike[str], *, with_tensors: bool
 ) -> tuple[tuple[str, ...], list[int], dict[str, Tensor]]:
+    """Read class names, the shape of the images and, if asked for, images and labels."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
-            names = json.loads(metadata["images"])["class_names"]
+            about = _About.model_validate_json(metadata.get("images", ""))
             shape = file.get_slice("levels").get_shape()
             square = len(shape) == 4 and shape[1] in (1, 3) and 8 <= shape[2] == shape[3] <= 64
             if not square or shape[0] < FEWEST_IMAGES:
                 raise ValueError(f"its images have the shape {shape}")
-            if not all(isinstance(name, str) for name in names):
-                raise ValueError("its class names are no text")
-            tensors = {}
-            if with_tensors:
-                tensors = {k: file.get_tensor(k) for k in ("levels", "label")}
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ImageSetError(f"{path}: is not a readable file of own images: {error}.") from error
-    return tuple(names), shape, tensors
+            names = ("levels", "label") if with_tensors else ()
+            return about.class_names, shape, {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError, ValueError) as error:
+        reason = fault_of(error)
+        raise ImageSetError(f"{path}: is not a readable file of own images: {reason}.") from error

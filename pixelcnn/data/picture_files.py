@@ -34,8 +34,8 @@ def read_picture(
 ) -> NDArray[np.uint8]:
     """Turn a file into a picture of a given size.
 
-    The orientation that a camera noted is heeded. What is transparent becomes background, 0. Of an
-    animation the first frame is taken. More than 8 bits are scaled down to 8.
+    It is turned as the camera noted. What is transparent becomes background, 0. Of an animation
+    the first frame is taken. More than 8 bits are scaled down to 8.
 
     Arguments:
         name: of the file, for the error.

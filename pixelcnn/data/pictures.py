@@ -26,17 +26,7 @@ def pictures(levels: Tensor, num_levels: int) -> list[Picture]:
 
 
 def sheet(levels: Tensor, num_levels: int, *, columns: int, scale: int = 1) -> Picture:
-    """Lay pictures out in rows.
-
-    Arguments:
-        levels: int64 (B, C, H, W).
-        num_levels: K.
-        columns: pictures in a row, at least 1.
-        scale: screen pixels per pixel.
-
-    Raises:
-        ValueError: if `columns` is less than 1.
-    """
+    """Lay the pictures of levels (B, C, H, W) out in rows, each pixel enlarged; see `grid`."""
     return enlarge(grid(pictures(levels, num_levels), columns), scale)
 
 
@@ -65,25 +55,18 @@ def enlarge(picture: Picture, scale: int) -> Picture:
 
 
 def png_bytes(picture: Picture) -> bytes:
-    """Encode as PNG with the best compression that Pillow offers."""
+    """Encode as PNG, compressed at zlib's highest level."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
-def gif_bytes(frames: Sequence[Picture], *, seconds_per_frame: float = 0.05) -> bytes:
+def gif_bytes(frames: Sequence[Picture]) -> bytes:
     """Encode pictures of one size as an endless animated GIF that rests on its last frame."""
-    images = [Image.fromarray(frame) for frame in frames]
-    pause = int(seconds_per_frame * 1000)
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    milliseconds = [50] * len(others) + [2000]
     buffer = io.BytesIO()
-    images[0].save(
-        buffer,
-        "GIF",
-        save_all=True,
-        append_images=images[1:],
-        duration=[pause] * (len(images) - 1) + [2000],
-        loop=0,
-    )
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0)
     return buffer.getvalue()
 
 
@@ -92,13 +75,7 @@ def drawing_frames(
 ) -> list[Picture]:
     """Show a picture while it is drawn in raster order, pixels not drawn yet in a pale blue.
 
-    Arguments:
-        picture: (H, W) or (H, W, 3).
-        pixels_per_frame: pixels that each frame adds.
-        scale: screen pixels per pixel.
-
-    Returns:
-        RGB frames, the last one is the whole picture.
+    Returns RGB frames; the last one is the whole picture.
     """
     colour = picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
     height, width, _ = colour.shape
@@ -111,10 +88,7 @@ def drawing_frames(
 
 
 def animated_sheet(levels: Tensor, num_levels: int, *, columns: int, scale: int) -> bytes:
-    """Encode pictures laid out in rows, all being drawn together, as a GIF of five seconds.
-
-    Arguments are those of `sheet`.
-    """
+    """Encode a `sheet` of pictures, all being drawn together, as a GIF of five seconds."""
     parts = pictures(levels, num_levels)
     pixels_per_frame = max(1, parts[0].shape[0] * parts[0].shape[1] // GIF_FRAMES)
     drawn = [drawing_frames(p, pixels_per_frame=pixels_per_frame, scale=1) for p in parts]

@@ -1,12 +1,14 @@
 """Are the probabilities right? Coverage of intervals, and how often the predicted happened."""
 
-import math
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypeVar
 
 import torch
+from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from pixelcnn.config import STRICT
 from pixelcnn.data.datasets import iterate_batches
 from pixelcnn.evaluation.likelihoods import entropy_bits
 from pixelcnn.models import Model
@@ -19,27 +21,53 @@ BATCH = 10
 """Images of one pass; every one of them brings H * W * K probabilities."""
 EDGES = torch.linspace(-14, 14, 29).double().sigmoid()
 """Limits of the bins of the reliability curve, evenly spaced in log(p / (1 - p)): 1e-6 to 1."""
+BINS = len(EDGES) + 1
 GROUPS = ("all", "unsure")
 
 
-@dataclass
-class Calibration:
-    """Counts over all dimensions of some images; `add` takes more."""
+def _counted(values: list[int]) -> list[int]:
+    if not any(values):
+        raise ValueError("it counted nothing")
+    return values
 
-    num_images: int = 0
-    dims: dict[str, int] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0))
+
+Item = TypeVar("Item")
+Count = Annotated[int, Field(ge=0)]
+Sum = Annotated[float, Field(ge=0)]
+ByGroup = Annotated[dict[Literal["all", "unsure"], Item], Field(min_length=len(GROUPS))]
+ByInterval = Annotated[list[Item], Field(min_length=len(INTERVALS), max_length=len(INTERVALS))]
+ByBin = Annotated[list[Item], Field(min_length=BINS, max_length=BINS)]
+
+
+@dataclass(config=STRICT)
+class Calibration:
+    """Counts over all dimensions of some images; `add` takes more.
+
+    One that is read from a file has counted something; a fresh one has not.
+    """
+
+    num_images: Annotated[int, Field(ge=1)] = 0
+    dims: ByGroup[Count] = Field(default_factory=lambda: dict.fromkeys(GROUPS, 0))
     """Predictions in each group: all, or those with an entropy of at least one bit."""
-    inside: dict[str, list[int]] = field(default_factory=lambda: {g: [0, 0] for g in GROUPS})
+    inside: ByGroup[ByInterval[Count]] = Field(
+        default_factory=lambda: {group: [0] * len(INTERVALS) for group in GROUPS}
+    )
     """How often the level fell inside each of `INTERVALS`, by group."""
-    promised: dict[str, list[float]] = field(
-        default_factory=lambda: {g: [0.0, 0.0] for g in GROUPS}
+    promised: ByGroup[ByInterval[Annotated[Sum, PlainSerializer(lambda v: round(v, 3))]]] = Field(
+        default_factory=lambda: {group: [0.0] * len(INTERVALS) for group in GROUPS}
     )
     """Sum of the probabilities that those intervals hold, by group."""
-    bin_events: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
+    bin_events: Annotated[ByBin[Count], AfterValidator(_counted)] = Field(
+        default_factory=lambda: [0] * BINS
+    )
     """Pairs (dimension, level) whose predicted probability lies in each bin."""
-    bin_promised: list[float] = field(default_factory=lambda: [0.0] * (len(EDGES) + 1))
+    bin_promised: ByBin[Annotated[Sum, PlainSerializer(lambda v: float(f"{v:.6g}"))]] = Field(
+        default_factory=lambda: [0.0] * BINS
+    )
     """Sum of those probabilities: how many of the levels should have occurred."""
-    bin_happened: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
+    bin_happened: Annotated[ByBin[Count], AfterValidator(_counted)] = Field(
+        default_factory=lambda: [0] * BINS
+    )
     """How many of them did occur."""
 
     def add(self, logits: Tensor, levels: Tensor) -> None:
@@ -74,16 +102,14 @@ class Calibration:
         self._add_to_bins(probability, levels)
 
     def _add_to_bins(self, probability: Tensor, levels: Tensor) -> None:
-        size = len(EDGES) + 1
         bins = torch.bucketize(probability, EDGES, right=True)  # (B, K, C, H, W)
-        events = torch.bincount(bins.flatten(), minlength=size)
-        promised = torch.bincount(bins.flatten(), probability.flatten(), minlength=size)
-        happened = torch.bincount(bins.gather(1, levels[:, None]).flatten(), minlength=size)
+        events = torch.bincount(bins.flatten(), minlength=BINS)
+        promised = torch.bincount(bins.flatten(), probability.flatten(), minlength=BINS)
+        happened = torch.bincount(bins.gather(1, levels[:, None]).flatten(), minlength=BINS)
         for mine, more in (
             (self.bin_events, events), (self.bin_promised, promised), (self.bin_happened, happened)
         ):  # fmt: skip
-            for i, value in enumerate(more.tolist()):
-                mine[i] += value
+            mine[:] = [a + b for a, b in zip(mine, more.tolist(), strict=True)]
 
     def coverage(self, group: str) -> list[tuple[float, float, float]]:
         """Give (nominal, promised, observed) share for each interval; NaN for an empty group."""
@@ -101,52 +127,6 @@ class Calibration:
         rows = zip(self.bin_promised, self.bin_happened, self.bin_events, strict=True)
         return [(promised / n, happened / n, n) for promised, happened, n in rows if n]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the counts as plain JSON values."""
-        return {
-            "num_images": self.num_images,
-            "dims": self.dims,
-            "inside": self.inside,
-            "promised": {g: [round(v, 3) for v in values] for g, values in self.promised.items()},
-            "bin_events": self.bin_events,
-            "bin_promised": [float(f"{v:.6g}") for v in self.bin_promised],
-            "bin_happened": self.bin_happened,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, object]) -> "Calibration":
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ValueError: if a field is missing, unknown or no count, or if nothing was counted.
-        """
-        fresh = cls().to_dict()
-        if sorted(values) != sorted(fresh):
-            raise ValueError(f"the fields {sorted(values)} are not those of a calibration")
-        for name, expected in fresh.items():
-            _check_counts(name, values[name], expected)
-        result = cls(**values)
-        counts = (result.num_images, result.dims["all"], sum(result.bin_happened))
-        if min(counts) < 1 or not result.reliability():
-            raise ValueError("it counted nothing")
-        return result
-
-
-def _check_counts(name: str, value: object, expected: object) -> None:
-    """Check that a value is made of counts in the same places as another."""
-    if isinstance(expected, dict):
-        if not isinstance(value, dict) or list(value) != list(expected):
-            raise ValueError(f"{name} has other groups than {', '.join(expected)}")
-        for group in expected:
-            _check_counts(f"{name}, {group},", value[group], expected[group])
-    elif isinstance(expected, list):
-        if not isinstance(value, list) or len(value) != len(expected):
-            raise ValueError(f"{name} does not have {len(expected)} numbers")
-        for number in value:
-            _check_counts(name, number, expected[0])
-    elif type(value) not in (int, float) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} (={value!r}) is no count")
-
 
 @torch.inference_mode()
 def measure_calibration(
@@ -157,10 +137,7 @@ def measure_calibration(
     Arguments:
         model: a model in evaluation mode.
         levels: uint8 (N, C, H, W), held-out images.
-        label: int64 (N,), or None to tell the model no class.
-
-    Returns:
-        The counts.
+        label: int64 (N,), or None to give the model no class.
     """
     result = Calibration()
     known = torch.zeros(len(levels), dtype=torch.int64) if label is None else label

@@ -17,6 +17,8 @@ from pixelcnn.sampling import sample
 
 BATCH = 100
 """Images of one update, and pictures drawn together."""
+EPOCHS = 5
+"""Times that the classifier sees every image."""
 
 
 class Classifier(nn.Module):
@@ -45,29 +47,24 @@ class Classifier(nn.Module):
 
 
 def train_classifier(
-    levels: Tensor,
-    label: Tensor,
-    *,
-    num_levels: int,
-    num_classes: int,
-    epochs: int = 5,
-    seed: int = 0,
+    levels: Tensor, label: Tensor, *, num_levels: int, num_classes: int
 ) -> Generator[float, None, Classifier]:
-    """Train a classifier, returned in evaluation mode; yields the share that is done.
+    """Train a classifier, the same every time; yields the share that is done.
 
     Arguments:
-        levels: uint8 (N, C, H, W), real training images.
+        levels: uint8 (N, C, H, W), real training images, values 0..K-1.
         label: int64 (N,).
         num_levels: K.
         num_classes: number of classes.
-        epochs: times that every image is seen.
-        seed: fixes the initial weights and the order of the images.
+
+    Returns:
+        The classifier in evaluation mode.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         classifier = Classifier(levels.shape[1], num_levels, num_classes)
         classifier(levels[:1].float())  # tells the last layer its size
-        order = torch.cat([torch.randperm(len(levels)) for _ in range(epochs)])
+        order = torch.cat([torch.randperm(len(levels)) for _ in range(EPOCHS)])
     batches = order.split(BATCH)
     optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=len(batches) + 1)
@@ -94,7 +91,7 @@ def share_by_class(right: Tensor, label: Tensor, num_classes: int) -> list[float
 
 
 def draw_every_class(
-    model: Model, num_images: int, *, seed: int = 0, rule: SamplingRule | None = None
+    model: Model, num_images: int, seed: int, rule: SamplingRule
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Draw pictures with the classes in turn; yields levels int64 (B, C, H, W) and label (B,).
 

@@ -30,21 +30,17 @@ class Drawn:
 
 
 def draw_with_record(
-    model: Model,
-    noise: NDArray[np.float64],
-    rule: SamplingRule,
-    label: int | None = None,
+    model: Model, noise: NDArray[np.float64], rule: SamplingRule, label: int | None = None
 ) -> Generator[float, None, Drawn]:
     """Draw pictures from given random numbers; yields the share that is done after each row.
+
+    The levels are those of `pixelcnn.sampling.sample`.
 
     Arguments:
         model: a model in evaluation mode.
         noise: (B, C, H, W), see `pixelcnn.sampling.make_noise`.
         rule: temperature, top-k and top-p.
         label: class of all pictures, or None for any class.
-
-    Returns:
-        The same levels as `pixelcnn.sampling.sample`, with a record.
 
     Raises:
         ValueError: if an argument does not fit the model.
@@ -64,15 +60,7 @@ def draw_with_record(
 
 
 def first_difference(first: Tensor, second: Tensor) -> int | None:
-    """Find the first pixel, in raster order, at which two images differ.
-
-    Arguments:
-        first: display values (C, H, W), see `pixelcnn.data.datasets.dequantize`.
-        second: the same shape.
-
-    Returns:
-        row * W + col, or None if the images are equal.
-    """
+    """Find the first pixel, row * W + col, at which two images (C, H, W) differ, or None."""
     differs = (first != second).any(0).flatten().nonzero()
     return int(differs[0]) if len(differs) else None
 
@@ -89,7 +77,6 @@ class SweepRow:
     rule_entropy_bits: float
     """Mean entropy of the distributions that were drawn from, per dimension."""
     diversity: float
-    """See `diversity`."""
 
 
 def sweep_temperatures(
@@ -102,14 +89,7 @@ def sweep_temperatures(
 ) -> Generator[float, None, list[SweepRow]]:
     """Draw a row of pictures at each temperature; picture i has the same noise in every row.
 
-    Yields the share that is done.
-
-    Arguments:
-        model: a model in evaluation mode.
-        temperatures: one for each row, 0 or greater.
-        num_images: pictures in a row, at least 1.
-        seed: fixes the noise.
-        label: class of all pictures, or None for any class.
+    Yields the share that is done. The label is the class of all pictures, or None for any class.
 
     Raises:
         ValueError: if an argument breaks its rule.
@@ -134,12 +114,8 @@ def sweep_temperatures(
 def diversity(levels: Tensor, num_levels: int) -> float:
     """Measure how different pictures are: mean absolute difference of two of them, 0 to 1.
 
-    Averaged over all pairs and all dimensions; 1 is the whole range from black to white. 0 for a
-    single picture.
-
-    Arguments:
-        levels: int64 (B, C, H, W).
-        num_levels: K.
+    Averaged over all pairs of the levels (B, C, H, W) and all dimensions; 1 is the whole range
+    from black to white. 0 for a single picture.
     """
     values = dequantize(levels, num_levels).double() / 255
     gaps = [(a - b).abs().mean().item() for a, b in combinations(values, 2)]

@@ -29,41 +29,18 @@ def nats_to_bits_per_dim(nats: Tensor, num_dims: int) -> Tensor:
 
 
 def surprise_bits(logits: Tensor, levels: Tensor) -> Tensor:
-    """Compute -log2 p of the level that is there, per dimension.
-
-    Arguments:
-        logits: (B, K, C, H, W).
-        levels: int64 (B, C, H, W).
-
-    Returns:
-        (B, C, H, W), bits.
-    """
+    """Compute -log2 p of every dimension; arguments and result are those of `nll_nats`."""
     return nll_nats(logits, levels) / math.log(2)
 
 
 def entropy_bits(logits: Tensor) -> Tensor:
-    """Compute the entropy of every predictive distribution.
-
-    Arguments:
-        logits: (B, K, C, H, W).
-
-    Returns:
-        (B, C, H, W), bits.
-    """
-    log_probabilities = logits.log_softmax(1)
-    # p log p -> 0 where p is 0: a level with probability 0 must not turn the sum into NaN.
-    terms = torch.where(
-        log_probabilities.isneginf(), 0.0, log_probabilities.exp() * log_probabilities
-    )
-    return -terms.sum(1) / math.log(2)
+    """Compute the entropy of every prediction, bits: (B, K, C, H, W) to (B, C, H, W)."""
+    return torch.special.entr(logits.softmax(1)).sum(1) / math.log(2)
 
 
 @torch.inference_mode()
 def bits_per_dim(
-    model: Model,
-    levels: Tensor,
-    label: Tensor | int | None = None,
-    order: int = 0,
+    model: Model, levels: Tensor, label: Tensor | int | None = None, order: int = 0
 ) -> Tensor:
     """Score images: negative log-likelihood in bits, divided by the number of dimensions.
 
@@ -77,27 +54,20 @@ def bits_per_dim(
         (B,), bits/dim for the model's number of levels.
 
     Raises:
-        ValueError: if levels or label break the model's rules.
+        ValueError: if an argument breaks the model's rules.
     """
     if isinstance(label, int):
-        label = torch.full((levels.shape[0],), label)
-    orders = torch.full((levels.shape[0],), order)
+        label = torch.full((len(levels),), label)
+    orders = torch.full((len(levels),), order)
     levels = to_raster(levels, order)
     nats = nll_nats(model(levels, label, orders), levels).flatten(1).sum(1)
     return nats_to_bits_per_dim(nats, model.config.num_dims)
 
 
 def ensemble_bits_per_dim(bits_per_dim: Tensor, num_dims: int) -> Tensor:
-    """Score images by the mean of several models' (or orders') probabilities.
+    """Score images by the mean probability of M models or orders: (B, M) to (B,).
 
     Never worse than the mean of their scores.
-
-    Arguments:
-        bits_per_dim: (B, M), the score of each of M models.
-        num_dims: C * H * W.
-
-    Returns:
-        (B,), bits/dim.
 
     References:
         Jain et al. 2020, arXiv 2006.12486, section 4.

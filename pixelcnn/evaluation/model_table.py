@@ -1,15 +1,16 @@
 """The table of models: what every checkpoint reaches, costs and sees."""
 
-import math
 import statistics
 import time
-from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Generator
+from typing import Annotated
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from pixelcnn.config import STRICT
 from pixelcnn.data.datasets import iterate_batches
 from pixelcnn.evaluation.likelihoods import bits_per_dim, ensemble_bits_per_dim
 from pixelcnn.evaluation.stored import FOLDER
@@ -25,7 +26,11 @@ TIMED = 5
 TABLE_PATH = FOLDER / "table.json"
 
 
-@dataclass(frozen=True, kw_only=True)
+Count = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelRow:
     """One checkpoint in the table."""
 
@@ -36,70 +41,46 @@ class ModelRow:
     dataset: str
     """Key of the data set that it learned."""
     architecture: str
-    """`classic` or `gated`."""
-    num_levels: int
+    """Name in `pixelcnn.models.ARCHITECTURES`."""
+    num_levels: Count
     """K; bits/dim at different K cannot be compared."""
-    num_orders: int
+    num_orders: Count
     """Raster orders that it knows."""
-    test_bits_per_dim: float
+    test_bits_per_dim: NotNegative
     """On the test split; the mean over the orders that it knows."""
-    order_bits_per_dim: list
+    order_bits_per_dim: list[NotNegative]
     """The same for each of these orders, in the order of `pixelcnn.orders.ORDER_NAMES`."""
-    ensemble_bits_per_dim: float | None
+    ensemble_bits_per_dim: NotNegative | None
     """Of the mean probability of all orders; None for a model of one order."""
-    test_images: int
+    test_images: Count
     """Test images scored."""
-    num_parameters: int
-    """Weights."""
-    images_seen: int
+    num_parameters: Count
+    images_seen: Count
     """Training images that it has seen, repetitions included."""
-    past_seen: float
-    """Share of all pairs (prediction, earlier pixel) inside the receptive field, 0 to 1."""
-    seconds_one: float
+    past_seen: Annotated[float, Field(ge=0, le=1)]
+    """Share of all pairs (prediction, earlier pixel) inside the receptive field."""
+    seconds_one: NotNegative
     """Seconds to draw one picture alone with the cached sampler, median."""
-    seconds_of_16: float
+    seconds_of_16: NotNegative
     """Seconds for each of 16 pictures drawn together, median."""
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "ModelRow":
-        """Read what `dataclasses.asdict` gave.
 
-        Raises:
-            ValueError, TypeError, KeyError: if a field is missing, unknown or of another type.
-        """
-        row = cls(**values)
-        for name, value in asdict(row).items():
-            kind = cls.__annotations__[name]
-            if kind is float and type(value) is int:
-                continue
-            if not isinstance(value, kind):
-                raise ValueError(f"{name} (={value!r}) is not of type {kind}")
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{name} (={value!r}) is no number")
-        return row
+@dataclass(frozen=True, config=STRICT)
+class Table:
+    """The rows of all checkpoints."""
 
-
-def read_table(values: Mapping[str, Any]) -> list[ModelRow]:
-    """Read the rows of a stored table.
-
-    Raises:
-        ValueError, TypeError, KeyError: if they are something else.
-    """
-    return [ModelRow.from_dict(row) for row in values["rows"]]
+    rows: list[ModelRow]
 
 
 def score_images(model: Model, levels: Tensor, label: Tensor) -> Generator[float, None, Tensor]:
     """Score images in every order that the model knows, with their classes if it knows any.
 
-    Yields the share that is done.
+    Yields the share that is done; returns bits/dim, (N, num_orders).
 
     Arguments:
         model: a model in evaluation mode.
         levels: uint8 (N, C, H, W).
         label: int64 (N,).
-
-    Returns:
-        (N, num_orders), bits/dim.
     """
     c = model.config
     scores = torch.zeros(0, c.num_orders)
@@ -114,19 +95,11 @@ def score_images(model: Model, levels: Tensor, label: Tensor) -> Generator[float
 def make_row(
     name: str, weights: str, model: Model, info: CheckpointInfo, scores: Tensor
 ) -> ModelRow:
-    """Measure coverage and sampling time, and put them beside the scores of the test images.
-
-    Arguments:
-        name: of the checkpoint.
-        weights: digest of its weights.
-        model: the model itself, in evaluation mode.
-        info: what the checkpoint says about itself.
-        scores: (N, num_orders), bits/dim, from `score_images`.
-    """
+    """Measure coverage and sampling time, and put them beside the scores of `score_images`."""
     c = model.config
     seen, past = past_coverage(dependency_maps(model))
     scores = scores.double()
-    several = c.num_orders > 1
+    ensemble = ensemble_bits_per_dim(scores, c.num_dims).mean().item()
     return ModelRow(
         checkpoint=name,
         weights=weights,
@@ -136,9 +109,7 @@ def make_row(
         num_orders=c.num_orders,
         test_bits_per_dim=scores.mean().item(),
         order_bits_per_dim=scores.mean(0).tolist(),
-        ensemble_bits_per_dim=ensemble_bits_per_dim(scores, c.num_dims).mean().item()
-        if several
-        else None,
+        ensemble_bits_per_dim=ensemble if c.num_orders > 1 else None,
         test_images=len(scores),
         num_parameters=model.num_parameters,
         images_seen=info.images_seen,

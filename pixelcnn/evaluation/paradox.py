@@ -9,14 +9,16 @@ References:
     Ren et al. 2019, arXiv 1906.02845 (ratio to the likelihood of a second model).
 """
 
-import math
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field, PlainSerializer
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from pixelcnn.config import STRICT
 from pixelcnn.data.datasets import DATASETS, dataset_of
 from pixelcnn.evaluation.likelihoods import bits_per_dim, surprise_bits
 from pixelcnn.evaluation.scores import auroc, complexity_bits
@@ -25,7 +27,6 @@ from pixelcnn.models import Model, ModelConfig
 from pixelcnn.storage import CheckpointError, CheckpointInfo, list_checkpoints, read_info
 
 BATCH = 20
-"""Images of one pass of the network."""
 NOISE_SHARE = 1 / 16
 """Standard deviation of the noise of the noised images, as a share of the levels."""
 MADE_UP = {
@@ -40,6 +41,9 @@ SCORES = {
     "ratio": "bits/dim minus bits/dim of the second model",
 }
 """The three scores; the higher, the stranger the picture is held to be."""
+Number = Annotated[float, PlainSerializer(lambda value: round(value, 4))]
+ByImage = dict[str, Annotated[list[Number], Field(min_length=1)]]
+"""A number for every image, by set."""
 
 
 def other_dataset(dataset: str) -> str:
@@ -49,15 +53,15 @@ def other_dataset(dataset: str) -> str:
 
 def set_title(name: str, dataset: str) -> str:
     """Name a set for people, e.g. "Fashion-MNIST, upside down"."""
+    if name == "constant":
+        return "Constant"
     if name in MADE_UP:
-        return (
-            "Constant" if name == "constant" else f"{dataset_of(dataset).title}, {MADE_UP[name]}"
-        )
+        return f"{dataset_of(dataset).title}, {MADE_UP[name]}"
     return dataset_of(name).title
 
 
 def make_sets(
-    own: Tensor, other: Tensor, names: tuple[str, str], num_levels: int, seed: int = 0
+    own: Tensor, other: Tensor, names: tuple[str, str], num_levels: int
 ) -> dict[str, Tensor]:
     """Make the five sets of one size.
 
@@ -66,12 +70,11 @@ def make_sets(
         other: the same shape, of another data set.
         names: keys of `pixelcnn.data.datasets.DATASETS` of the two.
         num_levels: K.
-        seed: fixes the noise.
 
     Returns:
         Images by name: the two data sets, `flipped` (rows reversed), `noised` (normal noise of
-        1/16 of the levels added, then cut to 0..K-1) and `constant` (one level everywhere, spread
-        over all levels).
+        1/16 of the levels added, the same every time, then cut to 0..K-1) and `constant` (one
+        level everywhere, spread over all levels).
 
     Raises:
         ValueError: if the two do not have the same shape, or hold no image.
@@ -81,7 +84,7 @@ def make_sets(
             f"`own` (shape {tuple(own.shape)}) and `other` (shape {tuple(other.shape)}) must have "
             "the same shape, with at least one image."
         )
-    noise = torch.randn(own.shape, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(own.shape, generator=torch.Generator().manual_seed(0))
     noised = (own + noise * num_levels * NOISE_SHARE).round().clamp(0, num_levels - 1)
     level = torch.linspace(0, num_levels - 1, len(own)).round().to(torch.uint8)
     return {
@@ -93,21 +96,32 @@ def make_sets(
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Paradox:
     """What every image of every set costs."""
 
     dataset: str
     """Data set that the model learned: the set that should be the most probable one."""
-    bits_per_dim: dict[str, list[float]]
-    """By the model, told no class, by set."""
-    compressed: dict[str, list[float]]
-    """Size of the smaller of PNG and gzip, bits/dim, by set."""
-    second_bits_per_dim: dict[str, list[float]] | None
-    """By the second model, told no class; None without one."""
-    background: dict[str, list[float]]
+    bits_per_dim: ByImage
+    """By the model, given no class."""
+    compressed: ByImage
+    """Size of the smaller of PNG and gzip, bits/dim."""
+    second_bits_per_dim: ByImage | None
+    """By the second model, given no class; None without one."""
+    background: dict[str, tuple[Number, Number, Number]]
     """By set: share of the dimensions with level 0, mean bits of one of them by the model, and
     mean bits of one of the others (0 if there is none)."""
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            raise ValueError(f"its data set (={self.dataset!r}) is unknown")
+        unknown = set(self.bits_per_dim) - set(DATASETS) - set(MADE_UP)
+        if unknown or self.dataset not in self.bits_per_dim or not self.others:
+            raise ValueError(f"its sets {sorted(self.bits_per_dim)} are not those of a paradox")
+        tables = [self.bits_per_dim, self.compressed, self.second_bits_per_dim]
+        sizes = [{k: len(v) for k, v in table.items()} for table in tables if table is not None]
+        if any(size != sizes[0] for size in sizes) or set(self.background) != set(sizes[0]):
+            raise ValueError("its sets do not have the same images in every table")
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -116,11 +130,11 @@ class Paradox:
 
     def score(self, score: str, name: str) -> list[float]:
         """Compute one of `SCORES` for every image of a set; higher means stranger."""
-        minus = {"likelihood": None, "complexity": self.compressed}.get(
-            score, self.second_bits_per_dim
-        )
         bits = self.bits_per_dim[name]
-        return bits if minus is None else [a - b for a, b in zip(bits, minus[name], strict=True)]
+        if score == "likelihood":
+            return bits
+        minus = self.compressed if score == "complexity" else self.second_bits_per_dim
+        return [a - b for a, b in zip(bits, minus[name], strict=True)]
 
     def auroc(self, score: str, name: str) -> float:
         """Say how well a score tells a set from the model's own images, see `scores.auroc`."""
@@ -130,52 +144,6 @@ class Paradox:
     def others(self) -> list[str]:
         """The sets other than the model's own."""
         return [name for name in self.bits_per_dim if name != self.dataset]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return plain JSON values, four decimals."""
-
-        def rounded(values: Mapping[str, list[float]] | None) -> dict[str, list[float]] | None:
-            return values and {k: [round(x, 4) for x in v] for k, v in values.items()}
-
-        return {
-            "dataset": self.dataset,
-            "bits_per_dim": rounded(self.bits_per_dim),
-            "compressed": rounded(self.compressed),
-            "second_bits_per_dim": rounded(self.second_bits_per_dim),
-            "background": rounded(self.background),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> "Paradox":
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ValueError: if it is something else.
-        """
-        names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            raise ValueError(f"the fields {sorted(values)} are not {sorted(names)}")
-        result = cls(**values)
-        if result.dataset not in DATASETS:
-            raise ValueError(f"its data set (={result.dataset!r}) is unknown")
-        unknown = set(result.bits_per_dim) - set(DATASETS) - set(MADE_UP)
-        if unknown or result.dataset not in result.bits_per_dim or not result.others:
-            raise ValueError(f"its sets {sorted(result.bits_per_dim)} are not those of a paradox")
-        second = result.second_bits_per_dim
-        tables = [result.bits_per_dim, result.compressed, *([] if second is None else [second])]
-        for table in (*tables, result.background):
-            if not all(_is_number(x) for numbers in table.values() for x in numbers):
-                raise ValueError("its tables do not hold numbers only")
-        sizes = [{k: len(v) for k, v in table.items()} for table in tables]
-        if any(size != sizes[0] for size in sizes) or 0 in sizes[0].values():
-            raise ValueError("its sets do not have the same images in every table")
-        if {k: len(v) for k, v in result.background.items()} != dict.fromkeys(sizes[0], 3):
-            raise ValueError("its numbers on the background are not three for each set")
-        return result
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 @torch.inference_mode()
@@ -187,11 +155,11 @@ def measure_paradox(
 ) -> Generator[float, None, Paradox]:
     """Score every image of every set; yields the share that is done.
 
-    The models are told no class, and read in the usual raster order.
+    The models are given no class, and read in the usual raster order.
 
     Arguments:
         model: the model that learned `dataset`, in evaluation mode.
-        second: a model of the other data set with the same levels, or None.
+        second: a model of the other data set with the same levels and size, or None.
         dataset: key of the set that the model learned.
         sets: images by name, uint8 (N, C, H, W), see `make_sets`.
 
@@ -201,33 +169,23 @@ def measure_paradox(
     c = model.config
     if second is not None and not fits(c, second.config):
         raise ValueError("The two models must have the same levels, channels and size.")
-    bits: dict[str, list[float]] = {name: [] for name in sets}
-    compressed: dict[str, list[float]] = {name: [] for name in sets}
-    second_bits: dict[str, list[float]] = {name: [] for name in sets}
-    background: dict[str, list[float]] = {}
+    bits, compressed, second_bits, background = {}, {}, {}, {}
     total, done = sum(map(len, sets.values())), 0
     for name, images in sets.items():
-        dark_dims, dark_bits = 0, 0.0
+        parts, compressed[name], second_bits[name] = [], [], []
         for batch in images.split(BATCH):
             levels = batch.long()
-            surprise = surprise_bits(model(levels), levels).double()  # (B, C, H, W)
-            bits[name] += surprise.flatten(1).mean(1).tolist()
-            dark_dims += int((levels == 0).sum())
-            dark_bits += float(surprise[levels == 0].sum())
+            parts.append(surprise_bits(model(levels), levels).double())
+            compressed[name] += [complexity_bits(x, c.num_levels) / c.num_dims for x in levels]
             if second is not None:
                 second_bits[name] += bits_per_dim(second, levels).tolist()
-            compressed[name] += [complexity_bits(x, c.num_levels) / c.num_dims for x in levels]
             done += len(levels)
             yield done / total
-        other_dims = images.numel() - dark_dims
-        other_bits = sum(bits[name]) * c.num_dims - dark_bits
-        background[name] = [
-            dark_dims / images.numel(),
-            dark_bits / max(dark_dims, 1),
-            other_bits / other_dims if other_dims else 0.0,
-        ]
-    second_table = None if second is None else second_bits
-    return Paradox(dataset, bits, compressed, second_table, background)
+        surprise, dark = torch.cat(parts), images == 0  # (N, C, H, W)
+        bits[name] = surprise.flatten(1).mean(1).tolist()
+        means = (float(x.mean()) if len(x) else 0.0 for x in (surprise[dark], surprise[~dark]))
+        background[name] = (float(dark.double().mean()), *means)
+    return Paradox(dataset, bits, compressed, second_bits if second else None, background)
 
 
 def second_checkpoint(info: CheckpointInfo) -> Path | None:
@@ -240,7 +198,7 @@ def second_checkpoint(info: CheckpointInfo) -> Path | None:
         try:
             other = read_info(path)
         except CheckpointError:
-            continue  # whoever chooses that checkpoint is told
+            continue  # choosing that checkpoint names the fault
         if other.dataset == other_dataset(info.dataset or "") and fits(info.config, other.config):
             found.append((other.config.architecture != info.config.architecture, path))
     return min(found)[1] if found else None
@@ -253,11 +211,7 @@ def fits(config: ModelConfig, other: ModelConfig) -> bool:
 
 
 def describe(paradox: Paradox) -> list[str]:
-    """Say in plain sentences what was found, each computed from the numbers.
-
-    Returns:
-        One sentence for each other set.
-    """
+    """Say in plain sentences what was found, one for each other set."""
     own = sorted(paradox.bits_per_dim[paradox.dataset])
     own_mean, own_median = sum(own) / len(own), own[len(own) // 2]
     own_title = dataset_of(paradox.dataset).title

@@ -14,12 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pixelcnn.data.pictures import pictures, png_bytes
-from pixelcnn.evaluation.likelihoods import (
-    entropy_bits,
-    nats_to_bits_per_dim,
-    nll_nats,
-    surprise_bits,
-)
+from pixelcnn.evaluation.likelihoods import entropy_bits, nll_nats, surprise_bits
 from pixelcnn.models import Model
 from pixelcnn.orders import from_raster, to_raster
 from pixelcnn.progress import drain
@@ -63,7 +58,7 @@ def score_image(model: Model, levels: Tensor, label: int | None = None, order: i
     Arguments:
         model: a model in evaluation mode.
         levels: int64 (C, H, W), values 0..K-1.
-        label: the class that the model is told, or None for any class.
+        label: the class that it is scored as, or None for any class.
         order: raster order in which the image is read, see `pixelcnn.orders.ORDER_NAMES`.
 
     Raises:
@@ -73,14 +68,12 @@ def score_image(model: Model, levels: Tensor, label: int | None = None, order: i
     turned = to_raster(levels[None], order)
     labels = None if label is None else torch.tensor([label])
     logits = model(turned, labels, torch.tensor([order])).double()
-    surprise = from_raster(surprise_bits(logits, turned)[0].sum(0), order)
-    entropy = from_raster(entropy_bits(logits)[0].sum(0), order)
     pixel = torch.arange(height * width).view(height, width)
     return Score(
         levels=levels,
         log_probabilities=from_raster(logits.log_softmax(1)[0].float(), order),
-        surprise_bits=surprise.numpy(),
-        entropy_bits=entropy.numpy(),
+        surprise_bits=from_raster(surprise_bits(logits, turned)[0].sum(0), order).numpy(),
+        entropy_bits=from_raster(entropy_bits(logits)[0].sum(0), order).numpy(),
         scan=to_raster(pixel, order).flatten().numpy(),
     )
 
@@ -92,7 +85,7 @@ class ClassScores:
     total_bits: NDArray[np.float64]
     """-log2 p(image | class), (num_classes,)."""
     any_class_bits: float
-    """-log2 p(image), by the model that is told no class."""
+    """-log2 p(image), by the model that is given no class."""
     posterior: NDArray[np.float64]
     """p(class | image) if every class is equally likely before, (num_classes,)."""
 
@@ -100,12 +93,8 @@ class ClassScores:
 def score_classes(model: Model, levels: Tensor, order: int = 0) -> ClassScores:
     """Score one image as each class in turn; by Bayes' rule that makes the model a classifier.
 
-    p(class | image) = p(image | class) / sum of p(image | c) over all classes c.
-
-    Arguments:
-        model: a model that knows classes, in evaluation mode.
-        levels: int64 (C, H, W), values 0..K-1.
-        order: raster order in which the image is read.
+    p(class | image) = p(image | class) / sum of p(image | c) over all classes c. Arguments are
+    those of `score_image`.
 
     Raises:
         ValueError: if the model knows no classes, or the levels break its rules.
@@ -117,35 +106,26 @@ def score_classes(model: Model, levels: Tensor, order: int = 0) -> ClassScores:
 def iter_score_classes(
     model: Model, levels: Tensor, order: int = 0
 ) -> Generator[float, None, ClassScores]:
-    """Do what `score_classes` does, and yield after each class the share that is done."""
+    """Do what `score_classes` does; yields the share that is done."""
     classes = model.config.num_classes
     if classes == 0:
         raise ValueError("`num_classes` (=0) must be greater than 0 to score classes.")
     turned = to_raster(levels, order)
-    nats = []
+    total_nats = []
     for label in range(classes + 1):  # the last one is "any class"; one by one: little memory
         logits = model(turned[None], torch.tensor([label]), torch.tensor([order]))
-        nats.append(nll_nats(logits, turned[None]))
-        yield len(nats) / (classes + 1)
-    total = torch.stack([n.double().sum() for n in nats])
-    bits = nats_to_bits_per_dim(total, 1).numpy()
-    return ClassScores(
-        total_bits=bits[:-1],
-        any_class_bits=float(bits[-1]),
-        posterior=(-total[:-1]).softmax(0).numpy(),
-    )
+        total_nats.append(nll_nats(logits, turned[None]).double().sum())
+        yield len(total_nats) / (classes + 1)
+    nats = torch.stack(total_nats)
+    *bits, any_class_bits = (nats / math.log(2)).tolist()
+    return ClassScores(np.array(bits), any_class_bits, (-nats[:-1]).softmax(0).numpy())
 
 
 def code_bits(levels: Tensor, num_levels: int) -> dict[str, float]:
-    """Measure what other codes need for one image.
+    """Measure the bits that other codes need for one image (C, H, W), values 0..K-1.
 
-    Arguments:
-        levels: int64 (C, H, W), values 0..K-1.
-        num_levels: K.
-
-    Returns:
-        Bits by code: "PNG" and "gzip" are whole files (gzip of one byte per dimension), "uniform"
-        gives every level the same probability.
+    "PNG" and "gzip" are whole files, gzip of one byte per dimension; "uniform" gives every level
+    the same probability.
     """
     raw = levels.to(torch.uint8).numpy().tobytes()
     return {
@@ -156,9 +136,7 @@ def code_bits(levels: Tensor, num_levels: int) -> dict[str, float]:
 
 
 def complexity_bits(levels: Tensor, num_levels: int) -> float:
-    """Estimate how complex an image is: the size of the smaller of PNG and gzip, bits.
-
-    Arguments are those of `code_bits`.
+    """Estimate how complex an image (C, H, W) is: the size of the smaller of PNG and gzip, bits.
 
     References:
         Serra et al. 2020, arXiv 1909.11480 (their score is the bits of the model minus this).

@@ -1,15 +1,16 @@
 """Measured numbers, kept as small JSON files beside the checkpoints.
 
-Each says which weights it was measured with and by which command, so that a page can show it
-without the data, and say so where the weights have changed since.
+Each file says which weights were measured and by which command, so that a page can show the
+numbers without the data, and say so where the weights have changed since.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Generic, Literal, TypeVar
 
+from pydantic import BaseModel
+
+from pixelcnn.config import STRICT, fault_of
 from pixelcnn.storage import (
     CHECKPOINT_DIR,
     CheckpointError,
@@ -18,27 +19,28 @@ from pixelcnn.storage import (
     write_atomically,
 )
 
-FORMAT = "pixelcnn-measurement-1"
 FOLDER = CHECKPOINT_DIR / "measurements"
 MAX_BYTES = 4 * 2**20
 
-Result = TypeVar("Result")
+Numbers = TypeVar("Numbers")
 
 
-class MeasurementError(Exception):
-    """A file of measurements is damaged or foreign; names file and reason."""
+class StoredNumbersError(Exception):
+    """A file of stored numbers is damaged or foreign; names file and reason."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """Where some numbers come from, and the numbers as JSON values."""
+class StoredNumbers(BaseModel, Generic[Numbers]):
+    """Some numbers, and where they come from."""
 
+    model_config = STRICT
+
+    format: Literal["pixelcnn-measurement-1"] = "pixelcnn-measurement-1"
     command: str
     """The command that measured them."""
     weights: dict[str, str]
     """Digest of the weights of every checkpoint that took part, by name."""
-    values: Mapping[str, Any]
-    """The numbers."""
+    values: Numbers
+    """The numbers themselves."""
 
     @property
     def outdated(self) -> list[str]:
@@ -54,15 +56,12 @@ def is_current(name: str, digest: str) -> bool:
         return False
 
 
-def measurement_path(kind: str, checkpoint: str) -> Path:
-    """Give the file of a measurement: of a run, or of any other file, it lies beside the weights.
+def numbers_path(kind: str, checkpoint: str) -> Path:
+    """Give the file of numbers of a checkpoint: unless it is shipped, it lies beside the weights.
 
     Arguments:
         kind: "paradox" or "calibration".
-        checkpoint: name or path, see `checkpoint_path`.
-
-    Raises:
-        CheckpointError: if there is no such checkpoint.
+        checkpoint: name or path; raises as `checkpoint_path` does.
     """
     path = checkpoint_path(checkpoint)
     name = f"{kind}-{path.stem}.json"
@@ -88,44 +87,27 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{share:.{digits}%}"
 
 
-def save_measurement(path: Path, measurement: Measurement) -> None:
-    """Write a measurement atomically."""
-    content = {
-        "format": FORMAT,
-        "command": measurement.command,
-        "weights": measurement.weights,
-        "values": measurement.values,
-    }
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+def save_numbers(path: Path, numbers: StoredNumbers) -> None:
+    """Write numbers atomically."""
+    text = json.dumps(numbers.model_dump(), allow_nan=False, separators=(",", ":"))
     # One table a line, so that a changed number is a readable change.
     text = text.replace('],"', '],\n"').replace('},"', '},\n"').replace("},{", "},\n{")
     write_atomically(path, (text + "\n").encode())
 
 
-def load_measurement(
-    path: Path, read: Callable[[Mapping[str, Any]], Result]
-) -> tuple[Measurement, Result] | None:
-    """Read a measurement; None if there is none.
-
-    Arguments:
-        path: the file.
-        read: turns the values into what they mean, and raises ValueError if they mean nothing.
+def load_numbers(path: Path, kind: type[Numbers]) -> StoredNumbers[Numbers] | None:
+    """Read numbers of a kind, such as `Calibration`; None if there are none.
 
     Raises:
-        MeasurementError: if the file is damaged or foreign.
+        StoredNumbersError: if the file is damaged or foreign.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise MeasurementError(f"{path}: has more than {MAX_BYTES} bytes.")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format (={content['format']!r}) is not {FORMAT!r}")
-        weights = {str(name): str(digest) for name, digest in content["weights"].items()}
-        measurement = Measurement(str(content["command"]), weights, content["values"])
-        return measurement, read(measurement.values)
+            raise ValueError(f"it has more than {MAX_BYTES} bytes")
+        return StoredNumbers[kind].model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise MeasurementError(
-            f"{path}: is damaged, or no measurement of this app ({error})."
+    except (OSError, ValueError) as error:
+        raise StoredNumbersError(
+            f"{path}: is damaged, or no file of measured numbers ({fault_of(error)})."
         ) from error

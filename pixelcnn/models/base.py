@@ -31,7 +31,10 @@ class ModelConfig(Settings):
     Subclasses add the settings of their architecture.
     """
 
-    _taken_back = (("copy_features", 0), ("num_kinds", 0))
+    _taken_back = {
+        "copy_features": (0, "models that copy features"),
+        "num_kinds": (0, "models with hidden kinds"),
+    }
 
     architecture: ClassVar[str] = ""
     """Name in `ARCHITECTURES`."""
@@ -345,6 +348,8 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
         ValueError: if the architecture is unknown, a field is unknown or missing, or a value
             breaks its rule.
     """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"`config` (={values!r}) must be an object.")
     values = dict(values)
     return architecture(values.pop("architecture", None)).Config.from_dict(values)
 

@@ -79,13 +79,12 @@ def _intervals(calibration: Calibration) -> None:
 
 
 def _stored(model: LoadedModel) -> Calibration | None:
-    stored = stored_numbers("calibration", model, Calibration.from_dict)
+    stored = stored_numbers("calibration", model, Calibration)
     if stored is None:
         return None
-    measurement, calibration = stored
-    told = "told their class" if model.model.config.num_classes else "told no class"
-    say_source(measurement, f"{calibration.num_images} test images, {told}")
-    return calibration
+    how = "told their class" if model.model.config.num_classes else "told no class"
+    say_source(stored, f"{stored.values.num_images} test images, {how}")
+    return stored.values
 
 
 def _measured_here(model: LoadedModel) -> Calibration | None:

@@ -1,16 +1,16 @@
 """Stored numbers, or numbers measured while one waits: what the views of the two share."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 import streamlit as st
 
 from pixelcnn.data.datasets import DATASETS, DataError, dataset_of
 from pixelcnn.evaluation.stored import (
-    Measurement,
-    MeasurementError,
-    Result,
-    load_measurement,
-    measurement_path,
+    Numbers,
+    StoredNumbers,
+    StoredNumbersError,
+    load_numbers,
+    numbers_path,
 )
 from pixelcnn.storage import checkpoint_path, weights_digest
 from pixelcnn.ui.resources import LoadedModel
@@ -78,35 +78,35 @@ def title_of(dataset: str | None) -> str:
 
 
 def stored_numbers(
-    kind: str, model: LoadedModel, read: Callable[..., Result]
-) -> tuple[Measurement, Result] | None:
+    name: str, model: LoadedModel, kind: type[Numbers]
+) -> StoredNumbers[Numbers] | None:
     """Give the numbers stored for a model; None if there are none, and the page says why.
 
     Arguments:
-        kind: "paradox" or "calibration".
+        name: "paradox" or "calibration".
         model: a checkpoint.
-        read: see `load_measurement`.
+        kind: what they are read as.
     """
     try:
-        stored = load_measurement(measurement_path(kind, model.name), read)
-    except MeasurementError as error:
+        stored = load_numbers(numbers_path(name, model.name), kind)
+    except StoredNumbersError as error:
         st.error(f"The stored numbers cannot be used. {error}", icon=":material/error:")
         return None
     if stored is None:
         st.info(
             f"Nothing is stored for {model.name}. Measure it here, or run "
-            f"`python -m pixelcnn measure {kind} {model.name}`.",
+            f"`python -m pixelcnn measure {name} {model.name}`.",
             icon=":material/info:",
         )
     return stored
 
 
-def say_source(measurement: Measurement, what: str) -> None:
+def say_source(stored: StoredNumbers, what: str) -> None:
     """Say where stored numbers come from, and warn if the weights have changed since."""
-    st.caption(f"{what}; measured by `{measurement.command}`.")
-    if measurement.outdated:
+    st.caption(f"{what}; measured by `{stored.command}`.")
+    if stored.outdated:
         st.warning(
-            f"The weights of {', '.join(measurement.outdated)} have changed since: these numbers "
-            f"belong to other weights. Measure here, or run `{measurement.command}` again.",
+            f"The weights of {', '.join(stored.outdated)} have changed since: these numbers "
+            f"belong to other weights. Measure here, or run `{stored.command}` again.",
             icon=":material/warning:",
         )

@@ -154,13 +154,12 @@ def _columns(paradox: Paradox) -> dict[str, list[object]]:
 
 
 def _stored(model: LoadedModel) -> Paradox | None:
-    stored = stored_numbers("paradox", model, Paradox.from_dict)
+    stored = stored_numbers("paradox", model, Paradox)
     if stored is None:
         return None
-    measurement, paradox = stored
-    images = len(paradox.bits_per_dim[paradox.dataset])
-    say_source(measurement, f"{images} pictures of each set, told no class")
-    return paradox
+    images = len(stored.values.bits_per_dim[stored.values.dataset])
+    say_source(stored, f"{images} pictures of each set, told no class")
+    return stored.values
 
 
 def _measured_here(model: LoadedModel) -> Paradox | None:

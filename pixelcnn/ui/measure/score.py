@@ -52,7 +52,7 @@ def show(model: LoadedModel) -> None:
 
 
 def _told(model: LoadedModel, chosen: Chosen) -> tuple[int | None, int]:
-    """Ask what the model is told: class and order."""
+    """Ask which class the model is given, and in which order it reads."""
     c = model.model.config
     names = class_names(model.info.dataset, c.num_classes)
     left, right = st.columns(2)

@@ -75,8 +75,8 @@ def _sample(model: LoadedModel) -> Chosen:
     seed = right.number_input("Seed", 0, MAX_SEED, key="sample_seed", bind="query-params")
     rule = SamplingRule(temperature=temperature)
     levels = _draw(content_of(model), model.model, seed, rule, label)
-    told = "any class" if label is None else names[label]
-    return Chosen(levels, f"drawn by {model.name}: {told}, temperature {temperature:g}", label)
+    what = "any class" if label is None else names[label]
+    return Chosen(levels, f"drawn by {model.name}: {what}, temperature {temperature:g}", label)
 
 
 @st.cache_data(max_entries=64, show_spinner="Drawing the picture …")

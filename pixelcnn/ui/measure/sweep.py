@@ -55,8 +55,8 @@ def show(model: LoadedModel) -> None:
 
 def _rows(rows: list[SweepRow], num_levels: int) -> None:
     for row in rows:
-        told, shown = st.columns([2, 7], vertical_alignment="center")
-        told.markdown(
+        numbers, shown = st.columns([2, 7], vertical_alignment="center")
+        numbers.markdown(
             f"**T = {row.temperature:g}**  \n{row.bits_per_dim:.2f} bits/dim  \n"
             f"entropy {row.rule_entropy_bits:.2f}  \ndiversity {row.diversity:.1%}"
         )

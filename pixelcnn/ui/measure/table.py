@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from pixelcnn.evaluation.model_table import TABLE_PATH, ModelRow, read_table
-from pixelcnn.evaluation.stored import MeasurementError, is_current, load_measurement, percent
+from pixelcnn.evaluation.model_table import TABLE_PATH, ModelRow, Table
+from pixelcnn.evaluation.stored import StoredNumbersError, is_current, load_numbers, percent
 from pixelcnn.storage import CheckpointError, list_checkpoints
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.measure.live import title_of
@@ -29,11 +29,11 @@ def show() -> None:
         "holds."
     )
     try:
-        stored = load_measurement(TABLE_PATH, read_table)
-    except MeasurementError as error:
+        stored = load_numbers(TABLE_PATH, Table)
+    except StoredNumbersError as error:
         st.error(f"The stored table cannot be used. {error}", icon=":material/error:")
         stored = None
-    measured = {row.checkpoint: row for row in stored[1]} if stored else {}
+    measured = {row.checkpoint: row for row in stored.values.rows} if stored else {}
     rows, notes = [], []
     for name in list_checkpoints():
         row = measured.get(name)

@@ -7,7 +7,8 @@ import streamlit as st
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
-from pixelcnn.evaluation.common_noise import Drawn, draw_with_record, part_of
+from pixelcnn.evaluation.common_noise import Drawn, draw_with_record
+from pixelcnn.progress import part_of
 from pixelcnn.sampling import make_noise
 from pixelcnn.storage import (
     CheckpointError,
@@ -116,11 +117,11 @@ def _ask(names: list[str]) -> list[Setting]:
             st.info(NOTHING_CHOSEN, icon=":material/info:")
         return []
     classes = list(dict.fromkeys(name for model, _ in models for name in _classes(model)))
-    told: list[str] = [ANY_CLASS]
+    given: list[str] = [ANY_CLASS]
     if classes and differs == CLASS:
-        told = _choose("Classes", [ANY_CLASS, *classes], classes, "classes")
+        given = _choose("Classes", [ANY_CLASS, *classes], classes, "classes")
     elif classes:
-        told = [
+        given = [
             next(columns).selectbox(
                 "Class", [ANY_CLASS, *classes], key="common_class", bind="query-params"
             )
@@ -137,12 +138,12 @@ def _ask(names: list[str]) -> list[Setting]:
     if differs == CLASS and not classes:
         st.info(f"{models[0][1]} knows no classes.", icon=":material/info:")
         return []
-    if not told or not temperatures:
+    if not given or not temperatures:
         st.info(NOTHING_CHOSEN, icon=":material/info:")
     return [
         _setting(model, title, name, temperature, differs)
         for model, title in models
-        for name in told
+        for name in given
         for temperature in temperatures
     ]
 
@@ -150,7 +151,7 @@ def _ask(names: list[str]) -> list[Setting]:
 def _setting(
     model: LoadedModel, title: str, name: str, temperature: float, differs: str
 ) -> Setting:
-    """Make a setting; a model without the class is told none, and the caption says so."""
+    """Make a setting; a model that does not know the class gets none, as the caption says."""
     classes = _classes(model)
     label = classes.index(name) if name in classes else None
     caption = {TEMPERATURE: f"temperature {temperature:g}", CLASS: name}.get(differs, title)
@@ -207,9 +208,9 @@ def _same_size(settings: list[Setting]) -> bool:
         for c in [setting.model.model.config]
     }
     if len(sizes) > 1:
-        told = ", ".join(f"{name}: {h} x {w} x {c}" for (c, h, w), name in sizes.items())
+        found = ", ".join(f"{name}: {h} x {w} x {c}" for (c, h, w), name in sizes.items())
         st.warning(
-            f"Only pictures of one size can be compared ({told}).", icon=":material/warning:"
+            f"Only pictures of one size can be compared ({found}).", icon=":material/warning:"
         )
     return len(sizes) == 1
 

@@ -42,15 +42,6 @@ def test_the_record_is_that_of_the_picture_and_of_the_logits(model, rule):
         assert drawn.rule_entropy_bits.mean() < entropy.mean()
 
 
-def test_the_first_difference_is_found_in_raster_order():
-    first = torch.zeros(3, 4, 5, dtype=torch.uint8)
-    assert first_difference(first, first.clone()) is None
-    second = first.clone()
-    second[1, 2, 3] = 9
-    second[0, 3, 0] = 9
-    assert first_difference(first, second) == 2 * 5 + 3
-
-
 def test_before_the_first_difference_the_same_noise_gives_the_same_levels(model):
     noise = make_noise(model.config, num_images=1, seed=0)
     a, b = (
@@ -60,6 +51,10 @@ def test_before_the_first_difference_the_same_noise_gives_the_same_levels(model)
     at = first_difference(a, b)
     assert at is not None and (a.flatten()[:at] == b.flatten()[:at]).all()
     assert a.flatten()[at] != b.flatten()[at]
+    assert first_difference(a, a.clone()) is None
+    colour = torch.zeros(2, 3, 4, 5)
+    colour[1, 1, 2, 3] = colour[1, 0, 3, 0] = 9  # in raster order the second channel comes first
+    assert first_difference(*colour) == 2 * 5 + 3
 
 
 def test_a_sweep_draws_the_same_pictures_as_each_temperature_alone(model):
@@ -76,6 +71,8 @@ def test_a_sweep_draws_the_same_pictures_as_each_temperature_alone(model):
     assert rows[0].diversity == 0 and rows[0].rule_entropy_bits == 0
     entropies = [row.rule_entropy_bits for row in rows]
     assert entropies == sorted(entropies)
+    with pytest.raises(ValueError, match=r"`temperature` \(=-1\)"):
+        next(sweep_temperatures(model, [-1], num_images=1))
 
 
 def test_diversity_is_the_mean_gap_of_all_pairs():
@@ -86,8 +83,3 @@ def test_diversity_is_the_mean_gap_of_all_pairs():
     assert diversity(levels[:1], 4) == 0
     black, white = torch.zeros(1, 1, 2, 2).long(), torch.full((1, 1, 2, 2), 3)
     assert diversity(torch.cat([black, white]), 4) == 1
-
-
-def test_a_wrong_temperature_is_refused(model):
-    with pytest.raises(ValueError, match=r"`temperature` \(=-1\)"):
-        next(sweep_temperatures(model, [-1], num_images=1))
