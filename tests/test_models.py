@@ -186,7 +186,7 @@ def test_a_configuration_is_read_as_it_was_written_and_says_what_is_wrong_with_i
     assert read_config(values | {"num_kinds": 0, "copy_features": 0}) == tiny_config()
     for change, message in (
         ({"architecture": "other"}, "`architecture` .*must be 'classic', 'gated' or 'average'"),
-        ({"num_kinds": 64}, "unknown fields .'num_kinds'."),
+        ({"num_kinds": 64}, "hidden kinds are no longer supported"),
         ({"num_levels": "4"}, "`num_levels` .='4'. must be an integer from 2 to 256"),
     ):
         with pytest.raises(ValueError, match=message):
