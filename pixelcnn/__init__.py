@@ -5,10 +5,11 @@
     levels = pixelcnn.sample(model, num_images=16, seed=0, label=7)
     bits = pixelcnn.bits_per_dim(model, levels, 7)
 
-Read in this order: `masks`, `layers`, `models` (what the network is), `sampling.rules`,
-`sampling.naive`, `sampling.cached` (how pictures are drawn), `completion` (how a part of a
-picture is completed), `receptive_field` (what a prediction can see), `training.engine`,
-`checkpoints`, `data`; `ui` is the only part that knows the screen.
+Read in this order: `masks`, `models.base`, `models.convolutions`, `models.classic`,
+`models.gated` (what the networks are), `sampling.rules`, `sampling.naive`, `sampling.sampler`
+(how pictures are drawn), `completion` (how a part of a picture is completed), `inspection` (what
+a prediction can see), `training.engine`, `storage`, `data`; `ui` is the only part that knows the
+screen.
 
 The names below are imported when they are first used, so that `import pixelcnn` is quick.
 """

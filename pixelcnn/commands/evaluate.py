@@ -115,7 +115,7 @@ def _scores(model: Model, dataset: str, split: str, options: argparse.Namespace)
     count = len(levels)
     if options.num_images is not None:
         count = check_count("num_images", options.num_images, len(levels))
-    if options.write and count != len(levels):
+    if options.write and count != len(levels) and not options.table:
         raise ValueError("`--write` records only results on the whole split.")
     return finish(score_images(model, levels[:count], label[:count])).double()
 
@@ -173,7 +173,7 @@ def _table(options: argparse.Namespace) -> None:
         model, dataset = _load(path)
         print(f"{name}: test images of {dataset_of(dataset).title}", flush=True)
         scores = _scores(model, dataset, "test", options)
-        if options.write:
+        if options.write and options.num_images is None:  # the table says of how many images
             _record(path, model, "test", scores.mean().item())
         name = path.stem if is_shipped(path) else name
         rows.append(make_row(name, weights_digest(path), model, read_info(path), scores))

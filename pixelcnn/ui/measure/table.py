@@ -45,15 +45,15 @@ def show() -> None:
     if not rows:
         st.info("There is no checkpoint.", icon=":material/info:")
         return
-    lines = [f"| {' | '.join(_cells(row))} |" for row in rows]
+    counts = sorted({row["test_images"] for row in rows if row["test_images"]})
+    lines = [f"| {' | '.join(_cells(row, counts))} |" for row in rows]
     st.markdown("\n".join([f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *lines]))
     if any(row["test_images"] and row["num_orders"] > 1 for row in rows):
         st.caption("\\* The mean over the eight raster orders that the model knows.")
-    counts = sorted({row["test_images"] for row in rows if row["test_images"]})
     if counts:
-        images = ", ".join(f"{count:,}" for count in counts)
         st.caption(
-            f"Measured by `{COMMAND}` on {images} test images. Seconds: with the cached sampler, "
+            f"Measured by `{COMMAND}` on {counts[-1]:,} test images, or as many as the table says. "
+            "Seconds: with the cached sampler, "
             "on the machine that measured them; one picture alone in one thread, 16 together on "
             "all its cores."
         )
@@ -86,7 +86,7 @@ def _of_checkpoint(name: str) -> dict[str, Any]:
     }
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], counts: list[int]) -> list[str]:
     if row["num_levels"] is None:
         return [row["checkpoint"], "damaged", *[""] * (len(HEAD) - 2)]
     bits = "not measured"
@@ -96,6 +96,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         bits = f"**{bits}**" + ("\\*" if row["num_orders"] > 1 else "")
     if row["ensemble_bits_per_dim"] is not None:
         bits += f" (ensemble {row['ensemble_bits_per_dim']:.3f})"
+    if row["test_images"] and row["test_images"] < counts[-1]:
+        bits += f", {row['test_images']:,} images"
     seconds = [row["seconds_one"], row["seconds_of_16"]]
     return [
         row["checkpoint"],
