@@ -98,8 +98,7 @@ def _in_words(cls: type, error: ValidationError) -> str:
     name = str(fault["loc"][0])
     if name not in cls.__pydantic_fields__:
         return f"{cls.__name__} has no field `{name}`."
-    value = fault["input"] if len(fault["loc"]) == 1 else "…"
-    return f"`{name}` (={value!r}) must {rule_of(cls, name)}."
+    return f"`{name}` (={reprlib.repr(fault['input'])}) must {rule_of(cls, name)}."
 
 
 def fault_of(error: Exception) -> str:

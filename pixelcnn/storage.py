@@ -91,8 +91,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Model, CheckpointInfo
         CheckpointError: if the file is missing, damaged, foreign or incompatible.
     """
     info, tensors = _read(Path(path), with_tensors=True)
-    with torch.device("meta"):  # a small file must not make a huge model: shapes alone, first
-        wanted = {k: v.shape for k, v in build_model(info.config).state_dict().items()}
+    held = sum(t.numel() for t in tensors.values())
+    if info.config.fewest_parameters > held:  # a small file must not make a huge model
+        raise CheckpointError(
+            f"{path}: the weights do not fit the configuration, {held:,} numbers are too few."
+        )
+    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
+        model = build_model(info.config)
+    wanted = {k: v.shape for k, v in model.state_dict().items()}
     found = {k: v.shape for k, v in tensors.items()}
     wrong = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
     if wrong:
@@ -105,8 +111,6 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Model, CheckpointInfo
             raise CheckpointError(
                 f"{path}: the weight {name!r} holds values that are not numbers."
             )
-    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
-        model = build_model(info.config)
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False), info
 

@@ -231,17 +231,20 @@ def test_wrong_weights_are_refused_in_words(path, change, message):
 
 
 def test_a_small_file_that_claims_a_huge_model_is_refused_without_building_it(path, monkeypatch):
-    build = storage.build_model
-
-    def only_shapes(config):
-        assert torch.get_default_device().type == "meta"
-        return build(config)
-
-    monkeypatch.setattr(storage, "build_model", only_shapes)
+    monkeypatch.setattr(storage, "build_model", None)
     huge = {"num_features": 1024, "kernel_size": 9, "dilations": [1] * 64}
     rewrite(path, change_values=lambda v: v["config"].update(huge))
     with pytest.raises(CheckpointError, match="do not fit the configuration"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_no_model_has_fewer_parameters_than_its_configuration_says(architecture, num_channels):
+    for size in (3, 12, 48):
+        shape = {"num_channels": num_channels, "num_features": size, "num_classes": 3}
+        model = tiny_model(architecture, **shape)
+        assert model.config.fewest_parameters <= model.num_parameters
 
 
 def test_checkpoints_are_found_by_name_and_by_path(path, monkeypatch):

@@ -234,10 +234,10 @@ def leaking_copy(model: Model) -> Model:
 def one_thread() -> Iterator[None]:
     """Let torch work in one thread, in the calling thread only."""
     torch.get_num_threads()  # torch sets the number itself when a thread first uses it
-    with _controller().limit(limits=1, user_api="openmp"):
+    with _openmp().limit(limits=1):
         yield
 
 
 @functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _openmp() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="openmp")  # numpy's threads are left alone

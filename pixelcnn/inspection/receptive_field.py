@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.models import Model
+from pixelcnn.models.convolutions import ConvolutionModel
 
 BATCH = 32
 """Predictions that are differentiated, or looked at, together."""
@@ -58,13 +59,13 @@ class CausalityReport:
         seen = 100 * self.past_pairs_seen / max(self.past_pairs, 1)
         which = f"{self.positions_checked} of {self.num_dims}"
         verdict = (
-            f"None of the {which} predictions checked depends on its own pixel or a later one: "
-            f"{self.future_pairs:,} derivatives are exactly 0."
+            f"None of the {which} predictions checked depends on its own dimension or a later "
+            f"one: {self.future_pairs:,} derivatives are exactly 0."
             if self.is_causal
-            else "NOT CAUSAL: a prediction depends on its own or a later pixel, largest "
+            else "NOT CAUSAL: a prediction depends on its own or a later dimension, largest "
             f"derivative {self.largest_future_gradient:.3g} ({which} predictions checked)."
         )
-        return f"{verdict} {seen:.1f} % of the past pixels act on them."
+        return f"{verdict} {seen:.1f} % of the past dimensions act on them."
 
 
 def spread_positions(model: Model, count: int) -> list[int]:
@@ -262,7 +263,7 @@ def layer_fields(model: Model) -> list[LayerField]:
         model without masked convolutions has one only: all that a prediction depends on.
     """
     c, fields, reach = model.config, [], 0
-    for layer in getattr(model, "layers", list)():
+    for layer in model.layers() if isinstance(model, ConvolutionModel) else ():
         reach += layer.dilation * (layer.kernel_size // 2)
         name = f"{layer.kernel_size} x {layer.kernel_size}, mask {layer.mask_type}"
         name += f", dilation {layer.dilation}" if layer.dilation > 1 else ""

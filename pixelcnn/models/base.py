@@ -78,6 +78,11 @@ class ModelConfig(Settings):
         """N = C * H * W, the number of scalars that are predicted."""
         return self.num_channels * self.height * self.width
 
+    @property
+    def fewest_parameters(self) -> int:
+        """A number of weights, quick to compute, that no model of this shape falls below."""
+        return 0
+
     def coordinates(self, position: int) -> tuple[int, int, int]:
         """Give row, column and channel of a position.
 

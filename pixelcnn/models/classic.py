@@ -93,13 +93,14 @@ class PixelCNN(ConvolutionModel):
             stream.append(block(stream[-1], condition))
         return stream
 
-    def reads(self) -> list[NDArray[np.uint8]]:
+    def reads(self) -> Iterator[NDArray[np.uint8]]:
         """Compose the masks."""
-        reads = [spread(self.first, self.every_dim())]
+        reads = spread(self.first, self.every_dim())
+        yield reads
         for block in self.blocks:
-            inner = spread(block.conv, spread(block.reduce, reads[-1]))
-            reads.append(reads[-1] | spread(block.expand, inner))
-        return reads
+            inner = spread(block.conv, spread(block.reduce, reads))
+            reads = reads | spread(block.expand, inner)
+            yield reads
 
     @torch.inference_mode()
     def stepper(self, condition: Tensor) -> Stepper:

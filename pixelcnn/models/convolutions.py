@@ -5,6 +5,7 @@ Shapes: B batch, F features, H rows, W columns. Masks are applied in `forward` a
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -114,6 +115,13 @@ class ConvolutionConfig(ModelConfig):
         """Number of residual blocks."""
         return len(self.dilations)
 
+    @property
+    def fewest_parameters(self) -> int:
+        """Count the kernels and tables of a narrow block, and the last layer."""
+        inner = self.num_features // (2 * self.num_channels)
+        block = inner * (inner * self.kernel_size**2 + self.num_conditions)
+        return self.num_blocks * block + self.head_features * self.num_levels
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -163,10 +171,10 @@ class ConvolutionModel(Model):
         """The convolution whose mask A hides the pixel that is to be predicted."""
 
     @abstractmethod
-    def reads(self) -> list[NDArray[np.uint8]]:
+    def reads(self) -> Iterator[NDArray[np.uint8]]:
         """Compose the masks: what the features behind the first layer and each block depend on.
 
-        Returns:
+        Yields:
             uint8 (H, W, C, N / 8, rounded up) for each layer: for every position and channel group
             a bit for each dimension, see `np.packbits`.
         """
@@ -196,7 +204,9 @@ class ConvolutionModel(Model):
 
     def dependencies(self) -> NDArray[np.bool_]:
         """Take what the masks of all layers together let through."""
-        last = spread(self.head[1], spread(self.head[0], self.reads()[-1]))
+        for reads in self.reads():
+            last = reads
+        last = spread(self.head[1], spread(self.head[0], last))
         dims = self.config.num_dims
         return np.unpackbits(last.reshape(dims, -1), axis=1, count=dims).astype(bool)
 

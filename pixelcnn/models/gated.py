@@ -231,20 +231,21 @@ class GatedPixelCNN(ConvolutionModel):
             skips = skips + skip
         return stream, skips
 
-    def reads(self) -> list[NDArray[np.uint8]]:
+    def reads(self) -> Iterator[NDArray[np.uint8]]:
         """Compose the masks: both stacks together, then the horizontal one, at last the skips."""
         vertical = spread(self.first_vertical, self.every_dim())
         horizontal = spread(self.first_horizontal, self.every_dim())
-        reads, skips = [vertical | horizontal], np.zeros_like(horizontal)
+        yield vertical | horizontal
+        skips = np.zeros_like(horizontal)
         for block in self.blocks:
             above = spread(block.vertical, vertical)
-            gated = above | spread(block.horizontal, horizontal)
+            linked = spread(block.vertical_to_horizontal, above)
+            gated = linked | spread(block.horizontal, horizontal)
             skips |= spread(block.skip, gated)
             if not block.is_last:
                 vertical = vertical | above
                 horizontal = horizontal | spread(block.residual, gated)
-            reads.append(skips if block.is_last else horizontal)
-        return reads
+            yield skips if block.is_last else horizontal
 
     @torch.inference_mode()
     def stepper(self, condition: Tensor) -> Stepper:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 from torch import Tensor, nn
 
 from pixelcnn.models.base import Array, Stepper
@@ -97,7 +97,6 @@ class RowStepper(Stepper):
     """What the steppers of convolutional models share: rows, input features, position, head."""
 
     def __init__(self, model: ConvolutionModel, condition: Tensor) -> None:
-        one_blas_thread()
         c = self.config = model.config
         self.batch = len(condition)
         self.condition = condition.numpy()
@@ -137,14 +136,10 @@ class RowStepper(Stepper):
         """
         row, col, channel = self.config.coordinates(self.position)
         if row != self.row:
-            # A row of several images is work enough for all cores; a pixel never is.
-            many = self.batch >= MANY_IMAGES
-            if many:
-                _limit_threads(os.cpu_count())
+            _use_blas_threads((os.cpu_count() or 1) if self.batch >= MANY_IMAGES else 1)
             self.begin_row(row)
-            if many:
-                _limit_threads(1)
             self.row = row
+        _use_blas_threads(1)
         (first, first_bias), (last, last_bias) = self.head_weights
         hidden = np.maximum(self.pixel(row, col), 0) @ first + first_bias
         logits = np.maximum(hidden, 0) @ last + last_bias  # (B, C * K)
@@ -192,23 +187,24 @@ class RowStepper(Stepper):
         return values.reshape(self.config.width, self.batch, -1)
 
 
-@functools.cache
-def one_blas_thread() -> None:
-    """Let numpy's matrix products run in one thread from now on.
+def _use_blas_threads(count: int) -> None:
+    """Let numpy's matrix products run in so many threads; costs a microsecond where they do.
 
-    For products this small more threads only wait. The rows of several pictures use more; nothing
-    else here multiplies matrices in numpy.
+    For the products of one pixel more threads only wait; the row of several images uses all. The
+    number is one for the whole process, and nothing else here multiplies matrices in numpy.
     """
-    _limit_threads(1)
-
-
-def _limit_threads(count: int | None) -> None:
-    _controller().limit(limits=count, user_api="blas")
+    for library in _blas().lib_controllers:
+        if library.num_threads != count:
+            OpenBLASController.clear_controlling_thread(
+                force=True
+            )  # another visitor's may hold it
+            library.set_num_threads(count)
 
 
 @functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()  # looking for the libraries takes a while, using them does not
+def _blas() -> ThreadpoolController:
+    # Looking for the libraries takes a while, using them does not.
+    return ThreadpoolController().select(user_api="blas")
 
 
 def pointwise(layer: nn.Conv2d) -> tuple[Array, Array]:

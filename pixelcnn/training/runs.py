@@ -31,7 +31,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from pixelcnn.config import Settings, TrainConfig, settings
+from pixelcnn.config import Settings, TrainConfig, fault_of, settings
 from pixelcnn.models import ModelConfig, read_config
 from pixelcnn.storage import (
     LIBRARY_VERSION,
@@ -68,7 +68,7 @@ class RunConfig(Settings):
     """How it is trained."""
     device: Device = "auto"
     """See `pixelcnn.training.devices.choose_device`."""
-    threads: Annotated[int | None, Field(ge=1, le=256)] = None
+    threads: Annotated[int | None, Field(ge=1, le=4096)] = None
     """CPU threads. They change the last digits of sums, so the process that starts a run writes
     here how many it uses, and one that resumes it uses as many."""
     compiled: bool = False
@@ -198,7 +198,9 @@ class Run:
         try:
             return RunConfig.from_json(self._config_path.read_text())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{self.id}: its config.json cannot be read ({error}).") from error
+            raise RunError(
+                f"{self.id}: its config.json cannot be read ({fault_of(error)})."
+            ) from error
 
     def exists(self) -> bool:
         """Say whether the run is still there."""

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pixelcnn.config import TrainConfig
+from pixelcnn.config import TrainConfig, fault_of
 from pixelcnn.models import Model, ModelConfig, build_model, read_config
 from pixelcnn.storage import CheckpointError, safetensors_bytes, write_atomically
 from pixelcnn.training.devices import bfloat16_works, processes
@@ -138,6 +138,8 @@ class TrainingState:
             for optimizer, parameters, keys in self._optimizers:
                 optimizer.state.clear()
                 for name, parameter in parameters.items() if self.step else ():
+                    if f"optimizer.{name}.{keys[0]}" not in tensors:
+                        continue  # a parameter without a gradient
                     for key in keys:
                         value = tensors[f"optimizer.{name}.{key}"].clone()
                         if value.shape not in (parameter.shape, ()):
@@ -183,7 +185,9 @@ def load_training_state(
     except (
         OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError
     ) as error:  # fmt: skip
-        raise CheckpointError(f"{path}: is not a readable training state: {error}.") from error
+        raise CheckpointError(
+            f"{path}: is not a readable training state: {fault_of(error)}."
+        ) from error
     state = TrainingState(model_config, config, device)
     state.load_tensors(tensors)
     return state, config

@@ -232,7 +232,7 @@ class _Worker:
             is_evaluation = isinstance(event, Evaluation)
             if is_evaluation or now > save_at:
                 self._save(state)
-                saved_step, save_at = state.step, now + SAVE_EVERY_SECONDS
+                saved_step, save_at = state.step, time.monotonic() + SAVE_EVERY_SECONDS
             if is_evaluation or now > self.written_at + STATUS_EVERY_SECONDS:
                 self._write("training", memory_bytes=peak_memory_bytes(state.device), **changes)
             else:

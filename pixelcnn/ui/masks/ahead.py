@@ -94,8 +94,8 @@ def _draw(
     noise = np.concatenate([make_noise(config, num_images=1, seed=seed) for seed, _ in pictures])
     label = None
     if config.num_classes:
-        roles = [config.num_classes if kind is None else kind for _, kind in pictures]
-        label = label_tensor(roles, len(pictures))
+        classes = [config.num_classes if c is None else c for _, c in pictures]
+        label = label_tensor(classes, len(pictures))
     sampler = Sampler(model.model, noise, label)
     while not sampler.done:
         if is_over.is_set():

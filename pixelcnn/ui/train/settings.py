@@ -95,7 +95,8 @@ def _of_fields(config: type[ModelConfig], place: DeltaGenerator) -> dict[str, An
         if choices := choices_of(config, field.name):
             values[field.name] = place.select_slider(title, choices, field.default, **about)
         elif limits := limits_of(config, field.name):
-            values[field.name] = place.number_input(title, *limits, field.default, **about)
+            low, high = map(type(field.default), limits)
+            values[field.name] = place.number_input(title, low, high, field.default, **about)
     return values
 
 
