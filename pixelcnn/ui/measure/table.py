@@ -53,8 +53,8 @@ def show() -> None:
     if counts:
         st.caption(
             f"Measured by `{COMMAND}` on {counts[-1]:,} test images, or as many as the table "
-            "says. Seconds: with the cached sampler, on the machine that measured them; one picture "
-            "alone in one thread, 16 together on all its cores."
+            "says. Seconds: with the cached sampler, on the machine that measured them; one "
+            "picture alone in one thread, 16 together on all its cores."
         )
     offer_data("models", {name: [row[name] for row in rows] for name in FIELDS}, "models")
     if notes:
