@@ -71,7 +71,7 @@ _INFO = TypeAdapter(CheckpointInfo)
 def save_checkpoint(path: str | os.PathLike[str], model: Model, info: CheckpointInfo) -> None:
     """Write a checkpoint atomically: the file is either the old one or the whole new one.
 
-    Weights are stored in half precision, which halves the file; `checkpoints/README.md` has what
+    Weights are stored in half precision, which halves the file; `benchmarks/README.md` has what
     it costs.
 
     Raises:

@@ -30,7 +30,7 @@ _FULL_SIZE = {"num_features": 48, "kernel_size": 5, "dilations": (1, 2, 4, 8, 1,
 """That of the shipped model."""
 
 # Times are for two cores of a current CPU with nothing else to do; the form measures them here.
-# The longer a run, the lower the best learning rate: see checkpoints/README.md.
+# The longer a run, the lower the best learning rate: see benchmarks/README.md.
 PRESETS = (
     Preset(
         "One minute",
