@@ -182,7 +182,7 @@ def test_a_run_with_its_stages_has_a_name_for_each_checkpoint(folder):
         ("--dilations 1 99", "`dilations` (="),
         ("--batch-size 0", "`batch_size` (=0)"),
         ("--learning-rate nan", "`learning_rate` (=nan)"),
-        ("--threads 0", "`threads` (=0) must be an integer from 1 to 256"),
+        ("--threads 0", "`threads` (=0) must be an integer from 1 to 4096"),
         ("--resume", "new: its config.json cannot be read"),
         ("--dataset imagenet", "`dataset` (='imagenet') must be one of fashion-mnist"),
         ("--dataset mnist/10", "with a class N from 0 to 9"),

@@ -138,8 +138,6 @@ class TrainingState:
             for optimizer, parameters, keys in self._optimizers:
                 optimizer.state.clear()
                 for name, parameter in parameters.items() if self.step else ():
-                    if f"optimizer.{name}.{keys[0]}" not in tensors:
-                        continue  # a parameter without a gradient
                     for key in keys:
                         value = tensors[f"optimizer.{name}.{key}"].clone()
                         if value.shape not in (parameter.shape, ()):
