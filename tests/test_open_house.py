@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from pixelcnn import class_posterior, complete, load_model, occlusion, sample
 from pixelcnn.commands.main import main
 from pixelcnn.models import FullPass
-from pixelcnn.ui.train import form
+from pixelcnn.ui.train import form, sheets
 
 from . import causal_average
 from .commands import working_folder
@@ -40,6 +40,8 @@ def trained(tmp_path_factory):
         folder = working_folder(tmp_path_factory.mktemp("open"), patch)
         write_mnist_like(folder / "data", "MNIST")
         patch.setattr(form, "PendingEstimate", Estimated)
+        # A thread that still draws when the tests are over would abort the program.
+        patch.setattr(sheets, "draw", lambda _, sheet: setattr(sheet, "problem", "not here"))
         command = "train mine --architecture average --num-features 5 --total-images 20"
         settings = "--batch-size 5 --validation-images 4 --evaluate-every 10 --no-bfloat16"
         assert main(f"{command} {settings}".split()) == 0
