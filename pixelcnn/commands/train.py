@@ -30,7 +30,7 @@ from pixelcnn.data.own_images import (
     save_image_set,
 )
 from pixelcnn.durations import clock
-from pixelcnn.models import DEFAULT_ARCHITECTURE, architecture
+from pixelcnn.models import DEFAULT_ARCHITECTURE, architecture, reshape_config
 from pixelcnn.storage import load_model, write_atomically
 from pixelcnn.training.devices import DEVICES, choose_device, is_first_process
 from pixelcnn.training.runs import Run, RunConfig, RunError, create_run, run_path
@@ -294,11 +294,13 @@ def _config_and_state(options: argparse.Namespace) -> tuple[RunConfig, TrainingS
     if options.unconditional:
         raise ValueError("`--init-from` keeps the classes of the checkpoint.")
     changes = given_model(options)
-    if changes.pop("architecture", source.config.architecture) != source.config.architecture:
+    name = changes.pop("architecture", source.config.architecture)
+    same = name == source.config.architecture
+    if not same and not isinstance(source, architecture(name).begins_with or ()):
         raise ValueError("`--init-from` keeps the architecture of the checkpoint.")
     path = options.init_from
     config = RunConfig(
-        model=replace(source.config, **changes),
+        model=reshape_config(source.config, name, **changes),
         train=TrainConfig(**given(options, TrainConfig)),
         origin=("--init-from", os.path.abspath(path) if os.path.isfile(path) else path),
         **_of_this_machine(options),

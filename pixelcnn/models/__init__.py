@@ -13,6 +13,7 @@ from pixelcnn.models.base import (
     reshape_config,
 )
 from pixelcnn.models.classic import ClassicConfig, PixelCNN
+from pixelcnn.models.conditioned import ConditionedConfig, ConditionedPixelCNN, Evidence
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN
 
 DEFAULT_ARCHITECTURE = GatedConfig.architecture
@@ -22,6 +23,9 @@ __all__ = [
     "ARCHITECTURES",
     "DEFAULT_ARCHITECTURE",
     "ClassicConfig",
+    "ConditionedConfig",
+    "ConditionedPixelCNN",
+    "Evidence",
     "FullPass",
     "GatedConfig",
     "GatedPixelCNN",

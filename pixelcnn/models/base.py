@@ -103,6 +103,11 @@ class Model(nn.Module, ABC):
     about: ClassVar[str] = ""
     """What is special about it, in a sentence or two."""
 
+    begins_with: "ClassVar[type[Model] | None]" = None
+    """The architecture whose trained weights its own training must begin with, if any."""
+    reads_evidence: ClassVar[bool] = False
+    """Whether it can be `given` known pixels and hints, see `pixelcnn.models.conditioned`."""
+
     num_residual_blocks: int = 0
     """Blocks that add to the features they receive."""
 

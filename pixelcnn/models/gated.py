@@ -4,7 +4,7 @@ Shapes: B batch, F features, H rows, W columns.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -153,11 +153,20 @@ class GatedBlock(nn.Module):
         self.dropout = nn.Dropout(c.dropout)
 
     def forward(
-        self, vertical: Tensor, horizontal: Tensor, condition: Tensor
+        self,
+        vertical: Tensor,
+        horizontal: Tensor,
+        condition: Tensor,
+        biases: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Map both stacks (B, F, H, W) and condition (B,) to vertical, horizontal, skip."""
+        """Map both stacks (B, F, H, W) and condition (B,) to vertical, horizontal, skip.
+
+        Biases, (B, 4F, H, W), are added to the horizontal gate and to the vertical one.
+        """
         above = self.vertical(vertical)  # (B, 2F, H, W)
         left = self.horizontal(horizontal) + self.vertical_to_horizontal(above)
+        if biases is not None:
+            left = left + biases[:, : left.shape[1]]
         gated = gated_activation(
             left + self.horizontal_condition_bias(condition)[:, :, None, None], self.num_channels
         )
@@ -166,6 +175,8 @@ class GatedBlock(nn.Module):
         if self.is_last:
             return vertical, horizontal, skip
         horizontal = horizontal + self.residual(gated)
+        if biases is not None:
+            above = above + biases[:, left.shape[1] :]
         gated = gated_activation(
             above + self.vertical_condition_bias(condition)[:, :, None, None], self.num_channels
         )
@@ -219,15 +230,17 @@ class GatedPixelCNN(ConvolutionModel):
         """Give the features of the horizontal stack; the last block adds to none."""
         return self._run(features, condition)[0]
 
-    def _run(self, features: Tensor, condition: Tensor) -> tuple[list[Tensor], Tensor]:
+    def _run(
+        self, features: Tensor, condition: Tensor, biases: Sequence[Tensor] | None = None
+    ) -> tuple[list[Tensor], Tensor]:
         """Give the horizontal stack before each block, and the sum of the skips."""
         position = self.position_features(condition)
         vertical = self.first_vertical(features) + position  # (B, F, H, W)
         horizontal = self.first_horizontal(features) + position
         stream, skips = [], torch.zeros_like(horizontal)
-        for block in self.blocks:
+        for block, bias in zip(self.blocks, biases or [None] * len(self.blocks), strict=True):
             stream.append(horizontal)
-            vertical, horizontal, skip = block(vertical, horizontal, condition)
+            vertical, horizontal, skip = block(vertical, horizontal, condition, bias)
             skips = skips + skip
         return stream, skips
 
@@ -258,9 +271,17 @@ class GatedStepper(RowStepper):
 
     A gate's features are laid out with all a's first, then all b's halved: as sigmoid(b) =
     (tanh(b / 2) + 1) / 2, one tanh serves both, and the factor 1/2 goes into the next weights.
+
+    Arguments:
+        model: the model that draws.
+        condition: int64 (B,).
+        biases: for each block what is added to the gates at each position, see
+            `GatedBlock.forward`; for all pictures alike, (1, 4F, H, W).
     """
 
-    def __init__(self, model: GatedPixelCNN, condition: Tensor) -> None:
+    def __init__(
+        self, model: GatedPixelCNN, condition: Tensor, biases: Sequence[Tensor] | None = None
+    ) -> None:
         super().__init__(model, condition)
         c = self.config
         size = c.num_features
@@ -309,6 +330,13 @@ class GatedStepper(RowStepper):
             self.vertical.append(self.map(size, border))
             self.horizontal.append(self.map(size, border))
         self.gated = np.ones((self.batch, size + 1), self.dtype)  # gated features, then the 1
+        self.evidence = []  # for each block two of (H, W, 1, 2F), the vertical and the horizontal
+        for bias in biases or ():
+            both = bias.permute(2, 3, 0, 1).numpy()
+            horizontal, vertical = both[..., : 2 * size], both[..., 2 * size :]
+            if not vertical.size:  # nothing reads the vertical gate of the last block
+                vertical = np.zeros_like(horizontal)
+            self.evidence.append((to_gates(vertical), to_gates(horizontal)))
 
     def maps(self) -> Iterator[tuple[str, list[FeatureMap]]]:
         """Name the feature maps."""
@@ -344,8 +372,8 @@ class GatedStepper(RowStepper):
         self.position_in_row = position + self.first_horizontal[1]
         self.from_above = []
         k = c.kernel_size
-        for cache, dilation, (weight, bias, link, link_bias) in zip(
-            self.vertical, c.dilations, self.row_weights, strict=True
+        for number, (cache, dilation, (weight, bias, link, link_bias)) in enumerate(
+            zip(self.vertical, c.dilations, self.row_weights, strict=True)
         ):
             cache.put_row(row, vertical)
             above = cache.above(row, k // 2 + 1, k, dilation, own_row=True) @ weight
@@ -353,6 +381,9 @@ class GatedStepper(RowStepper):
             gates += bias
             linked = self.per_column(above @ link)
             linked += link_bias
+            if self.evidence:
+                gates += self.evidence[number][0][row]  # (W, 1, 2F), after the link has read them
+                linked += self.evidence[number][1][row]
             self.from_above.append(linked)
             np.tanh(gates, out=gates)
             gated = gates[..., size:]

@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pixelcnn.config import TrainConfig
-from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
+from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim
+from pixelcnn.models import Evidence
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
+from pixelcnn.training.evidence import evidence_for, unknown_nats
 from pixelcnn.training.scoring import iter_evaluate
 from pixelcnn.training.state import TrainingError, TrainingState
 
@@ -177,12 +179,14 @@ def train_step(
         levels = each_to_raster(levels[mine], order[mine]).to(state.device)
         label = label[mine].to(state.device) if num_classes else None
         order = order[mine].to(state.device)
+        evidence = evidence_for(model, levels)
         if other is not None:  # in one pass: the images with their class, then with another
             levels, order = (torch.cat([t, t]) for t in (levels, order))
             label = torch.cat([label, other[mine].to(state.device)])
+            evidence = [Evidence(*(torch.cat([t, t]) for t in e)) for e in evidence]
         with torch.autocast(state.device.type, torch.bfloat16, enabled=state.bfloat16):
-            logits = state.network(levels, label, order)
-    nats = nll_nats(logits.float(), levels).flatten(1).sum(1)  # (B,), or (2 B,)
+            logits = state.network(levels, label, order, *evidence)
+    nats = unknown_nats(logits, levels, *evidence)  # (B,), or (2 B,)
     contrast = nats.new_zeros(())
     if other is not None:
         nats, other_nats = nats.chunk(2)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
+from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim
 from pixelcnn.models import Model
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
+from pixelcnn.training.evidence import evidence_for, unknown_nats
 
 BATCH_IMAGES = 50
 
@@ -16,6 +17,8 @@ BATCH_IMAGES = 50
 def evaluate(model: Model, levels: Tensor, label: Tensor, *, bfloat16: bool = False) -> float:
     """Compute the mean bits/dim of images given their labels (if the model knows labels).
 
+    A model that reads evidence is given some of each image, always the same; pixels that it knows
+    count as 0 bits.
     A model of several raster orders reads image i in order i modulo their number.
     """
     *_, (_, score) = iter_evaluate(model, levels, label, bfloat16=bfloat16)
@@ -41,9 +44,12 @@ def iter_evaluate(
             order = torch.arange(mine.start, mine.start + len(batch)) % model.config.num_orders
             batch = each_to_raster(batch, order).to(device)
             given = label[mine].to(device) if model.config.num_classes else None
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(mine.start)
+                evidence = evidence_for(model, batch)
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                logits = model(batch, given, order.to(device))
-            part += nll_nats(logits.float(), batch).to(sums).double().sum()
+                logits = model(batch, given, order.to(device), *evidence)
+            part += unknown_nats(logits, batch, *evidence).to(sums).double().sum()
         nats += sum_over_processes(part)
         images = min(first + BATCH_IMAGES * size, len(levels))
         score = nats_to_bits_per_dim(nats / images, model.config.num_dims).item()

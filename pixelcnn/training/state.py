@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pixelcnn.config import TrainConfig, fault_of
-from pixelcnn.models import Model, ModelConfig, build_model, read_config
+from pixelcnn.models import Model, ModelConfig, build_model, read_config, reshape_config
 from pixelcnn.storage import CheckpointError, safetensors_bytes, write_atomically
 from pixelcnn.training.devices import bfloat16_works, processes
 
@@ -54,8 +54,13 @@ class TrainingState:
         self._matrices = {
             k: nn.Parameter(self.model.get_parameter(k).detach().flatten(1))
             for k in self.model.matrices()
+            if self.model.get_parameter(k).requires_grad
         }
-        others = {k: p for k, p in self.model.named_parameters() if k not in self._matrices}
+        others = {
+            k: p
+            for k, p in self.model.named_parameters()
+            if p.requires_grad and k not in self._matrices
+        }
         decay = config.weight_decay
         adamw = torch.optim.AdamW(others.values(), betas=(0.9, 0.95), weight_decay=decay)
         self._optimizers: list[tuple[torch.optim.Optimizer, dict[str, Tensor], Sequence[str]]]
@@ -84,12 +89,16 @@ class TrainingState:
     def init_from(self, source: Model) -> None:
         """Begin with the weights of a trained model instead of random ones.
 
-        A model of one raster order is what each of several orders begins with.
+        A model of one raster order is what each of several orders begins with; one that
+        `begins_with` another architecture has further weights, which stay random.
 
         Raises:
             TrainingError: if its configuration differs in more than the orders and the dropout.
         """
-        theirs, ours = (m.config.to_dict() | {"dropout": 0} for m in (source, self.model))
+        config = self.model.config
+        if isinstance(source, self.model.begins_with or ()):
+            config = reshape_config(config, source.config.architecture)
+        theirs, ours = (c.to_dict() | {"dropout": 0} for c in (source.config, config))
         fits = theirs["num_orders"] in (1, ours["num_orders"])
         if not fits or theirs != ours | {"num_orders": theirs["num_orders"]}:
             raise TrainingError(
