@@ -78,12 +78,15 @@ class Encoder(nn.Module):
         self.biases = nn.ModuleList(nn.Conv2d(size, size_, 1, bias=False) for size_ in gates)
         for layer in self.biases:
             nn.init.zeros_(layer.weight)
+        self.classes = nn.Linear(size, config.num_classes)
 
-    def forward(self, evidence: Evidence) -> list[Tensor]:
-        """Give the biases (B, 4F, H, W) of each gated block; the last has (B, 2F, H, W).
+    def forward(self, evidence: Evidence) -> tuple[list[Tensor], Tensor]:
+        """Read the evidence.
 
-        The first 2F are those of the horizontal gate. All are 0 for a picture of which nothing is
-        given.
+        Returns:
+            The biases (B, 4F, H, W) of each gated block; the last has (B, 2F, H, W). The first 2F
+            are those of the horizontal gate. All are 0 for a picture of which nothing is given.
+            And logits of the classes that the evidence speaks for, (B, Y).
         """
         levels, known, hints = evidence
         given = known | hints
@@ -96,7 +99,7 @@ class Encoder(nn.Module):
             coarse = block(coarse)
         x = fine + F.interpolate(coarse, size=fine.shape[2:])
         x = F.relu(self.last(F.relu(x))) * given.any((1, 2, 3), keepdim=True)
-        return [layer(x) for layer in self.biases]
+        return [layer(x) for layer in self.biases], self.classes(F.relu(coarse).mean((2, 3)))
 
 
 @register
@@ -137,8 +140,18 @@ class ConditionedPixelCNN(GatedPixelCNN):
         self.check_evidence(evidence)
         other = copy.copy(self)
         with torch.no_grad():
-            other.evidence_biases = self.encoder(evidence)
+            other.evidence_biases, _ = self.encoder(evidence)
         return other
+
+    @torch.inference_mode()
+    def class_probabilities(self, evidence: Evidence) -> Tensor:
+        """Say how probable each class is given the evidence, as the encoder learned it: (B, Y).
+
+        Raises:
+            ValueError: if a shape, type or value breaks the rules of `Evidence`.
+        """
+        self.check_evidence(evidence)
+        return self.encoder(evidence)[1].double().softmax(1)
 
     def check_evidence(self, evidence: Evidence) -> None:
         """Check evidence before it is used.
@@ -162,16 +175,21 @@ class ConditionedPixelCNN(GatedPixelCNN):
         label: Tensor | None = None,
         order: Tensor | None = None,
         evidence: Evidence | None = None,
-    ) -> Tensor:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Predict every dimension from the ones before it and from the evidence, in one pass.
 
         Arguments:
             levels, label, order: see `Model.forward`.
-            evidence: of these B pictures, turned like the levels; None is what `given` was told.
+            evidence: for training, what is given of each picture, turned like the levels.
+
+        Returns:
+            Logits (B, K, C, H, W); with evidence also logits of the classes, (B, Y).
         """
-        biases = self.evidence_biases if evidence is None else self.encoder(evidence)
+        if evidence is None:
+            return super().forward(levels, label, order)
+        biases, class_logits = self.encoder(evidence)
         condition = self.condition(len(levels), label, order)
-        return self.logits_from_features(self.encode(levels), condition, biases)
+        return self.logits_from_features(self.encode(levels), condition, biases), class_logits
 
     def logits_from_features(
         self, features: Tensor, condition: Tensor, biases: Sequence[Tensor] | None = None

@@ -19,10 +19,13 @@ from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim
 from pixelcnn.models import Evidence
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
-from pixelcnn.training.evidence import evidence_for, unknown_nats
+from pixelcnn.training.evidence import class_nats, evidence_for, unknown_nats
 from pixelcnn.training.scoring import iter_evaluate
 from pixelcnn.training.state import TrainingError, TrainingState
 
+CLASS_WEIGHT = 10.0
+"""Weight of the classes that an encoder finds in the evidence, beside the likelihood; the encoder
+draws with the same features."""
 CONFUSION_MEMORY = 0.999
 """Share of the table of confused classes that one update keeps."""
 CONFUSION_PRIOR = 0.02
@@ -170,6 +173,7 @@ def train_step(
     with torch.random.fork_rng(devices=cuda):
         # Dropout of this step depends on the seed and the step only: a resumed run repeats it.
         torch.manual_seed(config.seed * 1_000_003 + state.step)
+        true_label = label[mine].to(state.device)
         other = None if state.confusion is None else other_labels(state.confusion, label)
         if num_classes:
             label = torch.where(torch.rand(batch) < config.label_dropout, num_classes, label)
@@ -183,10 +187,12 @@ def train_step(
         if other is not None:  # in one pass: the images with their class, then with another
             levels, order = (torch.cat([t, t]) for t in (levels, order))
             label = torch.cat([label, other[mine].to(state.device)])
+            true_label = torch.cat([true_label, true_label])
             evidence = [Evidence(*(torch.cat([t, t]) for t in e)) for e in evidence]
         with torch.autocast(state.device.type, torch.bfloat16, enabled=state.bfloat16):
-            logits = state.network(levels, label, order, *evidence)
-    nats = unknown_nats(logits, levels, *evidence)  # (B,), or (2 B,)
+            outputs = state.network(levels, label, order, *evidence)
+    nats = unknown_nats(outputs, levels, *evidence)  # (B,), or (2 B,)
+    guess = CLASS_WEIGHT * class_nats(outputs, true_label, *evidence)
     contrast = nats.new_zeros(())
     if other is not None:
         nats, other_nats = nats.chunk(2)
@@ -197,7 +203,7 @@ def train_step(
     # The processes' gradients are averaged, so each counts as many times as there are processes.
     part, more = (
         nats_to_bits_per_dim(total * size / batch, model.config.num_dims)
-        for total in (nats.sum(), contrast)
+        for total in (nats.sum(), contrast + guess)
     )
     loss = sum_over_processes(part.detach().clone()) / size
     _check_number("loss", loss, state.step)

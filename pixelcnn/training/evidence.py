@@ -13,8 +13,12 @@ from torch.nn import functional as F
 from pixelcnn.evaluation.likelihoods import nll_nats
 from pixelcnn.models import Evidence, Model
 
+Outputs = Tensor | tuple[Tensor, Tensor]
+"""What a model returns: logits, and with evidence those of the classes too."""
 SHARE_OF_FACTS = 0.45
 """Share of pictures of which only known pixels are given; of as many, only hints."""
+SHARE_WHOLE = 0.04
+"""Share of all pictures with facts that are wholly known."""
 
 
 def evidence_for(model: Model, levels: Tensor) -> list[Evidence]:
@@ -28,18 +32,25 @@ def evidence_for(model: Model, levels: Tensor) -> list[Evidence]:
     return [Evidence(*(values.to(levels.device) for values in evidence))]
 
 
-def unknown_nats(logits: Tensor, levels: Tensor, evidence: Evidence | None = None) -> Tensor:
+def unknown_nats(outputs: Outputs, levels: Tensor, *evidence: Evidence) -> Tensor:
     """Add up -log p over the dimensions of each picture that are not known: (B,), nats.
 
     Arguments:
-        logits: (B, K, C, H, W).
+        outputs: what the model returned for these pictures, and for this evidence if any.
         levels: int64 (B, C, H, W).
-        evidence: what is given of the pictures; None for nothing.
+        evidence: see `evidence_for`.
     """
-    nats = nll_nats(logits.float(), levels)
-    if evidence is not None:
-        nats = nats * ~evidence.known
+    nats = nll_nats((outputs[0] if evidence else outputs).float(), levels)
+    for given in evidence:
+        nats = nats * ~given.known
     return nats.flatten(1).sum(1)
+
+
+def class_nats(outputs: Outputs, label: Tensor, *evidence: Evidence) -> Tensor:
+    """Add up -log p(class | evidence) over the pictures, nats; 0 for models without evidence."""
+    if not evidence or not outputs[1].shape[1]:
+        return label.new_zeros((), dtype=torch.float32)
+    return F.cross_entropy(outputs[1].float(), label, reduction="sum")
 
 
 def draw_evidence(levels: Tensor, num_levels: int) -> Evidence:
@@ -57,6 +68,7 @@ def draw_evidence(levels: Tensor, num_levels: int) -> Evidence:
     known = torch.stack([known_pixels(height, width) for _ in range(batch)])[:, None]
     hints, ink = sketches(levels, num_levels)
     kind = torch.rand(batch, 1, 1, 1)
+    known |= torch.rand(batch, 1, 1, 1) < SHARE_WHOLE  # nothing to draw: only to tell the class
     known &= (kind < SHARE_OF_FACTS) | (kind > 2 * SHARE_OF_FACTS)
     hints &= (kind >= SHARE_OF_FACTS) & ~known
     return Evidence(torch.where(hints, ink, levels), known, hints)
