@@ -160,7 +160,7 @@ def _rising(stages: tuple[int, ...]) -> tuple[int, ...]:
 class TrainConfig(Settings):
     """How a model is trained."""
 
-    _added_later = {"label_contrast": 0.0}
+    _added_later = {"label_contrast": 0.0, "encoder_images": 0}
 
     dataset: str = "fashion-mnist"
     """Name of a data set, see `pixelcnn.data.datasets.DATASETS`."""
@@ -183,6 +183,8 @@ class TrainConfig(Settings):
     label_contrast: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Weight of telling the class of each image from another one, beside its likelihood. 200 makes
     samples keep to their class, for twice the work; 0 leaves it out."""
+    encoder_images: Annotated[int, Field(ge=0, le=10**9)] = 0
+    """Images over which a model that reads evidence trains its encoder alone, which is quicker."""
     bfloat16: bool = True
     """Run forward and backward passes in bfloat16 where the operation allows it."""
     validation_images: Annotated[int, Field(ge=1, le=100_000)] = 1000

@@ -39,6 +39,7 @@ def tiny_config(name="gated", **changes) -> ModelConfig:
         "first_kernel_size": 3,
         "kernel_size": 3,
         "dilations": (1, 2),
+        "encoder_features": 8,
     }
     config = architecture(name).Config
     return config(**{k: v for k, v in (values | changes).items() if hasattr(config, k)})

@@ -4,11 +4,15 @@
     completion = pixelcnn.complete(model, levels, known, num_images=16, label=9)
     completion.levels  # int64 (1, 16, 1, 28, 28)
 
-Three methods, from exact to rough:
+Five methods:
 
 - `prefix`: where all known pixels come before all unknown ones in an order that the model knows,
   ordinary sampling goes on from them. Exact: every completion is an independent draw from the
   model's distribution given the known pixels.
+- `learned`: a model that reads evidence is told all of it at once, known pixels and hints drawn by
+  hand, and draws each pixel knowing what comes later too. As good as it was learned.
+- `weighed`: particles that the same model proposes, weighed by how probable they are without the
+  evidence. Exact in the limit of many, and far fewer are needed.
 - `particles`: sequential Monte Carlo, for any known pixels. Approximate, but exact in the limit of
   many particles. `Completion.particles` says how far to trust it. What is known late cannot guide
   it. No weights make up for that: where half of the picture is late, tempering that keeps half of

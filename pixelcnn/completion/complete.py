@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from pixelcnn.completion.particles import ParticleScan
 from pixelcnn.completion.result import Completion, Method
 from pixelcnn.completion.scan import AncestralScan, Scan
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import Model
+from pixelcnn.models import Evidence, Model
+from pixelcnn.orders import to_raster
 from pixelcnn.sampling import label_tensor, make_noise
 
 
@@ -21,6 +22,7 @@ def complete(
     model: Model,
     levels: Tensor,
     known: Tensor,
+    hints: Tensor | None = None,
     *,
     label: int | Sequence[int] | Tensor | None = None,
     **settings: Any,
@@ -32,8 +34,12 @@ def complete(
 
     Arguments:
         model: a model in evaluation mode.
-        levels: int64 (B, C, H, W), values 0..K-1, B drawings; only known pixels matter.
-        known: bool (B, 1, H, W), True where a pixel is given; some, but not all of every drawing.
+        levels: int64 (B, C, H, W), values 0..K-1, B drawings; only known pixels and hints matter.
+        known: bool (B, 1, H, W), True where a pixel is a fact, which stays as it is; not all of
+            any drawing.
+        hints: bool (B, 1, H, W), True where somebody drew what the picture is to be like about
+            there; disjoint from `known`. None for no hints. Every drawing needs known pixels or
+            hints.
         label: one class for all drawings, B classes, or None for any class.
         settings: see `begin_completion`.
 
@@ -43,7 +49,8 @@ def complete(
     """
     levels, known = torch.as_tensor(levels), torch.as_tensor(known)
     model.check_levels(levels)
-    check_drawings(levels, known, model.config)
+    hints = torch.zeros_like(known) if hints is None else torch.as_tensor(hints)
+    check_drawings(levels, known, model.config, hints)
     labels = label_tensor(label, len(levels))
     if labels is not None and labels.shape != (len(levels),):
         raise ValueError(f"`label` (={label}) must be one class, or {len(levels)} of them.")
@@ -52,7 +59,7 @@ def complete(
         its_label = None if labels is None else int(labels[i])
         drawing = slice(i, i + 1)
         scan = begin_completion(
-            model, levels[drawing], known[drawing], label=its_label, **settings
+            model, levels[drawing], known[drawing], hints[drawing], label=its_label, **settings
         )
         while not scan.done:
             scan.step()
@@ -64,6 +71,7 @@ def begin_completion(
     model: Model,
     levels: Tensor,
     known: Tensor,
+    hints: Tensor | None = None,
     *,
     method: Method | None = None,
     num_images: int = 1,
@@ -88,15 +96,18 @@ def begin_completion(
         model: a model in evaluation mode.
         levels: int64 (1, C, H, W), values 0..K-1.
         known: bool (1, 1, H, W).
-        method: see `pixelcnn.completion`; None is "prefix" where it is exact, else "particles".
+        hints: bool (1, 1, H, W), see `complete`; only a model that reads evidence takes any, and
+            only with the method "learned".
+        method: see `pixelcnn.completion`; None is "prefix" where it is exact, else "learned" if
+            the model reads evidence, else "particles".
         num_images: n, completions of the drawing, at least 1.
-        seed: 0 or greater.
+        seed: 0 to 2**64 - 1.
         rule: temperature, top-k and top-p for unknown pixels; None is the model itself. Weights
             take the model's own probabilities of known pixels.
         label: class, or None for any class.
         order: raster order, see `pixelcnn.orders.ORDER_NAMES`; None chooses the one that puts most
             of the known pixels first.
-        first_image: index of the first completion; 0 with particles.
+        first_image: index of the first completion; 0 with particles, weighed ones too.
         num_particles: particles, at least 1.
         num_clouds: clouds that the particles are split into, a divisor of `num_particles`. Clouds
             never exchange particles, and completions come from them in proportion to their
@@ -117,18 +128,29 @@ def begin_completion(
     model.check_levels(levels)
     if len(levels) != 1:
         raise ValueError(f"`levels` must hold one drawing, not {len(levels)}.")
-    check_drawings(levels, known, config)
+    hints = torch.zeros_like(known) if hints is None else torch.as_tensor(hints)
+    check_drawings(levels, known, config, hints)
     if model.training:
         raise ValueError("`model` must be in evaluation mode: call model.eval() first.")
     _require("num_images", num_images, 1)
-    _require("seed", seed, 0)
     order = choose_order(known[0], config, order)
     if method is None:
-        method = "prefix" if is_prefix(known[0], order) and tolerance == 0 else "particles"
-    if method not in ("prefix", "clamping", "particles"):
-        raise ValueError(f"`method` (={method!r}) must be 'prefix', 'clamping' or 'particles'.")
+        method = _best_method(model, is_prefix(known[0], order) and tolerance == 0, hints)
+    if method not in get_args(Method):
+        *most, last = map(repr, get_args(Method))
+        raise ValueError(f"`method` (={method!r}) must be {', '.join(most)} or {last}.")
+    if hints.any() and method != "learned":
+        raise ValueError(f"`hints` need the method 'learned', not {method!r}: they are no facts.")
+    told = model
+    if method in ("learned", "weighed"):
+        if not model.reads_evidence:
+            raise ValueError(
+                f"`method` (={method!r}) needs a model that reads evidence; this one, "
+                f"{config.architecture!r}, has no encoder."
+            )
+        told = model.given(Evidence(*(to_raster(t, order) for t in (levels, known, hints))))
     settings = {"order": order, "rule": rule or SamplingRule(), "label": label}
-    if method == "particles":
+    if method in ("particles", "weighed"):
         num_clouds = _check_particles(num_particles, num_clouds)
         _require("tolerance", tolerance, 0, config.num_levels - 1, whole=False)
         if first_image != 0:
@@ -136,17 +158,31 @@ def begin_completion(
                 f"`first_image` (={first_image!r}) must be 0 with particles: their pictures "
                 "depend on each other."
             )
-        noise = make_noise(config, num_images=num_particles, seed=seed)
-        return ParticleScan(
-            model, levels[0], known[0], noise=noise, num_images=num_images,
-            num_clouds=num_clouds, tolerance=float(tolerance), seed=seed, **settings,
-        )  # fmt: skip
-    if tolerance != 0:
+    if method != "particles" and tolerance != 0:
         raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 unless `method` is 'particles'.")
     if method == "prefix":
         require_prefix(known[0], order, config.num_orders)
-    noise = make_noise(config, num_images=num_images, seed=seed, first_image=first_image)
-    return AncestralScan(model, levels[0], known[0], method=method, noise=noise, **settings)
+    if method in ("particles", "weighed"):
+        noise = make_noise(config, num_images=num_particles, seed=seed, stream="completions")
+        return ParticleScan(
+            model, levels[0], known[0], noise=noise, num_images=num_images,
+            num_clouds=num_clouds, tolerance=float(tolerance), seed=seed,
+            proposal=told if method == "weighed" else None, **settings,
+        )  # fmt: skip
+    noise = make_noise(
+        config, num_images=num_images, seed=seed, first_image=first_image, stream="completions"
+    )
+    reference = model if method == "learned" and not hints.any() else None
+    return AncestralScan(
+        told, levels[0], known[0], method=method, noise=noise, reference=reference, **settings
+    )
+
+
+def _best_method(model: Model, exact: bool, hints: Tensor) -> Method:
+    """Choose how to complete: exactly where it is possible, else as the model can."""
+    if hints.any() or (model.reads_evidence and not exact):
+        return "learned"
+    return "prefix" if exact else "particles"
 
 
 def default_clouds(num_particles: int) -> int:

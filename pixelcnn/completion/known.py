@@ -168,20 +168,30 @@ def require_prefix(known: Tensor, order: int, num_orders: int) -> None:
 
 
 def check_drawings(
-    levels: Tensor, known: Tensor, config: ModelConfig, *, need_unknown: bool = True
+    levels: Tensor,
+    known: Tensor,
+    config: ModelConfig,
+    hints: Tensor | None = None,
+    *,
+    need_unknown: bool = True,
 ) -> None:
     """Check what is to be completed; the levels themselves are checked by the model.
 
     Raises:
-        ValueError: if a shape or type is wrong, or a picture has no known or no unknown pixel.
+        ValueError: if a shape or type is wrong, a pixel is both known and a hint, or a picture has
+            neither known pixels nor hints, or no unknown pixel.
     """
+    hints = torch.zeros_like(known) if hints is None else hints
     expected = (len(levels), 1, config.height, config.width)
-    if known.shape != expected or known.dtype != torch.bool:
-        raise ValueError(
-            f"`known` (shape {tuple(known.shape)}, {known.dtype}) must be bool {expected}."
-        )
-    for number, one in enumerate(known):
-        if not one.any():
+    for name, values in (("known", known), ("hints", hints)):
+        if values.shape != expected or values.dtype != torch.bool:
+            raise ValueError(
+                f"`{name}` (shape {tuple(values.shape)}, {values.dtype}) must be bool {expected}."
+            )
+    if both := int((known & hints).sum()):
+        raise ValueError(f"`hints`: {both} of its pixels are in `known` too; they must be apart.")
+    for number, (one, hint) in enumerate(zip(known, hints, strict=True)):
+        if not (one | hint).any():
             raise ValueError(
                 f"`known`: no pixel of drawing {number} is known, so there is nothing to "
                 "complete; `sample` draws whole pictures."

@@ -4,6 +4,10 @@ Every particle is a picture being drawn. At an unknown pixel it draws a level; a
 weight is multiplied by the probability of the known level. When the weights get too unequal, the
 particles are drawn anew from themselves in proportion to their weights (resampling).
 
+With a *proposal*, a model that has read the evidence, particles are drawn from that, and their
+weights are also multiplied by p / q of each level drawn: what is known late guides them, and the
+guarantee is the same.
+
 What is guaranteed: the mean weight is an unbiased estimate of p(known), and the weighted particles
 approach the exact distribution of completions as their number grows. With few particles the result
 is approximate, and the report says how far to trust it.
@@ -21,7 +25,11 @@ from numpy.typing import NDArray
 
 from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
 from pixelcnn.completion.scan import Scan
-from pixelcnn.sampling.rules import draw
+from pixelcnn.config import SamplingRule
+from pixelcnn.models import Model
+from pixelcnn.sampling import Sampler
+from pixelcnn.sampling.noise import random_stream
+from pixelcnn.sampling.rules import draw, probabilities
 
 
 class ParticleScan(Scan):
@@ -35,6 +43,9 @@ class ParticleScan(Scan):
             the model times a discretized Laplace distribution around the known one, and only
             `levels` shows the known one.
         seed: fixes the resampling.
+        proposal: the model that draws, if it is another than the one that weighs; without
+            tolerance only. The rule then changes the weights, not what is drawn: a proposal must
+            not leave out what the rule allows.
         others: see `Scan`; the noise has one entry for each particle.
     """
 
@@ -45,13 +56,17 @@ class ParticleScan(Scan):
         num_clouds: int,
         tolerance: float,
         seed: int,
+        proposal: Model | None = None,
         **others: Any,
     ) -> None:
         super().__init__(*args, **others)
         config = self.model.config
         self.num_images, self.num_clouds, self.tolerance = num_images, num_clouds, tolerance
         self._seed = seed
-        self._random = np.random.default_rng([seed, 0, 1])  # other numbers than the noise
+        self._random = random_stream(seed, "resampling")
+        self._proposal = None
+        if proposal is not None:
+            self._proposal = Sampler(proposal, self.noise[:1], *self._conditions(1))
         self._noise_log_prob = _laplace(config.num_levels, tolerance) if tolerance else None
         # Everything below is by particle, the last axis; one entry until the first unknown pixel.
         self._log_weights = np.zeros(1)
@@ -65,7 +80,7 @@ class ParticleScan(Scan):
     @property
     def method(self) -> Method:
         """How the drawing is completed."""
-        return "particles"
+        return "particles" if self._proposal is None else "weighed"
 
     @property
     def effective_sample_size(self) -> float:
@@ -79,6 +94,8 @@ class ParticleScan(Scan):
 
     def _spread(self) -> None:
         super()._spread()
+        if self._proposal is not None and len(self.noise) > 1:
+            self._proposal.resample(np.zeros(len(self.noise), dtype=np.int64), self.noise)
         self._log_weights = np.repeat(self._log_weights, len(self.noise), -1)
 
     def _take(self, row: int, col: int, channel: int) -> None:
@@ -93,6 +110,21 @@ class ParticleScan(Scan):
             self._log_weights = self._log_weights + total
             level = draw(np.exp(joint - total[:, None]), self.noise[:, channel, row, col])
         self._sampler.step(self.rule, forced=level)
+        if self._proposal is not None:
+            self._proposal.step(self.rule, forced=level)
+
+    def _draw(self) -> None:
+        if self._proposal is None:
+            return super()._draw()
+        level, logits = self._proposal.step(SamplingRule())
+        with np.errstate(divide="ignore"):  # what the rule forbids has weight 0
+            allowed = np.log(probabilities(self._sampler.predict(), self.rule))
+        image = np.arange(len(level))
+        self._log_weights = (
+            self._log_weights + allowed[image, level] - _log_softmax(logits)[image, level]
+        )
+        self._sampler.step(self.rule, forced=level)
+        return None
 
     def _finish_step(self) -> None:
         if self.position <= self._first_unknown:  # one picture, which all particles share
@@ -101,7 +133,7 @@ class ParticleScan(Scan):
             clouds = self._clouds(self._log_weights)
             sizes = _effective_size(clouds)
             self._sizes.append(float(sizes.sum()))
-            poor = sizes < clouds.shape[1] / 2
+            poor = (sizes < clouds.shape[1] / 2) & (sizes > 0)
             if poor.any() and not self.done:
                 self._resample(clouds, poor)
         self._ancestors.append(len(np.unique(self._ancestor)))
@@ -128,6 +160,8 @@ class ParticleScan(Scan):
             log_weights[cloud] = _log_mean(log_weights[cloud])
         indices = indices.ravel()
         self._sampler.resample(indices)
+        if self._proposal is not None:
+            self._proposal.resample(indices)
         self._log_weights = log_weights.ravel()
         self._ancestor = self._ancestor[indices]
         self._resampled_at.append(self.position - 1)
@@ -150,10 +184,13 @@ class ParticleScan(Scan):
 
     def _report(self) -> ParticleReport:
         """Choose the completions by weight and tell how the particles fared."""
-        log_shares = self._log_weights - _log_sum(self._log_weights)
+        total = _log_sum(self._log_weights)
+        possible = np.isfinite(total)  # else no particle can be, and all are as good
+        log_shares = self._log_weights - total if possible else np.zeros(len(self._log_weights))
+        log_shares = log_shares - _log_sum(log_shares)
         levels = self._shown()
         # A cloud gets completions in proportion to its evidence: that is the sum of its weights.
-        random = np.random.default_rng([self._seed, 0, 2])
+        random = random_stream(self._seed, "choice")
         chosen = random.permutation(_systematic(log_shares, self.num_images, random))
         by_beginning = np.bincount(self._ancestor, np.exp(log_shares))
         return ParticleReport(
@@ -167,7 +204,7 @@ class ParticleScan(Scan):
             chosen=chosen,
             num_distinct=len(np.unique(levels[chosen], axis=0)),
             num_beginnings=len(np.unique(self._ancestor[chosen])),
-            effective_beginnings=float(1 / (by_beginning**2).sum()),
+            effective_beginnings=float(1 / (by_beginning**2).sum()) if possible else 0.0,
         )
 
 
@@ -187,8 +224,9 @@ def _laplace(num_levels: int, tolerance: float) -> Floats:
 
 def _log_sum(logs: Floats) -> Floats:
     """Compute the log of the sum over the last axis."""
-    highest = logs.max(-1)
-    return highest + np.log(np.exp(logs - highest[..., None]).sum(-1))
+    highest = np.maximum(logs.max(-1), np.finfo(float).min)  # finite, also if all are -inf
+    with np.errstate(divide="ignore"):
+        return highest + np.log(np.exp(logs - highest[..., None]).sum(-1))
 
 
 def _log_mean(logs: Floats) -> Floats:
@@ -197,9 +235,9 @@ def _log_mean(logs: Floats) -> Floats:
 
 
 def _effective_size(log_weights: Floats) -> Floats:
-    """Compute 1 / sum of squared shares over the last axis."""
-    share = np.exp(log_weights - _log_sum(log_weights)[..., None])
-    return 1 / (share**2).sum(-1)
+    """Compute 1 / sum of squared shares over the last axis; 0 where all weights are 0."""
+    weight = np.exp(log_weights - np.maximum(log_weights.max(-1), -1e300)[..., None])
+    return weight.sum(-1) ** 2 / np.maximum((weight**2).sum(-1), 1e-300)
 
 
 def _systematic(log_weights: Floats, count: int, random: np.random.Generator) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Method = Literal["prefix", "clamping", "particles"]
+Method = Literal["learned", "weighed", "prefix", "clamping", "particles"]
 Floats = NDArray[np.float64]
 
 FEW_BEGINNINGS = 8
@@ -68,10 +68,13 @@ class Completion:
     """Known pixels that the method ignored in part: what was drawn before them does not know of
     them; bool (B, 1, H, W). Only clamping ignores any."""
     log_prob: Tensor
-    """log p of the picture shown, in this order and for this class, float64 (B, n), nats."""
+    """log p of the picture shown, in this order and for this class, float64 (B, n), nats. Of
+    learned completions log p(unknown pixels | evidence), as learned."""
     log_weights: Tensor
     """Log of the importance weight that turns each picture into a draw given all known pixels,
-    float64 (B, n), nats: with clamping the log-probability of the ignored pixels, else 0."""
+    float64 (B, n), nats: with clamping the log-probability of the ignored pixels; with learned
+    completions, unless there are hints, log p(picture) - log p(unknown pixels | evidence), whose
+    mean weight estimates p(known) without bias; else 0."""
     particles: tuple[ParticleReport | None, ...]
     """How the particles fared, for each drawing; None without particles."""
 

@@ -88,7 +88,7 @@ class Scan(ABC):
         if self.known[row, col]:
             self._take(row, col, channel)
         else:
-            self._sampler.step(self.rule)
+            self._draw()
         if self.position + 1 == self.num_steps:
             yield from self._end()
         self.position += 1
@@ -119,8 +119,9 @@ class Scan(ABC):
             raise ValueError(
                 f"The pictures are not complete: {self.position} of {self.num_steps} steps done."
             )
-        log_prob = yield from self._log_prob_map(self._shown()[chosen])
-        log_prob = torch.from_numpy(log_prob)  # (n, C, H, W)
+        shown = self._shown()[chosen]
+        log_prob = yield from self._log_prob_map(shown)
+        log_prob, log_weights = yield from self._weigh(shown, torch.from_numpy(log_prob))
         known = torch.from_numpy(self.known)
         late = late_pixels(known) if self.method == "clamping" else torch.zeros_like(known)
         return Completion(
@@ -129,10 +130,17 @@ class Scan(ABC):
             order=torch.tensor([self.order]),
             is_exact=(is_exact,),
             ignored=from_raster(late, self.order)[None, None],
-            log_prob=log_prob.sum((1, 2, 3))[None],
-            log_weights=(log_prob * late).sum((1, 2, 3))[None],
+            log_prob=log_prob[None],
+            log_weights=log_weights[None],
             particles=(report,),
         )
+
+    def _weigh(
+        self, pictures: NDArray[np.int64], log_prob: Tensor
+    ) -> Generator[None, None, tuple[Tensor, Tensor]]:
+        """Give log p and log weight of each picture, (n,), from log p of its dimensions."""
+        yield from ()
+        return log_prob.sum((1, 2, 3)), torch.zeros(len(log_prob), dtype=torch.float64)
 
     def _spread(self) -> None:
         """Go on with all pictures; up to here they are one."""
@@ -142,6 +150,10 @@ class Scan(ABC):
     @abstractmethod
     def _take(self, row: int, col: int, channel: int) -> None:
         """Go over a known dimension."""
+
+    def _draw(self) -> None:
+        """Draw an unknown dimension."""
+        self._sampler.step(self.rule)
 
     def _end(self) -> Generator[None, None, None]:
         """Do what comes with the last dimension: only particles do something."""
@@ -160,32 +172,60 @@ class Scan(ABC):
         label = None if self.label is None else torch.full((batch,), self.label)
         return label, torch.full((batch,), self.order)
 
-    def _log_prob_map(self, levels: NDArray[np.int64]) -> Generator[None, None, Floats]:
+    def _log_prob_map(
+        self, levels: NDArray[np.int64], model: Model | None = None
+    ) -> Generator[None, None, Floats]:
         """Compute log p of every dimension of turned pictures given those before it, in nats."""
         conditions = self._conditions(len(levels))
-        maps = yield from iter_log_prob_map(self.model, torch.from_numpy(levels), *conditions)
+        levels = torch.from_numpy(levels)
+        maps = yield from iter_log_prob_map(model or self.model, levels, *conditions)
         return maps.numpy()
 
 
 class AncestralScan(Scan):
-    """Pictures drawn independently: exact if what is known comes first, else clamping.
+    """Pictures drawn independently: exact if what is known comes first.
 
-    Known levels are put in place as the scan reaches them. Those that come after an unknown pixel
-    act on what is drawn later, but not on what is drawn before.
+    Else the model has either read the evidence beforehand, or known levels are clamped: put in
+    place as the scan reaches them, so that they act on what is drawn later only.
+
+    Arguments:
+        args: see `Scan`.
+        method: "prefix", "clamping" or "learned".
+        reference: with "learned", the model that has read no evidence, to weigh the pictures by;
+            None leaves them unweighed.
+        others: see `Scan`.
     """
 
-    def __init__(self, *args: Any, method: Method, **others: Any) -> None:
+    def __init__(
+        self, *args: Any, method: Method, reference: Model | None = None, **others: Any
+    ) -> None:
         super().__init__(*args, **others)
-        self._method = method
+        self._method, self._reference = method, reference
 
     @property
     def method(self) -> Method:
-        """How the drawing is completed, "prefix" or "clamping"."""
+        """How the drawing is completed."""
         return self._method
 
     def iter_completion(self) -> Generator[None, None, Completion]:
         """Return all pictures, see `Scan.completion`."""
-        return self._result(np.arange(len(self.noise)), is_exact=self._is_prefix)
+        is_exact = self._is_prefix and self.method != "learned"
+        return self._result(np.arange(len(self.noise)), is_exact=is_exact)
 
     def _take(self, row: int, col: int, channel: int) -> None:
         self._sampler.step(self.rule, forced=self.observed[channel, row, col])
+
+    def _weigh(
+        self, pictures: NDArray[np.int64], log_prob: Tensor
+    ) -> Generator[None, None, tuple[Tensor, Tensor]]:
+        known = torch.from_numpy(self.known)
+        unweighed = torch.zeros(len(pictures), dtype=torch.float64)
+        if self.method == "clamping":
+            return log_prob.sum((1, 2, 3)), (log_prob * late_pixels(known)).sum((1, 2, 3))
+        if self.method == "prefix":
+            return log_prob.sum((1, 2, 3)), unweighed
+        learned = (log_prob * ~known).sum((1, 2, 3))
+        if self._reference is None:
+            return learned, unweighed
+        log_p = yield from self._log_prob_map(pictures, self._reference)
+        return learned, torch.from_numpy(log_p).sum((1, 2, 3)) - learned

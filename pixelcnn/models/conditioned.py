@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import settings
-from pixelcnn.models.base import Model, Stepper, register
+from pixelcnn.models.base import Array, Stepper, register
 from pixelcnn.models.convolutions import Features
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN, GatedStepper
 
@@ -27,6 +27,19 @@ class Evidence(NamedTuple):
     hints: Tensor
     """bool (B, 1, H, W), True where somebody drew what the picture is to be like about there;
     disjoint from `known`."""
+
+
+class Reading(NamedTuple):
+    """What the encoder makes of evidence."""
+
+    biases: Sequence[Tensor]
+    """For each gated block (B, 4F, H, W): for the horizontal gate, then the vertical one; for the
+    last block (B, 2F, H, W). At the end what is added to the logits, (B, C * K, H, W). All are 0
+    for a picture of which nothing is given."""
+    class_logits: Tensor
+    """Which class the evidence speaks for, (B, Y), or (B, 1) without any."""
+    marginals: Tensor
+    """What each dimension is likely to be, given the evidence alone: logits (B, C * K, H, W)."""
 
 
 @settings
@@ -49,7 +62,7 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, E, H, W) to the same shape."""
-        return x + self.expand(F.relu(self.conv(F.relu(x))))
+        return x + self.expand(F.silu(self.conv(F.silu(x))))
 
 
 class Encoder(nn.Module):
@@ -68,43 +81,41 @@ class Encoder(nn.Module):
     def __init__(self, config: ConditionedConfig) -> None:
         super().__init__()
         size, gate = config.encoder_features, 2 * config.num_features
-        self.num_levels = config.num_levels
-        self.first = nn.Conv2d(2 + config.num_channels, size, 3, padding=1)
+        features = config.num_channels * config.features_per_channel
+        self.first = nn.Conv2d(2 + features, size, 3, padding=1)
         self.down = nn.Conv2d(size, size, 3, stride=2, padding=1)
         self.blocks = nn.ModuleList(EncoderBlock(size, dilation) for dilation in self.dilations)
         self.last = nn.Conv2d(size, size, 3, padding=1)
+        self.norm = nn.GroupNorm(1, size)  # biases far from 0 would close the gates for good
         # The last gated block has no vertical gate. Without a bias: no features, no change.
         gates = [2 * gate] * (config.num_blocks - 1) + [gate]
         self.biases = nn.ModuleList(nn.Conv2d(size, size_, 1, bias=False) for size_ in gates)
         for layer in self.biases:
             nn.init.zeros_(layer.weight)
-        self.classes = nn.Linear(size, config.num_classes)
+        self.logits = nn.Conv2d(size, config.num_channels * config.num_levels, 1, bias=False)
+        nn.init.zeros_(self.logits.weight)
+        self.marginals = nn.Conv2d(size, config.num_channels * config.num_levels, 1)
+        self.classes = nn.Linear(size, max(1, config.num_classes))
 
-    def forward(self, evidence: Evidence) -> tuple[list[Tensor], Tensor]:
-        """Read the evidence.
-
-        Returns:
-            The biases (B, 4F, H, W) of each gated block; the last has (B, 2F, H, W). The first 2F
-            are those of the horizontal gate. All are 0 for a picture of which nothing is given.
-            And logits of the classes that the evidence speaks for, (B, Y).
-        """
-        levels, known, hints = evidence
+    def forward(self, evidence: Evidence, features: Tensor, with_biases: bool = True) -> Reading:
+        """Read the evidence, and its levels as `Model.encode` turns them into features."""
+        _, known, hints = evidence
         given = known | hints
-        dtype = self.first.weight.dtype
-        scaled = (levels.to(dtype) * (2 / (self.num_levels - 1)) - 1) * given
-        maps = torch.cat([known.to(dtype), hints.to(dtype), scaled], 1)  # (B, 2 + C, H, W)
+        maps = [known.to(features.dtype), hints.to(features.dtype), features * given]
+        maps = torch.cat(maps, 1)  # (B, 2 + C * E, H, W)
         fine = self.first(maps)
-        coarse = self.down(F.relu(fine))  # (B, E, H / 2, W / 2), rounded up
+        coarse = self.down(F.silu(fine))  # (B, E, H / 2, W / 2), rounded up
         for block in self.blocks:
             coarse = block(coarse)
         x = fine + F.interpolate(coarse, size=fine.shape[2:])
-        x = F.relu(self.last(F.relu(x))) * given.any((1, 2, 3), keepdim=True)
-        return [layer(x) for layer in self.biases], self.classes(F.relu(coarse).mean((2, 3)))
+        x = self.norm(self.last(F.silu(x))) * given.any((1, 2, 3), keepdim=True)
+        biases = [layer(x) for layer in [*self.biases, self.logits]] if with_biases else []
+        return Reading(biases, self.classes(F.silu(coarse).mean((2, 3))), self.marginals(x))
 
 
 @register
 class ConditionedPixelCNN(GatedPixelCNN):
-    """A gated PixelCNN and an encoder: each pixel is drawn knowing all evidence, also what follows.
+    """A gated PixelCNN and an encoder: every pixel is drawn knowing all evidence.
 
     One ordinary pass of ancestral sampling draws from p(x | evidence) as it was learned. Without
     evidence it is the gated model that its training began with, whose weights stay as they are;
@@ -140,7 +151,7 @@ class ConditionedPixelCNN(GatedPixelCNN):
         self.check_evidence(evidence)
         other = copy.copy(self)
         with torch.no_grad():
-            other.evidence_biases, _ = self.encoder(evidence)
+            other.evidence_biases = self.read(evidence).biases
         return other
 
     @torch.inference_mode()
@@ -151,7 +162,11 @@ class ConditionedPixelCNN(GatedPixelCNN):
             ValueError: if a shape, type or value breaks the rules of `Evidence`.
         """
         self.check_evidence(evidence)
-        return self.encoder(evidence)[1].double().softmax(1)
+        return self.read(evidence).class_logits.double().softmax(1)
+
+    def read(self, evidence: Evidence, with_biases: bool = True) -> Reading:
+        """Run the encoder."""
+        return self.encoder(evidence, self.encode(evidence.levels), with_biases)
 
     def check_evidence(self, evidence: Evidence) -> None:
         """Check evidence before it is used.
@@ -175,32 +190,44 @@ class ConditionedPixelCNN(GatedPixelCNN):
         label: Tensor | None = None,
         order: Tensor | None = None,
         evidence: Evidence | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        encoder_only: bool = False,
+    ) -> Tensor | tuple[Tensor | None, Reading]:
         """Predict every dimension from the ones before it and from the evidence, in one pass.
 
         Arguments:
-            levels, label, order: see `Model.forward`.
+            levels: int64 (B, C, H, W).
+            label: see `Model.forward`.
+            order: see `Model.forward`.
             evidence: for training, what is given of each picture, turned like the levels.
+            encoder_only: leave the gated network out, and return None for its logits.
 
         Returns:
-            Logits (B, K, C, H, W); with evidence also logits of the classes, (B, Y).
+            Logits (B, K, C, H, W); with evidence also what the encoder reads.
         """
         if evidence is None:
             return super().forward(levels, label, order)
-        biases, class_logits = self.encoder(evidence)
+        reading = self.read(evidence, with_biases=not encoder_only)
+        if encoder_only:
+            return None, reading
         condition = self.condition(len(levels), label, order)
-        return self.logits_from_features(self.encode(levels), condition, biases), class_logits
+        features = self.encode(levels)
+        return self.logits_from_features(features, condition, reading.biases), reading
 
     def logits_from_features(
         self, features: Tensor, condition: Tensor, biases: Sequence[Tensor] | None = None
     ) -> Tensor:
         """Predict from the output of `encode`: (B, K, C, H, W)."""
         biases = self.evidence_biases if biases is None else biases
-        return self.logits_from_head(self._run(features, condition, biases)[1])
+        if biases is None:
+            return super().logits_from_features(features, condition)
+        *biases, more = biases
+        logits = self.logits_from_head(self._run(features, condition, biases)[1])
+        return logits + more.unflatten(1, (self.config.num_channels, -1)).transpose(1, 2)
 
     def residual_stream(self, features: Tensor, condition: Tensor) -> list[Tensor]:
         """Give the features of the horizontal stack; the last block adds to none."""
-        return self._run(features, condition, self.evidence_biases)[0]
+        biases = None if self.evidence_biases is None else self.evidence_biases[:-1]
+        return self._run(features, condition, biases)[0]
 
     def convolutions(self) -> dict[str, nn.Conv2d]:
         """List the masked convolutions; the encoder has no masks."""
@@ -210,4 +237,23 @@ class ConditionedPixelCNN(GatedPixelCNN):
     @torch.inference_mode()
     def stepper(self, condition: Tensor) -> Stepper:
         """Draw row by row and pixel by pixel; the encoder has run in `given`."""
-        return GatedStepper(self, condition, self.evidence_biases)
+        biases = self.evidence_biases
+        if biases is None:
+            return super().stepper(condition)
+        return ConditionedStepper(self, condition, biases)
+
+
+class ConditionedStepper(GatedStepper):
+    """`ConditionedPixelCNN` after it has read the evidence."""
+
+    def __init__(
+        self, model: ConditionedPixelCNN, condition: Tensor, biases: Sequence[Tensor]
+    ) -> None:
+        super().__init__(model, condition, biases[:-1])
+        self.more = biases[-1].permute(2, 3, 0, 1).numpy()  # (H, W, 1, C * K)
+
+    def logits(self) -> Array:
+        """Add what the encoder says of the dimension itself."""
+        row, col, channel = self.config.coordinates(self.position)
+        levels = slice(channel * self.config.num_levels, (channel + 1) * self.config.num_levels)
+        return super().logits() + self.more[row, col, :, levels]

@@ -5,19 +5,51 @@ from numpy.typing import NDArray
 
 from pixelcnn.models import ModelConfig
 
+STREAMS = ("samples", "completions", "resampling", "choice", "classes")
+"""What random numbers are for; each has a stream of its own, so that none tells of another."""
+LARGEST_SEED = 2**64 - 1
+
+
+def random_stream(seed: int, stream: str = "samples", image: int = 0) -> np.random.Generator:
+    """Make the generator of one use, fixed by seed and image.
+
+    Arguments:
+        seed: 0 to 2**64 - 1.
+        stream: one of `STREAMS`.
+        image: 0 to 2**32 - 1.
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
+    for name, value, last in (("seed", seed, LARGEST_SEED), ("image", image, 2**32 - 1)):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or not 0 <= value <= last:
+            raise ValueError(f"`{name}` (={value!r}) must be an integer from 0 to {last}.")
+    high, low = divmod(int(seed), 2**32)
+    number = STREAMS.index(stream)
+    # A key keeps streams apart, and the upper half of a seed from the image.
+    key = (number, high) if number or high else ()
+    return np.random.default_rng(np.random.SeedSequence([low, int(image)], spawn_key=key))
+
 
 def make_noise(
-    config: ModelConfig, *, num_images: int, seed: int, first_image: int = 0
+    config: ModelConfig,
+    *,
+    num_images: int,
+    seed: int,
+    first_image: int = 0,
+    stream: str = "samples",
 ) -> NDArray[np.float64]:
     """Draw the uniform numbers of some images.
 
-    Image i depends on (seed, i) only: it is the same in any batch and for any sampler.
+    Image i depends on (seed, i, stream) only: it is the same in any batch and for any sampler.
 
     Arguments:
         config: gives C, H, W.
         num_images: B, at least 1.
-        seed: 0 or greater.
+        seed: 0 to 2**64 - 1.
         first_image: index of the first image, 0 or greater.
+        stream: what the numbers are for, one of `STREAMS`.
 
     Returns:
         (B, C, H, W), in [0, 1).
@@ -25,14 +57,12 @@ def make_noise(
     Raises:
         ValueError: if a number is out of range.
     """
-    for name, value, low in (
-        ("num_images", num_images, 1), ("seed", seed, 0), ("first_image", first_image, 0)
-    ):  # fmt: skip
+    for name, value, low in (("num_images", num_images, 1), ("first_image", first_image, 0)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
             raise ValueError(f"`{name}` (={value!r}) must be an integer of at least {low}.")
     shape = (config.num_channels, config.height, config.width)
     images = range(first_image, first_image + num_images)
-    return np.stack([np.random.default_rng([seed, i]).random(shape) for i in images])
+    return np.stack([random_stream(seed, stream, i).random(shape) for i in images])
 
 
 def check_noise(noise: NDArray[np.float64], config: ModelConfig) -> None:

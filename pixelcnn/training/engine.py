@@ -19,13 +19,10 @@ from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim
 from pixelcnn.models import Evidence
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
-from pixelcnn.training.evidence import class_nats, evidence_for, unknown_nats
+from pixelcnn.training.evidence import evidence_for, reading_nats, unknown_nats
 from pixelcnn.training.scoring import iter_evaluate
 from pixelcnn.training.state import TrainingError, TrainingState
 
-CLASS_WEIGHT = 10.0
-"""Weight of the classes that an encoder finds in the evidence, beside the likelihood; the encoder
-draws with the same features."""
 CONFUSION_MEMORY = 0.999
 """Share of the table of confused classes that one update keeps."""
 CONFUSION_PRIOR = 0.02
@@ -190,9 +187,15 @@ def train_step(
             true_label = torch.cat([true_label, true_label])
             evidence = [Evidence(*(torch.cat([t, t]) for t in e)) for e in evidence]
         with torch.autocast(state.device.type, torch.bfloat16, enabled=state.bfloat16):
-            outputs = state.network(levels, label, order, *evidence)
-    nats = unknown_nats(outputs, levels, *evidence)  # (B,), or (2 B,)
-    guess = CLASS_WEIGHT * class_nats(outputs, true_label, *evidence)
+            if evidence:
+                alone = state.images_seen < config.encoder_images
+                logits, reading = state.network(levels, label, order, *evidence, alone)
+                teaching = reading_nats(reading, levels, true_label, *evidence)
+            else:
+                logits, teaching, alone = state.network(levels, label, order), 0.0, False
+    nats = levels.new_zeros(len(levels), dtype=torch.float32)  # (B,), or (2 B,)
+    if not alone:
+        nats = unknown_nats(logits, levels, *evidence)
     contrast = nats.new_zeros(())
     if other is not None:
         nats, other_nats = nats.chunk(2)
@@ -203,7 +206,7 @@ def train_step(
     # The processes' gradients are averaged, so each counts as many times as there are processes.
     part, more = (
         nats_to_bits_per_dim(total * size / batch, model.config.num_dims)
-        for total in (nats.sum(), contrast + guess)
+        for total in (nats.sum(), contrast + teaching)
     )
     loss = sum_over_processes(part.detach().clone()) / size
     _check_number("loss", loss, state.step)

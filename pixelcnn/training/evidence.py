@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from pixelcnn.evaluation.likelihoods import nll_nats
 from pixelcnn.models import Evidence, Model
+from pixelcnn.models.conditioned import Reading
 
-Outputs = Tensor | tuple[Tensor, Tensor]
-"""What a model returns: logits, and with evidence those of the classes too."""
+CLASS_WEIGHT = 10.0
+"""Nats of a wrong class beside those of the pixels, of which there are many."""
 SHARE_OF_FACTS = 0.45
 """Share of pictures of which only known pixels are given; of as many, only hints."""
 SHARE_WHOLE = 0.04
@@ -32,25 +33,40 @@ def evidence_for(model: Model, levels: Tensor) -> list[Evidence]:
     return [Evidence(*(values.to(levels.device) for values in evidence))]
 
 
-def unknown_nats(outputs: Outputs, levels: Tensor, *evidence: Evidence) -> Tensor:
+def unknown_nats(logits: Tensor, levels: Tensor, *evidence: Evidence) -> Tensor:
     """Add up -log p over the dimensions of each picture that are not known: (B,), nats.
 
     Arguments:
-        outputs: what the model returned for these pictures, and for this evidence if any.
+        logits: (B, K, C, H, W).
         levels: int64 (B, C, H, W).
         evidence: see `evidence_for`.
     """
-    nats = nll_nats((outputs[0] if evidence else outputs).float(), levels)
+    nats = nll_nats(logits.float(), levels)
     for given in evidence:
         nats = nats * ~given.known
     return nats.flatten(1).sum(1)
 
 
-def class_nats(outputs: Outputs, label: Tensor, *evidence: Evidence) -> Tensor:
-    """Add up -log p(class | evidence) over the pictures, nats; 0 for models without evidence."""
-    if not evidence or not outputs[1].shape[1]:
-        return label.new_zeros((), dtype=torch.float32)
-    return F.cross_entropy(outputs[1].float(), label, reduction="sum")
+def reading_nats(reading: Reading, levels: Tensor, label: Tensor, evidence: Evidence) -> Tensor:
+    """Add up what the encoder itself should tell: each unknown dimension alone, and the class.
+
+    These are scores of the same features that guide the drawing, which they teach early.
+
+    Arguments:
+        reading: what the encoder made of the evidence.
+        levels: int64 (B, C, H, W).
+        label: int64 (B,), the true classes.
+        evidence: what was given.
+
+    Returns:
+        Nats, summed over the pictures; the class counts `CLASS_WEIGHT` times.
+    """
+    logits = reading.marginals.unflatten(1, (levels.shape[1], -1)).transpose(1, 2)
+    nats = unknown_nats(logits, levels, evidence).sum()
+    if reading.class_logits.shape[1] > 1:
+        guess = F.cross_entropy(reading.class_logits.float(), label, reduction="sum")
+        nats = nats + CLASS_WEIGHT * guess
+    return nats
 
 
 def draw_evidence(levels: Tensor, num_levels: int) -> Evidence:

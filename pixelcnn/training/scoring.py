@@ -48,8 +48,10 @@ def iter_evaluate(
                 torch.manual_seed(mine.start)
                 evidence = evidence_for(model, batch)
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                outputs = model(batch, given, order.to(device), *evidence)
-            part += unknown_nats(outputs, batch, *evidence).to(sums).double().sum()
+                logits = model(batch, given, order.to(device), *evidence)
+            if evidence:
+                logits, _ = logits
+            part += unknown_nats(logits, batch, *evidence).to(sums).double().sum()
         nats += sum_over_processes(part)
         images = min(first + BATCH_IMAGES * size, len(levels))
         score = nats_to_bits_per_dim(nats / images, model.config.num_dims).item()

@@ -111,7 +111,10 @@ class TrainingState:
                 mine.copy_(theirs.repeat(len(mine) // len(theirs), *[1] * (theirs.ndim - 1)))
 
     def update(self, rate: float) -> None:
-        """Do one optimizer update with the gradients that the model holds."""
+        """Do one optimizer update with the gradients that the model holds; none means zero."""
+        for parameter in self.model.parameters():
+            if parameter.requires_grad and parameter.grad is None:  # so that it can be resumed
+                parameter.grad = torch.zeros_like(parameter)
         for name, matrix in self._matrices.items():
             matrix.grad = self.model.get_parameter(name).grad.flatten(1)
         for optimizer, _, _ in self._optimizers:

@@ -1,0 +1,266 @@
+"""The model that is given evidence: what it keeps of the gated one, what it adds and draws."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import complete, sample
+from pixelcnn.config import SamplingRule, TrainConfig
+from pixelcnn.inspection.receptive_field import in_order
+from pixelcnn.models import Evidence, Stepper, build_model, reshape_config
+from pixelcnn.training.engine import train_step
+from pixelcnn.training.evidence import draw_evidence
+from pixelcnn.training.state import TrainingError, TrainingState
+
+from .test_completion import (
+    AROUND,
+    CHANCE,
+    LOWER,
+    drawing,
+    every_picture,
+    exact,
+    known_of,
+    log_prob_of_every_picture,
+    pairs,
+    sharp_model,
+)
+from .tiny import dependence, random_levels, randomize, tiny_config, tiny_model
+
+SHAPES = [
+    {"num_classes": 3},
+    {"num_channels": 3, "height": 3, "width": 4},
+    {"height": 4, "width": 4, "num_orders": 8},
+    {"height": 1, "width": 7},
+]
+
+
+def evidence_of(config, num_images=1, seed=0):
+    """Some facts and some hints, of another picture than the one that is drawn."""
+    torch.manual_seed(seed)
+    kind = torch.randint(3, (num_images, 1, config.height, config.width))
+    return Evidence(random_levels(config, num_images, seed + 7), kind == 1, kind == 2)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_with_nothing_given_it_is_the_gated_model_exactly(shape):
+    model = tiny_model("conditioned", **shape)
+    gated = build_model(reshape_config(model.config, "gated")).double().eval()
+    gated.load_state_dict({k: v for k, v in model.state_dict().items() if "encoder" not in k})
+    levels = random_levels(model.config, 3)
+    nothing = evidence_of(model.config)._replace(
+        known=torch.zeros(1, 1, model.config.height, model.config.width, dtype=torch.bool),
+        hints=torch.zeros(1, 1, model.config.height, model.config.width, dtype=torch.bool),
+    )
+    for same in (model, model.given(nothing)):
+        assert torch.equal(same(levels), gated(levels))
+    assert not torch.equal(model.given(evidence_of(model.config))(levels), gated(levels))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_its_stepper_equals_its_pass_at_every_position(shape):
+    model = tiny_model("conditioned", **shape)
+    model = model.given(evidence_of(model.config))
+    levels = random_levels(model.config, 3)
+    expected = in_order(model(levels)).transpose(0, 1).detach().numpy()
+    stepper = model.stepper(model.condition(3))
+    for position in range(model.config.num_dims):
+        np.testing.assert_allclose(stepper.logits(), expected[position], atol=1e-10)
+        row, col, channel = model.config.coordinates(position)
+        stepper.write(levels[:, channel, row, col].numpy())
+        if position == 2:
+            stepper = stepper.fork()
+            stepper.select(np.array([1, 0, 2]))
+            levels, expected = levels[[1, 0, 2]], expected[:, [1, 0, 2]]
+
+
+def test_drawn_levels_act_on_the_future_only_whatever_is_given():
+    model = tiny_model("conditioned")
+    told = model.given(evidence_of(model.config))
+    found = dependence(told) > 0
+    assert (found == model.dependencies()).all()
+
+
+def test_all_evidence_acts_on_every_prediction_what_comes_later_too():
+    model = tiny_model("conditioned")
+    levels, evidence = random_levels(model.config, 1), evidence_of(model.config)
+    before = in_order(model.given(evidence)(levels))
+    for row, col in (evidence.known | evidence.hints)[0, 0].nonzero():
+        changed = evidence.levels.clone()
+        changed[..., row, col] = (changed[..., row, col] + 1) % model.config.num_levels
+        after = in_order(model.given(evidence._replace(levels=changed))(levels))
+        assert (before != after).any(-1).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_made_up_evidence_tells_the_truth_about_known_pixels_only(channels):
+    config = tiny_config("conditioned", num_channels=channels, height=9, width=8, num_levels=16)
+    torch.manual_seed(0)
+    levels = random_levels(config, 400)
+    given, known, hints = draw_evidence(levels, config.num_levels)
+    assert known.shape == hints.shape == (400, 1, 9, 8)
+    assert not (known & hints).any() and (known | hints).flatten(1).any(1).all()
+    assert (given == levels)[known.expand_as(levels)].all()
+    assert given.min() >= 0 and given.max() < config.num_levels
+    assert (given != levels)[hints.expand_as(levels)].double().mean() > 0.5  # no copy
+    whole = known.flatten(1).all(1).double().mean()
+    only_facts = (~hints.flatten(1).any(1)).double().mean()
+    assert 0 < whole < 0.1 and 0.3 < only_facts < 0.6
+
+
+def test_only_the_encoder_learns_and_begins_with_a_gated_model():
+    config = tiny_config("conditioned", num_classes=3)
+    training = TrainConfig(total_images=64, batch_size=8, label_dropout=0.5)
+    gated = tiny_model("gated", num_classes=3, dtype=torch.float32)
+    state = TrainingState(config, training)
+    state.init_from(gated)
+    levels, label = random_levels(config, 8), torch.arange(8) % 3
+    for _ in range(3):
+        train_step(state, training, levels, label)
+    theirs = dict(gated.named_parameters())
+    for name, weight in state.model.named_parameters():
+        assert torch.equal(weight, theirs[name]) if name in theirs else "encoder" in name
+    begun = TrainingState(config, training).model.state_dict()
+    learned = state.model.state_dict()
+    assert all((begun[k] != learned[k]).any() for k in learned if "encoder" in k)
+    with pytest.raises(TrainingError, match="another shape"):
+        TrainingState(tiny_config("gated", num_classes=3), training).init_from(state.model)
+
+
+class Oracle(Stepper):
+    """Draws from a model's exact distribution given what is known, by a sum over all pictures."""
+
+    def __init__(self, model, evidence, batch):
+        self.model, self.pictures = model, every_picture(model.config)
+        agree = (self.pictures == evidence.levels)[..., evidence.known[0, 0]].flatten(1).all(1)
+        self.probability = (log_prob_of_every_picture(model, None, 0).exp() * agree).numpy()
+        self.possible = np.ones((batch, len(self.pictures)), bool)
+        self.values = self.pictures[:, 0].flatten(1).numpy()
+
+    def logits(self):
+        here = self.values[:, self.position]
+        share = [(self.possible * self.probability * (here == k)).sum(1) for k in range(3)]
+        with np.errstate(divide="ignore"):
+            return np.log(np.stack(share, 1))
+
+    def write(self, level):
+        self.possible &= self.values[:, self.position] == np.asarray(level)[:, None]
+        self.position += 1
+
+    def fork(self):
+        raise NotImplementedError
+
+    def select(self, indices):
+        self.possible = self.possible[indices]
+
+
+def conditioned(gated):
+    """A model with the weights of a gated one, and an encoder that knows nothing yet."""
+    model = build_model(reshape_config(gated.config, "conditioned", encoder_features=8))
+    randomize(model, 1).double()
+    model.load_state_dict(gated.state_dict(), strict=False)
+    for layer in model.encoder.biases:
+        layer.weight.data *= 0.03
+    return model
+
+
+@pytest.mark.parametrize("rows", [LOWER, AROUND])
+def test_the_better_the_proposal_the_better_the_weighed_completions(rows, monkeypatch):
+    gated = sharp_model("gated")
+    model, known, levels = conditioned(gated), known_of(rows), drawing(gated.config, seed=1)
+    evidence, probability = exact(gated, levels, known)
+
+    def estimates(method, runs=50):
+        """Evidence by each run, relative to the right one; and the error of its pairs."""
+        ratio, apart = [], []
+        for seed in range(runs):
+            report = complete(
+                model, levels, known, method=method, num_particles=64, num_clouds=1, seed=seed
+            ).particles[0]
+            seen = pairs(report.levels, known, 3).double().numpy().T @ np.exp(report.log_weights)
+            ratio.append(np.exp(report.log_evidence) / evidence)
+            apart.append(seen - probability)
+        return np.array(ratio), np.array(apart)
+
+    ratio, _ = estimates("weighed", 100)  # by a bad proposal: rough, but right on average
+    assert abs(ratio.mean() - 1) < CHANCE * ratio.std() / np.sqrt(100)
+    _, blind = estimates("particles")
+
+    def told(self, given):
+        other = copy.copy(self)
+        other.stepper = lambda condition: Oracle(gated, given, len(condition))
+        return other
+
+    monkeypatch.setattr(type(model), "given", told)
+    ratio, apart = estimates("weighed")
+    np.testing.assert_allclose(ratio, 1, rtol=1e-6)
+    expected = np.sqrt(np.maximum(probability * (1 - probability), 0) / (64 * 50))
+    often = probability > 0.02
+    assert (abs(apart.mean(0)) / (expected + 1e-9))[often].max() < CHANCE
+    assert np.square(apart).mean() < 0.7 * np.square(blind).mean()
+
+
+def test_learned_completions_carry_the_weights_that_correct_them():
+    gated = sharp_model("gated")
+    model, known, levels = conditioned(gated), known_of(AROUND), drawing(gated.config, seed=1)
+    evidence, probability = exact(gated, levels, known)
+    result = complete(model, levels, known, num_images=3000)
+    assert result.method == ("learned",) and result.is_exact == (False,)
+    assert (result.levels == levels)[..., known[0, 0]].all()
+    weights = result.log_weights[0].exp().numpy()
+    assert abs(weights.mean() / evidence - 1) < CHANCE * weights.std() / evidence / np.sqrt(3000)
+    seen = pairs(result.levels[0], known, 3).double().numpy()
+    assert abs(seen.T @ (weights / weights.sum()) - probability).max() < 0.1
+    assert abs(seen.mean(0) - probability).max() > 0.1  # without the weights it is off
+
+
+def test_hints_are_drawn_over_and_are_no_facts():
+    model = tiny_model("conditioned", num_levels=16)
+    evidence = evidence_of(model.config)
+    result = complete(model, *evidence, num_images=40)
+    assert (result.levels == evidence.levels)[..., evidence.known[0, 0]].all()
+    drawn = result.levels[..., evidence.hints[0, 0]]
+    assert (drawn != evidence.levels[..., evidence.hints[0, 0]]).any()
+    assert (drawn.double().std(1) > 0).all() and (result.log_weights == 0).all()
+    for method in ("weighed", "prefix", "clamping", "particles"):
+        with pytest.raises(ValueError, match="`hints` need the method 'learned'"):
+            complete(model, *evidence, method=method)
+    with pytest.raises(ValueError, match="are in `known` too"):
+        complete(model, evidence.levels, evidence.known, evidence.known)
+    with pytest.raises(ValueError, match="has no encoder"):
+        complete(tiny_model(num_levels=16), *evidence)
+
+
+def test_what_the_rule_forbids_has_no_weight_and_is_called_a_collapse():
+    model = tiny_model("conditioned")
+    known = torch.zeros(1, 1, 5, 6, dtype=torch.bool)
+    known[..., 2, 3] = True
+    result = complete(
+        model, random_levels(model.config, 1), known, method="weighed",
+        rule=SamplingRule(temperature=0), num_particles=4,
+    )  # fmt: skip
+    report = result.particles[0]
+    assert report.log_evidence == -np.inf and report.collapsed
+    assert np.isfinite(report.log_weights).all()
+
+
+@pytest.mark.parametrize("rows", ["upper", "lower"])
+def test_completions_share_no_random_numbers_with_samples(rows):
+    """A completion agrees with the hidden half no more often than another seed's does."""
+    model = tiny_model(height=6, width=6, num_levels=8)
+    pictures = sample(model, num_images=30, seed=0)
+    known = torch.zeros(1, 1, 6, 6, dtype=torch.bool)
+    known[..., :3, :] = rows == "upper"
+    known[..., 3:, :] = rows == "lower"
+
+    def agree(seed):
+        same = []
+        for i, picture in enumerate(pictures):
+            one = complete(
+                model, picture[None], known, method="clamping", num_images=30, seed=seed
+            )
+            same.append((one.levels[0, i] == picture)[0, ~known[0, 0]])
+        return torch.cat(same).double().mean()
+
+    assert abs(agree(0) - agree(1)) < 0.05
