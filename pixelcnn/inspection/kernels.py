@@ -70,11 +70,7 @@ def kernel_paths(model: Model) -> dict[str, str]:
 
 @torch.inference_mode()
 def kernel(model: Model, path: str) -> Kernel:
-    """Lay one convolution of a model out.
-
-    Arguments:
-        model: the model.
-        path: key of `kernel_paths(model)`.
+    """Lay one convolution of a model out, named by a key of `kernel_paths(model)`.
 
     Raises:
         ValueError: if the model has no such convolution.
@@ -92,10 +88,8 @@ def kernel(model: Model, path: str) -> Kernel:
         reach = size - 1  # its kernel ends at the centre
         size = 2 * reach + 1
         rows, columns = slice(reach, reach + 1), slice(0, reach + 1)
-    window = (*weight.shape[:2], size, size)
-    weights = np.zeros(window, np.float32)
-    opened = np.zeros(window, bool)
-    is_part = np.zeros(window[2:], bool)
+    window = np.zeros((*weight.shape[:2], size, size), np.float32)
+    weights, opened, is_part = window.copy(), window.astype(bool), window[0, 0].astype(bool)
     weights[:, :, rows, columns] = weight.numpy()
     opened[:, :, rows, columns] = is_open.numpy()
     is_part[rows, columns] = True

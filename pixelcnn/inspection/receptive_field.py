@@ -147,11 +147,7 @@ def forbidden_pixels(
 ) -> NDArray[np.bool_]:
     """Find the pixels, its own or later ones, that a prediction for an image depends on.
 
-    Arguments:
-        model: a model in evaluation mode.
-        levels: int64 (1, C, H, W).
-        position: the predicted dimension, 0..N-1.
-        label: class, or None for any.
+    Arguments are those of `effective_receptive_field`.
 
     Returns:
         bool (H, W); all False of a causal model.
@@ -209,9 +205,13 @@ def dependency_maps(model: Model) -> NDArray[np.bool_]:
         bool (H*W, H*W): entry [j, i] says whether a channel of pixel i can influence one of pixel
         j; of the pixel itself an earlier one can.
     """
-    channels, pixels = model.config.num_channels, model.config.height * model.config.width
-    by_channel = model.dependencies().reshape(pixels, channels, pixels, channels)
-    return by_channel.any((1, 3))
+    return _by_pixel(model.dependencies(), model.config.num_channels)
+
+
+def _by_pixel(dependencies: NDArray, channels: int) -> NDArray[np.bool_]:
+    """Join the channels, of what depends and of what it depends on: (N, N) to (H*W, H*W)."""
+    pixels = len(dependencies) // channels
+    return dependencies.reshape(pixels, channels, pixels, channels).any((1, 3))
 
 
 class PixelRole(IntEnum):
@@ -250,10 +250,7 @@ class LayerField:
         return np.unpackbits(self.packed, axis=1, count=len(self.packed)).astype(bool)
 
     def roles(self, pixel: int) -> NDArray[np.uint8]:
-        """Sort all pixels by what they are for one prediction.
-
-        Arguments:
-            pixel: the predicted pixel, 0..H*W-1 in raster order.
+        """Sort all pixels by what they are for the prediction of one, 0..H*W-1.
 
         Returns:
             uint8 (H, W), values of `PixelRole`.
@@ -267,9 +264,8 @@ class LayerField:
     @cached_property
     def totals(self) -> dict[PixelRole, int]:
         """Count the pairs (prediction, pixel) of each role over all predictions."""
-        counts = np.zeros(6, np.int64)
-        for pixels in np.array_split(np.arange(len(self.packed)), -(-len(self.packed) // BATCH)):
-            counts += np.bincount(self._roles(pixels).ravel(), minlength=6)
+        parts = np.array_split(np.arange(len(self.packed)), -(-len(self.packed) // BATCH))
+        counts = sum(np.bincount(self._roles(part).ravel(), minlength=6) for part in parts)
         return {role: int(counts[role]) for role in PixelRole}
 
     def _roles(self, pixels: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -293,15 +289,20 @@ def layer_fields(model: Model) -> list[LayerField]:
         The field behind the first layer and behind every block; the last one is the model's. A
         model without masked convolutions has one only: all that a prediction depends on.
     """
-    c, fields, reach = model.config, [], 0
-    for layer in model.layers() if isinstance(model, ConvolutionModel) else ():
-        reach += layer.dilation * (layer.kernel_size // 2)
-        name = f"{layer.kernel_size} x {layer.kernel_size}, mask {layer.mask_type}"
-        name += f", dilation {layer.dilation}" if layer.dilation > 1 else ""
-        packed = layer.reads.reshape(c.height * c.width, -1)
-        fields.append(LayerField(name, reach, c.height, c.width, packed))
-    whole = np.packbits(dependency_maps(model), axis=1) if not fields else None
-    return fields or [LayerField(model.title, max(c.height, c.width), c.height, c.width, whole)]
+    c = model.config
+    if not isinstance(model, ConvolutionModel):
+        whole = np.packbits(dependency_maps(model), axis=1)
+        return [LayerField(model.title, max(c.height, c.width), c.height, c.width, whole)]
+    found, reach = [], 0
+    layers = [("A", c.first_kernel_size, 1), *(("B", c.kernel_size, d) for d in c.dilations)]
+    for (mask_type, size, dilation), reads in zip(layers, model.reads(), strict=True):
+        reach += dilation * (size // 2)
+        name = f"{size} x {size}, mask {mask_type}"
+        name += f", dilation {dilation}" if dilation > 1 else ""
+        by_dim = np.unpackbits(reads.reshape(c.num_dims, -1), axis=1, count=c.num_dims)
+        packed = np.packbits(_by_pixel(by_dim, c.num_channels), axis=1)
+        found.append(LayerField(name, reach, c.height, c.width, packed))
+    return found
 
 
 def past_coverage(dependency: NDArray[np.bool_]) -> tuple[int, int]:

@@ -86,7 +86,8 @@ def draw(probabilities: Floats, uniform: ArrayLike) -> NDArray[np.int64]:
     Returns:
         int64 (...), 0..K-1.
     """
-    cumulative = _cumulative(probabilities)
+    cumulative = np.cumsum(probabilities, -1)
+    cumulative /= cumulative[..., -1:]  # ends at exactly 1, which no uniform number reaches
     return (cumulative <= np.asarray(uniform)[..., None]).sum(-1)
 
 
@@ -130,8 +131,3 @@ def surprise_bits(logits: ArrayLike, level: ArrayLike) -> Floats:
 def _softmax(logits: Floats) -> Floats:
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))
     return exponentials / exponentials.sum(-1, keepdims=True)
-
-
-def _cumulative(probabilities: Floats) -> Floats:
-    cumulative = np.cumsum(probabilities, -1)
-    return cumulative / cumulative[..., -1:]  # ends at exactly 1, which no uniform number reaches

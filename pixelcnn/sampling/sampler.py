@@ -153,14 +153,10 @@ class Sampler:
 
 
 def iter_cached(
-    model: Model,
-    noise: NDArray[np.float64],
-    rule: SamplingRule,
-    label: Tensor | None = None,
-    order: Tensor | None = None,
+    model: Model, noise: NDArray[np.float64], rule: SamplingRule, *condition: Tensor | None
 ) -> Iterator[tuple[Tensor, Array]]:
-    """Draw as `iter_naive` does, with the model's stepper; yields levels so far, and logits."""
-    sampler = Sampler(model, noise, label, order)
+    """Draw as `iter_naive` does, with the model's stepper; condition is label and order."""
+    sampler = Sampler(model, noise, *condition)
     levels = torch.from_numpy(sampler.levels)
     while not sampler.done:
         yield levels, sampler.step(rule)[1]
