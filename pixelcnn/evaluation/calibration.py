@@ -99,9 +99,6 @@ class Calibration:
             for group, member in members.items():
                 self.inside[group][number] += int((hit & member).sum())
                 self.promised[group][number] += float(holds[member].sum())
-        self._add_to_bins(probability, levels)
-
-    def _add_to_bins(self, probability: Tensor, levels: Tensor) -> None:
         bins = torch.bucketize(probability, EDGES, right=True)  # (B, K, C, H, W)
         events = torch.bincount(bins.flatten(), minlength=BINS)
         promised = torch.bincount(bins.flatten(), probability.flatten(), minlength=BINS)

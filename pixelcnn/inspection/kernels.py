@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelcnn.models import Model, ModelConfig
-from pixelcnn.models.convolutions import MaskedConv2d
+from pixelcnn.models.convolutions import MaskedConv2d, acting_weight
 from pixelcnn.models.gated import HorizontalConv2d, VerticalConv2d
 
 _WORDS = {
@@ -79,8 +79,7 @@ def kernel(model: Model, path: str) -> Kernel:
     if path not in paths:
         raise ValueError(f"`path` (={path!r}) must be one of {', '.join(paths)}.")
     layer = model.get_submodule(path)
-    masked = getattr(layer, "masked_weight", None)
-    weight = (masked() if masked else layer.weight).detach().float()
+    weight = acting_weight(layer).detach().float()
     is_open = getattr(layer, "mask", torch.ones_like(weight)).expand_as(weight) != 0
     size = layer.kernel_size[1]
     rows, columns = slice(0, layer.kernel_size[0]), slice(None)

@@ -147,10 +147,7 @@ class Model(nn.Module, ABC):
         return self.logits_from_features(self.encode(levels), condition)
 
     def encode(self, levels: Tensor) -> Tensor:
-        """Turn levels into input features, each of its own pixel and channel only.
-
-        Arguments:
-            levels: int64 (B, C, H, W), values 0..K-1.
+        """Turn levels int64 (B, C, H, W) into features, each of its own pixel and channel only.
 
         Returns:
             (B, C * E, H, W), E = `config.features_per_channel`: for each channel the level scaled
@@ -168,12 +165,7 @@ class Model(nn.Module, ABC):
     def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """Predict from the output of `encode`; differentiable, for the causality check.
 
-        Arguments:
-            features: (B, C * E, H, W), as `encode` returns them.
-            condition: int64 (B,), see `condition`.
-
-        Returns:
-            Logits (B, K, C, H, W).
+        Maps features (B, C * E, H, W) and `condition` int64 (B,) to logits (B, K, C, H, W).
         """
 
     def stepper(self, condition: Tensor) -> "Stepper":
@@ -224,8 +216,8 @@ class Model(nn.Module, ABC):
             raise ValueError("`label` must be None: this model was trained without labels.")
         if order is None:
             order = torch.zeros(batch, dtype=torch.int64, device=self.device)
-        or_any = f", or be {classes} for any class" if classes else ""
-        _check_condition("label", label, batch, classes, f"0..{classes - 1}{or_any}")
+        rule = f"0..{classes - 1}, or be {classes} for any class"
+        _check_condition("label", label, batch, classes, rule)
         _check_condition("order", order, batch, orders - 1, f"0..{orders - 1}")
         return order * (classes + 1) + label
 
@@ -304,9 +296,8 @@ class FullPass(Stepper):
     def logits(self) -> Array:
         """Predict every dimension, although only one is needed."""
         row, col, channel = self.model.config.coordinates(self.position)
-        everything = self.model.logits_from_features(
-            self.model.encode(self.levels), self.condition
-        )
+        features = self.model.encode(self.levels)
+        everything = self.model.logits_from_features(features, self.condition)
         return everything[:, :, channel, row, col].numpy()
 
     def write(self, level: NDArray[np.int64]) -> None:

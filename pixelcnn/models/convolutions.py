@@ -72,6 +72,11 @@ class MaskedConv2d(nn.Conv2d):
         return self._conv_forward(x, self.masked_weight(), self.bias)
 
 
+def acting_weight(layer: nn.Conv2d) -> Tensor:
+    """Return the weight of a convolution, masked if it has a mask."""
+    return layer.masked_weight() if isinstance(layer, MaskedConv2d) else layer.weight
+
+
 def condition_bias(num_conditions: int, num_features: int) -> nn.Embedding:
     """Make the table of biases that a condition (a class and a raster order) adds.
 
@@ -209,8 +214,7 @@ def spread(layer: nn.Conv2d, reads: NDArray[np.uint8]) -> NDArray[np.uint8]:
         reads: what its inputs depend on, see `ConvolutionModel.reads`.
     """
     height, width, groups, _ = reads.shape
-    masked = getattr(layer, "masked_weight", None)
-    weight = (masked() if masked else layer.weight) != 0
+    weight = acting_weight(layer) != 0
     taps = weight.unflatten(0, (groups, -1)).unflatten(2, (groups, -1)).any(3).any(1)
     left, _, above, _ = getattr(layer, "pad", (layer.padding[1], 0, layer.padding[0], 0))
     dilation = layer.dilation[0]
