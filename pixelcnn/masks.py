@@ -35,15 +35,11 @@ def kernel_mask(kernel_size: int, mask_type: MaskType) -> Tensor:
         [0, 0, 0, 0, 0]
         [0, 0, 0, 0, 0]
 
-    Arguments:
-        kernel_size: k, odd.
-        mask_type: "A" or "B".
-
     Returns:
         int64 (k, k).
 
     Raises:
-        ValueError: if `kernel_size` is even or `mask_type` is unknown.
+        ValueError: if `kernel_size` k is even or `mask_type` is neither "A" nor "B".
 
     References:
         van den Oord et al. 2016, arXiv 1601.06759, section 3.4 and figure 2.
@@ -67,12 +63,6 @@ def channel_mask(
         [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
         >>> channel_mask(3, 3, 3, "B").tolist()
         [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
-
-    Arguments:
-        out_features: number of outputs, a multiple of `num_channels`.
-        in_features: number of inputs, a multiple of `num_channels`.
-        num_channels: C.
-        mask_type: "A" or "B".
 
     Returns:
         int64 (out_features, in_features).

@@ -81,24 +81,21 @@ def sweep_temperatures(
     """Draw a row of pictures at each temperature; picture i has the same noise in every row.
 
     Yields the share that is done. The label is the class of all pictures, or None for any class.
-
-    Raises:
-        ValueError: if an argument breaks its rule.
+    Raises ValueError if an argument breaks its rule.
     """
     noise = make_noise(model.config, num_images=num_images, seed=seed)
     rows = []
     for number, temperature in enumerate(temperatures):
         steps = draw_with_record(model, noise, SamplingRule(temperature=temperature), label)
         drawn = yield from part_of(steps, number, len(temperatures))
-        rows.append(
-            SweepRow(
-                temperature=temperature,
-                levels=drawn.levels,
-                bits_per_dim=float(drawn.surprise_bits.mean()),
-                rule_entropy_bits=float(drawn.rule_entropy_bits.mean()),
-                diversity=diversity(drawn.levels, model.config.num_levels),
-            )
+        row = SweepRow(
+            temperature=temperature,
+            levels=drawn.levels,
+            bits_per_dim=float(drawn.surprise_bits.mean()),
+            rule_entropy_bits=float(drawn.rule_entropy_bits.mean()),
+            diversity=diversity(drawn.levels, model.config.num_levels),
         )
+        rows.append(row)
     return rows
 
 

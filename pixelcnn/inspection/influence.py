@@ -29,9 +29,8 @@ class Influence:
     """A prediction before and after one level of the image was changed."""
 
     before: NDArray[np.float64]
-    """(K,) probabilities."""
     after: NDArray[np.float64]
-    """(K,) probabilities."""
+    """(K,) probabilities, both."""
     unchanged: bool
     """Whether all K logits are the same, bit for bit."""
 
@@ -73,14 +72,9 @@ def influence(
     row, col, channel = c.coordinates(changed)
     other[0, channel, row, col] = level
     known = logits(model, levels, label) if known is None else known
-    before, after = (
-        in_order(of_image)[0, predicted] for of_image in (known, logits(model, other, label))
-    )
-    return Influence(
-        before=before.double().softmax(0).numpy(),
-        after=after.double().softmax(0).numpy(),
-        unchanged=torch.equal(before, after),
-    )
+    both = [in_order(x)[0, predicted] for x in (known, logits(model, other, label))]
+    before, after = (x.double().softmax(0).numpy() for x in both)
+    return Influence(before, after, unchanged=torch.equal(*both))
 
 
 def logits(model: Model, levels: Tensor, label: int | None) -> Tensor:
@@ -160,13 +154,8 @@ def effective_receptive_field(
     """Measure how strongly every pixel of an image acts on one prediction, to first order.
 
     | d log p(level that is there) / d input features of the pixel |, the Euclidean norm over the
-    features of all channels of that pixel.
-
-    Arguments:
-        model: a model in evaluation mode.
-        levels: int64 (1, C, H, W).
-        label: class, or None for any.
-        position: the predicted dimension, 0..N-1.
+    features of all channels of that pixel. Levels are int64 (1, C, H, W), the label is a class, or
+    None for any, and the position is the predicted dimension, 0..N-1.
 
     Returns:
         float32 (H, W), nats per unit of the features; exactly 0 where there is no influence.

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pixelcnn.inspection.receptive_field import check_position
 from pixelcnn.models import Model, ModelConfig
 from pixelcnn.models.convolutions import MaskedConv2d, acting_weight
 from pixelcnn.models.gated import HorizontalConv2d, VerticalConv2d
@@ -110,33 +111,23 @@ def block_features(
 ) -> tuple[Tensor, Tensor]:
     """Give the features that a residual block receives, and what it adds to them.
 
-    Of the gated model these are those of the horizontal stack; its last block adds to none.
-
-    Arguments:
-        model: a model in evaluation mode.
-        levels: int64 (1, C, H, W).
-        label: class, or None for any.
-        block: 0..model.num_residual_blocks-1.
+    Of the gated model these are those of the horizontal stack; its last block adds to none. Levels
+    are int64 (1, C, H, W), the label is a class, or None for any.
 
     Returns:
         Before and added, (F, H, W) each; their sum is what the next block receives.
 
     Raises:
-        ValueError: if there is no such block.
+        ValueError: if there is no such block, 0..model.num_residual_blocks-1.
     """
-    count = model.num_residual_blocks
-    if not 0 <= block < count:
-        raise ValueError(f"`block` (={block}) must lie in 0..{count - 1}.")
+    check_position("block", block, model.num_residual_blocks)
     condition = model.condition(1, None if label is None else torch.tensor([label]))
     before, after = model.residual_stream(model.encode(levels), condition)[block : block + 2]
     return before[0], (after - before)[0]
 
 
 def input_names(config: ModelConfig) -> list[str]:
-    """Name the input features of the first layer; s is the level scaled to [-1, 1].
-
-    See `Model.encode`.
-    """
+    """Name the input features of `Model.encode`; s is the level scaled to [-1, 1]."""
     names = ["level s", "is level 0"]
     for octave in range(config.num_frequencies):
         times = f"{2**octave}" if octave else ""

@@ -199,11 +199,10 @@ def in_order(logits: Tensor) -> Tensor:
 
 
 def dependency_maps(model: Model) -> NDArray[np.bool_]:
-    """Say which input pixels can influence which prediction: `Model.dependencies` by pixels.
+    """Join the channels of `Model.dependencies`: bool (H*W, H*W).
 
-    Returns:
-        bool (H*W, H*W): entry [j, i] says whether a channel of pixel i can influence one of pixel
-        j; of the pixel itself an earlier one can.
+    Entry [j, i] says whether a channel of pixel i can influence the prediction of one of pixel j;
+    of the pixel itself an earlier one can.
     """
     return _by_pixel(model.dependencies(), model.config.num_channels)
 
@@ -250,16 +249,13 @@ class LayerField:
         return np.unpackbits(self.packed, axis=1, count=len(self.packed)).astype(bool)
 
     def roles(self, pixel: int) -> NDArray[np.uint8]:
-        """Sort all pixels by what they are for the prediction of one, 0..H*W-1.
-
-        Returns:
-            uint8 (H, W), values of `PixelRole`.
+        """Sort all pixels by what they are for the prediction of one: `PixelRole`, uint8 (H, W).
 
         Raises:
-            ValueError: if there is no such pixel.
+            ValueError: if there is no such pixel, 0..H*W-1.
         """
         check_position("pixel", pixel, self.height * self.width)
-        return self._roles(np.arange(pixel, pixel + 1))[0].reshape(self.height, self.width)
+        return self._roles(np.array([pixel])).reshape(self.height, self.width)
 
     @cached_property
     def totals(self) -> dict[PixelRole, int]:
@@ -270,15 +266,15 @@ class LayerField:
 
     def _roles(self, pixels: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Do the work of `roles` for several predictions: (n, H*W)."""
-        every = np.arange(len(self.packed))
-        seen = np.unpackbits(self.packed[pixels], axis=1, count=len(every)).astype(bool)
-        row, col = np.divmod(every[None], self.width)
-        at_row, at_col = np.divmod(pixels[:, None], self.width)
+        every, pixels = np.arange(len(self.packed)), pixels[:, None]
+        seen = np.unpackbits(self.packed[pixels[:, 0]], axis=1, count=len(every)).astype(bool)
+        row, col = np.divmod(every, self.width)
+        at_row, at_col = np.divmod(pixels, self.width)
         near = (at_row - row <= self.reach) & (abs(at_col - col) <= self.reach)
         roles = np.where(near, np.uint8(PixelRole.BLIND_SPOT), np.uint8(PixelRole.BEYOND_REACH))
         roles[seen] = PixelRole.SEEN
-        roles[every[None] > pixels[:, None]] = PixelRole.FUTURE
-        roles[np.arange(len(pixels)), pixels] = PixelRole.CURRENT
+        roles[every > pixels] = PixelRole.FUTURE
+        roles[every == pixels] = PixelRole.CURRENT
         return roles
 
 

@@ -176,11 +176,9 @@ class Model(nn.Module, ABC):
         return FullPass(self, condition)
 
     def dependencies(self) -> NDArray[np.bool_]:
-        """Say which dimension may act on which prediction.
+        """Say which dimension may act on which prediction; the default is all of the past.
 
-        Returns:
-            bool (N, N): entry [j, i] says whether dimension i can influence the prediction of
-            dimension j. The default is all of the past.
+        Entry [j, i] of the bool (N, N) says whether dimension i can influence the prediction of j.
         """
         return np.tri(self.config.num_dims, k=-1, dtype=bool)
 
@@ -190,8 +188,8 @@ class Model(nn.Module, ABC):
 
     def matrices(self) -> list[str]:
         """Name the weights that Muon trains: those of all layers but the last."""
-        layers = {n: m for n, m in self.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-        return [f"{n}.weight" for n, m in layers.items() if m is not self.last_layer]
+        layers = [(n, m) for n, m in self.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        return [f"{name}.weight" for name, layer in layers if layer is not self.last_layer]
 
     @property
     def last_layer(self) -> nn.Module:
@@ -203,8 +201,7 @@ class Model(nn.Module, ABC):
     ) -> Tensor:
         """Number the pair (order, label) of each image, the row of every condition table.
 
-        Returns:
-            int64 (B,), order * (num_classes + 1) + label.
+        The numbers are int64 (B,), order * (num_classes + 1) + label.
 
         Raises:
             ValueError: if a shape, type or value breaks the rules of `forward`.
@@ -346,8 +343,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
     """Read what `ModelConfig.to_dict` wrote.
 
     Raises:
-        ValueError: if the architecture is unknown, a field is unknown or missing, or a value
-            breaks its rule.
+        ValueError: if architecture or a field is unknown, one is missing, or a value is wrong.
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"`config` (={values!r}) must be an object.")

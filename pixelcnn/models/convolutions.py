@@ -209,9 +209,8 @@ def spread(layer: nn.Conv2d, reads: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     A tap is open from one channel group to another if any of its masked weights is not 0.
 
-    Arguments:
-        layer: a convolution between features in C channel groups.
-        reads: what its inputs depend on, see `ConvolutionModel.reads`.
+    The layer convolves features in C channel groups; what its inputs depend on is given as
+    `ConvolutionModel.reads` does.
     """
     height, width, groups, _ = reads.shape
     weight = acting_weight(layer) != 0

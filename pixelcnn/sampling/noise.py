@@ -9,18 +9,12 @@ from pixelcnn.models import ModelConfig
 def make_noise(
     config: ModelConfig, *, num_images: int, seed: int, first_image: int = 0
 ) -> NDArray[np.float64]:
-    """Draw the uniform numbers of some images.
+    """Draw the uniform numbers of some images, from index `first_image` on.
 
     Image i depends on (seed, i) only: it is the same in any batch and for any sampler.
 
-    Arguments:
-        config: gives C, H, W.
-        num_images: B, at least 1.
-        seed: 0 or greater.
-        first_image: index of the first image, 0 or greater.
-
     Returns:
-        (B, C, H, W), in [0, 1).
+        (B, C, H, W), in [0, 1), B = num_images.
 
     Raises:
         ValueError: if a number is out of range.
