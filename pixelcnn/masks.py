@@ -11,11 +11,10 @@ from torch import Tensor
 MaskType = Literal["A", "B"]
 
 
-def _check(kernel_size: int, mask_type: str) -> None:
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"`kernel_size` (={kernel_size}) must be odd and positive.")
+def _earlier(source: Tensor, target: Tensor, mask_type: str) -> Tensor:
     if mask_type not in ("A", "B"):
         raise ValueError(f"`mask_type` (={mask_type!r}) must be 'A' or 'B'.")
+    return (source <= target if mask_type == "B" else source < target).long()
 
 
 def kernel_mask(kernel_size: int, mask_type: MaskType) -> Tensor:
@@ -36,26 +35,19 @@ def kernel_mask(kernel_size: int, mask_type: MaskType) -> Tensor:
         [0, 0, 0, 0, 0]
         [0, 0, 0, 0, 0]
 
-    Arguments:
-        kernel_size: k, odd.
-        mask_type: "A" or "B".
-
     Returns:
         int64 (k, k).
 
     Raises:
-        ValueError: if `kernel_size` is even or `mask_type` is unknown.
+        ValueError: if `kernel_size` k is even or `mask_type` is neither "A" nor "B".
 
     References:
         van den Oord et al. 2016, arXiv 1601.06759, section 3.4 and figure 2.
     """
-    _check(kernel_size, mask_type)
-    centre = kernel_size // 2
-    mask = torch.zeros(kernel_size, kernel_size, dtype=torch.int64)
-    mask[:centre] = 1
-    mask[centre, :centre] = 1
-    mask[centre, centre] = int(mask_type == "B")
-    return mask
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"`kernel_size` (={kernel_size}) must be odd and positive.")
+    is_open = _earlier(torch.arange(kernel_size**2), torch.tensor(kernel_size**2 // 2), mask_type)
+    return is_open.view(kernel_size, kernel_size)
 
 
 def channel_mask(
@@ -72,12 +64,6 @@ def channel_mask(
         >>> channel_mask(3, 3, 3, "B").tolist()
         [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
 
-    Arguments:
-        out_features: number of outputs, a multiple of `num_channels`.
-        in_features: number of inputs, a multiple of `num_channels`.
-        num_channels: C.
-        mask_type: "A" or "B".
-
     Returns:
         int64 (out_features, in_features).
 
@@ -87,37 +73,25 @@ def channel_mask(
     References:
         van den Oord et al. 2016, arXiv 1601.06759, section 3.4.
     """
-    _check(1, mask_type)
     for name, size in (("out_features", out_features), ("in_features", in_features)):
         if size % num_channels:
             raise ValueError(
                 f"`{name}` (={size}) must be a multiple of num_channels (={num_channels})."
             )
-    group_out = torch.arange(out_features) // (out_features // num_channels)
+    group_out = torch.arange(out_features)[:, None] // (out_features // num_channels)
     group_in = torch.arange(in_features) // (in_features // num_channels)
-    earlier = group_in[None, :] < group_out[:, None]
-    same = group_in[None, :] == group_out[:, None]
-    return (earlier | same if mask_type == "B" else earlier).long()
+    return _earlier(group_in, group_out, mask_type)
 
 
 def convolution_mask(
-    out_features: int,
-    in_features: int,
-    kernel_size: int,
-    num_channels: int,
-    mask_type: MaskType,
+    out_features: int, in_features: int, kernel_size: int, num_channels: int, mask_type: MaskType
 ) -> Tensor:
     """Build the mask of a convolution weight: `kernel_mask`, with `channel_mask` at its centre.
 
         >>> convolution_mask(1, 1, 3, 1, "A")[0, 0].tolist() == kernel_mask(3, "A").tolist()
         True
 
-    Arguments:
-        out_features: number of outputs, a multiple of `num_channels`.
-        in_features: number of inputs, a multiple of `num_channels`.
-        kernel_size: k, odd.
-        num_channels: C.
-        mask_type: "A" or "B".
+    Arguments and errors are those of both.
 
     Returns:
         int64 (out_features, in_features, k, k).
@@ -129,13 +103,9 @@ def convolution_mask(
 
 
 def horizontal_mask(
-    out_features: int,
-    in_features: int,
-    kernel_size: int,
-    num_channels: int,
-    mask_type: MaskType,
+    out_features: int, in_features: int, kernel_size: int, num_channels: int, mask_type: MaskType
 ) -> Tensor:
-    """Build the mask of the horizontal stack: the middle row up to the centre.
+    """Build the mask of the horizontal stack: that of a convolution, its middle row to the centre.
 
         >>> horizontal_mask(1, 1, 7, 1, "A")[0, 0].tolist()
         [[1, 1, 1, 0]]

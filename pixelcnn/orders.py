@@ -11,11 +11,15 @@ import torch
 from torch import Tensor
 
 NUM_ORDERS = 8
-_LINES = ("rows from the top", "rows from the bottom", "columns from the left",
-          "columns from the right")  # fmt: skip
-_WAYS = ("left to right", "right to left", "top to bottom", "bottom to top")
-ORDER_NAMES = tuple(
-    f"{_LINES[order >> 1]}, {_WAYS[(order >> 2) * 2 + (order & 1)]}" for order in range(NUM_ORDERS)
+ORDER_NAMES = (
+    "rows from the top, left to right",
+    "rows from the top, right to left",
+    "rows from the bottom, left to right",
+    "rows from the bottom, right to left",
+    "columns from the left, top to bottom",
+    "columns from the left, bottom to top",
+    "columns from the right, top to bottom",
+    "columns from the right, bottom to top",
 )
 """What each order does, in words; order 0 is the usual raster order."""
 
@@ -36,7 +40,8 @@ def to_raster(images: Tensor, order: int) -> Tensor:
     Raises:
         ValueError: if the order does not exist.
     """
-    _check(order)
+    if order not in range(NUM_ORDERS):
+        raise ValueError(f"`order` (={order!r}) must be an integer from 0 to {NUM_ORDERS - 1}.")
     if order & 4:
         images = images.transpose(-1, -2)
     flips = [axis for axis, bit in ((-2, 2), (-1, 1)) if order & bit]
@@ -44,15 +49,9 @@ def to_raster(images: Tensor, order: int) -> Tensor:
 
 
 def from_raster(images: Tensor, order: int) -> Tensor:
-    """Undo `to_raster`.
-
-    Raises:
-        ValueError: if the order does not exist.
-    """
-    _check(order)
-    flips = [axis for axis, bit in ((-2, 2), (-1, 1)) if order & bit]
-    images = images.flip(flips) if flips else images
-    return images.transpose(-1, -2) if order & 4 else images
+    """Undo `to_raster`; raises as it does."""
+    # Of the eight turns only the quarter turns do not undo themselves: they undo each other.
+    return to_raster(images, {5: 6, 6: 5}.get(order, order))
 
 
 def each_to_raster(images: Tensor, order: Tensor) -> Tensor:
@@ -61,8 +60,3 @@ def each_to_raster(images: Tensor, order: Tensor) -> Tensor:
     turned = torch.stack([to_raster(pixel, o).flatten() for o in range(NUM_ORDERS)])
     index = turned[order][:, None].expand(-1, images.shape[1], -1)  # (B, C, H*W)
     return images.flatten(2).gather(2, index).view(images.shape)
-
-
-def _check(order: int) -> None:
-    if order not in range(NUM_ORDERS):
-        raise ValueError(f"`order` (={order!r}) must be an integer from 0 to {NUM_ORDERS - 1}.")

@@ -38,29 +38,16 @@ def test_probabilities_sum_to_one_and_keep_the_most_probable_level(rule, num_lev
 
 
 @pytest.mark.parametrize("num_levels", [2, 256])
-def test_the_plain_rule_is_the_model(num_levels):
+def test_temperature_divides_the_logits_and_near_zero_takes_the_most_probable(num_levels):
     logits = random_logits(num_levels)
-    np.testing.assert_allclose(probabilities(logits, SamplingRule()), softmax(logits), atol=1e-15)
-
-
-@pytest.mark.parametrize("num_levels", [2, 256])
-def test_temperature_divides_the_logits(num_levels):
-    logits = random_logits(num_levels)
-    warm = probabilities(logits, SamplingRule(temperature=0.5))
-    np.testing.assert_allclose(warm, softmax(logits / 0.5), atol=1e-14)
-
-
-@pytest.mark.parametrize("temperature", [0.0, 1e-6])
-@pytest.mark.parametrize("num_levels", [2, 256])
-def test_temperature_zero_and_near_zero_take_the_most_probable_level(num_levels, temperature):
-    logits = random_logits(num_levels)
-    result = probabilities(logits, SamplingRule(temperature=temperature))
-    assert (result == np.eye(num_levels)[logits.argmax(-1)]).all()
-
-
-def test_temperature_zero_takes_the_lowest_of_equal_levels():
-    result = probabilities([[1.0, 2.0, 2.0, 0.0]], SamplingRule(temperature=0.0))
-    assert result.tolist() == [[0, 1, 0, 0]]
+    for temperature in (1.0, 0.5):  # at 1 it is the model itself
+        found = probabilities(logits, SamplingRule(temperature=temperature))
+        np.testing.assert_allclose(found, softmax(logits / temperature), atol=1e-14)
+    for temperature in (0.0, 1e-6):
+        found = probabilities(logits, SamplingRule(temperature=temperature))
+        assert (found == np.eye(num_levels)[logits.argmax(-1)]).all()
+    lowest = probabilities([[1.0, 2.0, 2.0, 0.0]], SamplingRule(temperature=0.0))
+    assert lowest.tolist() == [[0, 1, 0, 0]]  # of equal levels
 
 
 @pytest.mark.parametrize("top_k", [1, 3, 255, 256])
@@ -73,11 +60,12 @@ def test_top_k_keeps_exactly_the_k_most_probable(top_k):
     assert (lowest_kept > highest_dropped).all()
 
 
-@pytest.mark.parametrize("top_k", [1, 2, 3, 5, 6])
-def test_top_k_keeps_exactly_k_on_a_tie_the_lower_levels(top_k):
-    kept = probabilities([0.0, 1.0, 0.0, 1.0, 0.0, 1.0], SamplingRule(top_k=top_k)) > 0
-    order = [1, 3, 5, 0, 2, 4]
-    assert sorted(order[:top_k]) == np.flatnonzero(kept).tolist()
+@pytest.mark.parametrize("count", range(1, 7))
+def test_of_equal_levels_the_lower_ones_are_kept(count):
+    kept = probabilities([0.0, 1.0, 0.0, 1.0, 0.0, 1.0], SamplingRule(top_k=count)) > 0
+    assert sorted([1, 3, 5, 0, 2, 4][:count]) == np.flatnonzero(kept).tolist()
+    kept = probabilities(np.zeros(6), SamplingRule(top_p=count / 6 - 0.01)) > 0
+    assert np.flatnonzero(kept).tolist() == list(range(count))
 
 
 @pytest.mark.parametrize("top_p", [1e-12, 0.1, 0.5, 0.9, 0.999999])
@@ -95,12 +83,6 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p(num_levels, top_p):
         assert descending[: count - 1].sum() < top_p
 
 
-@pytest.mark.parametrize("count", range(1, 11))
-def test_top_p_keeps_as_many_equal_levels_as_it_needs(count):
-    kept = probabilities(np.zeros(10), SamplingRule(top_p=count / 10 - 0.01)) > 0
-    assert np.flatnonzero(kept).tolist() == list(range(count))
-
-
 def test_temperature_acts_before_top_k_and_top_k_before_top_p():
     logits = np.log([0.4, 0.3, 0.2, 0.1])
     # Of the two most probable, 0.4 / 0.7 = 0.57 is enough for p = 0.5, so one level is left.
@@ -111,21 +93,16 @@ def test_temperature_acts_before_top_k_and_top_k_before_top_p():
     assert probabilities(logits, sharp).tolist() == [1, 0, 0, 0]
 
 
-def test_a_batch_gets_what_each_row_gets_alone():
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_a_batch_gets_what_each_row_gets_alone_and_no_impossible_level_is_drawn(rule):
     logits = random_logits(16, rows=12).reshape(3, 4, 16)
-    for rule in EVERY_RULE:
-        together = probabilities(logits, rule)
-        assert together.shape == (3, 4, 16)
-        for index in np.ndindex(3, 4):
-            assert np.array_equal(together[index], probabilities(logits[index], rule))
-
-
-def test_an_impossible_level_is_never_drawn():
-    logits = np.array([-np.inf, 0.0, -np.inf, 1.0, -np.inf])
-    for rule in EVERY_RULE:
-        probability = probabilities(logits, rule)
-        assert probability[[0, 2, 4]].tolist() == [0, 0, 0]
-        assert {int(draw(probability, u)) for u in (0.0, 0.3, 0.9, LAST_UNIFORM)} <= {1, 3}
+    together = probabilities(logits, rule)
+    assert together.shape == (3, 4, 16)
+    for index in np.ndindex(3, 4):
+        assert np.array_equal(together[index], probabilities(logits[index], rule))
+    probability = probabilities([-np.inf, 0.0, -np.inf, 1.0, -np.inf], rule)
+    assert probability[[0, 2, 4]].tolist() == [0, 0, 0]
+    assert {int(draw(probability, u)) for u in (0.0, 0.3, 0.9, LAST_UNIFORM)} <= {1, 3}
 
 
 @pytest.mark.parametrize(
@@ -139,30 +116,18 @@ def test_logits_that_are_not_numbers_are_refused(row, rule):
             probabilities(logits, rule)
 
 
-def test_top_k_above_the_number_of_levels_is_refused():
-    with pytest.raises(ValueError, match=r"`top_k` \(=5\) must be between 1 and num_levels \(=4"):
-        probabilities(np.zeros(4), SamplingRule(top_k=5))
-
-
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("field", "values"),
     [
-        ("temperature", -0.1),
-        ("temperature", 101.0),
-        ("temperature", float("nan")),
-        ("temperature", "1"),
-        ("temperature", 1e-300),
-        ("top_k", 0),
-        ("top_k", 257),
-        ("top_k", 1.5),
-        ("top_p", 0.0),
-        ("top_p", 1.01),
-        ("top_p", float("nan")),
+        ("temperature", (-0.1, 101.0, float("nan"), "1", 1e-300)),
+        ("top_k", (0, 257, 1.5)),
+        ("top_p", (0.0, 1.01, float("nan"))),
     ],
 )
-def test_impossible_rules_are_refused(field, value):
-    with pytest.raises(ValueError, match=rf"`{field}` \(={value!r}\) must be"):
-        SamplingRule(**{field: value})
+def test_impossible_rules_are_refused(field, values):
+    for value in values:
+        with pytest.raises(ValueError, match=rf"`{field}` \(={value!r}\) must be"):
+            SamplingRule(**{field: value})
 
 
 @pytest.mark.parametrize("num_levels", [2, 5, 256])
@@ -176,25 +141,16 @@ def test_draw_takes_the_first_level_beyond_the_uniform_number(num_levels):
             assert row[:level].sum() <= u + 1e-12
 
 
-def test_draw_at_the_ends_never_takes_a_level_of_probability_zero():
-    probability = np.array([0.0, 0.0, 0.3, 0.0, 0.7, 0.0])
-    assert draw(probability, 0.0) == 2
-    assert draw(probability, 0.3) == 4
-    assert draw(probability, LAST_UNIFORM) == 4
-
-
-def test_draw_takes_the_last_level_although_thirds_do_not_sum_to_one_exactly():
-    for num_levels in range(2, 257):
+def test_draw_takes_each_level_as_often_as_it_is_probable_also_at_the_ends():
+    probability = np.array([0.0, 0.1, 0.0, 0.6, 0.3, 0.0])
+    uniform = (np.arange(1000) + 0.5) / 1000
+    counts = np.bincount(draw(np.tile(probability, (1000, 1)), uniform), minlength=6)
+    assert counts.tolist() == [0, 100, 0, 600, 300, 0]
+    assert [draw(probability, u) for u in (0.0, 0.1, LAST_UNIFORM)] == [1, 3, 4]
+    for num_levels in range(2, 257):  # thirds do not sum to one exactly
         probability = np.full(num_levels, 1 / num_levels)
         assert draw(probability, LAST_UNIFORM) == num_levels - 1
         assert draw(probability, 0.0) == 0
-
-
-def test_levels_are_drawn_as_often_as_they_are_probable():
-    probability = np.array([0.1, 0.0, 0.6, 0.3])
-    uniform = (np.arange(1000) + 0.5) / 1000
-    counts = np.bincount(draw(np.tile(probability, (1000, 1)), uniform), minlength=4)
-    assert counts.tolist() == [100, 0, 600, 300]
 
 
 @pytest.mark.parametrize("num_levels", [2, 256])
@@ -209,13 +165,12 @@ def test_explain_tells_what_probabilities_and_draw_do(rule, num_levels):
 
 
 @pytest.mark.parametrize("num_levels", [2, 256])
-def test_entropies_are_the_direct_sums(num_levels):
+def test_entropies_are_the_direct_sums_and_surprise_is_finite_where_probability_underflows(
+    num_levels,
+):
     logits = random_logits(num_levels)
     model = softmax(logits)
     np.testing.assert_allclose(entropy_bits(logits), -(model * np.log2(model)).sum(-1), atol=1e-12)
     assert entropy_bits(np.zeros(num_levels)) == pytest.approx(np.log2(num_levels))
     assert entropy_bits([0.0, -np.inf, -np.inf]) == 0
-
-
-def test_surprise_is_finite_even_where_the_probability_underflows():
     assert surprise_bits([0.0, -2000.0], 1) == pytest.approx(2000 / np.log(2))

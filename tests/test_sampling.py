@@ -32,10 +32,23 @@ def drawn(model, noise, rule, label=None):
     return sampler.levels, np.stack(logits)
 
 
+def begun(model, noise, count, *condition):
+    """A sampler that has drawn so many dimensions."""
+    sampler = Sampler(model, noise, *condition)
+    for _ in range(count):
+        sampler.step(RULES[0])
+    return sampler
+
+
 def finished(sampler, rule):
     while not sampler.done:
-        sampler.step(rule)
+        sampler.step(rule(sampler.position) if callable(rule) else rule)
     return sampler.levels.copy()
+
+
+def in_order(logits):
+    """Logits (B, K, C, H, W) as the sampler gives them, (dimensions, B, K)."""
+    return logits.permute(3, 4, 2, 0, 1).flatten(0, 2).numpy()
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -55,17 +68,7 @@ def test_cached_sampler_equals_naive_sampler_at_every_position(
     levels, logits = drawn(model, noise, rule, label)
     assert np.array_equal(levels, naive.numpy())
     np.testing.assert_allclose(logits, np.stack(naive_logits), rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_logits_of_the_sampler_are_those_of_the_finished_picture(architecture):
-    model = tiny_model(architecture, num_channels=3, num_classes=2)
-    label = torch.tensor([1, 2])
-    levels, logits = drawn(model, make_noise(model.config, num_images=2, seed=0), RULES[0], label)
-    whole = model(torch.from_numpy(levels), label)  # (B, K, C, H, W)
-    np.testing.assert_allclose(
-        logits, whole.permute(3, 4, 2, 0, 1).flatten(0, 2).numpy(), rtol=0, atol=1e-10
-    )
+    np.testing.assert_allclose(logits, in_order(model(naive, label)), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("method", ["cached", "naive"])
@@ -87,11 +90,6 @@ def test_noise_outside_the_unit_interval_is_refused(sampler, value):
     noise[1, 0, 2, 2] = value
     with pytest.raises(ValueError, match=r"`noise` .* must lie in \[0, 1\)"):
         sampler(model, noise, RULES[0])
-
-
-def test_a_model_in_training_mode_is_refused():
-    with pytest.raises(ValueError, match="evaluation mode"):
-        sample(tiny_model().train())
 
 
 def test_noise_is_fixed_by_seed_and_image_and_lies_in_the_unit_interval():
@@ -118,22 +116,6 @@ def test_pictures_come_as_often_as_the_model_says(architecture, label):
     # is fixed, so it passes always or never.
     bound = 4 * np.sqrt(probability * (1 - probability) / count)
     assert (abs(frequency - probability) <= bound).all()
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_rule_may_change_at_any_dimension(architecture):
-    model = tiny_model(architecture, num_channels=3, num_classes=2)
-    noise = make_noise(model.config, num_images=2, seed=5)
-
-    def rules(position):
-        return RULES[position // 20 % 3]
-
-    label = torch.tensor([0, 2])
-    sampler = Sampler(model, noise, label)
-    for position in range(model.config.num_dims):
-        sampler.step(rules(position))
-    naive = naive_levels(model, noise, rules, label)
-    assert np.array_equal(sampler.levels, naive.numpy())
 
 
 @pytest.mark.parametrize(("num_channels", "num_images"), [(1, 2), (3, 1)])
@@ -181,18 +163,23 @@ def test_wandering_back_and_forth_under_other_rules_leaves_no_trace(architecture
 def test_a_fork_with_a_forced_level_is_the_naive_picture_with_that_level(architecture):
     model = tiny_model(architecture, num_channels=3, height=3, width=4, num_classes=2)
     noise = make_noise(model.config, num_images=2, seed=8)
-    label = torch.tensor([0, 1])
+    label = torch.tensor([0, 2])
+
+    def rules(position):  # a rule may change at any dimension
+        return RULES[position // 8 % 3]
+
     trunk = Sampler(model, noise, label)
-    picture = finished(trunk, SHARP)
+    picture = finished(trunk, rules)
+    assert np.array_equal(picture, naive_levels(model, noise, rules, label).numpy())
     for position in (0, 5, 12, 22, 35):
         fork = trunk.fork()
         fork.rewind(position)
         row, col, channel = fork.config.coordinates(position)
         other = (picture[:, channel, row, col] + 1) % 4
-        level, _ = fork.step(SHARP, forced=other)
+        level, _ = fork.step(rules(position), forced=other)
         assert np.array_equal(level, other)
-        wanted = naive_levels(model, noise, SHARP, label, forced={position: other})
-        assert np.array_equal(finished(fork, SHARP), wanted.numpy())
+        wanted = naive_levels(model, noise, rules, label, forced={position: other})
+        assert np.array_equal(finished(fork, rules), wanted.numpy())
         assert not np.array_equal(fork.levels, picture)
         assert np.array_equal(trunk.levels, picture)
 
@@ -202,9 +189,7 @@ def test_a_fork_with_a_forced_level_is_the_naive_picture_with_that_level(archite
 def test_forks_that_are_drawn_in_turn_do_not_meet(architecture, start):
     model = tiny_model(architecture)
     noise = make_noise(model.config, num_images=1, seed=2)
-    trunk = Sampler(model, noise)
-    for _ in range(start):
-        trunk.step(SHARP)
+    trunk = begun(model, noise, start)
     forks = [trunk.fork() for _ in range(4)]
     for level, fork in enumerate(forks):
         fork.step(SHARP, forced=level)
@@ -214,12 +199,16 @@ def test_forks_that_are_drawn_in_turn_do_not_meet(architecture, start):
             if not fork.done:
                 kept.append(fork.step(SHARP)[1])
         trunk.step(SHARP)
-    assert np.array_equal(trunk.levels, sample_cached(model, noise, SHARP).numpy())
+
+    def rules(position):
+        return SHARP if position >= start else RULES[0]
+
+    assert np.array_equal(trunk.levels, naive_levels(model, noise, rules).numpy())
     for level, (fork, kept) in enumerate(zip(forks, logits, strict=True)):
-        wanted = naive_levels(model, noise, SHARP, forced={start: level})
+        wanted = naive_levels(model, noise, rules, forced={start: level})
         assert np.array_equal(fork.levels, wanted.numpy())
-        whole = model(wanted)[0, :, 0].flatten(1).T[start + 1 :].numpy()
-        np.testing.assert_allclose(np.concatenate(kept), whole, rtol=0, atol=1e-10)
+        whole = in_order(model(wanted))[start + 1 :]
+        np.testing.assert_allclose(np.stack(kept), whole, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -232,9 +221,11 @@ def test_float32_models_sample_the_same_with_both_methods(architecture):
     assert np.array_equal(cached, naive.numpy())
 
 
-def test_a_model_that_still_records_gradients_can_be_sampled():
+def test_a_model_that_still_records_gradients_can_be_sampled_but_not_in_training_mode():
     model = tiny_model().requires_grad_(True)
     assert torch.equal(sample(model), sample(tiny_model()))
+    with pytest.raises(ValueError, match="evaluation mode"):
+        sample(model.train())
 
 
 @pytest.mark.parametrize(
@@ -287,44 +278,24 @@ def test_resampled_images_go_on_as_if_they_had_been_drawn_like_that(architecture
     early = make_noise(model.config, num_images=3, seed=3)
     late = make_noise(model.config, num_images=len(indices), seed=4)
     for position in {0, 1, dims // 3, dims // 2, dims - 1, dims}:
-        sampler = Sampler(model, early, label)
-        for _ in range(position):
-            sampler.step(RULES[0])
+        sampler = begun(model, early, position, label)
         fork, history = sampler.fork(), sampler.levels[indices]
         sampler.resample(np.array(indices), late)
-        logits = []
-        while not sampler.done:
-            logits.append(sampler.step(RULES[0])[1])
+        logits = [sampler.step(RULES[0])[1] for _ in range(position, dims)]
         # The whole network says the same of every picture, so nothing of another was mixed in.
-        whole = model(torch.from_numpy(sampler.levels), label[indices])
-        whole = whole.permute(3, 4, 2, 0, 1).flatten(0, 2)[position:].numpy()
-        for place, (ours, theirs) in enumerate(zip(logits, whole, strict=True)):
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10, err_msg=str(place))
+        whole = in_order(model(torch.from_numpy(sampler.levels), label[indices]))
         for step in range(dims):
             row, col, channel = sampler.config.coordinates(step)
             at = np.s_[:, channel, row, col]
-            wanted = history[at] if step < position else None
-            if wanted is None:
-                wanted = draw(probabilities(logits[step - position], RULES[0]), late[at])
+            wanted = history[at]
+            if step >= position:
+                ours = logits[step - position]
+                np.testing.assert_allclose(ours, whole[step], rtol=0, atol=1e-10)
+                wanted = draw(probabilities(ours, RULES[0]), late[at])
             assert np.array_equal(sampler.levels[at], wanted)
         # The sampler that it was forked from has noticed nothing.
-        assert np.array_equal(finished(fork, RULES[0]), finished_anew(model, early, label))
-
-
-def finished_anew(model, noise, label):
-    return sample_cached(model, noise, RULES[0], label).numpy()
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_copies_of_one_image_differ_from_there_on(architecture):
-    model = tiny_model(architecture)
-    sampler = Sampler(model, make_noise(model.config, num_images=4, seed=0))
-    for _ in range(13):
-        sampler.step(RULES[0])
-    sampler.resample(np.array([1, 1, 1, 1]))
-    levels = finished(sampler, RULES[0]).reshape(4, -1)
-    assert (levels[:, :13] == levels[0, :13]).all()
-    assert len(np.unique(levels, axis=0)) == 4
+        anew = sample_cached(model, early, RULES[0], label)
+        assert np.array_equal(finished(fork, RULES[0]), anew.numpy())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -347,14 +318,15 @@ def test_a_prediction_is_made_once_and_moves_with_its_image(architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_resampled_sampler_can_be_rewound_to_the_resampling_and_no_further(architecture):
+def test_copies_differ_from_the_resampling_on_and_are_rewound_no_further(architecture):
     model = tiny_model(architecture)
     for position in (0, 6, 10, 17):
-        sampler = Sampler(model, make_noise(model.config, num_images=2, seed=0))
-        for _ in range(position):
-            sampler.step(RULES[0])
-        sampler.resample(np.array([1, 1]))
+        sampler = begun(model, make_noise(model.config, num_images=4, seed=0), position)
+        sampler.resample(np.array([1, 1, 1, 1]))
         picture = finished(sampler, RULES[0])
+        flat = picture.reshape(4, -1)
+        assert (flat[:, :position] == flat[0, :position]).all()
+        assert len(np.unique(flat, axis=0)) == 4
         sampler.rewind(position)
         assert np.array_equal(finished(sampler, RULES[0]), picture)
         with pytest.raises(ValueError, match=rf"must lie in {position}\.\.30"):

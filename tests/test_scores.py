@@ -41,11 +41,10 @@ def test_surprise_and_entropy_are_those_of_the_logits(architecture, channels):
     score = score_image(model, levels, label=1)
     log2 = log2_probabilities(model, levels, 1)
     np.testing.assert_allclose(score.surprise_bits, -of_levels(log2, levels).sum(0), rtol=1e-10)
-    entropy = -(2**log2 * log2).sum(0).sum(0)
+    entropy = -(2**log2 * log2).sum((0, 1))
     np.testing.assert_allclose(score.entropy_bits, entropy, rtol=1e-10)
-    np.testing.assert_allclose(
-        score.log_probabilities.numpy(), log2 * math.log(2), rtol=1e-5, atol=1e-5
-    )
+    nats = score.log_probabilities.numpy()
+    np.testing.assert_allclose(nats, log2 * math.log(2), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("order", range(8))
@@ -55,9 +54,8 @@ def test_maps_are_given_in_the_image_as_it_is_whatever_the_order(order):
     levels = random_levels(model.config, 1)[0]
     score = score_image(model, levels, 2, order)
     pixel = np.arange(25).reshape(5, 5)
-    for axis, bit in (("swap", 4), (0, 2), (1, 1)):
-        if order & bit:
-            pixel = pixel.T if axis == "swap" else np.flip(pixel, axis)
+    for bit, turn in ((4, np.transpose), (2, np.flipud), (1, np.fliplr)):
+        pixel = turn(pixel) if order & bit else pixel
     assert score.scan.tolist() == pixel.ravel().tolist()
     turned = levels.flatten()[torch.from_numpy(pixel.ravel().copy())].view(1, 5, 5)
     log2 = log2_probabilities(model, turned, 2, order)
@@ -72,13 +70,12 @@ def test_the_class_posterior_is_bayes_rule():
     model = tiny_model(num_classes=3)
     levels = random_levels(model.config, 1)[0]
     scores = score_classes(model, levels)
-    bits = [-of_levels(log2_probabilities(model, levels, c), levels).sum() for c in range(3)]
-    np.testing.assert_allclose(scores.total_bits, bits, rtol=1e-10)
-    evidence = sum(2 ** (bits[0] - b) for b in bits)
-    np.testing.assert_allclose(
-        scores.posterior, [2 ** (bits[0] - b) / evidence for b in bits], rtol=1e-8
+    *bits, any_class = (
+        -of_levels(log2_probabilities(model, levels, c), levels).sum() for c in (0, 1, 2, None)
     )
-    any_class = -of_levels(log2_probabilities(model, levels), levels).sum()
+    np.testing.assert_allclose(scores.total_bits, bits, rtol=1e-10)
+    likelihood = 2 ** (bits[0] - np.array(bits))
+    np.testing.assert_allclose(scores.posterior, likelihood / likelihood.sum(), rtol=1e-8)
     assert scores.any_class_bits == pytest.approx(any_class)
     with pytest.raises(ValueError, match=r"`num_classes` \(=0\)"):
         score_classes(tiny_model(), levels)

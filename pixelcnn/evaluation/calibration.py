@@ -71,15 +71,11 @@ class Calibration:
     """How many of them did occur."""
 
     def add(self, logits: Tensor, levels: Tensor) -> None:
-        """Count the predictions of some images.
+        """Count the predictions (B, K, C, H, W) of some images, int64 (B, C, H, W).
 
         The central interval of 50 % goes from the first level whose cumulative probability reaches
         25 % to the first one where it reaches 75 %. Levels are whole numbers, so it holds 50 % *or
         more*; what it holds is what it promises.
-
-        Arguments:
-            logits: (B, K, C, H, W).
-            levels: int64 (B, C, H, W).
         """
         probability = logits.double().softmax(1)
         cumulative = probability.cumsum(1)
@@ -99,9 +95,6 @@ class Calibration:
             for group, member in members.items():
                 self.inside[group][number] += int((hit & member).sum())
                 self.promised[group][number] += float(holds[member].sum())
-        self._add_to_bins(probability, levels)
-
-    def _add_to_bins(self, probability: Tensor, levels: Tensor) -> None:
         bins = torch.bucketize(probability, EDGES, right=True)  # (B, K, C, H, W)
         events = torch.bincount(bins.flatten(), minlength=BINS)
         promised = torch.bincount(bins.flatten(), probability.flatten(), minlength=BINS)
@@ -134,10 +127,7 @@ def measure_calibration(
 ) -> Generator[float, None, Calibration]:
     """Count over real images, in the usual raster order; yields the share that is done.
 
-    Arguments:
-        model: a model in evaluation mode.
-        levels: uint8 (N, C, H, W), held-out images.
-        label: int64 (N,), or None to give the model no class.
+    Levels are uint8 (N, C, H, W), held-out images; label is int64 (N,), or None to give no class.
     """
     result = Calibration()
     known = torch.zeros(len(levels), dtype=torch.int64) if label is None else label

@@ -5,6 +5,7 @@ that never saw a drawn picture is asked for the class of drawn ones.
 """
 
 from collections.abc import Generator, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,18 +28,11 @@ class Classifier(nn.Module):
     def __init__(self, num_channels: int, num_levels: int, num_classes: int) -> None:
         super().__init__()
         self.scale = 2 / (num_levels - 1)
-        widths = (num_channels, 32, 64, 128)
-        self.convolutions = nn.Sequential(
-            *(
-                nn.Sequential(
-                    nn.Conv2d(before, after, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(after),
-                    nn.ReLU(),
-                    nn.MaxPool2d(2),
-                )
-                for before, after in zip(widths[:-1], widths[1:], strict=True)
-            )
-        )
+        self.convolutions = nn.Sequential()
+        for before, after in pairwise((num_channels, 32, 64, 128)):
+            convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+            parts = convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)
+            self.convolutions.append(nn.Sequential(*parts))
         self.linear = nn.LazyLinear(num_classes)
 
     def forward(self, levels: Tensor) -> Tensor:
@@ -51,14 +45,8 @@ def train_classifier(
 ) -> Generator[float, None, Classifier]:
     """Train a classifier, the same every time; yields the share that is done.
 
-    Arguments:
-        levels: uint8 (N, C, H, W), real training images, values 0..K-1.
-        label: int64 (N,).
-        num_levels: K.
-        num_classes: number of classes.
-
-    Returns:
-        The classifier in evaluation mode.
+    Takes levels uint8 (N, C, H, W), values 0..K-1, and label int64 (N,) of real training images;
+    returns the classifier in evaluation mode.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -34,23 +34,14 @@ def draw_with_record(
 ) -> Generator[float, None, Drawn]:
     """Draw pictures from given random numbers; yields the share that is done after each row.
 
-    The levels are those of `pixelcnn.sampling.sample`.
-
-    Arguments:
-        model: a model in evaluation mode.
-        noise: (B, C, H, W), see `pixelcnn.sampling.make_noise`.
-        rule: temperature, top-k and top-p.
-        label: class of all pictures, or None for any class.
-
-    Raises:
-        ValueError: if an argument does not fit the model.
+    The levels are those of `pixelcnn.sampling.sample`; arguments and errors are those of
+    `Sampler` and its step, with one class for all pictures, or None for any class.
     """
-    sampler = Sampler(model, noise, label_tensor(label, len(noise)))
-    c = model.config
+    c, sampler = model.config, Sampler(model, noise, label_tensor(label, len(noise)))
     record = np.zeros((2, *noise.shape))
     while not sampler.done:
         for _ in range(c.width * c.num_channels):
-            row, col, channel = sampler.config.coordinates(sampler.position)
+            row, col, channel = c.coordinates(sampler.position)
             level, logits = sampler.step(rule)
             at = np.s_[:, channel, row, col]
             record[0][at] = surprise_bits(logits, level)
@@ -90,24 +81,21 @@ def sweep_temperatures(
     """Draw a row of pictures at each temperature; picture i has the same noise in every row.
 
     Yields the share that is done. The label is the class of all pictures, or None for any class.
-
-    Raises:
-        ValueError: if an argument breaks its rule.
+    Raises ValueError if an argument breaks its rule.
     """
     noise = make_noise(model.config, num_images=num_images, seed=seed)
     rows = []
     for number, temperature in enumerate(temperatures):
         steps = draw_with_record(model, noise, SamplingRule(temperature=temperature), label)
         drawn = yield from part_of(steps, number, len(temperatures))
-        rows.append(
-            SweepRow(
-                temperature=temperature,
-                levels=drawn.levels,
-                bits_per_dim=float(drawn.surprise_bits.mean()),
-                rule_entropy_bits=float(drawn.rule_entropy_bits.mean()),
-                diversity=diversity(drawn.levels, model.config.num_levels),
-            )
+        row = SweepRow(
+            temperature=temperature,
+            levels=drawn.levels,
+            bits_per_dim=float(drawn.surprise_bits.mean()),
+            rule_entropy_bits=float(drawn.rule_entropy_bits.mean()),
+            diversity=diversity(drawn.levels, model.config.num_levels),
         )
+        rows.append(row)
     return rows
 
 

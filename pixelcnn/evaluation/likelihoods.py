@@ -11,14 +11,9 @@ from pixelcnn.orders import to_raster
 
 
 def nll_nats(logits: Tensor, levels: Tensor) -> Tensor:
-    """Compute -log p of every dimension, in nats.
+    """Compute -log p of every dimension, in nats, (B, C, H, W).
 
-    Arguments:
-        logits: (B, K, C, H, W).
-        levels: int64 (B, C, H, W), values 0..K-1.
-
-    Returns:
-        (B, C, H, W).
+    Logits are (B, K, C, H, W), levels int64 (B, C, H, W), values 0..K-1.
     """
     return F.cross_entropy(logits, levels, reduction="none")
 

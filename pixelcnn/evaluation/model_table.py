@@ -75,12 +75,8 @@ class Table:
 def score_images(model: Model, levels: Tensor, label: Tensor) -> Generator[float, None, Tensor]:
     """Score images in every order that the model knows, with their classes if it knows any.
 
-    Yields the share that is done; returns bits/dim, (N, num_orders).
-
-    Arguments:
-        model: a model in evaluation mode.
-        levels: uint8 (N, C, H, W).
-        label: int64 (N,).
+    Takes levels uint8 (N, C, H, W) and label int64 (N,); yields the share that is done; returns
+    bits/dim, (N, num_orders).
     """
     c = model.config
     scores = torch.zeros(0, c.num_orders)

@@ -29,11 +29,7 @@ from pixelcnn.storage import CheckpointError, CheckpointInfo, list_checkpoints, 
 BATCH = 20
 NOISE_SHARE = 1 / 16
 """Standard deviation of the noise of the noised images, as a share of the levels."""
-MADE_UP = {
-    "flipped": "upside down",
-    "noised": "with noise",
-    "constant": "constant",
-}
+MADE_UP = {"flipped": "upside down", "noised": "with noise", "constant": "constant"}
 """The sets that are made from the model's own test images, or from nothing, and their names."""
 SCORES = {
     "likelihood": "bits/dim",
@@ -148,10 +144,7 @@ class Paradox:
 
 @torch.inference_mode()
 def measure_paradox(
-    model: Model,
-    second: Model | None,
-    dataset: str,
-    sets: Mapping[str, Tensor],
+    model: Model, second: Model | None, dataset: str, sets: Mapping[str, Tensor]
 ) -> Generator[float, None, Paradox]:
     """Score every image of every set; yields the share that is done.
 

@@ -91,14 +91,7 @@ class ClassScores:
 
 
 def score_classes(model: Model, levels: Tensor, order: int = 0) -> ClassScores:
-    """Score one image as each class in turn; by Bayes' rule that makes the model a classifier.
-
-    p(class | image) = p(image | class) / sum of p(image | c) over all classes c. Arguments are
-    those of `score_image`.
-
-    Raises:
-        ValueError: if the model knows no classes, or the levels break its rules.
-    """
+    """Do what `iter_score_classes` does; yields nothing on the way."""
     return drain(iter_score_classes(model, levels, order))
 
 
@@ -106,17 +99,23 @@ def score_classes(model: Model, levels: Tensor, order: int = 0) -> ClassScores:
 def iter_score_classes(
     model: Model, levels: Tensor, order: int = 0
 ) -> Generator[float, None, ClassScores]:
-    """Do what `score_classes` does; yields the share that is done."""
+    """Score one image as each class in turn; by Bayes' rule that makes the model a classifier.
+
+    p(class | image) = p(image | class) / sum of p(image | c) over all classes c. Arguments are
+    those of `score_image`. Yields the share that is done.
+
+    Raises:
+        ValueError: if the model knows no classes, or the levels break its rules.
+    """
     classes = model.config.num_classes
     if classes == 0:
         raise ValueError("`num_classes` (=0) must be greater than 0 to score classes.")
-    turned = to_raster(levels, order)
-    total_nats = []
+    turned = to_raster(levels, order)[None]
+    nats = torch.zeros(classes + 1, dtype=torch.float64)
     for label in range(classes + 1):  # the last one is "any class"; one by one: little memory
-        logits = model(turned[None], torch.tensor([label]), torch.tensor([order]))
-        total_nats.append(nll_nats(logits, turned[None]).double().sum())
-        yield len(total_nats) / (classes + 1)
-    nats = torch.stack(total_nats)
+        logits = model(turned, torch.tensor([label]), torch.tensor([order]))
+        nats[label] = nll_nats(logits, turned).double().sum()
+        yield (label + 1) / (classes + 1)
     *bits, any_class_bits = (nats / math.log(2)).tolist()
     return ClassScores(np.array(bits), any_class_bits, (-nats[:-1]).softmax(0).numpy())
 
@@ -160,6 +159,5 @@ def auroc(inside: ArrayLike, outside: ArrayLike) -> float:
     inside, outside = np.sort(np.asarray(inside, float)), np.asarray(outside, float)
     if not len(inside) or not len(outside):
         raise ValueError("`inside` and `outside` must hold at least one score each.")
-    below = np.searchsorted(inside, outside, "left")
-    not_above = np.searchsorted(inside, outside, "right")
+    below, not_above = (np.searchsorted(inside, outside, side) for side in ("left", "right"))
     return float((below + not_above).mean() / (2 * len(inside)))

@@ -59,9 +59,7 @@ def is_current(name: str, digest: str) -> bool:
 def numbers_path(kind: str, checkpoint: str) -> Path:
     """Give the file of numbers of a checkpoint: unless it is shipped, it lies beside the weights.
 
-    Arguments:
-        kind: "paradox" or "calibration".
-        checkpoint: name or path; raises as `checkpoint_path` does.
+    The kind is "paradox" or "calibration"; raises as `checkpoint_path` does.
     """
     path = checkpoint_path(checkpoint)
     name = f"{kind}-{path.stem}.json"

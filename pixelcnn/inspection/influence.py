@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from pixelcnn.inspection.receptive_field import check_position, in_order
+from pixelcnn.inspection.receptive_field import as_images, check_position, in_order
 from pixelcnn.models import Model
 from pixelcnn.models.convolutions import ConvolutionModel
 
@@ -29,9 +29,8 @@ class Influence:
     """A prediction before and after one level of the image was changed."""
 
     before: NDArray[np.float64]
-    """(K,) probabilities."""
     after: NDArray[np.float64]
-    """(K,) probabilities."""
+    """(K,) probabilities, both."""
     unchanged: bool
     """Whether all K logits are the same, bit for bit."""
 
@@ -73,29 +72,18 @@ def influence(
     row, col, channel = c.coordinates(changed)
     other[0, channel, row, col] = level
     known = logits(model, levels, label) if known is None else known
-    before, after = (
-        in_order(of_image)[0, predicted] for of_image in (known, logits(model, other, label))
-    )
-    return Influence(
-        before=before.double().softmax(0).numpy(),
-        after=after.double().softmax(0).numpy(),
-        unchanged=torch.equal(before, after),
-    )
+    both = [in_order(x)[0, predicted] for x in (known, logits(model, other, label))]
+    before, after = (x.double().softmax(0).numpy() for x in both)
+    return Influence(before, after, unchanged=torch.equal(*both))
 
 
 def logits(model: Model, levels: Tensor, label: int | None) -> Tensor:
-    """Predict every dimension of an image in one pass and one thread.
+    """Predict every dimension of images, all of one class or any, in one pass and one thread.
 
-    Arguments:
-        model: a model in evaluation mode.
-        levels: int64 (1, C, H, W).
-        label: class, or None for any.
-
-    Returns:
-        (1, K, C, H, W).
+    Arguments and result are those of the model, int64 (B, C, H, W) to (B, K, C, H, W).
     """
     with one_thread(), torch.inference_mode():
-        return model(levels, None if label is None else torch.tensor([label]))
+        return model(levels, None if label is None else torch.full((len(levels),), label))
 
 
 @dataclass(frozen=True)
@@ -135,48 +123,29 @@ def check_pairs(
 
     One image and one other level: an influence that needs other levels is not found, so the count
     of past pairs is a lower bound. A dependence on the future is a failure wherever it shows.
-
-    Arguments:
-        model: a model in evaluation mode.
-        levels: int64 (1, C, H, W).
-        label: class, or None for any.
-
-    Yields:
-        The share that is done after every pass, 0 to 1.
-
-    Returns:
-        What was found.
+    Yields the share that is done after every pass; arguments are those of `influence`.
     """
     c = model.config
-    total = c.num_dims
-    images = levels.repeat(TOGETHER, 1, 1, 1)
-    labels = None if label is None else torch.full((TOGETHER,), label)
-    original = levels.permute(0, 2, 3, 1).reshape(-1)  # in raster order, channels within a pixel
-    before = _in_order(model, images, labels)
+    total, every = c.num_dims, np.arange(c.num_dims)
+    original = levels.permute(0, 2, 3, 1).reshape(1, -1).repeat(TOGETHER, 1)  # (n, N), in order
+    before = in_order(logits(model, as_images(original, c), label))
     packed = np.zeros((total, (total + 7) // 8), dtype=np.uint8)
     future_changed = past_changed = 0
-    order = np.arange(total)
     for start in range(0, total, TOGETHER):
-        part = order[start : start + TOGETHER]
-        flat = original.repeat(TOGETHER, 1)
+        part = every[start : start + TOGETHER]
+        at = np.arange(len(part)), part
+        other = original.clone()
         # Image n in both passes: the same place in the same batch, so the same arithmetic.
-        flat[np.arange(len(part)), part] = (original[part] + c.num_levels // 2) % c.num_levels
-        other = flat.view(TOGETHER, c.height, c.width, c.num_channels).permute(0, 3, 1, 2)
-        after = _in_order(model, other.contiguous(), labels)
+        other[at] = (original[at] + c.num_levels // 2) % c.num_levels
+        after = in_order(logits(model, as_images(other, c), label))
         # A NaN is not equal to itself and so counts as a change: it must not pass as "the same".
         differs = (before != after).any(2).numpy()[: len(part)]  # (n, N)
-        is_future = order[None, :] <= part[:, None]
+        is_future = every <= part[:, None]
         future_changed += int((differs & is_future).sum())
         past_changed += int((differs & ~is_future).sum())
         packed[part] = np.packbits(differs, axis=1)
-        yield (int(part[-1]) + 1) / total
+        yield (start + len(part)) / total
     return PairCheck(packed, future_changed, past_changed)
-
-
-def _in_order(model: Model, images: Tensor, label: Tensor | None) -> Tensor:
-    """Predict all dimensions in raster order: (B, N, K)."""
-    with one_thread(), torch.inference_mode():
-        return in_order(model(images, label))
 
 
 def effective_receptive_field(
@@ -185,13 +154,8 @@ def effective_receptive_field(
     """Measure how strongly every pixel of an image acts on one prediction, to first order.
 
     | d log p(level that is there) / d input features of the pixel |, the Euclidean norm over the
-    features of all channels of that pixel.
-
-    Arguments:
-        model: a model in evaluation mode.
-        levels: int64 (1, C, H, W).
-        label: class, or None for any.
-        position: the predicted dimension, 0..N-1.
+    features of all channels of that pixel. Levels are int64 (1, C, H, W), the label is a class, or
+    None for any, and the position is the predicted dimension, 0..N-1.
 
     Returns:
         float32 (H, W), nats per unit of the features; exactly 0 where there is no influence.

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pixelcnn.inspection.receptive_field import check_position
 from pixelcnn.models import Model, ModelConfig
-from pixelcnn.models.convolutions import MaskedConv2d
+from pixelcnn.models.convolutions import MaskedConv2d, acting_weight
 from pixelcnn.models.gated import HorizontalConv2d, VerticalConv2d
 
 _WORDS = {
@@ -70,11 +71,7 @@ def kernel_paths(model: Model) -> dict[str, str]:
 
 @torch.inference_mode()
 def kernel(model: Model, path: str) -> Kernel:
-    """Lay one convolution of a model out.
-
-    Arguments:
-        model: the model.
-        path: key of `kernel_paths(model)`.
+    """Lay one convolution of a model out, named by a key of `kernel_paths(model)`.
 
     Raises:
         ValueError: if the model has no such convolution.
@@ -83,8 +80,7 @@ def kernel(model: Model, path: str) -> Kernel:
     if path not in paths:
         raise ValueError(f"`path` (={path!r}) must be one of {', '.join(paths)}.")
     layer = model.get_submodule(path)
-    masked = getattr(layer, "masked_weight", None)
-    weight = (masked() if masked else layer.weight).detach().float()
+    weight = acting_weight(layer).detach().float()
     is_open = getattr(layer, "mask", torch.ones_like(weight)).expand_as(weight) != 0
     size = layer.kernel_size[1]
     rows, columns = slice(0, layer.kernel_size[0]), slice(None)
@@ -92,10 +88,8 @@ def kernel(model: Model, path: str) -> Kernel:
         reach = size - 1  # its kernel ends at the centre
         size = 2 * reach + 1
         rows, columns = slice(reach, reach + 1), slice(0, reach + 1)
-    window = (*weight.shape[:2], size, size)
-    weights = np.zeros(window, np.float32)
-    opened = np.zeros(window, bool)
-    is_part = np.zeros(window[2:], bool)
+    window = np.zeros((*weight.shape[:2], size, size), np.float32)
+    weights, opened, is_part = window.copy(), window.astype(bool), window[0, 0].astype(bool)
     weights[:, :, rows, columns] = weight.numpy()
     opened[:, :, rows, columns] = is_open.numpy()
     is_part[rows, columns] = True
@@ -117,33 +111,23 @@ def block_features(
 ) -> tuple[Tensor, Tensor]:
     """Give the features that a residual block receives, and what it adds to them.
 
-    Of the gated model these are those of the horizontal stack; its last block adds to none.
-
-    Arguments:
-        model: a model in evaluation mode.
-        levels: int64 (1, C, H, W).
-        label: class, or None for any.
-        block: 0..model.num_residual_blocks-1.
+    Of the gated model these are those of the horizontal stack; its last block adds to none. Levels
+    are int64 (1, C, H, W), the label is a class, or None for any.
 
     Returns:
         Before and added, (F, H, W) each; their sum is what the next block receives.
 
     Raises:
-        ValueError: if there is no such block.
+        ValueError: if there is no such block, 0..model.num_residual_blocks-1.
     """
-    count = model.num_residual_blocks
-    if not 0 <= block < count:
-        raise ValueError(f"`block` (={block}) must lie in 0..{count - 1}.")
+    check_position("block", block, model.num_residual_blocks)
     condition = model.condition(1, None if label is None else torch.tensor([label]))
     before, after = model.residual_stream(model.encode(levels), condition)[block : block + 2]
     return before[0], (after - before)[0]
 
 
 def input_names(config: ModelConfig) -> list[str]:
-    """Name the input features of the first layer; s is the level scaled to [-1, 1].
-
-    See `Model.encode`.
-    """
+    """Name the input features of `Model.encode`; s is the level scaled to [-1, 1]."""
     names = ["level s", "is level 0"]
     for octave in range(config.num_frequencies):
         times = f"{2**octave}" if octave else ""

@@ -1,7 +1,7 @@
 """What a prediction can see: from the loaded weights, by composition of masks and by gradients."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelcnn.models import Model
+from pixelcnn.models import Model, ModelConfig
 from pixelcnn.models.convolutions import ConvolutionModel
 
 BATCH = 32
@@ -19,17 +19,17 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class CausalityReport:
-    """What the Jacobian of the logits says about a model."""
+    """What derivatives and changed levels say about the predictions of a model."""
 
     positions_checked: int
-    """Dimensions whose prediction was differentiated."""
+    """Dimensions whose prediction was checked."""
     num_dims: int
-    """Dimensions with respect to which it was: all."""
+    """Dimensions that they were checked against: all."""
     largest_future_gradient: float
     """Largest absolute derivative with respect to the dimension itself or a later one; must be
     0."""
-    future_pairs: int
-    """Pairs (prediction, dimension not before it) that were checked."""
+    predictions_changed: int
+    """Predictions that changed when only levels at them or later did; must be 0."""
     past_pairs: int
     """Pairs (prediction, earlier dimension) that were checked."""
     past_pairs_seen: int
@@ -37,33 +37,34 @@ class CausalityReport:
 
     def __add__(self, other: "CausalityReport") -> "CausalityReport":
         """Join the reports on different predictions of one model."""
-        return CausalityReport(
-            positions_checked=self.positions_checked + other.positions_checked,
-            num_dims=self.num_dims,
-            largest_future_gradient=max(
-                self.largest_future_gradient, other.largest_future_gradient
-            ),
-            future_pairs=self.future_pairs + other.future_pairs,
-            past_pairs=self.past_pairs + other.past_pairs,
-            past_pairs_seen=self.past_pairs_seen + other.past_pairs_seen,
-        )
+        joined = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        largest = max(self.largest_future_gradient, other.largest_future_gradient)
+        joined |= {"num_dims": self.num_dims, "largest_future_gradient": largest}
+        return CausalityReport(**joined)
+
+    @property
+    def future_pairs(self) -> int:
+        """Pairs (prediction, dimension not before it) that were checked."""
+        return self.positions_checked * self.num_dims - self.past_pairs
 
     @property
     def is_causal(self) -> bool:
         """Whether no prediction depends on its own dimension or a later one."""
-        return self.largest_future_gradient == 0.0
+        return self.largest_future_gradient == 0.0 and self.predictions_changed == 0
 
     @property
     def text(self) -> str:
-        """The report in one sentence."""
+        """The report in two sentences."""
         seen = 100 * self.past_pairs_seen / max(self.past_pairs, 1)
         which = f"{self.positions_checked} of {self.num_dims}"
         verdict = (
             f"None of the {which} predictions checked depends on its own dimension or a later "
-            f"one: {self.future_pairs:,} derivatives are exactly 0."
+            f"one: {self.future_pairs:,} derivatives are exactly 0, and setting all these levels "
+            "to 0 or to random ones changes no bit."
             if self.is_causal
             else "NOT CAUSAL: a prediction depends on its own or a later dimension, largest "
-            f"derivative {self.largest_future_gradient:.3g} ({which} predictions checked)."
+            f"derivative {self.largest_future_gradient:.3g}, {self.predictions_changed:,} "
+            f"predictions changed with such levels ({which} predictions checked)."
         )
         return f"{verdict} {seen:.1f} % of the past dimensions act on them."
 
@@ -77,10 +78,13 @@ def spread_positions(model: Model, count: int) -> list[int]:
 
 
 def check_causality(model: Model, positions: Iterable[int]) -> CausalityReport:
-    """Differentiate the prediction of some dimensions with respect to every dimension.
+    """Check that no prediction depends on its own dimension or a later one, in two ways.
 
-    The Jacobian's rows for the K levels are added with random weights, so that a dependence cannot
-    cancel out; of a causal model the result is exactly 0, not nearly, because nothing is added.
+    First by derivatives with respect to every dimension. The Jacobian's rows for the K levels are
+    added with random weights, so that a dependence cannot cancel out; of a causal model the result
+    is exactly 0, not nearly, because nothing is added. A step has no slope (whether a level is 0,
+    a comparison), so second all these levels are changed, and predictions compared bit for bit.
+    The orders of the model take turns.
 
     Arguments:
         model: a model in evaluation mode; no class is asked for.
@@ -93,8 +97,8 @@ def check_causality(model: Model, positions: Iterable[int]) -> CausalityReport:
     positions = list(positions)
     if not positions:
         raise ValueError("`positions` must hold at least one dimension.")
-    if any(not 0 <= p < c.num_dims for p in positions):
-        raise ValueError(f"`positions` (={positions}) must lie in 0..{c.num_dims - 1}.")
+    for position in positions:
+        check_position("positions", position, c.num_dims)
     largest, seen = 0.0, 0
     generator = torch.Generator().manual_seed(0)
     for start in range(0, len(positions), BATCH):
@@ -106,15 +110,36 @@ def check_causality(model: Model, positions: Iterable[int]) -> CausalityReport:
         # A NaN must not pass as "no dependence": it fails the comparison with 0 in `is_causal`.
         largest = max(largest, float(torch.nan_to_num(gradient, nan=float("inf"))[future].max()))
         seen += int((gradient[~future] != 0).sum())
-    past = sum(positions)
     return CausalityReport(
         positions_checked=len(positions),
         num_dims=c.num_dims,
         largest_future_gradient=largest,
-        future_pairs=len(positions) * c.num_dims - past,
-        past_pairs=past,
+        predictions_changed=_predictions_changed(model, positions),
+        past_pairs=sum(positions),
         past_pairs_seen=seen,
     )
+
+
+@torch.inference_mode()
+def _predictions_changed(model: Model, positions: list[int]) -> int:
+    """Count the predictions up to each position that change with the levels from there on.
+
+    These levels are all 0 in one picture, and random ones other than 0 in the next.
+    """
+    c, found = model.config, 0
+    every = torch.arange(c.num_dims)
+    generator = torch.Generator().manual_seed(2)
+    cuts = torch.tensor(positions).repeat(-(-c.num_orders // len(positions)))  # for every order
+    orders = torch.arange(len(cuts)) % c.num_orders
+    for cut, order in zip(cuts[:, None].split(BATCH), orders.split(BATCH), strict=True):
+        shape = (len(cut), c.num_dims)
+        past = torch.randint(0, c.num_levels, shape, generator=generator)
+        drawn = torch.randint(1, c.num_levels, shape, generator=generator)
+        pictures = [torch.where(every < cut, past, later) for later in (0 * drawn, drawn)]
+        # Image n in both passes: the same place in the same batch, so the same arithmetic.
+        first, second = (in_order(model(as_images(x, c), None, order)) for x in pictures)
+        found += int(((first != second).any(2) & (every <= cut)).sum())  # a NaN differs as well
+    return found
 
 
 def forbidden_pixels(
@@ -122,11 +147,7 @@ def forbidden_pixels(
 ) -> NDArray[np.bool_]:
     """Find the pixels, its own or later ones, that a prediction for an image depends on.
 
-    Arguments:
-        model: a model in evaluation mode.
-        levels: int64 (1, C, H, W).
-        position: the predicted dimension, 0..N-1.
-        label: class, or None for any.
+    Arguments are those of `effective_receptive_field`.
 
     Returns:
         bool (H, W); all False of a causal model.
@@ -166,21 +187,30 @@ def _gradients(model: Model, levels: Tensor, positions: list[int], label: int | 
     return total
 
 
+def as_images(flat: Tensor, config: ModelConfig) -> Tensor:
+    """Put levels (B, N) in the order of prediction back into images (B, C, H, W)."""
+    images = flat.view(-1, config.height, config.width, config.num_channels)
+    return images.permute(0, 3, 1, 2).contiguous()
+
+
 def in_order(logits: Tensor) -> Tensor:
     """Put logits (B, K, C, H, W) into the order of prediction: (B, N, K)."""
     return logits.permute(0, 3, 4, 2, 1).flatten(1, 3)
 
 
 def dependency_maps(model: Model) -> NDArray[np.bool_]:
-    """Say which input pixels can influence which prediction: `Model.dependencies` by pixels.
+    """Join the channels of `Model.dependencies`: bool (H*W, H*W).
 
-    Returns:
-        bool (H*W, H*W): entry [j, i] says whether a channel of pixel i can influence one of pixel
-        j; of the pixel itself an earlier one can.
+    Entry [j, i] says whether a channel of pixel i can influence the prediction of one of pixel j;
+    of the pixel itself an earlier one can.
     """
-    channels, pixels = model.config.num_channels, model.config.height * model.config.width
-    by_channel = model.dependencies().reshape(pixels, channels, pixels, channels)
-    return by_channel.any((1, 3))
+    return _by_pixel(model.dependencies(), model.config.num_channels)
+
+
+def _by_pixel(dependencies: NDArray, channels: int) -> NDArray[np.bool_]:
+    """Join the channels, of what depends and of what it depends on: (N, N) to (H*W, H*W)."""
+    pixels = len(dependencies) // channels
+    return dependencies.reshape(pixels, channels, pixels, channels).any((1, 3))
 
 
 class PixelRole(IntEnum):
@@ -219,39 +249,32 @@ class LayerField:
         return np.unpackbits(self.packed, axis=1, count=len(self.packed)).astype(bool)
 
     def roles(self, pixel: int) -> NDArray[np.uint8]:
-        """Sort all pixels by what they are for one prediction.
-
-        Arguments:
-            pixel: the predicted pixel, 0..H*W-1 in raster order.
-
-        Returns:
-            uint8 (H, W), values of `PixelRole`.
+        """Sort all pixels by what they are for the prediction of one: `PixelRole`, uint8 (H, W).
 
         Raises:
-            ValueError: if there is no such pixel.
+            ValueError: if there is no such pixel, 0..H*W-1.
         """
         check_position("pixel", pixel, self.height * self.width)
-        return self._roles(np.arange(pixel, pixel + 1))[0].reshape(self.height, self.width)
+        return self._roles(np.array([pixel])).reshape(self.height, self.width)
 
     @cached_property
     def totals(self) -> dict[PixelRole, int]:
         """Count the pairs (prediction, pixel) of each role over all predictions."""
-        counts = np.zeros(6, np.int64)
-        for pixels in np.array_split(np.arange(len(self.packed)), -(-len(self.packed) // BATCH)):
-            counts += np.bincount(self._roles(pixels).ravel(), minlength=6)
+        parts = np.array_split(np.arange(len(self.packed)), -(-len(self.packed) // BATCH))
+        counts = sum(np.bincount(self._roles(part).ravel(), minlength=6) for part in parts)
         return {role: int(counts[role]) for role in PixelRole}
 
     def _roles(self, pixels: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Do the work of `roles` for several predictions: (n, H*W)."""
-        every = np.arange(len(self.packed))
-        seen = np.unpackbits(self.packed[pixels], axis=1, count=len(every)).astype(bool)
-        row, col = np.divmod(every[None], self.width)
-        at_row, at_col = np.divmod(pixels[:, None], self.width)
+        every, pixels = np.arange(len(self.packed)), pixels[:, None]
+        seen = np.unpackbits(self.packed[pixels[:, 0]], axis=1, count=len(every)).astype(bool)
+        row, col = np.divmod(every, self.width)
+        at_row, at_col = np.divmod(pixels, self.width)
         near = (at_row - row <= self.reach) & (abs(at_col - col) <= self.reach)
         roles = np.where(near, np.uint8(PixelRole.BLIND_SPOT), np.uint8(PixelRole.BEYOND_REACH))
         roles[seen] = PixelRole.SEEN
-        roles[every[None] > pixels[:, None]] = PixelRole.FUTURE
-        roles[np.arange(len(pixels)), pixels] = PixelRole.CURRENT
+        roles[every > pixels] = PixelRole.FUTURE
+        roles[every == pixels] = PixelRole.CURRENT
         return roles
 
 
@@ -262,15 +285,20 @@ def layer_fields(model: Model) -> list[LayerField]:
         The field behind the first layer and behind every block; the last one is the model's. A
         model without masked convolutions has one only: all that a prediction depends on.
     """
-    c, fields, reach = model.config, [], 0
-    for layer in model.layers() if isinstance(model, ConvolutionModel) else ():
-        reach += layer.dilation * (layer.kernel_size // 2)
-        name = f"{layer.kernel_size} x {layer.kernel_size}, mask {layer.mask_type}"
-        name += f", dilation {layer.dilation}" if layer.dilation > 1 else ""
-        packed = layer.reads.reshape(c.height * c.width, -1)
-        fields.append(LayerField(name, reach, c.height, c.width, packed))
-    whole = np.packbits(dependency_maps(model), axis=1) if not fields else None
-    return fields or [LayerField(model.title, max(c.height, c.width), c.height, c.width, whole)]
+    c = model.config
+    if not isinstance(model, ConvolutionModel):
+        whole = np.packbits(dependency_maps(model), axis=1)
+        return [LayerField(model.title, max(c.height, c.width), c.height, c.width, whole)]
+    found, reach = [], 0
+    layers = [("A", c.first_kernel_size, 1), *(("B", c.kernel_size, d) for d in c.dilations)]
+    for (mask_type, size, dilation), reads in zip(layers, model.reads(), strict=True):
+        reach += dilation * (size // 2)
+        name = f"{size} x {size}, mask {mask_type}"
+        name += f", dilation {dilation}" if dilation > 1 else ""
+        by_dim = np.unpackbits(reads.reshape(c.num_dims, -1), axis=1, count=c.num_dims)
+        packed = np.packbits(_by_pixel(by_dim, c.num_channels), axis=1)
+        found.append(LayerField(name, reach, c.height, c.width, packed))
+    return found
 
 
 def past_coverage(dependency: NDArray[np.bool_]) -> tuple[int, int]:

@@ -147,10 +147,7 @@ class Model(nn.Module, ABC):
         return self.logits_from_features(self.encode(levels), condition)
 
     def encode(self, levels: Tensor) -> Tensor:
-        """Turn levels into input features, each of its own pixel and channel only.
-
-        Arguments:
-            levels: int64 (B, C, H, W), values 0..K-1.
+        """Turn levels int64 (B, C, H, W) into features, each of its own pixel and channel only.
 
         Returns:
             (B, C * E, H, W), E = `config.features_per_channel`: for each channel the level scaled
@@ -168,12 +165,7 @@ class Model(nn.Module, ABC):
     def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """Predict from the output of `encode`; differentiable, for the causality check.
 
-        Arguments:
-            features: (B, C * E, H, W), as `encode` returns them.
-            condition: int64 (B,), see `condition`.
-
-        Returns:
-            Logits (B, K, C, H, W).
+        Maps features (B, C * E, H, W) and `condition` int64 (B,) to logits (B, K, C, H, W).
         """
 
     def stepper(self, condition: Tensor) -> "Stepper":
@@ -184,11 +176,9 @@ class Model(nn.Module, ABC):
         return FullPass(self, condition)
 
     def dependencies(self) -> NDArray[np.bool_]:
-        """Say which dimension may act on which prediction.
+        """Say which dimension may act on which prediction; the default is all of the past.
 
-        Returns:
-            bool (N, N): entry [j, i] says whether dimension i can influence the prediction of
-            dimension j. The default is all of the past.
+        Entry [j, i] of the bool (N, N) says whether dimension i can influence the prediction of j.
         """
         return np.tri(self.config.num_dims, k=-1, dtype=bool)
 
@@ -198,8 +188,8 @@ class Model(nn.Module, ABC):
 
     def matrices(self) -> list[str]:
         """Name the weights that Muon trains: those of all layers but the last."""
-        layers = {n: m for n, m in self.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-        return [f"{n}.weight" for n, m in layers.items() if m is not self.last_layer]
+        layers = [(n, m) for n, m in self.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        return [f"{name}.weight" for name, layer in layers if layer is not self.last_layer]
 
     @property
     def last_layer(self) -> nn.Module:
@@ -211,8 +201,7 @@ class Model(nn.Module, ABC):
     ) -> Tensor:
         """Number the pair (order, label) of each image, the row of every condition table.
 
-        Returns:
-            int64 (B,), order * (num_classes + 1) + label.
+        The numbers are int64 (B,), order * (num_classes + 1) + label.
 
         Raises:
             ValueError: if a shape, type or value breaks the rules of `forward`.
@@ -224,8 +213,8 @@ class Model(nn.Module, ABC):
             raise ValueError("`label` must be None: this model was trained without labels.")
         if order is None:
             order = torch.zeros(batch, dtype=torch.int64, device=self.device)
-        or_any = f", or be {classes} for any class" if classes else ""
-        _check_condition("label", label, batch, classes, f"0..{classes - 1}{or_any}")
+        rule = f"0..{classes - 1}, or be {classes} for any class"
+        _check_condition("label", label, batch, classes, rule)
         _check_condition("order", order, batch, orders - 1, f"0..{orders - 1}")
         return order * (classes + 1) + label
 
@@ -304,9 +293,8 @@ class FullPass(Stepper):
     def logits(self) -> Array:
         """Predict every dimension, although only one is needed."""
         row, col, channel = self.model.config.coordinates(self.position)
-        everything = self.model.logits_from_features(
-            self.model.encode(self.levels), self.condition
-        )
+        features = self.model.encode(self.levels)
+        everything = self.model.logits_from_features(features, self.condition)
         return everything[:, :, channel, row, col].numpy()
 
     def write(self, level: NDArray[np.int64]) -> None:
@@ -355,8 +343,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
     """Read what `ModelConfig.to_dict` wrote.
 
     Raises:
-        ValueError: if the architecture is unknown, a field is unknown or missing, or a value
-            breaks its rule.
+        ValueError: if architecture or a field is unknown, one is missing, or a value is wrong.
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"`config` (={values!r}) must be an object.")

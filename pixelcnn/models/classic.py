@@ -145,9 +145,8 @@ class ClassicStepper(RowStepper):
         self.position_in_row = self.per_column(above @ self.first_above) + position
         k = c.kernel_size
         self.from_above = []
-        for cache, dilation, (_, weight, _, bias, _) in zip(
-            self.inner, c.dilations, self.blocks, strict=True
-        ):
+        for cache, dilation, block in zip(self.inner, c.dilations, self.blocks, strict=True):
+            _, weight, _, bias, _ = block
             above = cache.above(row, k // 2, k, dilation, own_row=False)
             self.from_above.append(self.per_column(above @ weight) + bias)
 

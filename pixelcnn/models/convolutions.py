@@ -4,9 +4,9 @@ Shapes: B batch, F features, H rows, W columns. Masks are applied in `forward` a
 `weight * mask`: a forward pass changes nothing in the module.
 """
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -72,6 +72,11 @@ class MaskedConv2d(nn.Conv2d):
         return self._conv_forward(x, self.masked_weight(), self.bias)
 
 
+def acting_weight(layer: nn.Conv2d) -> Tensor:
+    """Return the weight of a convolution, masked if it has a mask."""
+    return layer.masked_weight() if isinstance(layer, MaskedConv2d) else layer.weight
+
+
 def condition_bias(num_conditions: int, num_features: int) -> nn.Embedding:
     """Make the table of biases that a condition (a class and a raster order) adds.
 
@@ -123,21 +128,6 @@ class ConvolutionConfig(ModelConfig):
         return self.num_blocks * block + self.head_features * self.num_levels
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One layer of k x k kernels, and what the features behind it depend on."""
-
-    mask_type: MaskType
-    """"A" for the first layer."""
-    kernel_size: int
-    """k."""
-    dilation: int
-    """Distance between two taps, in pixels."""
-    reads: NDArray[np.uint8]
-    """(H, W, H*W / 8, rounded up): for every position a bit for each pixel that the features there
-    can depend on, see `np.packbits`. 1x1 convolutions are no layers of their own."""
-
-
 class ConvolutionModel(Model):
     """What models made of masked convolutions share: position, head, receptive field."""
 
@@ -153,11 +143,9 @@ class ConvolutionModel(Model):
         self.row_bias = nn.Parameter(torch.zeros(config.num_orders, size, config.height, 1))
         self.col_bias = nn.Parameter(torch.zeros(config.num_orders, size, 1, config.width))
         self.num_residual_blocks = config.num_blocks
+        sizes = [size, config.head_features, channels * config.num_levels]
         self.head = nn.ModuleList(
-            [
-                MaskedConv2d(size, config.head_features, 1, "B", channels),
-                MaskedConv2d(config.head_features, channels * config.num_levels, 1, "B", channels),
-            ]
+            MaskedConv2d(*pair, 1, "B", channels) for pair in itertools.pairwise(sizes)
         )
 
     @property
@@ -198,40 +186,21 @@ class ConvolutionModel(Model):
 
     def convolutions(self) -> dict[str, nn.Conv2d]:
         """List all convolutions, the head last."""
-        layers = {p: m for p, m in self.named_modules() if isinstance(m, nn.Conv2d)}
-        in_order = sorted(layers, key=lambda path: path.startswith("head"))
-        return {path: layers[path] for path in in_order}
+        layers = [(p, m) for p, m in self.named_modules() if isinstance(m, nn.Conv2d)]
+        return dict(sorted(layers, key=lambda layer: layer[0].startswith("head")))
 
     def dependencies(self) -> NDArray[np.bool_]:
         """Take what the masks of all layers together let through."""
-        for reads in self.reads():
-            last = reads
+        *_, last = self.reads()
         last = spread(self.head[1], spread(self.head[0], last))
         dims = self.config.num_dims
         return np.unpackbits(last.reshape(dims, -1), axis=1, count=dims).astype(bool)
-
-    def layers(self) -> list[Layer]:
-        """Describe the first layer and every block, with the pixels that each depends on."""
-        c = self.config
-        kernels = [("A", c.first_kernel_size, 1), *(("B", c.kernel_size, d) for d in c.dilations)]
-        return [
-            Layer(*kernel, self._by_pixel(reads))
-            for kernel, reads in zip(kernels, self.reads(), strict=True)
-        ]
 
     def every_dim(self) -> NDArray[np.uint8]:
         """Give what the input of each position and channel depends on: itself; see `reads`."""
         c = self.config
         itself = np.packbits(np.eye(c.num_dims, dtype=bool), axis=1)
         return itself.reshape(c.height, c.width, c.num_channels, -1)
-
-    def _by_pixel(self, reads: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Join the channels, of what reads and of what is read: (H, W, H*W / 8, rounded up)."""
-        c = self.config
-        if c.num_channels == 1:
-            return reads[:, :, 0]
-        bits = np.unpackbits(reads, axis=3, count=c.num_dims).any(2)
-        return np.packbits(bits.reshape(*bits.shape[:2], -1, c.num_channels).any(3), axis=2)
 
 
 @torch.inference_mode()
@@ -240,13 +209,11 @@ def spread(layer: nn.Conv2d, reads: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     A tap is open from one channel group to another if any of its masked weights is not 0.
 
-    Arguments:
-        layer: a convolution between features in C channel groups.
-        reads: what its inputs depend on, see `ConvolutionModel.reads`.
+    The layer convolves features in C channel groups; what its inputs depend on is given as
+    `ConvolutionModel.reads` does.
     """
     height, width, groups, _ = reads.shape
-    masked = getattr(layer, "masked_weight", None)
-    weight = (masked() if masked else layer.weight) != 0
+    weight = acting_weight(layer) != 0
     taps = weight.unflatten(0, (groups, -1)).unflatten(2, (groups, -1)).any(3).any(1)
     left, _, above, _ = getattr(layer, "pad", (layer.padding[1], 0, layer.padding[0], 0))
     dilation = layer.dilation[0]

@@ -27,7 +27,7 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 from torch import Tensor, nn
 
 from pixelcnn.models.base import Array, Stepper
-from pixelcnn.models.convolutions import ConvolutionModel
+from pixelcnn.models.convolutions import ConvolutionModel, acting_weight
 
 MANY_IMAGES = 4
 """From here on a row's products are large enough to be shared out to all cores."""
@@ -41,8 +41,7 @@ class FeatureMap:
     ) -> None:
         self.border = border
         self.width = width
-        shape = (height + border, batch, width + 2 * border, features)
-        self.values = np.zeros(shape, dtype)
+        self.values = np.zeros((height + border, batch, width + 2 * border, features), dtype)
 
     def above(self, row: int, rows: int, columns: int, dilation: int, own_row: bool) -> Array:
         """Gather what a kernel reads at every column: (W * B, rows * columns * F).
@@ -195,9 +194,7 @@ def _use_blas_threads(count: int) -> None:
     """
     for library in _blas().lib_controllers:
         if library.num_threads != count:
-            OpenBLASController.clear_controlling_thread(
-                force=True
-            )  # another visitor's may hold it
+            OpenBLASController.clear_controlling_thread(force=True)  # perhaps another visitor's
             library.set_num_threads(count)
 
 
@@ -209,9 +206,8 @@ def _blas() -> ThreadpoolController:
 
 def pointwise(layer: nn.Conv2d) -> tuple[Array, Array]:
     """Lay a 1x1 convolution out as a matrix (in, out) and a bias."""
-    masked = getattr(layer, "masked_weight", None)
-    weight = masked() if masked else layer.weight
-    return np.ascontiguousarray(weight[:, :, 0, 0].numpy().T), layer.bias.numpy()
+    weight = acting_weight(layer)[:, :, 0, 0]
+    return np.ascontiguousarray(weight.numpy().T), layer.bias.numpy()
 
 
 def taps(weight: Tensor) -> Array:

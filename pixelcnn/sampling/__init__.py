@@ -36,15 +36,7 @@ def sample(model: Model, **settings: Any) -> Tensor:
     In float64 that is exact. In float32 the two methods, and batches of other sizes, round in
     other places: where a uniform number lies within that of an edge, another level is drawn.
 
-    Arguments:
-        model: a model in evaluation mode.
-        settings: see `iter_samples`.
-
-    Returns:
-        Levels int64 (B, C, H, W), values 0..K-1.
-
-    Raises:
-        ValueError: if an argument breaks its rule.
+    Settings, result and errors are those of `iter_samples`.
     """
     return drain(iter_samples(model, **settings))
 

@@ -1,6 +1,7 @@
 """The reference sampler: one pass of the whole network for every dimension. Slow and obvious."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,18 @@ def iter_naive(
     label: Tensor | None = None,
     order: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, NDArray]]:
-    """Draw images dimension by dimension; yields (levels so far, logits (B, K)) after each."""
+    """Draw images dimension by dimension.
+
+    Arguments:
+        model: a model in evaluation mode.
+        noise: (B, C, H, W), see `make_noise`.
+        rule: temperature, top-k and top-p.
+        label: int64 (B,), or None for any class.
+        order: int64 (B,), or None for order 0; levels and noise are turned by it.
+
+    Yields:
+        After each the levels so far, int64 (B, C, H, W), and the logits (B, K).
+    """
     check_noise(noise, model.config)
     levels = torch.zeros(noise.shape, dtype=torch.int64)
     _, channels, height, width = levels.shape
@@ -42,25 +54,8 @@ def forward(model: Model, levels: Tensor, label: Tensor | None, order: Tensor | 
     return model(levels, label, order).numpy()
 
 
-def sample_naive(
-    model: Model,
-    noise: NDArray[np.float64],
-    rule: SamplingRule,
-    label: Tensor | None = None,
-    order: Tensor | None = None,
-) -> Tensor:
-    """Draw images with H * W * C passes of the whole network.
-
-    Arguments:
-        model: a model in evaluation mode.
-        noise: (B, C, H, W), see `make_noise`.
-        rule: temperature, top-k and top-p.
-        label: int64 (B,), or None for any class.
-        order: int64 (B,), or None for order 0; levels and noise are turned by it.
-
-    Returns:
-        Levels int64 (B, C, H, W).
-    """
-    for step in iter_naive(model, noise, rule, label, order):
+def sample_naive(*arguments: Any) -> Tensor:
+    """Draw images with H * W * C passes of the network; arguments are those of `iter_naive`."""
+    for step in iter_naive(*arguments):
         levels, _ = step
     return levels

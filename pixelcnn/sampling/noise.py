@@ -40,19 +40,13 @@ def make_noise(
     first_image: int = 0,
     stream: str = "samples",
 ) -> NDArray[np.float64]:
-    """Draw the uniform numbers of some images.
+    """Draw the uniform numbers of some images, from index `first_image` on.
 
     Image i depends on (seed, i, stream) only: it is the same in any batch and for any sampler.
-
-    Arguments:
-        config: gives C, H, W.
-        num_images: B, at least 1.
-        seed: 0 to 2**64 - 1.
-        first_image: index of the first image, 0 or greater.
-        stream: what the numbers are for, one of `STREAMS`.
+    Seeds go to 2**64 - 1; a stream is one of `STREAMS`.
 
     Returns:
-        (B, C, H, W), in [0, 1).
+        (B, C, H, W), in [0, 1), B = num_images.
 
     Raises:
         ValueError: if a number is out of range.

@@ -28,18 +28,11 @@ class Explanation:
 
 
 def probabilities(logits: ArrayLike, rule: SamplingRule) -> Floats:
-    """Apply temperature, then top-k, then top-p.
+    """Apply temperature, then top-k, then top-p: logits (..., K) to float64 (..., K).
 
     Temperature 0 puts everything on the most probable level (the lowest one on a tie). Top-k keeps
     exactly k levels, on a tie the lower ones. Top-p keeps the smallest set, taken from the most
-    probable down, whose probability reaches p.
-
-    Arguments:
-        logits: (..., K).
-        rule: what to apply.
-
-    Returns:
-        float64 (..., K), each row sums to 1.
+    probable down, whose probability reaches p. Each row sums to 1.
 
     Raises:
         ValueError: if `top_k` exceeds K, a logit is NaN or +infinity, or all are -infinity.
@@ -76,28 +69,19 @@ def probabilities(logits: ArrayLike, rule: SamplingRule) -> Floats:
 def draw(probabilities: Floats, uniform: ArrayLike) -> NDArray[np.int64]:
     """Take the first level whose cumulative probability exceeds the uniform number.
 
+    Probabilities are (..., K), each row sums to 1; uniform numbers (...), in [0, 1); levels
+    int64 (...), 0..K-1.
+
     >>> draw(np.array([[0.25, 0.5, 0.25]] * 3), [0.2, 0.25, 0.9]).tolist()
     [0, 1, 2]
-
-    Arguments:
-        probabilities: (..., K), each row sums to 1.
-        uniform: (...), in [0, 1).
-
-    Returns:
-        int64 (...), 0..K-1.
     """
-    cumulative = _cumulative(probabilities)
+    cumulative = np.cumsum(probabilities, -1)
+    cumulative /= cumulative[..., -1:]  # ends at exactly 1, which no uniform number reaches
     return (cumulative <= np.asarray(uniform)[..., None]).sum(-1)
 
 
 def explain(logits: ArrayLike, rule: SamplingRule, uniform: float) -> Explanation:
-    """Return the steps of one draw as data.
-
-    Arguments:
-        logits: (K,).
-        rule: what was in force.
-        uniform: in [0, 1).
-    """
+    """Return the steps of one draw as data, from logits (K,) and a uniform number in [0, 1)."""
     model, final = _softmax(np.asarray(logits, dtype=np.float64)), probabilities(logits, rule)
     return Explanation(
         model_probabilities=model,
@@ -130,8 +114,3 @@ def surprise_bits(logits: ArrayLike, level: ArrayLike) -> Floats:
 def _softmax(logits: Floats) -> Floats:
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))
     return exponentials / exponentials.sum(-1, keepdims=True)
-
-
-def _cumulative(probabilities: Floats) -> Floats:
-    cumulative = np.cumsum(probabilities, -1)
-    return cumulative / cumulative[..., -1:]  # ends at exactly 1, which no uniform number reaches

@@ -20,13 +20,7 @@ class Sampler:
     """Draws a batch of images dimension by dimension; can be rewound and forked at any point.
 
     Positions count dimensions, see `ModelConfig.coordinates`. The memory belongs to the model's
-    stepper, nothing is stored on the model.
-
-    Arguments:
-        model: a model in evaluation mode.
-        noise: (B, C, H, W), see `make_noise`.
-        label: int64 (B,), or None for any class.
-        order: int64 (B,), or None for order 0; levels and noise are turned by it.
+    stepper, nothing is stored on the model. Arguments are those of `iter_naive`.
 
     Raises:
         ValueError: if noise, label or order do not fit the model.
@@ -60,11 +54,7 @@ class Sampler:
     def step(
         self, rule: SamplingRule, forced: NDArray[np.int64] | int | None = None
     ) -> tuple[NDArray[np.int64], Array]:
-        """Draw the next dimension.
-
-        Arguments:
-            rule: in force for this dimension only.
-            forced: level to put there instead of the one drawn.
+        """Draw the next dimension with a rule, or put a forced level there.
 
         Returns:
             The levels (B,) and the logits (B, K) that they were drawn from.
@@ -153,14 +143,10 @@ class Sampler:
 
 
 def iter_cached(
-    model: Model,
-    noise: NDArray[np.float64],
-    rule: SamplingRule,
-    label: Tensor | None = None,
-    order: Tensor | None = None,
+    model: Model, noise: NDArray[np.float64], rule: SamplingRule, *condition: Tensor | None
 ) -> Iterator[tuple[Tensor, Array]]:
-    """Draw as `iter_naive` does, with the model's stepper; yields levels so far, and logits."""
-    sampler = Sampler(model, noise, label, order)
+    """Draw as `iter_naive` does, with the model's stepper; condition is label and order."""
+    sampler = Sampler(model, noise, *condition)
     levels = torch.from_numpy(sampler.levels)
     while not sampler.done:
         yield levels, sampler.step(rule)[1]
