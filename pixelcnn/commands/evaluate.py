@@ -36,7 +36,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="score a model in bits/dim",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Compute the mean bits/dim of a split of the model's data set. Use the "
         "validation split for every choice, the test split once, at the end. A model of eight "
         "raster orders is scored in each of them, and as the ensemble of all.",

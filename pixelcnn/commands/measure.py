@@ -29,7 +29,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     measure = commands.add_parser(
         "measure",
         help="measure what the Measure page shows, and keep it beside the checkpoints",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="paradox: bits/dim of the model's own test images, of another data set, and "
         "of flipped, noised and constant images, with the AUROC of three scores. calibration: how "
         "often the level fell inside the model's 50 % and 90 % intervals, and how often what was "
