@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pixelcnn.config import TrainConfig, fault_of
 from pixelcnn.models import Model, ModelConfig, build_model, read_config, reshape_config
-from pixelcnn.storage import CheckpointError, safetensors_bytes, write_atomically
+from pixelcnn.storage import (
+    CheckpointError,
+    open_safetensors,
+    safetensors_bytes,
+    write_atomically,
+)
 from pixelcnn.training.devices import bfloat16_works, processes
 
 FORMAT = "pixelcnn-training-state-1"
@@ -181,11 +186,8 @@ def load_training_state(
         TrainingError: if its tensors do not fit its configuration.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
-            values = json.loads(metadata["config"])
+        with open_safetensors(path, FORMAT, "config") as (file, about):
+            values = json.loads(about)
             model_config = read_config(values["model"])
             config = TrainConfig.from_dict(values["train"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
