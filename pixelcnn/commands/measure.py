@@ -109,9 +109,8 @@ def _paradox(
 
 
 def _test_images(dataset: str, options: argparse.Namespace, model: Model) -> tuple[Tensor, Tensor]:
-    levels, label = load_dataset(
-        dataset, "test", options.data_dir, num_levels=model.config.num_levels
-    )
+    num_levels = model.config.num_levels
+    levels, label = load_dataset(dataset, "test", options.data_dir, num_levels=num_levels)
     count = check_count("num_images", options.num_images, len(levels))
     return levels[:count], label[:count]
 

@@ -55,16 +55,12 @@ class TrainingState:
         if processes()[1] > 1:
             self.network = DistributedDataParallel(self.model, broadcast_buffers=False)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        others = {k: p for k, p in self.model.named_parameters() if p.requires_grad}
         # torch's Muon takes matrices only: views of the kernels, (out, in * k * k).
         self._matrices = {
-            k: nn.Parameter(self.model.get_parameter(k).detach().flatten(1))
-            for k in self.model.matrices()
-            if self.model.get_parameter(k).requires_grad
-        }
-        others = {
-            k: p
-            for k, p in self.model.named_parameters()
-            if p.requires_grad and k not in self._matrices
+            name: nn.Parameter(others.pop(name).detach().flatten(1))
+            for name in self.model.matrices()
+            if name in others
         }
         decay = config.weight_decay
         adamw = torch.optim.AdamW(others.values(), betas=(0.9, 0.95), weight_decay=decay)
