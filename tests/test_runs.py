@@ -15,6 +15,7 @@ import torch
 from pixelcnn.data import datasets as data
 from pixelcnn.storage import CheckpointError, checkpoint_path, list_trained_checkpoints, runs_dir
 from pixelcnn.training import launch, runs, worker
+from pixelcnn.training.devices import available_devices
 from pixelcnn.training.engine import Evaluating, NotANumberError
 from pixelcnn.training.metrics import Metrics
 from pixelcnn.training.runs import About, RunError, Status, create_run, list_runs, run_path
@@ -110,6 +111,15 @@ def test_every_fault_says_what_happened_and_what_to_do(folder, monkeypatch, erro
     assert status.state == "failed" and status.can_start
     assert re.search(words, status.message), status.message
     assert train_run(run, run.config()).state == "finished"  # goes on when the cause is gone
+
+
+def test_a_device_that_is_not_there_is_named_on_the_card(folder):
+    missing = next(d for d in ("cuda", "mps") if d not in available_devices())
+    run = create_run(dataclasses.replace(config(), device=missing), folder / "run")
+    with pytest.raises(ValueError, match="is not there"):
+        train_run(run, run.config())
+    status = run.status()
+    assert status.state == "failed" and f"`device` (={missing!r}) is not there" in status.message
 
 
 def test_a_disk_that_fills_up_loses_nothing_that_was_saved(folder, monkeypatch):
