@@ -86,13 +86,11 @@ def _plain(name: str, image: Image.Image, channels: int) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _of_more_bits(name, image)
     clear = "A" in image.getbands() or "transparency" in image.info or image.mode in ("La", "RGBa")
-    colour = image if image.mode in ("L", "LA", "RGB", "RGBA") else None
-    colour = colour or image.convert("RGBA" if clear else "RGB")
-    if clear and "A" not in colour.getbands():  # one grey or colour stands for transparent
-        colour = colour.convert("RGBA")
-    if channels == 1:
-        return colour.convert("LA" if clear else "L")
-    return colour.convert("RGBA" if clear else "RGB")
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        image = image.convert("RGBA" if clear else "RGB")
+    if clear and "A" not in image.getbands():  # one grey or colour stands for transparent
+        image = image.convert("RGBA")
+    return image.convert(("L" if channels == 1 else "RGB") + ("A" if clear else ""))
 
 
 def _of_more_bits(name: str, image: Image.Image) -> Image.Image:

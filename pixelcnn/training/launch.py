@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
@@ -73,16 +75,24 @@ def environment() -> dict[str, str]:
     return given | {name: os.path.abspath(given[name]) for name in paths if given.get(name)}
 
 
-def inherited_lock(run: Run) -> int | None:
-    """Return the run's lock if `start` handed it to this process."""
+@contextmanager
+def held(run: Run) -> Iterator[float]:
+    """Hold the run's lock, that of `start` if it handed one down; yields since when it waits."""
     given = os.environ.pop(LOCK_ENVIRONMENT_VARIABLE, None)
     if given is None:
-        return None
-    handle = int(given)
-    if not os.path.samestat(os.fstat(handle), run.lock_path.stat()):
+        with run.hold():
+            run.stop_path.unlink(missing_ok=True)  # else `start` did so
+            yield time.time()
+        return
+    lock = int(given)
+    if not os.path.samestat(os.fstat(lock), run.lock_path.stat()):
         raise RunError(f"{run.id}: got the lock of another run.")
-    os.set_inheritable(handle, False)
-    return handle
+    os.set_inheritable(lock, False)
+    os.nice(5)  # in the background: the pages come first
+    try:
+        yield run.status().queued_at
+    finally:
+        os.close(lock)
 
 
 def stop(run: Run) -> None:

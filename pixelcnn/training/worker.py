@@ -34,7 +34,7 @@ from pixelcnn.training.devices import (
 )
 from pixelcnn.training.engine import Evaluating, Evaluation, NotANumberError, Progress, train
 from pixelcnn.training.estimate import peak_memory_bytes
-from pixelcnn.training.launch import inherited_lock, take_turn
+from pixelcnn.training.launch import held, take_turn
 from pixelcnn.training.metrics import Metrics
 from pixelcnn.training.runs import Run, RunConfig, RunError, Status
 from pixelcnn.training.state import (
@@ -74,7 +74,7 @@ def train_run(run: Run, config: RunConfig, *, queue: bool = True) -> Status:
     if not is_first_process():
         _follow(run, config)
         return Status()
-    with _held(run) as queued_at, _stop_requests() as asked:
+    with held(run) as queued_at, _stop_requests() as asked:
         return _Worker(run, config, asked, queued_at).work(queue)
 
 
@@ -87,22 +87,6 @@ def _follow(run: Run, config: RunConfig) -> None:
         for _ in train(state, config.train, *splits):
             if any_process(asked.is_set(), device):
                 return
-
-
-@contextmanager
-def _held(run: Run) -> Iterator[float]:
-    """Hold the run's lock; yields since when it waits for its turn."""
-    lock = inherited_lock(run)
-    if lock is None:
-        with run.hold():
-            run.stop_path.unlink(missing_ok=True)  # else the process that started this one did so
-            yield time.time()
-        return
-    os.nice(5)  # in the background: the pages come first
-    try:
-        yield run.status().queued_at
-    finally:
-        os.close(lock)
 
 
 class _Worker:
