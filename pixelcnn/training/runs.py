@@ -74,8 +74,7 @@ class RunConfig(Settings):
     """CPU threads. They change the last digits of sums, so the process that starts a run writes
     here how many it uses, and one that resumes it uses as many."""
     compiled: bool = False
-    """Let torch compile the network first: a minute or two of waiting, then faster updates. Needs
-    a C++ compiler on CPUs. It changes the last digits of sums, as `threads` does."""
+    """Let torch compile the network first; it changes the last digits of sums too."""
     data_dir: str | None = None
     """Folder of the data; None: see `pixelcnn.data.datasets.data_dir`."""
     origin: tuple[str, ...] = ()

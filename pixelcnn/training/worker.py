@@ -55,10 +55,6 @@ PNG_IMAGES = 200
 Splits = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-class Stopped(Exception):
-    """Somebody asked the run to stop."""
-
-
 def train_run(run: Run, config: RunConfig, *, queue: bool = True) -> Status:
     """Train a run in this process, from its last save if there is one, until its end or a stop.
 
@@ -103,16 +99,15 @@ class _Worker:
         self._write("starting")
 
     def work(self, queue: bool) -> Status:
-        turn = None
+        turn, finished, queue = None, False, queue and not is_parallel()
         try:
-            if queue and not is_parallel():
+            if queue:
                 turn = self._wait_for_turn()
-            device = choose_device(self.config.device)
-            with process_group(device):
-                finished = self._train(device)
+            if turn is not None or not queue:
+                device = choose_device(self.config.device)
+                with process_group(device):
+                    finished = self._train(device)
             self._write("finished" if finished else "stopped", seconds_left=None)
-        except Stopped:
-            self._write("stopped", seconds_left=None)
         except KeyboardInterrupt:
             self._write("stopped", message="Ended at once; resume goes on from the last save.")
             raise
@@ -139,13 +134,14 @@ class _Worker:
     def _is_asked_to_stop(self) -> bool:
         return self.asked.is_set() or self.run.stop_path.exists()
 
-    def _wait_for_turn(self) -> int:
+    def _wait_for_turn(self) -> int | None:
+        """Give what keeps the turn; None if the run was asked to stop before it was its turn."""
         while (turn := take_turn(self.run, self.status.queued_at)) is None:
             if self.status.state != "queued":
                 print("waiting until the runs before this one end (--now does not wait)")
                 self._write("queued")
             if self._is_asked_to_stop():
-                raise Stopped
+                break
             self.asked.wait(0.5)
         return turn
 
