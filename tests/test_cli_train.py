@@ -45,12 +45,6 @@ def test_train_writes_a_checkpoint_with_its_score(trained, folder, capsys):
     assert (status.state, status.images_seen, status.message) == ("finished", 20, "")
 
 
-def test_a_path_names_a_run_outside_the_folder_of_runs(folder):
-    assert main(f"train elsewhere/new {SHAPE} {RUN} --total-images 5".split()) == 0
-    assert read_info(folder / "elsewhere" / "new" / "checkpoint.safetensors").images_seen == 5
-    assert not (folder / "runs").exists()
-
-
 @pytest.mark.parametrize(
     ("number", "stopped_in_step"), [(signal.SIGINT, 1), (signal.SIGTERM, 2), (signal.SIGINT, 3)]
 )
@@ -154,8 +148,10 @@ def test_a_checkpoint_is_what_each_raster_order_begins_with(trained, folder, cap
 
 
 def test_a_run_with_its_stages_has_a_name_for_each_checkpoint(folder):
-    command = f"train new {SHAPE} {RUN} --total-images 20 --stages 5 10"
-    assert main(command.split()) == 0
+    command = f"{SHAPE} {RUN} --total-images 20 --stages 5 10"
+    assert main(f"train elsewhere/new {command}".split()) == 0  # a path: no run of the folder
+    assert len(Run(folder / "elsewhere" / "new").stages()) == 2 and not (folder / "runs").exists()
+    assert main(f"train new {command}".split()) == 0
     seen = {
         name: read_info(checkpoint_path(name)).images_seen
         for name in ("run:new", "run:new@5", "run:new@10")
