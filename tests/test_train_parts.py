@@ -24,6 +24,7 @@ from .tiny_runs import MODEL, TRAIN, config, wait_for
         {"train": {"dataset": "mnist/3", "stages": (5, 9), "bfloat16": False}},
         {"model": {"architecture": "classic", "dilations": (1, 2)}, "device": "cpu"},
         {"model": {"architecture": "average"}, "compiled": True},
+        {"model": {"architecture": "conditioned"}},
         {"unconditional": True, "threads": 3, "data_dir": "/some where"},
         {"model": {"num_orders": 8, "dropout": 0.25}, "train": {"learning_rate": 1e-5}},
     ],
@@ -37,6 +38,9 @@ def test_the_command_line_of_a_run_repeats_its_settings(changes):
     assert replace(found, created_at=wanted.created_at) == wanted
     named = changes.get("model", {}).get("architecture", "gated")  # the one that need not be named
     assert wanted.model.architecture == named
+    line = shlex.split(command_line(replace(wanted, origin=("--init-from", "mnist")), "begun"))
+    found = config_of(make_parser().parse_args(line[3:]))
+    assert found.model.architecture == named  # not always that of the checkpoint
 
 
 @pytest.mark.parametrize("name", DATASETS)
