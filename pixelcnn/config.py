@@ -47,7 +47,7 @@ class Settings:
             if (value := values.pop(name, nothing)) != nothing:
                 raise ValueError(f"`{name}` (={value!r}): {what} are no longer supported.")
         names = {f.name for f in fields(cls)}
-        unknown, missing = sorted(set(values) - names), sorted(names - set(values))
+        unknown, missing = sorted(values.keys() - names), sorted(names - values.keys())
         if unknown or missing:
             raise ValueError(
                 f"{cls.__name__}: unknown fields {unknown}, missing fields {missing}; "
@@ -71,12 +71,8 @@ else:
 
     def settings(cls: type) -> type:
         """Make a frozen dataclass whose fields are checked: types strictly, ranges, no others."""
-        made = pydantic.dataclasses.dataclass(
-            cls,
-            frozen=True,
-            kw_only=True,
-            config=STRICT | ConfigDict(use_attribute_docstrings=True),
-        )
+        config = STRICT | ConfigDict(use_attribute_docstrings=True)
+        made = pydantic.dataclasses.dataclass(cls, frozen=True, kw_only=True, config=config)
         check = made.__init__
 
         @functools.wraps(check)
@@ -84,32 +80,28 @@ else:
             try:
                 check(self, **values)
             except ValidationError as error:
-                raise ValueError(_in_words(made, error)) from None
+                raise ValueError(f"{fault_of(error, made)}.") from None
 
         made.__init__ = initialize
         return made
 
 
-def _in_words(cls: type, error: ValidationError) -> str:
-    """Name field, value and rule of the first fault."""
-    fault = error.errors()[0]
-    if text := str(fault.get("ctx", {}).get("error", "")):  # of `require`
-        return text
-    name = str(fault["loc"][0])
-    if name not in cls.__pydantic_fields__:
-        return f"{cls.__name__} has no field `{name}`."
-    return f"`{name}` (={reprlib.repr(fault['input'])}) must {rule_of(cls, name)}."
+def fault_of(error: Exception, cls: type | None = None) -> str:
+    """Say in one line, without a full stop, what is wrong with values from outside.
 
-
-def fault_of(error: Exception) -> str:
-    """Say in one line, without a full stop, what is wrong with values from outside."""
+    It is the first fault; of the fields of `cls`, if they are such, with the rule of the field.
+    """
     if not isinstance(error, ValidationError):
         return str(error).removesuffix(".")
     fault = error.errors()[0]
-    if text := str(fault.get("ctx", {}).get("error", "")):
+    if text := str(fault.get("ctx", {}).get("error", "")):  # of `require`
         return text.removesuffix(".")
-    place = ".".join(map(str, fault["loc"]))
-    return f"{place} (={reprlib.repr(fault['input'])}): {fault['msg']}" if place else fault["msg"]
+    names, value = [str(part) for part in fault["loc"]], reprlib.repr(fault["input"])
+    if cls is None:
+        return f"{'.'.join(names)} (={value}): {fault['msg']}" if names else fault["msg"]
+    if names[0] not in cls.__pydantic_fields__:
+        return f"{cls.__name__} has no field `{names[0]}`"
+    return f"`{names[0]}` (={value}) must {rule_of(cls, names[0])}"
 
 
 def rule_of(cls: type, name: str) -> str:
@@ -135,10 +127,11 @@ def choices_of(cls: type, name: str) -> tuple[Any, ...]:
 
 def limits_of(cls: type, name: str) -> tuple[float, float] | None:
     """Give the smallest and the largest value of a field that is a number."""
-    found = cls.__pydantic_fields__[name].metadata
-    low = [m.ge for m in found if hasattr(m, "ge")]
-    high = [m.le for m in found if hasattr(m, "le")]
-    return (low[0], high[0]) if low and high else None
+    rules = cls.__pydantic_fields__[name].metadata
+    found = {
+        bound: getattr(m, bound) for m in rules for bound in ("ge", "le") if hasattr(m, bound)
+    }
+    return (found["ge"], found["le"]) if len(found) == 2 else None
 
 
 def doc_of(cls: type, name: str) -> str:

@@ -1,12 +1,12 @@
 """Checkpoints: weights in safetensors, everything else as JSON in its metadata. No pickle."""
 
-import glob
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,15 +33,15 @@ class CheckpointError(Exception):
     """A checkpoint is missing, damaged, foreign or incompatible; names file and reason."""
 
 
-def _config(value: object) -> ModelConfig:
-    return value if isinstance(value, ModelConfig) else read_config(value)
-
-
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class CheckpointInfo:
     """What a checkpoint says about itself."""
 
-    config: Annotated[ModelConfig, PlainValidator(_config), PlainSerializer(ModelConfig.to_dict)]
+    config: Annotated[
+        ModelConfig,
+        PlainValidator(lambda v: v if isinstance(v, ModelConfig) else read_config(v)),
+        PlainSerializer(ModelConfig.to_dict),
+    ]
     """Shape of the model."""
     dataset: str | None
     """Name of the data set it learned, see `pixelcnn.data.datasets.DATASETS`."""
@@ -55,14 +55,6 @@ class CheckpointInfo:
     def to_metadata(self) -> dict[str, str]:
         """Return the string metadata of the file."""
         return {"format": FORMAT, "pixelcnn": json.dumps(_INFO.dump_python(self), sort_keys=True)}
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str] | None) -> "CheckpointInfo":
-        """Read what `to_metadata` wrote; raises ValueError if it is something else."""
-        metadata = metadata or {}
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
-        return _INFO.validate_json(metadata.get("pixelcnn", ""))
 
 
 _INFO = TypeAdapter(CheckpointInfo)
@@ -98,10 +90,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Model, CheckpointInfo
         )
     with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
         model = build_model(info.config)
-    wanted = {k: v.shape for k, v in model.state_dict().items()}
-    found = {k: v.shape for k, v in tensors.items()}
-    wrong = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
-    if wrong:
+    wanted, found = ({(k, v.shape) for k, v in t.items()} for t in (model.state_dict(), tensors))
+    if wrong := sorted(name for name, _ in wanted ^ found):
         raise CheckpointError(
             f"{path}: the weights do not fit the configuration, first at {wrong[0]!r}."
         )
@@ -144,16 +134,16 @@ def checkpoint_path(name: str | os.PathLike[str]) -> Path:
 
 def _run_checkpoint_path(name: str) -> Path | None:
     """Turn `run:ID`, `run:ID@STAGE` or `imported:NAME` into a path inside the folder of runs."""
+    folder = runs_dir()
     if match := re.fullmatch(rf"imported:({RUN_ID})", name):
-        path = runs_dir() / "imported" / f"{match[1]}.safetensors"
+        path = folder / "imported" / f"{match[1]}.safetensors"
     elif match := re.fullmatch(rf"run:({RUN_ID})(?:@(best|[0-9]{{1,10}}))?", name):
-        folder, stage = runs_dir() / match[1], match[2]
-        path = folder / f"{'best' if stage == 'best' else 'checkpoint'}.safetensors"
-        if stage and stage != "best":
-            path = stage_path(path, int(stage))
+        path = folder / match[1] / "checkpoint.safetensors"
+        if stage := match[2]:
+            path = path.with_stem("best") if stage == "best" else stage_path(path, int(stage))
     else:
         return None
-    inside = path.resolve().is_relative_to(runs_dir().resolve())  # a link could lead out
+    inside = path.resolve().is_relative_to(folder.resolve())  # a link could lead out
     return path if inside else None
 
 
@@ -177,17 +167,14 @@ def list_trained_checkpoints() -> dict[str, Path]:
 
 def stage_path(path: Path, images_seen: int) -> Path:
     """Give the file for a stage of a checkpoint's training; files sort by images seen."""
-    return path.parent / _stage_folder(path) / f"{images_seen:08}.safetensors"
+    # A run has one folder of stages, and checkpoints that lie side by side have one each.
+    folder = "stages" if path.stem in ("checkpoint", "best") else f"{path.stem}-stages"
+    return path.parent / folder / f"{images_seen:08}.safetensors"
 
 
 def list_stages(path: Path) -> list[Path]:
     """List the stages of a checkpoint's training that were kept, the earliest first."""
-    return sorted(path.parent.glob(f"{glob.escape(_stage_folder(path))}/*.safetensors"))
-
-
-def _stage_folder(path: Path) -> str:
-    """Name the folder beside a checkpoint: `stages` in a run's folder, else `NAME-stages`."""
-    return "stages" if path.stem in ("checkpoint", "best") else f"{path.stem}-stages"
+    return sorted(stage_path(path, 0).parent.glob("*.safetensors"))
 
 
 def weights_digest(path: str | os.PathLike[str]) -> str:
@@ -223,6 +210,22 @@ def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     return len(header).to_bytes(8, "little") + header + content[end:]
 
 
+@contextmanager
+def open_safetensors(
+    path: str | os.PathLike[str], kind: str, about: str
+) -> Iterator[tuple[safe_open, str]]:
+    """Open one of our files; yields it, and what its metadata hold under `about`, JSON.
+
+    Raises:
+        OSError, SafetensorError, ValueError: if it is missing, damaged, or not of this format.
+    """
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        if (found := metadata.get("format")) != kind:
+            raise ValueError(f"its format (={found!r}) is not {kind!r}")
+        yield file, metadata.get(about, "")
+
+
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Replace a file in one step, so that a reader or a crash never meets half of it.
 
@@ -247,8 +250,8 @@ def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, 
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
             raise ValueError(f"{size} bytes are more than the limit of {MAX_BYTES}")
-        with safe_open(path, framework="pt") as file:
-            info = CheckpointInfo.from_metadata(file.metadata())
+        with open_safetensors(path, FORMAT, "pixelcnn") as (file, about):
+            info = _INFO.validate_json(about)
             names = file.keys() if with_tensors else ()
             return info, {name: file.get_tensor(name) for name in names}
     except OSError as error:

@@ -3,7 +3,6 @@
 import json
 
 from pixelcnn.commands.main import main
-from pixelcnn.data import datasets as data
 
 from .made_up_data import write_mnist_like
 
@@ -13,7 +12,6 @@ RUN = "--batch-size 5 --validation-images 4 --evaluate-every 10 --no-bfloat16 --
 
 def working_folder(tmp_path, monkeypatch):
     """A working folder with made-up data, 15 training pictures, 5 held out and 6 of a test set."""
-    monkeypatch.setattr(data, "VALIDATION_IMAGES", 5)
     monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)

@@ -45,18 +45,6 @@ def test_train_writes_a_checkpoint_with_its_score(trained, folder, capsys):
     assert (status.state, status.images_seen, status.message) == ("finished", 20, "")
 
 
-def test_a_path_names_a_run_outside_the_folder_of_runs(folder):
-    assert main(f"train elsewhere/new {SHAPE} {RUN} --total-images 5".split()) == 0
-    assert read_info(folder / "elsewhere" / "new" / "checkpoint.safetensors").images_seen == 5
-    assert not (folder / "runs").exists()
-
-
-def test_train_overwrites_nothing(trained, folder, capsys):
-    before = files_of(folder, "new")
-    refused(capsys, f"train new {SHAPE} {RUN}", "new: would be overwritten; go on with --resume")
-    assert files_of(folder, "new") == before
-
-
 @pytest.mark.parametrize(
     ("number", "stopped_in_step"), [(signal.SIGINT, 1), (signal.SIGTERM, 2), (signal.SIGINT, 3)]
 )
@@ -88,25 +76,22 @@ def test_train_stopped_and_resumed_equals_train_in_one_go(
     assert curves[0] == curves[1] and len(curves[0]) == 7
 
 
-def test_resuming_a_finished_run_changes_nothing(trained, folder):
+def test_a_finished_run_is_neither_overwritten_nor_changed_by_other_settings(
+    trained, folder, capsys
+):
     before = files_of(folder, "new")
     assert main(["train", "new", "--resume"]) == 0
+    for options, words in (
+        (f"{SHAPE} {RUN}", "new: would be overwritten; go on with --resume"),
+        ("--resume --learning-rate 0.1", "leave out ['learning_rate']"),
+        ("--resume --num-levels 8", "leave out ['num_levels']"),
+        ("--resume --unconditional", "unconditional"),
+        ("--resume --threads 2", "leave them out"),
+        ("--resume --compile", "leave them out"),
+        ("--resume --init-from run:new", "Give one of"),
+    ):
+        refused(capsys, f"train new {options}", words)
     assert files_of(folder, "new") == before
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ("--learning-rate 0.1", "leave out ['learning_rate']"),
-        ("--num-levels 8", "leave out ['num_levels']"),
-        ("--unconditional", "unconditional"),
-        ("--threads 2", "leave them out"),
-        ("--compile", "leave them out"),
-        ("--init-from run:new", "Give one of"),
-    ],
-)
-def test_resuming_with_other_settings_is_refused(trained, capsys, options, words):
-    refused(capsys, f"train new --resume {options}", words)
 
 
 def test_resuming_takes_over_length_device_and_folder_of_the_data(trained, folder, tmp_path):
@@ -141,6 +126,7 @@ def test_a_checkpoint_is_what_each_raster_order_begins_with(trained, folder, cap
     command = "train orders --init-from run:new --num-orders 8 --total-images 5 --batch-size 5"
     assert main(f"{command} --learning-rate 0 --weight-decay 0".split()) == 0
     again = shlex.split(command_line(Run(run_path("orders")).config(), "again"))
+    assert again[5:9] == ["--init-from", "run:new", "--total-images", "5"]
     assert main(again[3:]) == 0
     states = [files_of(folder, name)["training.state"] for name in ("orders", "again")]
     assert states[0] == states[1]
@@ -161,8 +147,10 @@ def test_a_checkpoint_is_what_each_raster_order_begins_with(trained, folder, cap
 
 
 def test_a_run_with_its_stages_has_a_name_for_each_checkpoint(folder):
-    command = f"train new {SHAPE} {RUN} --total-images 20 --stages 5 10"
-    assert main(command.split()) == 0
+    command = f"{SHAPE} {RUN} --total-images 20 --stages 5 10"
+    assert main(f"train elsewhere/new {command}".split()) == 0  # a path: no run of the folder
+    assert len(Run(folder / "elsewhere" / "new").stages()) == 2 and not (folder / "runs").exists()
+    assert main(f"train new {command}".split()) == 0
     seen = {
         name: read_info(checkpoint_path(name)).images_seen
         for name in ("run:new", "run:new@5", "run:new@10")

@@ -30,9 +30,8 @@ HERE = os.environ.get(DATA_ENVIRONMENT_VARIABLE)
 
 
 @pytest.fixture
-def made_up(tmp_path, monkeypatch):
+def made_up(tmp_path):
     """A folder with 20 training pictures, 5 of them held out, and 6 of a test set."""
-    monkeypatch.setattr(data, "VALIDATION_IMAGES", 5)
     return tmp_path, *write_mnist_like(tmp_path)
 
 
@@ -56,36 +55,43 @@ def test_quantization_is_even_and_keeps_the_order(num_levels):
     assert (levels.int().diff() >= 0).all()
 
 
-@pytest.mark.parametrize("num_levels", [2, 8, 256])
-def test_splits_are_the_files_as_levels_with_their_labels(made_up, num_levels):
-    folder, train_values, test_values = made_up
-    levels, label = load_dataset("fashion-mnist", "test", folder, num_levels=num_levels)
+@pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "kmnist"])
+@pytest.mark.parametrize("num_levels", [2, 256])
+def test_splits_are_the_files_as_levels_with_their_labels(tmp_path, name, num_levels):
+    _, test_values = write_mnist_like(tmp_path, DATASETS[name].torchvision_name)
+    levels, label = load_dataset(name, "test", tmp_path, num_levels=num_levels)
     assert levels.dtype == torch.uint8 and levels.shape == (6, 1, 28, 28)
     assert label.dtype == torch.int64
     assert torch.equal(levels[:, 0], quantize(torch.from_numpy(test_values), num_levels))
     assert label.tolist() == list(range(6))
     for split in ("train", "validation"):
-        levels, label = load_dataset("fashion-mnist", split, folder)
+        levels, label = load_dataset(name, split, tmp_path)
         assert torch.equal(levels[:, 0, 0, 0].long(), label)  # the files hold it there
 
 
-def test_splits_are_disjoint_complete_and_fixed(made_up):
-    folder, train_values, _ = made_up
-    parts = {
-        split: load_dataset("fashion-mnist", split, folder)[0] for split in ("train", "validation")
-    }
-    assert {k: len(v) for k, v in parts.items()} == {"train": 15, "validation": 5}
-    pictures = [picture.numpy().tobytes() for part in parts.values() for picture in part]
+@pytest.mark.parametrize(("count", "held_out"), [(4, 1), (8, 2), (20, 5), (120, 30), (160, 35)])
+def test_splits_are_disjoint_complete_and_fixed(tmp_path, monkeypatch, count, held_out):
+    monkeypatch.setattr(data, "VALIDATION_IMAGES", 35)
+    train_values, _ = write_mnist_like(tmp_path, train=count)
+    splits = ("train", "validation")
+    parts = [load_dataset("fashion-mnist", split, tmp_path)[0] for split in splits]
+    assert [len(part) for part in parts] == [count - held_out, held_out]
+    pictures = [picture.numpy().tobytes() for part in parts for picture in part]
     assert sorted(pictures) == sorted(picture.tobytes() for picture in train_values)
     torch.manual_seed(99)
-    for split, levels in parts.items():
-        assert torch.equal(load_dataset("fashion-mnist", split, folder)[0], levels)
+    for split, levels in zip(splits, parts, strict=True):
+        assert torch.equal(load_dataset("fashion-mnist", split, tmp_path)[0], levels)
 
 
-@pytest.mark.parametrize("name", ["mnist", "kmnist"])
-def test_other_grey_data_sets_are_read_from_their_own_folder(tmp_path, name):
-    _, test_values = write_mnist_like(tmp_path, DATASETS[name].torchvision_name)
-    assert np.array_equal(load_dataset(name, "test", tmp_path)[0][:, 0], test_values)
+def test_one_class_is_a_part_of_the_same_splits(tmp_path):
+    write_mnist_like(tmp_path, train=80)
+    for split in ("train", "validation", "test"):
+        levels, label = load_dataset("fashion-mnist", split, tmp_path)
+        only, only_label = load_dataset("fashion-mnist/3", split, tmp_path)
+        assert torch.equal(only, levels[label == 3]) and not only_label.any()
+    write_mnist_like(tmp_path, train=4)
+    with pytest.raises(DataError, match="has no image in its train split"):
+        load_dataset("fashion-mnist/9", "train", tmp_path)
 
 
 def test_rgb_pictures_come_with_channels_first_and_qmnist_with_its_first_label(monkeypatch):

@@ -150,12 +150,14 @@ def test_a_configuration_is_read_as_it_was_written_and_says_what_is_wrong_with_i
     values = tiny_config().to_dict()
     assert read_config(values | {"num_kinds": 0, "copy_features": 0}) == tiny_config()
     for change, message in (
-        (
-            {"architecture": "other"},
-            "`architecture` .*must be 'classic', 'gated', .* or 'average'",
-        ),
-        ({"num_kinds": 64}, "hidden kinds are no longer supported"),
+        ({"architecture": "other"}, "`architecture` .*must be 'classic', 'gated'.* or 'average'"),
+        ({"architecture": ["gated"]}, "`architecture` .*must be 'classic', 'gated'"),
+        ({"num_kinds": 64}, "`num_kinds` .=64.: models with hidden kinds are no longer supported"),
+        ({"copy_features": 4}, "`copy_features` .=4.: .* are no longer supported"),
         ({"num_levels": "4"}, "`num_levels` .='4'. must be an integer from 2 to 256"),
+        ({"dilations": 3}, "`dilations` .=3. must be"),
+        ({"dilations": ["1"]}, "`dilations` .* must be"),
+        ({"colour": 1}, r"unknown fields \['colour'\]"),
     ):
         with pytest.raises(ValueError, match=message):
             read_config(values | change)

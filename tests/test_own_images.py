@@ -5,25 +5,82 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pixelcnn.data import own_images
-from pixelcnn.data.own_images import ImageSetError, make_image_set, read_folder, read_uploads
+from pixelcnn.data.datasets import DataError, dataset_of, load_dataset
+from pixelcnn.data.own_images import (
+    ImageSetError,
+    SourceImage,
+    describe_image_set,
+    load_image_set,
+    make_image_set,
+    read_uploads,
+    save_image_set,
+)
+from pixelcnn.storage import save_checkpoint
+
+from .tiny import tiny_model
+from .tiny_runs import info_of
 
 
-def picture(seed=0):
-    values = np.random.default_rng(seed).integers(0, 256, (12, 12), dtype=np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(values).save(file, "PNG")
-    return file.getvalue()
+def picture(number=0, kind="PNG"):
+    """A picture file; the number is its first red value."""
+    values = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    values[:, :, 0] = number
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, kind)
+    return buffer.getvalue()
 
 
-def archive(compression=zipfile.ZIP_DEFLATED):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as made:
-        for number in range(4):
-            made.writestr(f"some/{number}.png", picture(number))
-    return file.getvalue()
+def archive(compression=zipfile.ZIP_DEFLATED, files=None):
+    files = files or {f"some/{number}.png": picture(number) for number in range(4)}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as made:
+        for name, content in files.items():
+            made.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_archives_are_read_without_being_unpacked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = {"../../cats/1.png": picture(), "/dogs/2.jpg": picture(kind="JPEG")}
+    files |= {"__MACOSX/cats/1.png": b"rubbish", "dogs/notes.txt": b"no picture"}
+    uploads = [("both.zip", archive(files=files)), ("broken.png", b"rubbish")]
+    made = make_image_set(read_uploads(uploads), size=8, colour=True)
+    assert made.class_names == ("cats", "dogs") and sorted(made.label.tolist()) == [0, 1]
+    assert len(made.left_out) == 1 and made.left_out[0].startswith("broken.png: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_of_own_images_is_split_like_any_other(tmp_path):
+    images = [SourceImage(f"{n}.png", picture(n * 10)) for n in range(10)]
+    path = tmp_path / "mine.images.safetensors"
+    save_image_set(path, make_image_set(images, size=8, colour=True))
+    assert describe_image_set(path) == ((), 3, 8)
+    assert len(load_image_set(path)[0]) == 10
+    assert dataset_of(str(path)).title == "mine"
+    parts = [load_dataset(str(path), split)[0] for split in ("train", "validation")]
+    assert [part.shape for part in parts] == [(8, 3, 8, 8), (2, 3, 8, 8)]
+    together = sorted(int(image[0, 0, 0]) for part in parts for image in part)
+    assert together == [n * 10 for n in range(10)]
+    with pytest.raises(DataError, match="no test split"):
+        load_dataset(str(path), "test")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_damaged_files_of_own_images_are_refused(tmp_path, content):
+    path = tmp_path / "bad.images.safetensors"
+    if content is None:  # a checkpoint under a wrong name
+        model = tiny_model(dtype=torch.float32)
+        save_checkpoint(path, model, info_of(model))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ImageSetError, match="is not a readable file of own images"):
+        load_image_set(path)
+    with pytest.raises(DataError, match="is not a readable file of own images"):
+        dataset_of(str(path))
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
@@ -58,9 +115,3 @@ def test_too_many_images_are_refused(monkeypatch, limit, value, files):
     monkeypatch.setattr(own_images, limit, value)
     with pytest.raises(ImageSetError, match="more than 3 files"):
         make_image_set(read_uploads(files), size=8, colour=False)
-
-
-@pytest.mark.parametrize("folder", ["~nobody-of-this-name/pictures", "/no/such/folder"])
-def test_a_folder_that_is_not_there_is_named(folder):
-    with pytest.raises(ImageSetError):
-        list(read_folder(folder))

@@ -15,6 +15,7 @@ import torch
 from pixelcnn.data import datasets as data
 from pixelcnn.storage import CheckpointError, checkpoint_path, list_trained_checkpoints, runs_dir
 from pixelcnn.training import launch, runs, worker
+from pixelcnn.training.devices import available_devices
 from pixelcnn.training.engine import Evaluating, NotANumberError
 from pixelcnn.training.metrics import Metrics
 from pixelcnn.training.runs import About, RunError, Status, create_run, list_runs, run_path
@@ -112,6 +113,15 @@ def test_every_fault_says_what_happened_and_what_to_do(folder, monkeypatch, erro
     assert train_run(run, run.config()).state == "finished"  # goes on when the cause is gone
 
 
+def test_a_device_that_is_not_there_is_named_on_the_card(folder):
+    missing = next(d for d in ("cuda", "mps") if d not in available_devices())
+    run = create_run(dataclasses.replace(config(), device=missing), folder / "run")
+    with pytest.raises(ValueError, match="is not there"):
+        train_run(run, run.config())
+    status = run.status()
+    assert status.state == "failed" and f"`device` (={missing!r}) is not there" in status.message
+
+
 def test_a_disk_that_fills_up_loses_nothing_that_was_saved(folder, monkeypatch):
     run = create_run(config(total_images=400), folder / "run")
     saved = []
@@ -153,6 +163,9 @@ def test_records_are_rewound_to_the_state_that_training_goes_on_from(folder):
     text = "".join(json.dumps(line) + "\n" for line in lines) + '{"images_seen": 20, "lo'
     run.metrics_path.write_text(text)
     assert run.metrics() == lines  # the half line is left out
+    wrong = ('{"images_seen": "5", "seconds": 1}', '{"seconds": 1}', '{"images_seen": 5}', "5")
+    run.metrics_path.write_text("\n".join(wrong) + "\n" + text)
+    assert run.metrics() == lines
     state = TrainingState(run.config().model, run.config().train)
     state.images_seen = 10
     for evaluated, kept, best in ((0, 3, None), (10, 4, 1.8)):  # saved before, after a score
@@ -172,41 +185,23 @@ def test_damaged_files_of_a_run_are_named_and_can_be_deleted(folder, content):
     assert [r.id for r in list_runs()] == ["run"]
     with pytest.raises(RunError, match="run: its config.json cannot be read"):
         run.config()
-    assert run.status().state == "crashed" and "damaged" in run.status().message
+    for wrong in (content, '{"state": "dancing"}', '{"pid": "1"}', '{"loss": []}', '{"more": 1}'):
+        (run.path / "status.json").write_text(wrong)
+        assert run.status().state == "crashed" and "damaged" in run.status().message
     assert run.metrics() == [] and run.about() == About(name="run")
     run.delete()
     assert list_runs() == []
 
 
-@pytest.mark.parametrize(
-    ("name", "wrong"),
-    [
-        ("threads", 0),
-        ("threads", "two"),
-        ("device", "tpu"),
-        ("created_at", math.nan),
-        ("data_dir", 1),
-        ("origin", ["--init-from", 1]),
-        ("more", 1),
-    ],
-)
-def test_settings_that_break_a_rule_are_named(folder, name, wrong):
+def test_settings_that_break_a_rule_are_named(folder):
     run = create_run(config(), folder / "run")
     path = run.path / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {name: wrong}))
-    with pytest.raises(RunError, match=f"its config.json cannot be read .*`{name}`"):
-        run.config()
-
-
-def test_statuses_and_records_with_wrong_values_are_refused(folder):
-    run = create_run(config(), folder / "run")
-    for wrong in ('{"state": "dancing"}', '{"pid": "1"}', '{"loss": []}', '{"more": 1}'):
-        (run.path / "status.json").write_text(wrong)
-        assert run.status().state == "crashed" and "damaged" in run.status().message
-    wrong = ('{"images_seen": "5", "seconds": 1}', '{"seconds": 1}', '{"images_seen": 5}', "5")
-    right = {"images_seen": 5, "seconds": 1.5}
-    run.metrics_path.write_text("\n".join([*wrong, json.dumps(right), ""]))
-    assert run.metrics() == [right]
+    values, origin = json.loads(path.read_text()), ["--init-from", 1]
+    wrong = {"threads": 0, "device": "tpu", "created_at": math.nan, "data_dir": 1, "more": 1}
+    for name, value in [*wrong.items(), ("threads", "two"), ("origin", origin)]:
+        path.write_text(json.dumps(values | {name: value}))
+        with pytest.raises(RunError, match=f"its config.json cannot be read .*`{name}`"):
+            run.config()
 
 
 def test_settings_are_written_before_anything_else_and_read_back(folder):

@@ -95,33 +95,19 @@ def test_weights_beyond_half_precision_are_refused(tmp_path, value):
 
 
 def test_loading_draws_no_random_numbers(path):
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
+    before = torch.get_rng_state()
     load_model(path)
-    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"no safetensors at all, only text",
-        b"\xff" * 4096,
-        b"PK\x03\x04" + bytes(100),
-        *(
-            lambda whole, share=share: whole[: int(len(whole) * share)]
-            for share in (0.01, 0.9, 0.999)
-        ),
-    ],
+    "content", [b"", b"only text", b"\xff" * 4096, b"PK\x03\x04" + bytes(100), 0.01, 0.9, 0.999]
 )
 def test_files_of_another_kind_and_truncated_ones_are_refused(path, content):
-    path.write_bytes(content(path.read_bytes()) if callable(content) else content)
-    readers = (load_checkpoint,) if callable(content) else (load_checkpoint, read_info, load_model)
-    for read in readers:
-        with pytest.raises(
-            CheckpointError, match="tiny.safetensors: is damaged or no safetensors"
-        ):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * content)] if isinstance(content, float) else content)
+    for read in (load_checkpoint, read_info, load_model):
+        with pytest.raises(CheckpointError, match="tiny.safetensors: is damaged or no safetens"):
             read(path)
 
 
@@ -142,6 +128,7 @@ def test_too_large_files_are_refused_before_they_are_read(path, monkeypatch):
 
 
 FOREIGN = "is not a checkpoint of this app"
+TEXTS = ("{", "[1]", "null", "[" * 100_000)
 
 
 @pytest.mark.parametrize(
@@ -150,10 +137,7 @@ FOREIGN = "is not a checkpoint of this app"
         (None, "format (=None) is not 'pixelcnn-checkpoint-1'"),
         ({"format": "pixelcnn-checkpoint-2"}, "is not 'pixelcnn-checkpoint-1'"),
         ({"format": storage.FORMAT}, FOREIGN),
-        *(
-            ({"format": storage.FORMAT, "pixelcnn": text}, FOREIGN)
-            for text in ("{", "[1]", "null", "[" * 100_000)
-        ),
+        *(({"format": storage.FORMAT, "pixelcnn": t}, FOREIGN) for t in TEXTS),
     ],
 )
 def test_safetensors_of_other_programs_are_refused(tmp_path, metadata, message):
@@ -181,17 +165,9 @@ def test_safetensors_of_other_programs_are_refused(tmp_path, metadata, message):
         ({"bits_per_dim": {"test": -1.0}}, "bits_per_dim.test (=-1.0)"),
         ({"extra": 1}, "extra (=1)"),
         (lambda v: v.pop("images_seen"), "images_seen (="),
-        (lambda v: v["config"].update(colour=1), "unknown fields ['colour']"),
         (lambda v: v["config"].pop("width"), "missing fields ['width']"),
         (lambda v: v["config"].update(width="28"), "`width` (='28') must be an integer"),
-        (lambda v: v["config"].update(dilations=3), "`dilations` (=3) must be"),
-        (lambda v: v["config"].update(dilations=["1"]), "must be"),
-        (lambda v: v["config"].update(architecture=["gated"]), "must be 'classic', 'gated'"),
-        (
-            lambda v: v["config"].update(num_kinds=8),
-            "`num_kinds` (=8): models with hidden kinds are no longer supported.",
-        ),
-        (lambda v: v["config"].update(copy_features=4), "are no longer supported."),
+        (lambda v: v["config"].update(num_kinds=8), "are no longer supported."),
     ],
 )
 def test_wrong_metadata_is_refused_in_words(path, change, message):
@@ -202,12 +178,6 @@ def test_wrong_metadata_is_refused_in_words(path, change, message):
         assert "\n" not in str(error.value) and not str(error.value).endswith("..")
 
 
-def test_files_of_earlier_versions_are_read(path):
-    before = read_info(path)
-    rewrite(path, change_values=lambda v: v["config"].update(num_kinds=0, copy_features=0))
-    assert load_checkpoint(path)[1] == before == read_info(path)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -216,12 +186,9 @@ def test_files_of_earlier_versions_are_read(path):
         (lambda t: t.update({"row_bias": torch.zeros(1, 6, 6, 1)}), "first at 'row_bias'"),
         (lambda t: t["row_bias"].fill_(float("nan")), "'row_bias' holds values that are not num"),
         (lambda t: t["row_bias"][0, 0].fill_(float("inf")), "'row_bias' holds values"),
-        (lambda t: t.update(row_bias=t["row_bias"].long()), "'row_bias' holds values"),
         (lambda t: t.update(row_bias=t["row_bias"].double() + 1e300), "'row_bias' holds values"),
-        (
-            lambda t: t.update(row_bias=torch.ones(1, 6, 5, 1, dtype=torch.bool)),
-            "'row_bias' holds",
-        ),
+        (lambda t: t.update(row_bias=t["row_bias"].long()), "'row_bias' holds values"),
+        (lambda t: t.update(row_bias=t["row_bias"].bool()), "'row_bias' holds values"),
     ],
 )
 def test_wrong_weights_are_refused_in_words(path, change, message):

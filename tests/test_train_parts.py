@@ -1,42 +1,20 @@
 """The half of the Train page that knows no Streamlit, and what it is made of."""
 
-import io
 import shlex
 import sys
 import threading
-import zipfile
 from dataclasses import replace
 
 import pytest
-import torch
-from PIL import Image
 
 from pixelcnn.commands.main import make_parser
 from pixelcnn.commands.train import command_line, config_of, new_config
-from pixelcnn.data.datasets import DATASETS, DataError, dataset_of, load_dataset
-from pixelcnn.data.own_images import (
-    ImageSetError,
-    SourceImage,
-    describe_image_set,
-    load_image_set,
-    make_image_set,
-    read_uploads,
-    save_image_set,
-)
-from pixelcnn.models import GatedConfig
-from pixelcnn.storage import save_checkpoint
+from pixelcnn.data.datasets import DATASETS, dataset_of
 from pixelcnn.ui.train import curves, estimate, presets, words
 from pixelcnn.ui.train.estimate import PendingEstimate
 
-from .made_up_data import write_mnist_like
-from .tiny import tiny_model
-from .tiny_runs import MODEL, TRAIN, config, info_of, wait_for
-
-
-def picture(size=(20, 10), colour=(255, 0, 0), kind="PNG"):
-    buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, kind)
-    return buffer.getvalue()
+from . import causal_average  # noqa: F401 - registers a third architecture
+from .tiny_runs import MODEL, TRAIN, config, wait_for
 
 
 @pytest.mark.parametrize(
@@ -46,6 +24,7 @@ def picture(size=(20, 10), colour=(255, 0, 0), kind="PNG"):
         {"train": {"dataset": "mnist/3", "stages": (5, 9), "bfloat16": False}},
         {"model": {"architecture": "classic", "dilations": (1, 2)}, "device": "cpu"},
         {"model": {"architecture": "average"}, "compiled": True},
+        {"model": {"architecture": "conditioned"}},
         {"unconditional": True, "threads": 3, "data_dir": "/some where"},
         {"model": {"num_orders": 8, "dropout": 0.25}, "train": {"learning_rate": 1e-5}},
     ],
@@ -57,10 +36,11 @@ def test_the_command_line_of_a_run_repeats_its_settings(changes):
     assert line[:5] == ["python", "-m", "pixelcnn", "train", "again"]
     found = config_of(make_parser().parse_args(line[3:]))
     assert replace(found, created_at=wanted.created_at) == wanted
-
-
-def test_what_names_no_architecture_means_the_gated_one():
-    assert isinstance(new_config({}, {}).model, GatedConfig)
+    named = changes.get("model", {}).get("architecture", "gated")  # the one that need not be named
+    assert wanted.model.architecture == named
+    line = shlex.split(command_line(replace(wanted, origin=("--init-from", "mnist")), "begun"))
+    found = config_of(make_parser().parse_args(line[3:]))
+    assert found.model.architecture == named  # not always that of the checkpoint
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -77,74 +57,6 @@ def test_every_preset_fits_every_data_set(preset, name):
 def test_stages_and_evaluations_exist_for_runs_of_any_length(total, batch):
     train = presets.marks(total, batch) | {"total_images": total, "batch_size": batch}
     assert new_config(MODEL, train).train.evaluate_every >= 1
-
-
-def test_archives_are_read_without_being_unpacked(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("../../cats/1.png", picture())
-        archive.writestr("/dogs/2.jpg", picture(kind="JPEG"))
-        archive.writestr("__MACOSX/cats/1.png", b"rubbish")
-        archive.writestr("dogs/notes.txt", b"no picture")
-    uploads = [("both.zip", buffer.getvalue()), ("broken.png", b"rubbish")]
-    made = make_image_set(read_uploads(uploads), size=8, colour=True)
-    assert made.class_names == ("cats", "dogs") and sorted(made.label.tolist()) == [0, 1]
-    assert len(made.left_out) == 1 and made.left_out[0].startswith("broken.png: ")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_data_set_of_own_images_is_split_like_any_other(tmp_path):
-    images = [SourceImage(f"{n}.png", picture(colour=(n * 10, 0, 0))) for n in range(10)]
-    path = tmp_path / "mine.images.safetensors"
-    save_image_set(path, make_image_set(images, size=8, colour=True))
-    assert describe_image_set(path) == ((), 3, 8)
-    assert len(load_image_set(path)[0]) == 10
-    assert dataset_of(str(path)).title == "mine"
-    parts = [load_dataset(str(path), split)[0] for split in ("train", "validation")]
-    assert [part.shape for part in parts] == [(8, 3, 8, 8), (2, 3, 8, 8)]
-    together = sorted(int(image[0, 0, 0]) for part in parts for image in part)
-    assert together == [n * 10 for n in range(10)]
-    with pytest.raises(DataError, match="no test split"):
-        load_dataset(str(path), "test")
-
-
-@pytest.mark.parametrize("content", [b"", b"garbage", None])
-def test_damaged_files_of_own_images_are_refused(tmp_path, content):
-    path = tmp_path / "bad.images.safetensors"
-    if content is None:  # a checkpoint under a wrong name
-        model = tiny_model(dtype=torch.float32)
-        save_checkpoint(path, model, info_of(model))
-    else:
-        path.write_bytes(content)
-    with pytest.raises(ImageSetError, match="is not a readable file of own images"):
-        load_image_set(path)
-    with pytest.raises(DataError, match="is not a readable file of own images"):
-        dataset_of(str(path))
-
-
-@pytest.mark.parametrize("size", [7, 65])
-def test_bad_sizes_are_refused(size):
-    with pytest.raises(ValueError, match=rf"`size` \(={size}\)"):
-        make_image_set([], size=size, colour=False)
-
-
-@pytest.mark.parametrize(("count", "held_out"), [(4, 1), (8, 2), (20, 5), (100, 25)])
-def test_small_data_sets_keep_training_images(tmp_path, count, held_out):
-    write_mnist_like(tmp_path, train=count)
-    parts = [load_dataset("fashion-mnist", s, tmp_path)[0] for s in ("train", "validation")]
-    assert [len(part) for part in parts] == [count - held_out, held_out]
-
-
-def test_one_class_is_a_part_of_the_same_splits(tmp_path):
-    write_mnist_like(tmp_path, train=80)
-    for split in ("train", "validation", "test"):
-        levels, label = load_dataset("fashion-mnist", split, tmp_path)
-        only, only_label = load_dataset("fashion-mnist/3", split, tmp_path)
-        assert torch.equal(only, levels[label == 3]) and not only_label.any()
-    write_mnist_like(tmp_path, train=4)
-    with pytest.raises(DataError, match="has no image in its train split"):
-        load_dataset("fashion-mnist/9", "train", tmp_path)
 
 
 RECORDS = [{"images_seen": 0, "png_bits_per_dim": 5.5, "seconds": 0.0}] + [

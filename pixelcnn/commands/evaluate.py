@@ -1,7 +1,6 @@
 """The command that scores models: bits/dim, class accuracy, the table of all checkpoints."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -36,7 +35,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="score a model in bits/dim",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Compute the mean bits/dim of a split of the model's data set. Use the "
         "validation split for every choice, the test split once, at the end. A model of eight "
         "raster orders is scored in each of them, and as the ensemble of all.",
@@ -73,15 +71,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """Score, print, and write if asked to; returns 0."""
     if options.table:
         _table(options)
-        return 0
-    if options.checkpoint is None:
+    elif options.checkpoint is None:
         raise ValueError("Name a checkpoint, or give `--table` for all of them.")
-    path = checkpoint_path(options.checkpoint)
-    model, dataset = _load(path)
-    if options.class_accuracy:
-        _class_accuracy(options, model, dataset)
     else:
-        _bits_per_dim(options, path, model, dataset)
+        path = checkpoint_path(options.checkpoint)
+        score = _class_accuracy if options.class_accuracy else _bits_per_dim
+        score(options, path, *_load(path))
     return 0
 
 
@@ -109,12 +104,11 @@ def _bits_per_dim(options: argparse.Namespace, path: Path, model: Model, dataset
 
 def _scores(model: Model, dataset: str, split: str, options: argparse.Namespace) -> Tensor:
     """Score images of a split in every order that the model knows: float64 (N, num_orders)."""
-    levels, label = load_dataset(
-        dataset, split, options.data_dir, num_levels=model.config.num_levels
-    )
+    num_levels = model.config.num_levels
+    levels, label = load_dataset(dataset, split, options.data_dir, num_levels=num_levels)
     count = len(levels)
     if options.num_images is not None:
-        count = check_count("num_images", options.num_images, len(levels))
+        count = check_count("num_images", options.num_images, count)
     if options.write and count != len(levels) and not options.table:
         raise ValueError("`--write` records only results on the whole split.")
     return finish(score_images(model, levels[:count], label[:count])).double()
@@ -122,13 +116,12 @@ def _scores(model: Model, dataset: str, split: str, options: argparse.Namespace)
 
 def _record(path: Path, model: Model, split: str, bits_per_dim: float) -> None:
     info = read_info(path)
-    measured = info.bits_per_dim | {split: bits_per_dim}
-    save_checkpoint(path, model, replace(info, bits_per_dim=measured))
+    info.bits_per_dim[split] = bits_per_dim
+    save_checkpoint(path, model, info)
 
 
-def _class_accuracy(options: argparse.Namespace, model: Model, dataset: str) -> None:
+def _class_accuracy(options: argparse.Namespace, _: Path, model: Model, dataset: str) -> None:
     c = model.config
-    names = class_names(dataset, c.num_classes)
     wanted = 1000 if options.num_images is None else options.num_images
     count = check_count("num_images", wanted, 100_000)
     train, test = (
@@ -148,7 +141,8 @@ def _class_accuracy(options: argparse.Namespace, model: Model, dataset: str) -> 
         by_class = share_by_class(right, images[1], c.num_classes)
         shares.append([*by_class, right.double().mean().item()])
     print(f"{'class':14} {'drawn':>7} {'real':>7}")
-    for name, drawn_share, real_share in zip([*names, "all"], *shares, strict=True):
+    names = [*class_names(dataset, c.num_classes), "all"]
+    for name, drawn_share, real_share in zip(names, *shares, strict=True):
         print(f"{name:14} {drawn_share:7.1%} {real_share:7.1%}")
     print(
         f"recognised as the class asked for: {count:,} pictures drawn at temperature "
@@ -178,22 +172,15 @@ def _table(options: argparse.Namespace) -> None:
         name = path.stem if is_shipped(path) else name
         rows.append(make_row(name, weights_digest(path), model, read_info(path), scores))
     _print_table(rows)
-    if options.write:
-        _keep(rows)
-
-
-def _keep(rows: list[ModelRow]) -> None:
-    """Put rows into the table that the app shows."""
-    stored = load_numbers(TABLE_PATH, Table)
-    every = {row.checkpoint: row for row in [*(stored.values.rows if stored else ()), *rows]}
-    table = Table([every[name] for name in list_checkpoints() if name in every])
-    numbers = StoredNumbers(
-        command="python -m pixelcnn evaluate --table --write",
-        weights={row.checkpoint: row.weights for row in table.rows},
-        values=table,
-    )
-    save_numbers(TABLE_PATH, numbers)
-    print(f"wrote {TABLE_PATH}")
+    if options.write:  # into the table that the app shows
+        stored = load_numbers(TABLE_PATH, Table)
+        every = {row.checkpoint: row for row in [*(stored.values.rows if stored else ()), *rows]}
+        rows = [every[name] for name in list_checkpoints() if name in every]
+        weights = {row.checkpoint: row.weights for row in rows}
+        command = "python -m pixelcnn evaluate --table --write"
+        numbers = StoredNumbers(command=command, weights=weights, values=Table(rows))
+        save_numbers(TABLE_PATH, numbers)
+        print(f"wrote {TABLE_PATH}")
 
 
 def _print_table(rows: list[ModelRow]) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from pixelcnn.commands import check, evaluate, measure, sample, train
 from pixelcnn.data.datasets import DataError
@@ -44,7 +45,10 @@ def make_parser() -> argparse.ArgumentParser:
         "  pixelcnn evaluate --table\n"
         "  pixelcnn measure paradox fashion-mnist-gated",
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    with_defaults = partial(
+        argparse.ArgumentParser, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=with_defaults)
     for command in (train, sample, evaluate, measure, check):
         command.add_commands(commands)
     return parser

@@ -29,7 +29,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     measure = commands.add_parser(
         "measure",
         help="measure what the Measure page shows, and keep it beside the checkpoints",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="paradox: bits/dim of the model's own test images, of another data set, and "
         "of flipped, noised and constant images, with the AUROC of three scores. calibration: how "
         "often the level fell inside the model's 50 % and 90 % intervals, and how often what was "
@@ -110,9 +109,8 @@ def _paradox(
 
 
 def _test_images(dataset: str, options: argparse.Namespace, model: Model) -> tuple[Tensor, Tensor]:
-    levels, label = load_dataset(
-        dataset, "test", options.data_dir, num_levels=model.config.num_levels
-    )
+    num_levels = model.config.num_levels
+    levels, label = load_dataset(dataset, "test", options.data_dir, num_levels=num_levels)
     count = check_count("num_images", options.num_images, len(levels))
     return levels[:count], label[:count]
 

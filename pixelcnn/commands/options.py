@@ -28,12 +28,12 @@ def add_checkpoint(parser: argparse.ArgumentParser, nargs: str | None = None) ->
     )
 
 
-def add_data_dir(parser: argparse.ArgumentParser) -> None:
+def add_data_dir(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """Add the option that names the folder of the data."""
     parser.add_argument(
         "--data-dir",
         type=os.path.abspath,  # a run goes on from any folder
-        default=None,
+        default=default,
         help=f"local copy of the data; else ${DATA_ENVIRONMENT_VARIABLE}, else data/ beside the "
         "package, where they are downloaded to",
     )
@@ -84,7 +84,7 @@ def option(field_name: str) -> str:
 def given(options: argparse.Namespace, *configs: type) -> dict[str, object]:
     """Return the fields of these configurations that the command line names."""
     names = {field.name for config in configs for field in fields(config)}
-    values = {name: getattr(options, name) for name in sorted(names) if hasattr(options, name)}
+    values = {name: value for name, value in vars(options).items() if name in names}
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 

@@ -17,7 +17,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "sample",
         help="draw pictures",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Draw pictures and write them side by side as one PNG or GIF. Seed and "
         "index fix a picture: image 3 of 16 is the same as image 3 of 4.",
     )

@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -31,12 +31,12 @@ from pixelcnn.data.own_images import (
 )
 from pixelcnn.durations import clock
 from pixelcnn.models import DEFAULT_ARCHITECTURE, architecture, reshape_config
-from pixelcnn.storage import load_model, write_atomically
+from pixelcnn.storage import load_model
 from pixelcnn.training.devices import DEVICES, choose_device, is_first_process
+from pixelcnn.training.estimate import estimate
 from pixelcnn.training.runs import Run, RunConfig, RunError, create_run, run_path
 from pixelcnn.training.state import TrainingState, load_training_state, save_training_state
-
-# The worker and the estimate are imported where they are used: they need a system with file locks.
+from pixelcnn.training.worker import explain_lack, train_run
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -44,7 +44,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser(
         "train",
         help="train a model",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Train a model in a run: a folder with its settings, its curve, checkpoints "
         "ready for use, and a training state, with which the same command with --resume goes on "
         "exactly where it stopped. Stop with Ctrl-C at any time. Under torchrun it trains in "
@@ -81,21 +80,19 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     _add_settings(train)
     train.set_defaults(run=run_train)
 
-    estimate = commands.add_parser(
+    measure = commands.add_parser(
         "estimate",
         help="measure how long a training would take",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Train with the given settings on random images for some seconds, and print "
         "time and memory of the whole run.",
     )
-    estimate.add_argument("--json", action="store_true", help="print the result as JSON")
-    _add_settings(estimate)
-    estimate.set_defaults(run=run_estimate)
+    measure.add_argument("--json", action="store_true", help="print the result as JSON")
+    _add_settings(measure)
+    measure.set_defaults(run=run_estimate)
 
     images = commands.add_parser(
         "images",
         help="make a data set of your own images",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Cut every picture of a folder to its central square, resize it, and write "
         "all into one file, which `train --dataset` takes. Folders inside the folder are classes.",
     )
@@ -107,15 +104,23 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
-    parser.add_argument("--threads", type=int, help="CPU threads; as many as torch likes")
+    # Absent if not given: --resume must know what was asked for.
+    absent = {"default": argparse.SUPPRESS}
+    parser.add_argument(
+        "--device", choices=DEVICES, help="where to compute (default: auto)", **absent
+    )
+    parser.add_argument(
+        "--threads", type=int, help="CPU threads; as many as torch likes", **absent
+    )
     parser.add_argument(
         "--compile",
+        dest="compiled",
         action="store_true",
         help="let torch compile the network first: faster after a minute or two; needs a C++ "
         "compiler on CPUs",
+        **absent,
     )
-    add_data_dir(parser)
+    add_data_dir(parser, **absent)
     add_fields(parser, TrainConfig)
     add_model_fields(parser)
     parser.add_argument("--unconditional", action="store_true", help="train without class labels")
@@ -140,9 +145,9 @@ def new_config(
     dataset = dataset_of(config.dataset)
     if config.dataset.endswith(SUFFIX):  # a run goes on from any folder
         config = replace(config, dataset=os.path.abspath(config.dataset))
-    wanted = {"architecture": DEFAULT_ARCHITECTURE} | model
-    shape = architecture(wanted.pop("architecture")).Config(
-        **wanted,
+    model = dict(model)
+    shape = architecture(model.pop("architecture", DEFAULT_ARCHITECTURE)).Config(
+        **model,
         num_channels=dataset.num_channels,
         height=dataset.size,
         width=dataset.size,
@@ -153,22 +158,8 @@ def new_config(
 
 def config_of(options: argparse.Namespace) -> RunConfig:
     """Read the settings of a run from the command line."""
-    return new_config(
-        given_model(options),
-        given(options, TrainConfig),
-        unconditional=options.unconditional,
-        **_of_this_machine(options),
-    )
-
-
-def _of_this_machine(options: argparse.Namespace) -> dict[str, object]:
-    """Give where and how to compute, as fields of `RunConfig`."""
-    return {
-        "device": options.device,
-        "threads": options.threads,
-        "compiled": options.compile,
-        "data_dir": options.data_dir,
-    }
+    parts = given_model(options), given(options, TrainConfig)
+    return new_config(*parts, unconditional=options.unconditional, **given(options, RunConfig))
 
 
 def command_line(config: RunConfig, name: str) -> str:
@@ -184,130 +175,108 @@ def command_line(config: RunConfig, name: str) -> str:
 
 def arguments_of(config: RunConfig) -> list[str]:
     """Give the options that make these settings."""
+    begins, model = config.origin[:1], config.model
+    # Every setting, with what it is if it is not named.
+    train, shape = (
+        {f.name: (getattr(part, f.name), f.default) for f in fields(part)}
+        for part in (config.train, model)
+    )
+    shape = {k: v for k, v in shape.items() if k not in SHAPE_FROM_DATASET}
+    shape = {"architecture": (model.architecture, DEFAULT_ARCHITECTURE)} | shape
+    if begins == ("--from-state",):  # something else stands for the defaults
+        train, shape = {"total_images": (config.train.total_images, None)}, {}
+    elif begins == ("--init-from",):
+        shape = {name: (value, None) for name, (value, _) in shape.items()}
+    elif model.num_classes == 0:
+        with suppress(DataError):  # own images that were deleted since
+            shape["unconditional"] = (bool(dataset_of(config.train.dataset).class_names), False)
+    machine = {
+        "device": (config.device, "auto"),
+        "threads": (config.threads, None),
+        "data_dir": (config.data_dir, None),
+        "compile": (config.compiled, False),
+    }
     arguments = list(config.origin)
-    from_state, from_checkpoint = (o in arguments for o in ("--from-state", "--init-from"))
-    if config.model.architecture != DEFAULT_ARCHITECTURE and not config.origin:
-        arguments += ["--architecture", config.model.architecture]
-    for part in (config.train, config.model):
-        for field in fields(part):
-            value = getattr(part, field.name)
-            if field.name in SHAPE_FROM_DATASET:
-                continue
-            if from_state and field.name != "total_images":
-                continue
-            # Where something else stands for the defaults, these must be named too.
-            named = from_state or (from_checkpoint and part is config.model)
-            if value == field.default and not named:
-                continue
-            if isinstance(value, bool):
-                arguments.append(option(field.name if value else f"no_{field.name}"))
-            else:
-                values = value if isinstance(value, tuple) else (value,)
-                arguments += [option(field.name), *map(str, values)]
-    if config.model.num_classes == 0 and not config.origin and _has_classes(config.train.dataset):
-        arguments.append("--unconditional")
-    for name in ("device", "threads", "data_dir"):
-        if (value := getattr(config, name)) not in ("auto", None):
-            arguments += [option(name), str(value)]
-    return arguments + (["--compile"] if config.compiled else [])
-
-
-def _has_classes(dataset: str) -> bool:
-    try:
-        return bool(dataset_of(dataset).class_names)
-    except DataError:  # own images that were deleted since
-        return False
+    for name, (value, default) in (train | shape | machine).items():
+        if value == default:
+            continue
+        if isinstance(value, bool):
+            arguments.append(option(name if value else f"no_{name}"))
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            arguments += [option(name), *map(str, values)]
+    return arguments
 
 
 @contextmanager
-def _faults_of_the_machine() -> Iterator[None]:
+def _lacks_in_a_line() -> Iterator[None]:
     """Say in one line that memory or a compiler is missing; torch says it in many."""
-    from pixelcnn.training.worker import explain, is_out_of_memory, is_uncompilable
-
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error) or is_uncompilable(error):
-            raise RunError(explain(error)) from error
+        if text := explain_lack(error):
+            raise RunError(text) from error
         raise
 
 
 def run_train(options: argparse.Namespace) -> int:
     """Train; returns the exit status (0 finished, 130 stopped)."""
-    from pixelcnn.training.worker import train_run
-
-    choose_device(options.device)
+    choose_device(given(options, RunConfig).get("device", "auto"))
     if options.name.endswith(".safetensors"):
         raise RunError(f"{options.name}: a run is a folder; name it without .safetensors.")
     if sum(map(bool, (options.resume, options.from_state, options.init_from))) > 1:
         raise ValueError("Give one of --resume, --from-state and --init-from.")
-    run, state = Run(run_path(options.name)), None
+    run = Run(run_path(options.name))
     if options.resume:
         config = _resumed_config(options, run)
-    elif options.from_state:
-        config = _config_from_state(options)
-    elif options.init_from:
-        config, state = _config_and_state(options)
     else:
-        config = config_of(options)
-    if not options.resume and is_first_process():
-        run = create_run(config, run.path)
-        if options.from_state:
-            write_atomically(run.state_path, options.from_state.read_bytes())
-        elif state is not None:
-            save_training_state(run.state_path, state, config.train)
-    with _faults_of_the_machine():
+        config, state = _beginning(options)
+        if is_first_process():
+            create_run(config, run.path)
+            if state is not None:
+                save_training_state(run.state_path, state, config.train)
+    with _lacks_in_a_line():
         status = train_run(run, config, queue=not options.now)
     return 130 if status.state == "stopped" else 0
 
 
 def _resumed_config(options: argparse.Namespace, run: Run) -> RunConfig:
-    before = run.config()
+    before, changes = run.config(), given(options, RunConfig)
     _refuse_settings(options, "--resume")
-    if options.compile or options.threads is not None:
+    if changes.keys() & {"compiled", "threads"}:
         raise ValueError("`--resume` keeps --compile and --threads of the run; leave them out.")
-    config = replace(
-        before,
-        train=replace(before.train, **given(options, TrainConfig)),
-        data_dir=options.data_dir or before.data_dir,
-        device=before.device if options.device == "auto" else options.device,
-    )
+    train = replace(before.train, **given(options, TrainConfig))
+    config = replace(before, train=train, **changes)
     if config != before and is_first_process():
         with run.hold():
             run.write_config(config)
     return config
 
 
-def _config_from_state(options: argparse.Namespace) -> RunConfig:
-    _refuse_settings(options, "--from-state")
-    state, train = load_training_state(options.from_state)
-    return RunConfig(
-        model=state.model.config,
-        train=replace(train, **given(options, TrainConfig)),
-        origin=("--from-state", os.path.abspath(options.from_state)),
-        **_of_this_machine(options),
-    )
-
-
-def _config_and_state(options: argparse.Namespace) -> tuple[RunConfig, TrainingState]:
-    source = load_model(options.init_from)
-    if options.unconditional:
-        raise ValueError("`--init-from` keeps the classes of the checkpoint.")
-    changes = given_model(options)
-    name = changes.pop("architecture", source.config.architecture)
-    same = name == source.config.architecture
-    if not same and not isinstance(source, architecture(name).begins_with or ()):
-        raise ValueError("`--init-from` keeps the architecture of the checkpoint.")
-    path = options.init_from
-    config = RunConfig(
-        model=reshape_config(source.config, name, **changes),
-        train=TrainConfig(**given(options, TrainConfig)),
-        origin=("--init-from", os.path.abspath(path) if os.path.isfile(path) else path),
-        **_of_this_machine(options),
-    )
-    state = TrainingState(config.model, config.train)
-    state.init_from(source)
-    return config, state
+def _beginning(options: argparse.Namespace) -> tuple[RunConfig, TrainingState | None]:
+    """Give the settings of a new run, and its state unless all weights are to be random."""
+    changes, shape = given(options, TrainConfig), given_model(options)
+    if path := options.from_state:
+        _refuse_settings(options, "--from-state")
+        state, train = load_training_state(path)
+        origin = ("--from-state", os.path.abspath(path))
+        model, train = state.model.config, replace(train, **changes)
+    elif path := options.init_from:
+        source = load_model(path)
+        if options.unconditional:
+            raise ValueError("`--init-from` keeps the classes of the checkpoint.")
+        name = shape.pop("architecture", source.config.architecture)
+        same = name == source.config.architecture
+        if not same and not isinstance(source, architecture(name).begins_with or ()):
+            raise ValueError("`--init-from` keeps the architecture of the checkpoint.")
+        origin = ("--init-from", os.path.abspath(path) if os.path.isfile(path) else path)
+        model, train = reshape_config(source.config, name, **shape), TrainConfig(**changes)
+        state = TrainingState(model, train)
+        state.init_from(source)
+    else:
+        return config_of(options), None
+    more = given(options, RunConfig)
+    return RunConfig(model=model, train=train, origin=origin, **more), state
 
 
 def _refuse_settings(options: argparse.Namespace, why: str) -> None:
@@ -320,13 +289,11 @@ def _refuse_settings(options: argparse.Namespace, why: str) -> None:
 
 def run_estimate(options: argparse.Namespace) -> int:
     """Measure and print; returns 0."""
-    from pixelcnn.training.estimate import estimate
-
     config = config_of(options)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    with _faults_of_the_machine():
-        result = estimate(config, choose_device(options.device))
+    with _lacks_in_a_line():
+        result = estimate(config, choose_device(config.device))
     if options.json:
         print(json.dumps(asdict(result)))
     else:

@@ -7,7 +7,6 @@ own images are a file made by `pixelcnn.data.own_images`.
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,6 +20,8 @@ from pixelcnn.models import ModelConfig
 Split = Literal["train", "validation", "test"]
 DATA_ENVIRONMENT_VARIABLE = "PIXELCNN_DATA"
 DEFAULT_DATA_DIR = Path(__file__).resolve().parents[2] / "data"
+_declared: list[torch.library.Library] = []
+"""Kept for the life of the process: torchvision's registrations refer to it."""
 VALIDATION_IMAGES = 5000
 """Images held out of the training images, or a quarter of them if these are fewer."""
 
@@ -29,6 +30,10 @@ _CLOTHES = (
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 _DIGITS = tuple("0123456789")
+_KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+_THINGS = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,21 +55,10 @@ class Dataset:
 DATASETS = {
     "fashion-mnist": Dataset("Fashion-MNIST", "FashionMNIST", _CLOTHES),
     "mnist": Dataset("MNIST", "MNIST", _DIGITS),
-    "kmnist": Dataset(
-        "Kuzushiji-MNIST", "KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-    ),
+    "kmnist": Dataset("Kuzushiji-MNIST", "KMNIST", _KANA),
     "qmnist": Dataset("QMNIST", "QMNIST", _DIGITS),
-    "cifar10": Dataset(
-        "CIFAR-10",
-        "CIFAR10",
-        (
-            "airplane", "automobile", "bird", "cat", "deer",
-            "dog", "frog", "horse", "ship", "truck",
-        ),
-        num_channels=3,
-        size=32,
-    ),
-}  # fmt: skip
+    "cifar10": Dataset("CIFAR-10", "CIFAR10", _THINGS, num_channels=3, size=32),
+}
 
 
 class DamagedDataError(DataError):
@@ -89,12 +83,8 @@ def load_dataset(
     The validation split is a fixed random choice of 5,000 training images, of a quarter of them if
     there are fewer than 20,000. The test split is used only to report.
 
-    Arguments:
-        name: see `dataset_of`.
-        split: "train", "validation" or "test".
-        directory: see `data_dir`.
-        num_levels: K; the 256 values of the files are quantized to 0..K-1.
-        download: fetch the files if they are missing.
+    The 256 values of the files are quantized to 0..K-1. The name is one of `dataset_of`, the
+    directory that of `data_dir`; missing files are fetched unless `download` is False.
 
     Returns:
         Levels uint8 (N, C, H, W), of which a batch is turned into int64 for a model, and label
@@ -131,21 +121,19 @@ def _read_torchvision(
     dataset: Dataset, split: Split, directory: str | os.PathLike[str] | None, download: bool
 ) -> tuple[Tensor, Tensor]:
     """Read the training or the test images of torchvision: uint8 (N, C, H, W), int64 (N,)."""
-    folder = data_dir(directory)
-    datasets = _torchvision_datasets()
+    folder = str(data_dir(directory))
+    read = getattr(_torchvision_datasets(), dataset.torchvision_name)
     try:
-        loaded = getattr(datasets, dataset.torchvision_name)(
-            str(folder), train=split != "test", download=download
-        )
+        loaded = read(folder, train=split != "test", download=download)
     except Exception as error:  # torchvision reads damaged files to assertions and much else
         reason = " ".join(str(error).split())  # torchvision lists one mirror a line
         if isinstance(error, OSError) or re.search("not found|Error downloading", reason):
             raise DataError(
-                f"{dataset.title} is not in the folder {str(folder)!r} and could not be fetched "
+                f"{dataset.title} is not in the folder {folder!r} and could not be fetched "
                 f"({reason}). Name a local copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
             ) from error
         raise DamagedDataError(
-            f"{dataset.title} in the folder {str(folder)!r} is damaged ({error!r}). Delete it, or "
+            f"{dataset.title} in the folder {folder!r} is damaged ({error!r}). Delete it, or "
             f"name another copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
         ) from error
     values = torch.as_tensor(loaded.data)
@@ -161,9 +149,8 @@ def dataset_of(name: str) -> Dataset:
     >>> dataset_of("mnist/3").title, dataset_of("fashion-mnist/9").title
     ("MNIST, only '3'", "Fashion-MNIST, only 'Ankle boot'")
 
-    Arguments:
-        name: key of `DATASETS`; or key/number for one class of it, without labels; or the path of
-            a file of one's own images, see `pixelcnn.data.own_images`.
+    A name is a key of `DATASETS`; or key/number for one class of it, without labels; or the path
+    of a file of one's own images, see `pixelcnn.data.own_images`.
 
     Raises:
         DataError: if the name is unknown, or the file cannot be read.
@@ -171,15 +158,14 @@ def dataset_of(name: str) -> Dataset:
     if name in DATASETS:
         return DATASETS[name]
     key, _, label = name.partition("/")
-    if key in DATASETS:
-        names = DATASETS[key].class_names
-        if label not in map(str, range(len(names))):
+    if whole := DATASETS.get(key):
+        by_label = {str(i): class_name for i, class_name in enumerate(whole.class_names)}
+        if label not in by_label:
             raise DataError(
                 f"`dataset` (={name!r}) must be {key} or {key}/N with a class N from 0 to "
-                f"{len(names) - 1}."
+                f"{len(by_label) - 1}."
             )
-        title = f"{DATASETS[key].title}, only {names[int(label)]!r}"
-        return replace(DATASETS[key], title=title, class_names=())
+        return replace(whole, title=f"{whole.title}, only {by_label[label]!r}", class_names=())
     if not name.endswith(SUFFIX):
         raise DataError(
             f"`dataset` (={name!r}) must be one of {', '.join(DATASETS)}, one class of these such "
@@ -244,30 +230,19 @@ def iterate_batches(
         yield levels[start : start + batch_size].long(), label[start : start + batch_size]
 
 
-@contextmanager
-def _torchvision_operators() -> Iterator[None]:
-    """Let a CUDA build of torchvision be imported beside a CPU build of torch.
+def _torchvision_datasets():  # noqa: ANN202 - a module; torchvision is imported only here
+    """Import torchvision's data sets, also from a CUDA build of it beside a CPU build of torch.
 
     The package index has CUDA builds of torchvision only. Its import registers shape functions for
     two compiled operators and stops if these are absent; reading data sets needs neither.
     Declaring them is enough, and is done only where torch has no CUDA and they are not there.
     """
     missing = [n for n in ("nms", "qnms") if not hasattr(torch.ops.torchvision, n)]
-    if torch.version.cuda is not None or not missing:
-        yield
-        return
-    library = torch.library.Library("torchvision", "DEF")
-    for name in missing:
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    yield
-    # Kept for the life of the process: torchvision's registrations refer to it.
-    _declared.append(library)
+    if torch.version.cuda is None and missing:
+        _declared.append(torch.library.Library("torchvision", "DEF"))
+        for name in missing:
+            schema = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            _declared[0].define(schema)
+    from torchvision import datasets
 
-
-_declared: list[object] = []
-
-
-def _torchvision_datasets():  # noqa: ANN202 - a module; torchvision is imported only here
-    with _torchvision_operators():
-        from torchvision import datasets
     return datasets

@@ -15,12 +15,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 from pydantic import BaseModel
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from pixelcnn.config import STRICT, fault_of
 from pixelcnn.data.picture_files import MAX_BYTES, PictureError, read_picture
-from pixelcnn.storage import safetensors_bytes, write_atomically
+from pixelcnn.storage import open_safetensors, safetensors_bytes, write_atomically
 
 FORMAT = "pixelcnn-images-1"
 SUFFIX = ".images.safetensors"
@@ -112,9 +112,9 @@ def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
                             f"{name}: unpacks to more than {MAX_UNPACKED_BYTES / 1e9:g} GB."
                         )
                     yield SourceImage(member.filename, b"" if large else archive.read(member))
-        except ImageSetError:
-            raise
         except Exception as error:  # zipfile raises many kinds
+            if isinstance(error, ImageSetError):
+                raise
             reason = f"is no ZIP archive that can be read ({error})"
             raise ImageSetError(f"{name}: {reason}.") from error
 
@@ -148,11 +148,11 @@ def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) ->
             f"{len(pictures)} usable images are too few: {FEWEST_IMAGES} or more are needed, "
             f"hundreds are better.{reason}"
         )
-    values = torch.from_numpy(np.stack(pictures))  # (N, C, H, W)
-    names = tuple(sorted(set(folders)))
+    names = sorted(set(folders))
     if not 2 <= len(names) <= 1000:
-        return ImageSet(values, torch.zeros(len(values)).long(), (), tuple(left_out))
-    label = torch.tensor([names.index(folder) for folder in folders])
+        names = []
+    values = torch.from_numpy(np.stack(pictures))  # (N, C, H, W)
+    label = torch.tensor([names.index(folder) if names else 0 for folder in folders])
     named = tuple(name or "(no folder)" for name in names)
     return ImageSet(values, label, named, tuple(left_out))
 
@@ -173,7 +173,7 @@ def image_set_bytes(images: ImageSet) -> bytes:
 
 def describe_image_set(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], int, int]:
     """Read the class names, the number of channels and the size; raises as `load_image_set`."""
-    names, shape, _ = _read(path, with_tensors=False)
+    names, shape, _ = _read(path)
     return names, shape[1], shape[2]
 
 
@@ -183,8 +183,7 @@ def load_image_set(path: str | os.PathLike[str]) -> tuple[Tensor, Tensor]:
     Raises:
         ImageSetError: if the file is missing, damaged or foreign.
     """
-    names, shape, tensors = _read(path, with_tensors=True)
-    levels, label = tensors["levels"], tensors["label"]
+    names, shape, (levels, label) = _read(path, "levels", "label")
     fits = levels.dtype == torch.uint8 and label.dtype == torch.int64 and len(label) == shape[0]
     if not fits or int(label.min()) < 0 or int(label.max()) >= max(len(names), 1):
         raise ImageSetError(f"{path}: its labels do not fit its images.")
@@ -200,21 +199,18 @@ class _About(BaseModel):
 
 
 def _read(
-    path: str | os.PathLike[str], *, with_tensors: bool
-) -> tuple[tuple[str, ...], list[int], dict[str, Tensor]]:
-    """Read class names, the shape of the images and, if asked for, images and labels."""
+    path: str | os.PathLike[str], *tensors: str
+) -> tuple[tuple[str, ...], list[int], list[Tensor]]:
+    """Read class names, the shape of the images, and the tensors of these names."""
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
-            about = _About.model_validate_json(metadata.get("images", ""))
+        with open_safetensors(path, FORMAT, "images") as (file, about):
+            names = _About.model_validate_json(about).class_names
             shape = file.get_slice("levels").get_shape()
             square = len(shape) == 4 and shape[1] in (1, 3) and 8 <= shape[2] == shape[3] <= 64
             if not square or shape[0] < FEWEST_IMAGES:
                 raise ValueError(f"its images have the shape {shape}")
-            names = ("levels", "label") if with_tensors else ()
-            return about.class_names, shape, {name: file.get_tensor(name) for name in names}
+            return names, shape, [file.get_tensor(name) for name in tensors]
     except (OSError, SafetensorError, ValueError) as error:
-        reason = fault_of(error)
-        raise ImageSetError(f"{path}: is not a readable file of own images: {reason}.") from error
+        raise ImageSetError(
+            f"{path}: is not a readable file of own images: {fault_of(error)}."
+        ) from error

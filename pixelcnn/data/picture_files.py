@@ -32,20 +32,13 @@ def read_picture(
     whole: bool = False,
     invert: bool = False,
 ) -> NDArray[np.uint8]:
-    """Turn a file into a picture of a given size.
+    """Turn a file into a picture of a given size, grey (1 channel) or RGB (3).
 
     It is turned as the camera noted. What is transparent becomes background, 0. Of an animation
     the first frame is taken. More than 8 bits are scaled down to 8.
 
-    Arguments:
-        name: of the file, for the error.
-        content: the file.
-        height: H.
-        width: W.
-        channels: 1 for grey, 3 for RGB.
-        whole: fit the whole picture in and centre it, instead of cutting out the middle.
-        invert: turn dark ink on a bright ground into bright ink on a dark one, as the data sets
-            have it.
+    With `whole` all of it is fit in and centred, instead of cutting out the middle. `invert` turns
+    dark ink on a bright ground into bright ink on a dark one, as the data sets have it.
 
     Returns:
         uint8 (C, H, W), 0..255.
@@ -64,18 +57,20 @@ def read_picture(
             # JPEG: decoded only as finely as needed.
             image.draft("L" if channels == 1 else None, (FINER * width, FINER * height))
             ImageOps.exif_transpose(image, in_place=True)
-            plain = _smaller(_plain(name, image, channels), height, width)
-    except UnidentifiedImageError:
-        raise PictureError(
-            f"{name}: is no picture that can be read; it must be one of {', '.join(FORMATS)}."
-        ) from None
-    except Image.DecompressionBombError:
-        raise PictureError(f"{name}: has more than {MAX_PIXELS:,} pixels.") from None
+            plain = _plain(name, image, channels)
+            # A large one is averaged down to a few million pixels.
+            factor = min(plain.height // (FINER * height), plain.width // (FINER * width))
+            if factor > 1 and plain.height * plain.width >= LARGE_PIXELS:
+                plain = plain.reduce(factor)
     except PictureError:
         raise
     except Exception as error:  # Pillow's readers of damaged files raise many kinds
-        reason = str(error) or type(error).__name__
-        raise PictureError(f"{name}: cannot be decoded ({reason}).") from error
+        reason = f"cannot be decoded ({str(error) or type(error).__name__})"
+        if isinstance(error, UnidentifiedImageError):
+            reason = f"is no picture that can be read; it must be one of {', '.join(FORMATS)}"
+        elif isinstance(error, Image.DecompressionBombError):
+            reason = f"has more than {MAX_PIXELS:,} pixels"
+        raise PictureError(f"{name}: {reason}.") from error
     values = np.asarray(plain, np.float32)
     values = values if values.ndim == 3 else values[:, :, None]  # (height, width, bands)
     ink, clear = values, np.float32(1)
@@ -91,13 +86,11 @@ def _plain(name: str, image: Image.Image, channels: int) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _of_more_bits(name, image)
     clear = "A" in image.getbands() or "transparency" in image.info or image.mode in ("La", "RGBa")
-    colour = image if image.mode in ("L", "LA", "RGB", "RGBA") else None
-    colour = colour or image.convert("RGBA" if clear else "RGB")
-    if clear and "A" not in colour.getbands():  # one grey or colour stands for transparent
-        colour = colour.convert("RGBA")
-    if channels == 1:
-        return colour.convert("LA" if clear else "L")
-    return colour.convert("RGBA" if clear else "RGB")
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        image = image.convert("RGBA" if clear else "RGB")
+    if clear and "A" not in image.getbands():  # one grey or colour stands for transparent
+        image = image.convert("RGBA")
+    return image.convert(("L" if channels == 1 else "RGB") + ("A" if clear else ""))
 
 
 def _of_more_bits(name: str, image: Image.Image) -> Image.Image:
@@ -110,21 +103,12 @@ def _of_more_bits(name: str, image: Image.Image) -> Image.Image:
         raise PictureError(
             f"{name}: holds values from {low:g} to {high:g}; they must lie in 0..65535."
         )
-    white = 65535.0
+    white = 65535
     if image.mode == "F" and high <= 1:
-        white = 1.0
+        white = 1
     elif image.format == "TIFF" and image.mode in ("I", "F") and high <= 255:
-        white = 255.0  # TIFF does not say what is white
-    values *= np.float32(255 / white)
-    return Image.fromarray(values)
-
-
-def _smaller(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Average a large picture down to a few million pixels."""
-    if image.width * image.height < LARGE_PIXELS:
-        return image
-    factor = min(image.height // (FINER * height), image.width // (FINER * width))
-    return image.reduce(factor) if factor > 1 else image
+        white = 255  # TIFF does not say what is white
+    return Image.fromarray(values * np.float32(255 / white))
 
 
 def _fit(plane: NDArray[np.float32], height: int, width: int, whole: bool) -> NDArray[np.uint8]:

@@ -27,19 +27,17 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         ValueError: if the name is unknown, or this machine or this torch has no such device.
     """
-    there = available_devices()
-    if name == "auto":
-        name = there[0]
-        if name == "mps" and is_parallel():
-            name = "cpu"  # torch has no communication between processes for MPS
     if name not in DEVICES:
         raise ValueError(f"`device` (={name!r}) must be one of {', '.join(DEVICES)}.")
+    there = available_devices()
+    if name == "auto":
+        name, *_ = there
+        if name == "mps" and is_parallel():
+            name = "cpu"  # torch has no communication between processes for MPS
     if name not in there:
         have = ", ".join(there)
         raise ValueError(f"`device` (={name!r}) is not there; this machine has {have}.")
-    if name == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-    return torch.device(name)
+    return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)) if name == "cuda" else None)
 
 
 def bfloat16_works(device: torch.device) -> bool:

@@ -1,6 +1,5 @@
 """How long a run will take and how much memory: measured by training for a moment, not guessed."""
 
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -54,8 +53,7 @@ def estimate(config: RunConfig, device: torch.device) -> Estimate:
         steps += 1
     per_image = (time.monotonic() - started) / steps / t.batch_size
     started = time.monotonic()
-    scored = levels[:SCORED_IMAGES], label[:SCORED_IMAGES]
-    evaluate(state.ema, *scored, bfloat16=state.bfloat16)
+    evaluate(state.ema, levels[:SCORED_IMAGES], label[:SCORED_IMAGES], bfloat16=state.bfloat16)
     per_score = (time.monotonic() - started) / SCORED_IMAGES
     marks = {*range(t.evaluate_every, t.total_images, t.evaluate_every), t.total_images}
     evaluations = len(marks | {stage for stage in t.stages if stage < t.total_images})
@@ -72,5 +70,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     """Return the most memory that was held: on the GPU of CUDA, else by this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    import resource  # here, as Windows has none
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

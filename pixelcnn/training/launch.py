@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
@@ -40,12 +42,11 @@ def start(run: Run, *, queue: bool = True) -> None:
         run.stop_path.unlink(missing_ok=True)
         now = {"state": "starting", "queued_at": time.time(), "pid": 0}
         run.write_status(replace(status, message="", doing="", **now))
-        command = [sys.executable, "-m", "pixelcnn", "train", str(run.path.resolve()), "--resume"]
-        command += [] if queue else ["--now"]
+        command = ["-m", "pixelcnn", "train", str(run.path.resolve()), "--resume"]
         try:
             with open(run.log_path, "ab") as log:
                 process = subprocess.Popen(
-                    command,
+                    [sys.executable, *command, *([] if queue else ["--now"])],
                     cwd=CHECKPOINT_DIR.parent,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -70,20 +71,28 @@ def environment() -> dict[str, str]:
     A relative path would be another one there.
     """
     paths = (DATA_ENVIRONMENT_VARIABLE, RUNS_ENVIRONMENT_VARIABLE)
-    given = {name: os.environ[name] for name in paths if os.environ.get(name)}
-    return dict(os.environ) | {name: os.path.abspath(path) for name, path in given.items()}
+    given = dict(os.environ)
+    return given | {name: os.path.abspath(given[name]) for name in paths if given.get(name)}
 
 
-def inherited_lock(run: Run) -> int | None:
-    """Return the run's lock if `start` handed it to this process."""
+@contextmanager
+def held(run: Run) -> Iterator[float]:
+    """Hold the run's lock, that of `start` if it handed one down; yields since when it waits."""
     given = os.environ.pop(LOCK_ENVIRONMENT_VARIABLE, None)
     if given is None:
-        return None
-    handle = int(given)
-    if not os.path.samestat(os.fstat(handle), run.lock_path.stat()):
+        with run.hold():
+            run.stop_path.unlink(missing_ok=True)  # else `start` did so
+            yield time.time()
+        return
+    lock = int(given)
+    if not os.path.samestat(os.fstat(lock), run.lock_path.stat()):
         raise RunError(f"{run.id}: got the lock of another run.")
-    os.set_inheritable(handle, False)
-    return handle
+    os.set_inheritable(lock, False)
+    os.nice(5)  # in the background: the pages come first
+    try:
+        yield run.status().queued_at
+    finally:
+        os.close(lock)
 
 
 def stop(run: Run) -> None:
@@ -126,10 +135,9 @@ def take_turn(run: Run, queued_at: float) -> int | None:
     """
     for other in list_runs(run.path.parent):
         status = other.status()
-        if other.id == run.id or not status.is_active:
-            continue
-        if status.state in ("training", "stopping"):  # perhaps one that did not wait for its turn
-            return None
-        if (status.queued_at, other.id) < (queued_at, run.id):
-            return None
+        if other.id != run.id and status.is_active:
+            # One that trains need not have waited for its turn.
+            trains = status.state in ("training", "stopping")
+            if trains or (status.queued_at, other.id) < (queued_at, run.id):
+                return None
     return take_lock(run.path.parent / ".turn")

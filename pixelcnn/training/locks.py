@@ -20,7 +20,8 @@ def take_lock(path: Path) -> int | None:
     Raises:
         OSError: if the file cannot be written, or this system has no such locks.
     """
-    _require_locks()
+    if not HAVE_LOCKS:
+        raise OSError(NO_LOCKS)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     for _ in range(5):
         try:
@@ -38,20 +39,15 @@ def is_locked(path: Path) -> bool:
     Raises:
         OSError: if this system has no such locks.
     """
-    _require_locks()
-    try:
-        handle = os.open(path, os.O_RDONLY)  # who may only read a run may watch it
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-
-
-def _require_locks() -> None:
     if not HAVE_LOCKS:
         raise OSError(NO_LOCKS)
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - who may only read a run may watch it
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -25,12 +25,11 @@ class Metrics:
     """
 
     def __init__(self, run: Run, state: TrainingState, config: TrainConfig) -> None:
-        records = [
-            r
-            for r in run.metrics()
-            if r["images_seen"]
-            <= (state.images_evaluated if "validation" in r else state.images_seen)
-        ]
+        records = []
+        for record in run.metrics():
+            last = state.images_evaluated if "validation" in record else state.images_seen
+            if record["images_seen"] <= last:
+                records.append(record)
         text = "".join(json.dumps(record) + "\n" for record in records)
         write_atomically(run.metrics_path, text.encode())
         self.every = max(1, config.total_images // config.batch_size // MOST_RECORDS)

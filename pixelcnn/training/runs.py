@@ -31,7 +31,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from pixelcnn.config import Settings, TrainConfig, fault_of, settings
+from pixelcnn.config import STRICT, Settings, TrainConfig, fault_of, settings
 from pixelcnn.models import ModelConfig, read_config
 from pixelcnn.storage import (
     LIBRARY_VERSION,
@@ -45,6 +45,8 @@ from pixelcnn.training.devices import Device
 from pixelcnn.training.locks import is_locked, take_lock
 
 FORMAT = "pixelcnn-run-1"
+OURS = STRICT | ConfigDict(allow_inf_nan=True)
+"""How a run's numbers are read back: a score may be infinite."""
 MAX_NAME, MAX_NOTE = 80, 2000
 RESERVED = ("images", "imported")
 """Folders beside the runs, for data sets and checkpoints that people brought."""
@@ -72,8 +74,7 @@ class RunConfig(Settings):
     """CPU threads. They change the last digits of sums, so the process that starts a run writes
     here how many it uses, and one that resumes it uses as many."""
     compiled: bool = False
-    """Let torch compile the network first: a minute or two of waiting, then faster updates. Needs
-    a C++ compiler on CPUs. It changes the last digits of sums, as `threads` does."""
+    """Let torch compile the network first; it changes the last digits of sums too."""
     data_dir: str | None = None
     """Folder of the data; None: see `pixelcnn.data.datasets.data_dir`."""
     origin: tuple[str, ...] = ()
@@ -120,15 +121,13 @@ class About(Settings):
     """Anything."""
 
 
-@pydantic.dataclasses.dataclass(
-    frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid")
-)
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=OURS)
 class Status:
     """What is going on with a run, at most a second or two old."""
 
     state: Literal[
-        "new", "queued", "starting", "training", "stopping", "stopped", "finished", "failed",
-        "crashed",
+        "new", "queued", "starting", "training", "stopping",
+        "stopped", "finished", "failed", "crashed",
     ] = "new"  # fmt: skip
     doing: str = ""
     """What the process is busy with beside training."""
@@ -170,7 +169,7 @@ class Status:
 
 
 _STATUS = TypeAdapter(Status)
-_RECORD = TypeAdapter(dict[str, int | float], config=ConfigDict(strict=True))
+_RECORD = TypeAdapter(dict[str, int | float], config=OURS)
 
 
 class Run:
@@ -214,21 +213,18 @@ class Run:
         """Read what is going on; the lock says whether a process is alive."""
         # The lock first: a process writes its last status before it ends.
         alive = is_locked(self.lock_path)
-        status = self._written_status()
+        try:
+            status = _STATUS.validate_json(self._status_path.read_bytes())
+        except FileNotFoundError:
+            return Status()
+        except (OSError, ValueError) as error:
+            message = f"Its status.json is damaged ({fault_of(error)})."
+            return Status(state="crashed", message=message)
         if status.is_active and not alive:
             return replace(status, state="crashed", message=CRASHED, doing="")
         if status.is_active and self.stop_path.exists():
             return replace(status, state="stopping")
         return status
-
-    def _written_status(self) -> Status:
-        try:
-            return _STATUS.validate_json(self._status_path.read_bytes())
-        except FileNotFoundError:
-            return Status()
-        except (OSError, ValueError) as error:
-            first_line, *_ = str(error).splitlines()
-            return Status(state="crashed", message=f"Its status.json is damaged ({first_line}).")
 
     def write_status(self, status: Status) -> None:
         """Replace the status.
@@ -279,9 +275,8 @@ class Run:
         """Hold the lock, so that no other process trains the run; `RunError` if one does."""
         handle = take_lock(self.lock_path)
         if handle is None:
-            raise RunError(
-                f"{self.id}: is being trained already, by process {self._written_status().pid}."
-            )
+            pid = self.status().pid
+            raise RunError(f"{self.id}: is being trained already, by process {pid}.")
         try:
             yield
         finally:
@@ -306,7 +301,9 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
         OSError: if it cannot be written.
     """
     if path is None:
-        path = _free_path(name or "run")
+        plain = re.sub(r"[^a-z0-9]+", "-", (name or "").lower()).strip("-")[:60] or "run"
+        paths = (runs_dir() / (plain if n == 1 else f"{plain}-{n}") for n in count(1))
+        path = next(p for p in paths if p.name not in RESERVED and not p.exists())
     if not re.fullmatch(RUN_ID, path.name):
         raise RunError(
             f"{path.name!r}: the name of a run has 1 to 80 letters, digits, - and _ only."
@@ -331,22 +328,15 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
     return run
 
 
-def _free_path(name: str) -> Path:
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "run"
-    paths = (runs_dir() / (plain if n == 1 else f"{plain}-{n}") for n in count(1))
-    return next(path for path in paths if path.name not in RESERVED and not path.exists())
-
-
 def why_no_runs() -> str | None:
     """Say why no new run can be kept here; None if one can."""
     folder = runs_dir()
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if os.access(there, os.W_OK):
-        return None
-    return (
+    problem = (
         f"Runs cannot be kept in {folder}: it cannot be written. Name another folder with the "
         f"environment variable {RUNS_ENVIRONMENT_VARIABLE}, then start the app again."
     )
+    return None if os.access(there, os.W_OK) else problem
 
 
 def run_path(name: str) -> Path:
@@ -356,17 +346,11 @@ def run_path(name: str) -> Path:
 
 def list_runs(directory: Path | None = None) -> list[Run]:
     """List the runs of a folder, the newest first."""
-    folder = runs_dir() if directory is None else directory
-    found = [
-        Run(path.parent)
-        for path in folder.glob("*/config.json")
-        if re.fullmatch(RUN_ID, path.parent.name)
-    ]
-    return sorted(found, key=_age, reverse=True)
-
-
-def _age(run: Run) -> tuple[float, str]:
-    try:
-        return run.config().created_at, run.id
-    except RunError:
-        return 0.0, run.id
+    found = []
+    for path in (directory or runs_dir()).glob("*/config.json"):
+        run, created_at = Run(path.parent), 0.0
+        with suppress(RunError):
+            created_at = run.config().created_at
+        if re.fullmatch(RUN_ID, run.id):
+            found.append((created_at, run.id, run))
+    return [run for *_, run in sorted(found, reverse=True)]

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pixelcnn.config import TrainConfig, fault_of
 from pixelcnn.models import Model, ModelConfig, build_model, read_config, reshape_config
-from pixelcnn.storage import CheckpointError, safetensors_bytes, write_atomically
+from pixelcnn.storage import (
+    CheckpointError,
+    open_safetensors,
+    safetensors_bytes,
+    write_atomically,
+)
 from pixelcnn.training.devices import bfloat16_works, processes
 
 FORMAT = "pixelcnn-training-state-1"
@@ -50,16 +55,12 @@ class TrainingState:
         if processes()[1] > 1:
             self.network = DistributedDataParallel(self.model, broadcast_buffers=False)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        others = {k: p for k, p in self.model.named_parameters() if p.requires_grad}
         # torch's Muon takes matrices only: views of the kernels, (out, in * k * k).
         self._matrices = {
-            k: nn.Parameter(self.model.get_parameter(k).detach().flatten(1))
-            for k in self.model.matrices()
-            if self.model.get_parameter(k).requires_grad
-        }
-        others = {
-            k: p
-            for k, p in self.model.named_parameters()
-            if p.requires_grad and k not in self._matrices
+            name: nn.Parameter(others.pop(name).detach().flatten(1))
+            for name in self.model.matrices()
+            if name in others
         }
         decay = config.weight_decay
         adamw = torch.optim.AdamW(others.values(), betas=(0.9, 0.95), weight_decay=decay)
@@ -184,11 +185,8 @@ def load_training_state(
         TrainingError: if its tensors do not fit its configuration.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"its format (={metadata.get('format')!r}) is not {FORMAT!r}")
-            values = json.loads(metadata["config"])
+        with open_safetensors(path, FORMAT, "config") as (file, about):
+            values = json.loads(about)
             model_config = read_config(values["model"])
             config = TrainConfig.from_dict(values["train"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118

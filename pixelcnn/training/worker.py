@@ -34,7 +34,7 @@ from pixelcnn.training.devices import (
 )
 from pixelcnn.training.engine import Evaluating, Evaluation, NotANumberError, Progress, train
 from pixelcnn.training.estimate import peak_memory_bytes
-from pixelcnn.training.launch import inherited_lock, take_turn
+from pixelcnn.training.launch import held, take_turn
 from pixelcnn.training.metrics import Metrics
 from pixelcnn.training.runs import Run, RunConfig, RunError, Status
 from pixelcnn.training.state import (
@@ -55,10 +55,6 @@ PNG_IMAGES = 200
 Splits = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-class Stopped(Exception):
-    """Somebody asked the run to stop."""
-
-
 def train_run(run: Run, config: RunConfig, *, queue: bool = True) -> Status:
     """Train a run in this process, from its last save if there is one, until its end or a stop.
 
@@ -74,7 +70,7 @@ def train_run(run: Run, config: RunConfig, *, queue: bool = True) -> Status:
     if not is_first_process():
         _follow(run, config)
         return Status()
-    with _held(run) as queued_at, _stop_requests() as asked:
+    with held(run) as queued_at, _stop_requests() as asked:
         return _Worker(run, config, asked, queued_at).work(queue)
 
 
@@ -89,22 +85,6 @@ def _follow(run: Run, config: RunConfig) -> None:
                 return
 
 
-@contextmanager
-def _held(run: Run) -> Iterator[float]:
-    """Hold the run's lock; yields since when it waits for its turn."""
-    lock = inherited_lock(run)
-    if lock is None:
-        with run.hold():
-            run.stop_path.unlink(missing_ok=True)  # else the process that started this one did so
-            yield time.time()
-        return
-    os.nice(5)  # in the background: the pages come first
-    try:
-        yield run.status().queued_at
-    finally:
-        os.close(lock)
-
-
 class _Worker:
     """What process 0 does: events in, files out."""
 
@@ -112,23 +92,22 @@ class _Worker:
         self, run: Run, config: RunConfig, asked: threading.Event, queued_at: float
     ) -> None:
         self.run, self.config, self.asked = run, config, asked
-        me = {"pid": os.getpid(), "host": platform.node(), "queued_at": queued_at}
-        self.status = replace(run.status(), **me, message="")
+        me = {"pid": os.getpid(), "host": platform.node(), "queued_at": queued_at, "message": ""}
+        self.status = replace(run.status(), **me)
         self.scores: dict[str, float] = {}
         """Scores of the average weights as they are now."""
         self._write("starting")
 
     def work(self, queue: bool) -> Status:
-        turn = None
+        turn, finished, queue = None, False, queue and not is_parallel()
         try:
-            if queue and not is_parallel():
+            if queue:
                 turn = self._wait_for_turn()
-            device = choose_device(self.config.device)
-            with process_group(device):
-                finished = self._train(device)
+            if turn is not None or not queue:
+                device = choose_device(self.config.device)
+                with process_group(device):
+                    finished = self._train(device)
             self._write("finished" if finished else "stopped", seconds_left=None)
-        except Stopped:
-            self._write("stopped", seconds_left=None)
         except KeyboardInterrupt:
             self._write("stopped", message="Ended at once; resume goes on from the last save.")
             raise
@@ -155,13 +134,14 @@ class _Worker:
     def _is_asked_to_stop(self) -> bool:
         return self.asked.is_set() or self.run.stop_path.exists()
 
-    def _wait_for_turn(self) -> int:
+    def _wait_for_turn(self) -> int | None:
+        """Give what keeps the turn; None if the run was asked to stop before it was its turn."""
         while (turn := take_turn(self.run, self.status.queued_at)) is None:
             if self.status.state != "queued":
                 print("waiting until the runs before this one end (--now does not wait)")
                 self._write("queued")
             if self._is_asked_to_stop():
-                raise Stopped
+                break
             self.asked.wait(0.5)
         return turn
 
@@ -185,11 +165,13 @@ class _Worker:
         with closing(Metrics(run, state, config.train)) as metrics:
             if not metrics.has_data:
                 (training, _), (validation, _) = splits
+                shown = pictures(validation[:PNG_IMAGES], config.model.num_levels)
+                png_bits = 8 * sum(len(png_bytes(picture)) for picture in shown)
                 metrics.write(
                     images_seen=0,
                     training_images=len(training),
                     validation_images=len(validation),
-                    png_bits_per_dim=_png_bits(validation, state),
+                    png_bits_per_dim=png_bits / len(shown) / config.model.num_dims,
                 )
             self._write(
                 "training",
@@ -219,7 +201,7 @@ class _Worker:
             changes = {"images_seen": event.images_seen, "seconds": metrics.seconds}
             if isinstance(event, Progress):
                 changes |= {"loss": event.loss, "images_per_second": event.images_per_second}
-                changes |= {"seconds_left": max(event.seconds_left, 0.0)}
+                changes["seconds_left"] = max(event.seconds_left, 0.0)
             elif isinstance(event, Evaluating):
                 changes["doing"] = f"Scoring validation images, {event.done:.0%}"
             else:
@@ -266,10 +248,9 @@ def _load_data(config: RunConfig) -> Splits:
     first_here = int(os.environ.get("LOCAL_RANK", 0)) == 0
     if not first_here:
         distributed.barrier()  # the first process of a machine fetches the files for all of it
+    name, levels = config.train.dataset, config.model.num_levels
     train_split, validation_split = (
-        load_dataset(
-            config.train.dataset, split, config.data_dir, num_levels=config.model.num_levels
-        )
+        load_dataset(name, split, config.data_dir, num_levels=levels)
         for split in ("train", "validation")
     )
     if first_here and processes()[1] > 1:
@@ -303,13 +284,6 @@ def _load_state(run: Run, config: RunConfig, device: torch.device) -> TrainingSt
     return state
 
 
-def _png_bits(levels: Tensor, state: TrainingState) -> float:
-    """Give the mean size of validation images as PNG files, in bits/dim."""
-    c = state.model.config
-    sizes = [len(png_bytes(p)) for p in pictures(levels[:PNG_IMAGES], c.num_levels)]
-    return 8 * sum(sizes) / len(sizes) / c.num_dims
-
-
 def _line(event: Progress | Evaluation, validation_images: int) -> str:
     if isinstance(event, Evaluation):
         return (
@@ -329,15 +303,13 @@ def _stop_requests() -> Iterator[threading.Event]:
     A second Ctrl-C ends the program at once.
     """
     stop = threading.Event()
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: object) -> None:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for number in before:
-            signal.signal(number, note)
         yield stop
     finally:
         for number, handler in before.items():
@@ -347,39 +319,38 @@ def _stop_requests() -> Iterator[threading.Event]:
 def explain(error: BaseException) -> str:
     """Say in plain words what ended a run, and what to do."""
     text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return (
-            f"The disk is full ({text}). What was saved before is whole. Free some space, then "
-            "resume."
-        )
-    if is_out_of_memory(error):
+    if lack := explain_lack(error):
+        return lack
+    match error:
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+            return (
+                f"The disk is full ({text}). What was saved before is whole. Free some space, "
+                "then resume."
+            )
+        case DataError():
+            return f"{text} Then resume."
+        case NotANumberError():
+            return (
+                f"{text} The checkpoints before it are kept. Resuming would compute the same "
+                "again: start a new run with a lower learning rate."
+            )
+        case OSError() | RunError() | ValueError() | TrainingError() | CheckpointError():
+            return text
+    return f"{type(error).__name__}: {text}. The log below has the details."
+
+
+def explain_lack(error: BaseException) -> str | None:
+    """Say that memory or a compiler is missing, and what to do; None if that is not the fault."""
+    text = str(error) or type(error).__name__
+    words = ("can't allocate memory", "out of memory", "not enough memory")
+    runtime = isinstance(error, RuntimeError) and any(w in text.lower() for w in words)
+    if runtime or isinstance(error, MemoryError):
         return (
             "There is not enough memory for this. Start a new run with a smaller batch, fewer "
             f"features or fewer blocks, or close other programs and resume. ({text})"
         )
-    if is_uncompilable(error):
+    if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
         return (
             f"torch cannot compile the network here; start a new run without --compile. ({text})"
         )
-    if isinstance(error, DataError):
-        return f"{text} Then resume."
-    if isinstance(error, NotANumberError):
-        return (
-            f"{text} The checkpoints before it are kept. Resuming would compute the same again: "
-            "start a new run with a lower learning rate."
-        )
-    if isinstance(error, OSError | RunError | ValueError | TrainingError | CheckpointError):
-        return text
-    return f"{type(error).__name__}: {text}. The log below has the details."
-
-
-def is_uncompilable(error: BaseException) -> bool:
-    """Say whether torch failed to compile the network."""
-    return type(error).__module__.startswith(("torch._inductor", "torch._dynamo"))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether memory was asked for that is not there, on any device."""
-    words = ("can't allocate memory", "out of memory", "not enough memory")
-    runtime = isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)
-    return runtime or isinstance(error, MemoryError)
+    return None
