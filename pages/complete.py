@@ -8,23 +8,29 @@ begin_importing_torch()
 
 page(
     "Complete",
-    "Draw a part of a picture, and let the model complete it: the pixels that you leave unknown "
-    "are drawn at random, given those that are known.",
+    "Draw a part of a picture, and let the model complete it. Your strokes are hints; pixels of a "
+    "picture that you start from stay as they are.",
 )
 loading = st.empty()
-if "model" not in st.session_state:  # later it would push the page down for a moment
+if "complete_model" not in st.session_state:  # later it would push the page down for a moment
     loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
 from pixelcnn.ui import resources  # noqa: E402
-from pixelcnn.ui.complete import desk, request, results, settings  # noqa: E402
+from pixelcnn.ui.complete import desk, request, results, settings, starts  # noqa: E402
 
 with st.sidebar:
     model = resources.load_or_stop(settings.choose_model(loading), loading)
-    chosen = settings.choose_settings(model.model.config, model.info.dataset)
+    chosen = settings.choose_settings(model.model, model.info.dataset)
     settings.remember()
 
 loading.empty()
 desk.prepare(model.model.config)
-request.draw(model, chosen)
-results.show()
+left, right = st.columns([5, 6], gap="medium")
+with st.container():
+    wish, plan = request.choose_how(model, chosen)
+with left:
+    request.draw(model, wish, plan)
+with right:
+    starts.offer_challenges(model.model.config)
+    results.show()

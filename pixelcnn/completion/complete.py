@@ -77,7 +77,7 @@ def begin_completion(
     num_images: int = 1,
     seed: int = 0,
     rule: SamplingRule | None = None,
-    label: int | None = None,
+    label: int | Sequence[int] | None = None,
     order: int | None = None,
     first_image: int = 0,
     num_particles: int = 64,
@@ -104,7 +104,7 @@ def begin_completion(
         seed: 0 to 2**64 - 1.
         rule: temperature, top-k and top-p for unknown pixels; None is the model itself. Weights
             take the model's own probabilities of known pixels.
-        label: class, or None for any class.
+        label: class, or None for any class; without particles also one class per completion.
         order: raster order, see `pixelcnn.orders.ORDER_NAMES`; None chooses the one that puts most
             of the known pixels first.
         first_image: index of the first completion; 0 with particles, weighed ones too.

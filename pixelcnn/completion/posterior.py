@@ -11,7 +11,7 @@ from torch import Tensor
 from pixelcnn.completion.complete import begin_completion, default_clouds
 from pixelcnn.completion.known import check_drawings, choose_order, is_prefix
 from pixelcnn.completion.log_prob import log_prob_map
-from pixelcnn.models import Model
+from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
 
 
@@ -28,6 +28,9 @@ class ClassPosterior:
     is_exact: bool
     """Whether `log_evidence` is exact; if not, particles estimated it, and a picture of them
     that fits by luck can raise it by many nats."""
+    is_learned: bool = False
+    """Whether an encoder told it from all evidence at once, hints too; `log_evidence` is then
+    log p(class | evidence)."""
     progress: float = 1.0
     """Share of the work that is done; classes to come have log evidence -infinity."""
 
@@ -40,9 +43,9 @@ class ClassPosterior:
     def rivals(self) -> list[int]:
         """Classes of which a cloud reaches what a cloud of the most probable class found.
 
-        Empty if exact. If not empty, the most probable class may well be another.
+        Empty if exact or learned. If not empty, the most probable class may well be another.
         """
-        if self.is_exact:
+        if self.is_exact or self.is_learned:
             return []
         best = int(self.log_evidence.argmax())
         reach = self.cloud_log_evidence.max(1).values >= self.cloud_log_evidence[best].min()
@@ -50,13 +53,13 @@ class ClassPosterior:
 
 
 def class_posterior(
-    model: Model, levels: Tensor, known: Tensor, **settings: Any
+    model: Model, levels: Tensor, known: Tensor, hints: Tensor | None = None, **settings: Any
 ) -> ClassPosterior:
-    """Compute how probable each class is given the known pixels of one drawing.
+    """Compute how probable each class is given the known pixels and hints of one drawing.
 
     Arguments are those of `iter_class_posterior`.
     """
-    *_, last = iter_class_posterior(model, levels, known, **settings)
+    *_, last = iter_class_posterior(model, levels, known, hints, **settings)
     return last
 
 
@@ -64,6 +67,7 @@ def iter_class_posterior(
     model: Model,
     levels: Tensor,
     known: Tensor,
+    hints: Tensor | None = None,
     *,
     order: int | None = None,
     num_particles: int = 16,
@@ -72,13 +76,16 @@ def iter_class_posterior(
 ) -> Iterator[ClassPosterior]:
     """Compute the posterior bit by bit: yields what is found so far, after every row and class.
 
-    Exact if the known pixels are a prefix of the order and no tolerance is wanted: one pass of the
-    network for each class. Otherwise estimated by particles, see `pixelcnn.completion.particles`.
+    Exact if the known pixels are a prefix of the order and neither hints nor a tolerance are
+    there: one pass of the network for each class. Otherwise told by the encoder of a model that
+    reads evidence, and without one estimated by particles, see `pixelcnn.completion.particles`.
 
     Arguments:
         model: a model with classes, in evaluation mode.
         levels: int64 (1, C, H, W), values 0..K-1; only known pixels matter.
         known: bool (1, 1, H, W); all pixels may be known.
+        hints: bool (1, 1, H, W), see `pixelcnn.completion.complete`; for a model that reads
+            evidence.
         order: raster order; None chooses the one that puts most of the known pixels first.
         num_particles: particles for each class.
         tolerance: see `pixelcnn.completion.begin_completion`.
@@ -92,18 +99,26 @@ def iter_class_posterior(
     model.check_levels(levels)
     if len(levels) != 1:
         raise ValueError(f"`levels` must hold one drawing, not {len(levels)}.")
-    check_drawings(levels, known, config, need_unknown=False)
+    hints = torch.zeros_like(known) if hints is None else torch.as_tensor(hints)
+    check_drawings(levels, known, config, hints, need_unknown=False)
+    if hints.any() and not model.reads_evidence:
+        raise ValueError("`hints` need a model that reads evidence; this one has no encoder.")
     if config.num_classes == 0:
         raise ValueError("This model was trained without labels: it knows no classes.")
     order = choose_order(known[0], config, order)
-    exact = is_prefix(known[0], order) and tolerance == 0
+    exact = is_prefix(known[0], order) and tolerance == 0 and not hints.any()
+    if model.reads_evidence and not exact and tolerance == 0:
+        evidence = Evidence(*(to_raster(t, order) for t in (levels, known, hints)))
+        log_prob = model.class_probabilities(evidence)[0].log()
+        yield ClassPosterior(log_prob, log_prob[:, None], order, is_exact=False, is_learned=True)
+        return
     count = config.num_classes
     clouds = 1 if exact else default_clouds(num_particles)
     by_cloud = torch.full((count, clouds), -math.inf, dtype=torch.float64)
 
     def found(done: float) -> ClassPosterior:
         mean = by_cloud.logsumexp(1) - math.log(clouds)
-        return ClassPosterior(mean, by_cloud.clone(), order, exact, done / count)
+        return ClassPosterior(mean, by_cloud.clone(), order, exact, progress=done / count)
 
     for label in range(count):
         if exact:

@@ -1,7 +1,7 @@
 """Completing one drawing dimension by dimension, in a raster order of its model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.models import Model
 from pixelcnn.orders import from_raster, to_raster
 from pixelcnn.progress import drain
-from pixelcnn.sampling import Sampler
+from pixelcnn.sampling import Sampler, label_tensor
 
 
 class Scan(ABC):
@@ -32,7 +32,7 @@ class Scan(ABC):
         order: raster order in which the pictures are drawn.
         noise: (B, C, H, W), fixes the pictures, see `pixelcnn.sampling.make_noise`.
         rule: in force at unknown pixels.
-        label: class, or None for any class.
+        label: class, or None for any class, or one class per picture.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Scan(ABC):
         order: int,
         noise: Floats,
         rule: SamplingRule,
-        label: int | None,
+        label: int | Sequence[int] | None,
     ) -> None:
         self.model, self.rule, self.order, self.noise = model, rule, order, noise
-        self.label = label
+        self._label = None if label is None else torch.as_tensor(label, dtype=torch.int64)
         self.known = to_raster(known[0], order).numpy()  # (H, W), turned like all that follows
         self.observed = np.where(self.known, to_raster(levels, order).numpy(), 0)  # (C, H, W)
         unknown = np.flatnonzero(~self.known)
@@ -58,7 +58,9 @@ class Scan(ABC):
         self.position = 0
         """Dimensions gone through."""
         self._is_prefix = is_prefix(known, order)
-        self._sampler = Sampler(model, noise[:1], *self._conditions(1))
+        one_label = self._label is None or self._label.ndim == 0
+        first = noise[:1] if one_label else noise
+        self._sampler = Sampler(model, first, *self._conditions(len(first)))
 
     @property
     def done(self) -> bool:
@@ -169,8 +171,7 @@ class Scan(ABC):
 
     def _conditions(self, batch: int) -> tuple[Tensor | None, Tensor]:
         """Give label and order of a batch."""
-        label = None if self.label is None else torch.full((batch,), self.label)
-        return label, torch.full((batch,), self.order)
+        return label_tensor(self._label, batch), torch.full((batch,), self.order)
 
     def _log_prob_map(
         self, levels: NDArray[np.int64], model: Model | None = None

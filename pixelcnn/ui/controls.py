@@ -1,7 +1,7 @@
 """The controls of the pages; each returns a configuration. Settings live in the URL."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -79,14 +79,23 @@ def _default_checkpoint(names: list[str], preferred: str = DEFAULT_CHECKPOINT) -
     return next((name for name in (preferred, DEFAULT_CHECKPOINT) if name in names), names[0])
 
 
-def choose_checkpoint(place: DeltaGenerator, preferred: str = DEFAULT_CHECKPOINT) -> str:
+def choose_checkpoint(
+    place: DeltaGenerator,
+    preferred: str = DEFAULT_CHECKPOINT,
+    key: str = "model",
+    on_change: Callable[[], None] | None = None,
+) -> str:
     """Let the visitor choose a checkpoint; without any, say what to do and end the page.
 
     Arguments:
         place: an empty element of the page, for the message.
         preferred: checkpoint to begin with, if it is there.
+        key: of the control, in the session state and in the URL.
+        on_change: called when the viewer has chosen another one.
     """
-    names = _checkpoints()
+    names = _checkpoints(key)
+    if key in st.session_state and st.session_state[key] not in names:
+        del st.session_state[key]
     if not names:
         place.info(
             f"There is no checkpoint in `{CHECKPOINT_DIR.name}/`. Train one on the Train page, or "
@@ -98,21 +107,22 @@ def choose_checkpoint(place: DeltaGenerator, preferred: str = DEFAULT_CHECKPOINT
         "Model",
         names,
         names.index(_default_checkpoint(names, preferred)),
-        key="model",
+        key=key,
         bind="query-params",
+        on_change=on_change,
         help="A trained checkpoint: from the folder `checkpoints/`, from a run on the Train page, "
         "or imported there.",
     )
 
 
-def _checkpoints() -> list[str]:
-    names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint()]
+def _checkpoints(key: str = "model") -> list[str]:
+    names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint(key)]
     return list(dict.fromkeys(names))
 
 
-def _linked_checkpoint() -> list[str]:
+def _linked_checkpoint(key: str) -> list[str]:
     """Give the checkpoint that a link names, if it is a stage of a run: the menu has none."""
-    name = st.query_params.get("model", st.session_state.get("model", ""))
+    name = st.query_params.get(key, st.session_state.get(key, ""))
     if not name.startswith("run:"):
         return []
     try:

@@ -18,7 +18,7 @@ from pixelcnn.inspection.receptive_field import (
     past_coverage,
     spread_positions,
 )
-from pixelcnn.models import Model
+from pixelcnn.models import Model, ModelConfig, architecture
 from pixelcnn.storage import (
     CheckpointError,
     CheckpointInfo,
@@ -90,6 +90,11 @@ def grey_checkpoints(height: int, width: int) -> dict[str, CheckpointInfo]:
         for name, info in infos.items()
         if (info.config.num_channels, info.config.height, info.config.width) == shape
     }
+
+
+def reads_evidence(config: ModelConfig) -> bool:
+    """Say whether a model of this configuration can be given known pixels and hints."""
+    return architecture(config.architecture).reads_evidence
 
 
 def causality(model: LoadedModel) -> Future[CausalityReport]:

@@ -26,6 +26,8 @@ def canvas(
     fresh: bool,
     link: str,
     order: int | None = None,
+    hints: bool = False,
+    live: bool = False,
     ignored: NDArray[np.bool_] | None = None,
     on_change: Callable[[], None],
 ) -> None:
@@ -43,6 +45,8 @@ def canvas(
         link: the drawing in the address of the page, or "": the browser gives back only what was
             drawn under the same address.
         order: raster order to show as arrows, 0..7.
+        hints: whether pixels that are drawn by hand are hints.
+        live: whether a change is sent only when no other has followed it for a moment.
         ignored: (H, W), known pixels to be crossed out.
         on_change: called after every change.
     """
@@ -59,6 +63,8 @@ def canvas(
             "fresh": fresh,
             "link": link,
             "order": order,
+            "hints": hints,
+            "live": live,
             "ignored": None if bits is None else _base64(bits),
         },
         on_drawing_change=on_change,

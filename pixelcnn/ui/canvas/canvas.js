@@ -4,6 +4,7 @@
 const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
 const MEMORY = "pixelcnn-canvas";
 const ZOOMS = [1, 1.5, 2, 3];
+const PAUSE_MS = 300; // after a stroke, before what depends on it is computed
 const KEYS = {
   b: ["tool", "brush"], r: ["tool", "rectangle"], a: ["tool", "above"], l: ["tool", "below"],
   f: ["tool", "fill"], 1: ["size", 1], 2: ["size", 2], 3: ["size", 3], i: ["paint", "ink"],
@@ -66,6 +67,7 @@ class Canvas {
   }
 
   send() {
+    clearTimeout(this.waiting);
     this.setStateValue("drawing", {
       revision: this.revision, level: toBase64(this.grid.level), state: toBase64(this.grid.state),
     });
@@ -147,7 +149,13 @@ class Canvas {
   }
 
   changed(before) {
-    if (this.grid.remember(before)) this.send();
+    if (this.grid.remember(before)) {
+      clearTimeout(this.waiting);
+      if (this.data.live) {
+        this.keep();
+        this.waiting = setTimeout(() => this.send(), PAUSE_MS);
+      } else this.send();
+    }
     this.draw();
   }
 
@@ -325,7 +333,7 @@ class Canvas {
   show() {
     const { grid, data, root, find } = this;
     this.theme ??= {
-      ...readTheme(root), edge: "rgb(46,140,255)", order: "rgb(58,190,120)",
+      ...readTheme(root), edge: "rgb(46,140,255)", hint: "rgb(255,136,40)", order: "rgb(58,190,120)",
     };
     const ratio = window.devicePixelRatio || 1;
     const room = Math.max(64, find(".pxd-frame").clientWidth || root.clientWidth);
@@ -336,6 +344,7 @@ class Canvas {
     const order = find(".pxd-order").checked && data.order !== null ? data.order : null;
     paintGrid(this.element, grid, this.cell, {
       order, marked, cursor: this.cursor, painting: this.gesture !== null, ignored: data.ignoredBits,
+      hints: data.hints,
     }, this.theme);
     const pressed = (kind, value) => {
       for (const button of root.querySelectorAll(`[data-${kind}]`)) {
@@ -356,6 +365,7 @@ class Canvas {
     for (const state of [UNKNOWN, GIVEN, DRAWN]) {
       setText(find(`[data-count="${state}"]`), `${grid.count(state)}`);
     }
+    setText(find(".pxd-drawn-word"), data.hints ? "hints, drawn by hand" : "drawn by hand");
     this.showIgnored();
     setText(find(".pxd-status"), this.gesture?.tool === "rectangle" && this.cursor
       ? "Move to the other corner, then press Space. Escape cancels." : at ? grid.describe(at) : "");
@@ -379,6 +389,7 @@ class Canvas {
   }
 
   destroy() {
+    clearTimeout(this.waiting);
     cancelAnimationFrame(this.frame);
     this.sizes.disconnect();
     this.stop.abort();

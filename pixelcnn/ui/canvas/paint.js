@@ -1,7 +1,5 @@
 // The drawing on its canvas. Lengths are CSS pixels.
 
-const DRAWN_MARK = ["#ffb02e", "#8a3d00"]; // on a dark and on a bright pixel
-
 function paintGrid(canvas, grid, cell, view, theme) {
   const ctx = fitCanvas(canvas, grid.width * cell, grid.height * cell);
   const place = (pixel) => [(pixel % grid.width) * cell, Math.floor(pixel / grid.width) * cell];
@@ -17,17 +15,9 @@ function paintGrid(canvas, grid, cell, view, theme) {
     ctx.fillRect(x, y, cell, cell);
   }
   paintLines(ctx, grid, cell);
-  for (let i = 0; i < grid.total; i++) {
-    if (grid.state[i] !== DRAWN) continue;
-    const [x, y] = place(i);
-    ctx.fillStyle = DRAWN_MARK[greyOf(grid.level[i], grid.levels) > 128 ? 1 : 0];
-    ctx.beginPath(); // a cut corner: the shape tells drawn pixels from given ones
-    ctx.moveTo(x + 0.5, y + 0.5);
-    ctx.lineTo(x + cell * 0.42, y + 0.5);
-    ctx.lineTo(x + 0.5, y + cell * 0.42);
-    ctx.fill();
-  }
-  paintBorder(ctx, grid, cell, theme);
+  const isHint = (state) => view.hints && state === DRAWN;
+  paintBorder(ctx, grid, cell, theme.edge, (state) => state !== UNKNOWN && !isHint(state));
+  paintBorder(ctx, grid, cell, theme.hint, isHint);
   if (view.ignored) paintIgnored(ctx, grid, cell, view.ignored);
   if (view.order !== null && !view.painting) paintOrder(ctx, grid, cell, view.order, theme);
   if (view.marked) paintMarked(ctx, grid, cell, view.marked, theme);
@@ -46,10 +36,9 @@ function paintLines(ctx, grid, cell) {
   }
 }
 
-// A line around all that is known.
-function paintBorder(ctx, grid, cell, theme) {
-  const known = (row, col) => row >= 0 && col >= 0 && row < grid.height && col < grid.width
-    && grid.state[row * grid.width + col] !== UNKNOWN;
+// A line around the pixels of some states.
+function paintBorder(ctx, grid, cell, colour, inside) {
+  const known = (row, col) => inside(grid.state[row * grid.width + col]);
   const path = new Path2D();
   for (let row = 0; row < grid.height; row++) {
     for (let col = 0; col < grid.width; col++) {
@@ -65,7 +54,7 @@ function paintBorder(ctx, grid, cell, theme) {
     }
   }
   ctx.lineCap = "square";
-  ctx.strokeStyle = theme.edge;
+  ctx.strokeStyle = colour;
   ctx.lineWidth = 1.5;
   ctx.stroke(path);
 }

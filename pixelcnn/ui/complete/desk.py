@@ -6,7 +6,7 @@ import streamlit as st
 
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.canvas import read_change
-from pixelcnn.ui.complete.sketch import MAX_SIDE, Sketch, blank, from_text
+from pixelcnn.ui.complete.sketch import GIVEN, MAX_SIDE, Sketch, blank, from_text
 
 CANVAS = "canvas"
 
@@ -42,9 +42,22 @@ def current() -> Sketch:
     return st.session_state["sketches"][st.session_state["sketch_size"]]
 
 
-def put(sketch: Sketch) -> None:
-    """Replace the drawing by one of the same size; the canvas can take it back."""
+def origin() -> str | None:
+    """Name the data set that the drawing's picture comes from; None if it is not known."""
+    is_given = (current().state == GIVEN).any()
+    return st.session_state.get("sketch_origin") if is_given else None
+
+
+def put(sketch: Sketch, origin: str | None = None) -> None:
+    """Replace the drawing by one of the same size; the canvas can take it back.
+
+    Arguments:
+        sketch: the new drawing.
+        origin: data set that its picture comes from; None keeps what was known of it.
+    """
     state = st.session_state
+    if origin is not None:
+        state["sketch_origin"] = origin
     old = current()
     assert sketch.level.shape == old.level.shape
     state["sketches"][state["sketch_size"]] = sketch.with_levels(old.num_levels)
@@ -61,7 +74,7 @@ def on_change() -> None:
     if not value or value["revision"] != state["sketch_revision"]:
         return
     state["sketches"][state["sketch_size"]] = read_change(value, current())
-    state["sketch_fresh"] = False
+    state["sketch_fresh"], state["sketch_changed"] = False, True
 
 
 def _read_link(text: str, config: ModelConfig) -> None:

@@ -46,9 +46,9 @@ def as_gif(run: CompletionRun) -> bytes:
     steps = run.steps - run.first
     frames = []
     for count in [*range(0, steps, max(1, steps // GIF_FRAMES)), steps]:
-        shown = run.sketch.known.flatten()
+        shown = run.known.flatten()
         shown[run.pixels[: run.first + count]] = True
-        shown = shown.reshape(run.sketch.known.shape)[:, :, None]
+        shown = shown.reshape(run.known.shape)[:, :, None]
         frames.append([np.where(shown, part[:, :, None], UNDRAWN) for part in parts])
     return gif_bytes([enlarge(grid(frame, run.columns), 4) for frame in frames])
 
@@ -78,7 +78,8 @@ def _arrays(run: CompletionRun) -> dict[str, np.ndarray]:
     sizes, ancestors = run.sizes_and_ancestors()
     return {
         "levels": run.levels(),
-        "known": run.sketch.known.copy(),
+        "known": run.known.copy(),
+        "hints": run.sketch.hints(run.wish.exactly),
         "given": np.where(run.sketch.known, run.sketch.level, 0),
         "bits": np.array(run.bits()),
         "log_weights": np.concatenate([part.result.log_weights[0] for part in run.parts]),

@@ -7,29 +7,38 @@ import torch
 from numpy.typing import NDArray
 
 from pixelcnn.completion import best_order, is_prefix, late_pixels
+from pixelcnn.models import Model
 from pixelcnn.orders import NUM_ORDERS, ORDER_NAMES
 
-AUTOMATIC, PREFIX, CLAMPING, PARTICLES = "automatic", "prefix", "clamping", "particles"
-
+AUTOMATIC = "automatic"
+LEARNED, WEIGHED, PREFIX = "learned", "weighed", "prefix"
+CLAMPING, PARTICLES = "clamping", "particles"
 
 EXPLANATION = """
+**Learned.** An encoder, a network without masks, reads the whole drawing at once: the pixels that
+you know, and your strokes as hints. The PixelCNN then draws pixel by pixel, and takes account of
+everything that the encoder found, also of what comes later. How good that is depends on how well
+the encoder was trained.
+
 **Prefix.** The model draws in a fixed order. If everything known comes before everything unknown,
 each completion is an independent draw from the model's distribution, given what is known: exact.
 
-**Particles.** Many pictures grow together. At a known pixel each is weighted by the probability
-that it gives to the known level; when few of them carry the weight, they are drawn anew. The
-estimate of p(known) is right on average, and the weighted pictures approach the exact answer as
-their number grows; with few, the completions vary too little. They grow in clouds that never mix:
-the better a cloud explains what is known, the more completions come from it, and how far clouds
-differ shows how rough the estimate is. What is known late comes too late to guide them: where a
-whole half is late, hardly any picture fits. A model of eight orders then begins at another side.
+**Weighed.** The encoder's drawings, corrected. Many pictures grow together; each is weighted by
+how probable it is without the encoder, and now and then the pictures are drawn again in proportion
+to their weights (sequential Monte Carlo). With many pictures this approaches the exact answer.
+Hints cannot be weighed: they are no facts.
 
-**Tolerance.** A known level is then read as the picture's own level plus noise of this size
-(discretized Laplace). That is another question, answered by particles; the completions still show
-your pixels.
+**Particles.** The same without an encoder. At a known pixel each picture is weighted by the
+probability that it gives to the known level. What is known late comes too late to guide the
+pictures: where a whole half is late, hardly any picture fits. A model of eight orders then begins
+at another side. The pictures grow in clouds that never mix; how far the clouds differ shows how
+rough the estimate of p(known) is.
 
-**Clamping.** The usual shortcut: known pixels overwrite what is drawn. What comes before them
-never hears of them.
+**Tolerance**, for particles only. A known level is then read as the picture's own level plus noise
+from a Laplace distribution of this scale. The completions still show your pixels.
+
+**Clamping.** The usual shortcut: known pixels overwrite what is drawn. Pixels drawn before them
+take no account of them.
 
 **Temperature, top-k and top-p** change the model at unknown pixels only.
 """
@@ -42,8 +51,6 @@ class Promise:
 
     possible: bool
     """Whether it can complete this drawing."""
-    exact: bool
-    """Whether completions are exact draws of the model's distribution, given what is known."""
     text: str
     """A sentence or two, Markdown."""
 
@@ -63,19 +70,34 @@ class Plan:
 
 
 def plan(
-    known: NDArray[np.bool_], num_orders: int, num_particles: int, tolerance: float = 0.0
+    model: Model,
+    known: NDArray[np.bool_],
+    hints: NDArray[np.bool_] | None = None,
+    num_particles: int = 64,
+    tolerance: float = 0.0,
 ) -> Plan:
-    """Judge the methods for the known pixels (H, W) of a drawing."""
+    """Judge the methods for the known pixels and the hints, (H, W), of a drawing."""
     mask = torch.from_numpy(known.copy())
+    num_orders = model.config.num_orders
     order = best_order(mask, num_orders)
     ignored = late_pixels(mask, order).numpy()
     exact = is_prefix(mask, order)
     promises = {
-        PREFIX: _prefix(exact, num_orders, tolerance),
-        CLAMPING: _clamping(exact, int(ignored.sum()), int(known.sum()), tolerance),
+        LEARNED: _learned(model.reads_evidence),
+        WEIGHED: _weighed(model.reads_evidence, num_particles),
+        PREFIX: _prefix(exact, num_orders),
+        CLAMPING: _clamping(exact, int(ignored.sum()), int(known.sum())),
         PARTICLES: _particles(exact and not tolerance, num_particles, tolerance),
     }
     best = PREFIX if exact and not tolerance else PARTICLES
+    if model.reads_evidence and best == PARTICLES and not tolerance:
+        best = LEARNED
+    if hints is not None and hints.any():
+        best = LEARNED
+        for name in set(promises) - {LEARNED}:
+            promises[name] = Promise(
+                False, "**Not possible here**: strokes are hints. Use your pixels exactly for it."
+            )
     return Plan(order, promises, best, ignored)
 
 
@@ -89,53 +111,60 @@ def order_text(order: int, num_orders: int) -> str:
     """Say in which order the model draws, and from which sides it could."""
     if num_orders == 1:
         return (
-            f"Order: {ORDER_NAMES[order]}, the only one this model knows. So completions are "
-            "exact if the known pixels are an upper part of the picture. A model of eight orders "
-            "is exact from any side."
+            f"Order: {ORDER_NAMES[order]}, the only one this model knows. The method *prefix* "
+            "needs the known pixels to be an upper part of the picture; a model of eight orders "
+            "takes any side."
         )
     return (
         f"Order: {ORDER_NAMES[order]}, the one of the model's eight that puts the most evidence "
-        "first. Completions are exact if the known pixels are a part at the top, the bottom, the "
-        "left or the right."
+        "first. The method *prefix* works if the known pixels are a part at the top, the bottom, "
+        "the left or the right."
     )
 
 
-def _prefix(exact: bool, num_orders: int, tolerance: float) -> Promise:
+def _learned(reads_evidence: bool) -> Promise:
+    if not reads_evidence:
+        return Promise(False, "**Not possible here**: this model has no encoder.")
+    return Promise(True, "**Learned**: every pixel is drawn from all that you gave, as learned.")
+
+
+def _weighed(reads_evidence: bool, num_particles: int) -> Promise:
+    if not reads_evidence:
+        return Promise(False, "**Not possible here**: this model has no encoder.")
+    return Promise(
+        True,
+        f"**Approximate**: {num_particles} learned drawings, corrected by their weights; exact in "
+        "the limit of many.",
+    )
+
+
+def _prefix(exact: bool, num_orders: int) -> Promise:
     if not exact:
         orders = "in the model's only order" if num_orders == 1 else "in all eight orders"
-        return Promise(
-            False, False, f"**Not possible here**: some known pixels come late {orders}."
-        )
-    unheeded = " The tolerance is not heeded." if tolerance else ""
+        return Promise(False, f"**Not possible here**: an unknown pixel comes first {orders}.")
     return Promise(
         True,
-        True,
-        "**Exact**: all known pixels come first, so every other pixel is drawn given all of them."
-        + unheeded,
+        "**Exact**: all known pixels come first, so every other pixel is drawn given all of them.",
     )
 
 
-def _clamping(exact: bool, late: int, total: int, tolerance: float) -> Promise:
-    unheeded = " The tolerance is not heeded." if tolerance else ""
+def _clamping(exact: bool, late: int, total: int) -> Promise:
     if exact:
-        text = "**Exact here**, the same as *prefix*: nothing known is late."
-        return Promise(True, True, text + unheeded)
+        return Promise(True, "**Exact here**, the same as *prefix*: nothing known comes late.")
     return Promise(
         True,
-        False,
         "**Wrong in general**: a known pixel is put in place when its turn comes; what was drawn "
         f"before ignored it. So here with {late} of {total} known pixels; while this method is "
-        f"chosen the canvas crosses them out.{unheeded}",
+        "chosen the canvas crosses them out.",
     )
 
 
 def _particles(exact: bool, num_particles: int, tolerance: float) -> Promise:
     if exact:
-        return Promise(True, True, "**Exact here**, but slower than *prefix*: nothing is late.")
+        return Promise(True, "**Exact here**, but slower than *prefix*: nothing comes late.")
     within = f", within a tolerance of {tolerance:g} levels" if tolerance else ""
     return Promise(
         True,
-        False,
         f"**Approximate**: {num_particles} pictures grow together, weighted by how probable they "
         f"make the known pixels{within}; exact in the limit of many.",
     )

@@ -14,6 +14,9 @@ from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun
 from pixelcnn.ui.drawing import rule_text
 
+MOST_PARTICLES = 256
+"""The most that the page offers."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -25,7 +28,7 @@ class Report:
 
 def describe(run: CompletionRun) -> list[Report]:
     """Tell what finished completions are: exact or not, and how far to trust them."""
-    known = int(run.sketch.known.sum())
+    known = int(run.known.sum())
     results = [part.result for part in run.parts]
     rule = "" if run.wish.rule == SamplingRule() else f" with {rule_text(run.wish.rule)}"
     if all(result.is_exact[0] for result in results):
@@ -37,10 +40,31 @@ def describe(run: CompletionRun) -> list[Report]:
                 + (classes if run.wish.inferred else "")
             )
         ]
+    if run.wish.method == "learned":
+        return [_learned(run, known, rule)]
     if run.wish.method == "clamping":
         return [_clamping(run, known)]
     reports = [result.particles[0] for result in results]
     return _particles(run, reports)
+
+
+def _learned(run: CompletionRun, known: int, rule: str) -> Report:
+    hints = int(run.sketch.hints(run.wish.exactly).sum())
+    given = [f"{known} known pixels"] * bool(known) + [f"{hints} pixels of hints"] * bool(hints)
+    text = (
+        f"**These are guesses that fit your drawing.** {run.wish.num_images} independent draws"
+        f"{rule} of what the network learned, given {' and '.join(given)}: approximate."
+    )
+    if not hints and not rule:
+        weights = torch.cat([part.result.log_weights[0] for part in run.parts])
+        bits = float(weights.logsumexp(0) - math.log(len(weights))) / math.log(2)
+        share = weights.softmax(0)
+        text += (
+            f" A rough estimate of log₂ p(known) from them: {bits:,.0f} bits. By their weights "
+            f"under the model without the encoder they amount to "
+            f"{float(1 / (share**2).sum()):.1f} of {len(weights)}."
+        )
+    return Report(text)
 
 
 def _clamping(run: CompletionRun, known: int) -> Report:
@@ -69,8 +93,8 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
         f"**Approximate.** {run.num_particles} particles"
         + (f" in {clouds} clouds that do not mix" if clouds > 1 else "")
         + f"{_under_the_rule(run)}, resampled {resampled} times. {distinct} of the {images} "
-        f"completions differ; they descend from {beginnings} of the {run.num_particles} "
-        f"beginnings. By weight the particles amount to {effective:.1f} beginnings."
+        f"completions differ; they come from {beginnings} of the {run.num_particles} pictures "
+        f"begun. By weight the particles amount to {effective:.1f} of these."
     )
     if len(reports) == 1:
         text += f" {_evidence(run, reports[0])}"
@@ -78,23 +102,37 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     if any(report.collapsed for report in reports):
         found.append(
             Report(
-                "**The particles collapsed:** most of the weight descends from few beginnings, so "
-                "the completions vary less than the model would have them, most of all in what "
-                "was drawn first. Take more particles, or a tolerance"
-                + ("." if run.config.num_orders > 1 else ", or a model of eight orders."),
+                "**The particles collapsed:** most of the weight comes from few of the pictures "
+                "begun, so the completions vary less than the model would have them, most of all "
+                f"in what was drawn first.{_advice(run)}",
                 is_warning=True,
             )
         )
-    known = int(run.sketch.known.sum())
-    bits = -sum(r.log_evidence for r in reports) / len(reports) / math.log(2) / known
+    known = int(run.known.sum())
+    bits = -sum(r.log_evidence for r in reports) / len(reports) / math.log(2) / max(1, known)
     blind = math.log2(run.config.num_levels)
-    if not run.wish.tolerance and run.wish.rule == SamplingRule() and bits > blind:
+    if known and not run.wish.tolerance and run.wish.rule == SamplingRule() and bits > blind:
         text = (
             f"**The drawing is far from anything the model has seen:** {bits:.1f} bits for each "
-            f"known pixel, where a blind guess costs {blind:.0f}. Try a tolerance."
+            f"known pixel, where a blind guess costs {blind:.0f}."
         )
         found.append(Report(text, is_warning=True))
     return found
+
+
+def _advice(run: CompletionRun) -> str:
+    """Say what may help, of what is not in use already."""
+    wish, model = run.wish, run.model
+    ways = []
+    if model.reads_evidence and wish.method == "particles":
+        ways.append("the method *learned* or *weighed*")
+    if wish.num_particles < MOST_PARTICLES:
+        ways.append("more particles")
+    if wish.method == "particles" and not wish.tolerance:
+        ways.append("a tolerance")
+    if not model.reads_evidence:
+        ways.append("a model with an encoder")
+    return f" Try {', or '.join(ways)}." if ways else ""
 
 
 def _under_the_rule(run: CompletionRun) -> str:
@@ -103,7 +141,7 @@ def _under_the_rule(run: CompletionRun) -> str:
 
 
 def _evidence(run: CompletionRun, report: ParticleReport) -> str:
-    known = int(run.sketch.known.sum())
+    known = int(run.known.sum())
     bits = report.log_evidence / math.log(2)
     what = "log₂ p(known)" + ("" if run.wish.rule == SamplingRule() else " under this rule")
     text = f"Estimate of {what}: {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
@@ -113,15 +151,16 @@ def _evidence(run: CompletionRun, report: ParticleReport) -> str:
     return text + "."
 
 
-def posterior_is_exact(run: CompletionRun) -> bool:
-    """Say whether the posterior over classes needs no particles, and so is quick."""
+def posterior_is_quick(run: CompletionRun) -> bool:
+    """Say whether the posterior over classes needs no particles."""
     tolerance = run.wish.tolerance if run.wish.method == "particles" else 0.0
-    return tolerance == 0 and is_prefix(torch.from_numpy(run.sketch.known.copy()), run.order)
+    is_exact = is_prefix(torch.from_numpy(run.known.copy()), run.order)
+    return tolerance == 0 and (run.model.reads_evidence or is_exact)
 
 
 def posterior_chart(job: PosteriorJob, class_names: tuple[str, ...]) -> go.Figure:
     """Draw the probability of each class as bars; of estimates, how far the clouds differ."""
-    exact = job.newest.is_exact
+    exact = job.newest.is_exact or job.newest.is_learned
     figure = _bars(job, class_names) if exact else _ranges(job, class_names)
     figure.update_layout(
         height=60 + 24 * len(class_names) + (0 if exact else 40),
@@ -197,6 +236,8 @@ def posterior_text(job: PosteriorJob, class_names: tuple[str, ...]) -> str:
     if not job.done:
         return f"After {job.classes_done} of {job.num_classes} classes; the others are to come."
     best = class_names[int(posterior.probabilities.argmax())]
+    if posterior.is_learned:
+        return f"As the encoder learned it from drawings made up for training. Best guess: {best}."
     if posterior.is_exact:
         return f"Exact, every class being equally likely beforehand. Most probable: {best}."
     text = (

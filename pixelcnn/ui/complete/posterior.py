@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-import torch
-
 from pixelcnn.completion import ClassPosterior, iter_class_posterior
 from pixelcnn.models import Model
+from pixelcnn.sampling.noise import random_stream
 from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.work import Work
 
@@ -18,13 +17,14 @@ SESSION = "session"
 class PosteriorJob:
     """Computes `class_posterior` class by class in a thread of its own."""
 
-    def __init__(self, model: Model, sketch: Sketch, tolerance: float, seed: int) -> None:
+    def __init__(
+        self, model: Model, sketch: Sketch, tolerance: float, seed: int, exactly: bool = True
+    ) -> None:
         self.num_classes = model.config.num_classes
         self.newest: ClassPosterior | None = None
         posteriors = iter_class_posterior(
             model,
-            sketch.levels,
-            sketch.known_tensor,
+            *sketch.evidence(exactly),
             num_particles=PARTICLES,
             tolerance=tolerance,
             seed=seed,
@@ -77,8 +77,6 @@ class PosteriorJob:
 
     def labels(self, num_images: int, seed: int) -> list[int]:
         """Draw the class of each completion independently, and sort them."""
-        generator = torch.Generator().manual_seed(seed)
-        drawn = torch.multinomial(
-            self.newest.probabilities, num_images, replacement=True, generator=generator
-        )
-        return drawn.sort().values.tolist()
+        random = random_stream(seed, "classes")
+        shares = self.newest.probabilities.numpy()
+        return sorted(random.choice(len(shares), num_images, p=shares / shares.sum()).tolist())

@@ -1,6 +1,5 @@
 """Images of the real test sets to start from; never stored in the repository."""
 
-from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -9,7 +8,8 @@ from torch import Tensor
 from pixelcnn.data.datasets import DATASETS, class_names
 from pixelcnn.data.pictures import pictures
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.complete.sketch import Sketch, given
+from pixelcnn.ui.complete import desk, settings
+from pixelcnn.ui.complete.sketch import given
 from pixelcnn.ui.gallery import gallery
 from pixelcnn.ui.real_images import test_set
 
@@ -17,7 +17,7 @@ GALLERY = "test-images"
 SHOWN = 20
 
 
-def choose(config: ModelConfig, dataset: str | None, put: Callable[[Sketch], None]) -> None:
+def choose(config: ModelConfig, dataset: str | None) -> None:
     """Offer test images that have the size of the model."""
     shape = (1, config.height, config.width)
     names = [n for n, d in DATASETS.items() if (d.num_channels, d.size, d.size) == shape]
@@ -49,13 +49,14 @@ def choose(config: ModelConfig, dataset: str | None, put: Callable[[Sketch], Non
         pictures(shown, 256),
         [f"test image {first + i}, {titles[c]}" for i, c in enumerate(label[first:][:SHOWN])],
         key=GALLERY,
-        on_choose=partial(_on_choose, shown, put),
+        on_choose=partial(_on_choose, shown, name),
     )
 
 
-def _on_choose(shown: Tensor, put: Callable[[Sketch], None]) -> None:
+def _on_choose(shown: Tensor, dataset: str) -> None:
     if GALLERY not in st.session_state:
         return  # the click came in one message with a change of page
     index = int(st.session_state[GALLERY]["choose"]["index"])
     if 0 <= index < len(shown):
-        put(given(shown[index, 0].numpy(), 256))
+        desk.put(given(shown[index, 0].numpy(), 256), dataset)
+        settings.follow(dataset, *shown.shape[2:])

@@ -2,66 +2,95 @@
 
 import streamlit as st
 
+from pixelcnn.data.datasets import DATASETS
 from pixelcnn.ui import resources
 from pixelcnn.ui.canvas import canvas
 from pixelcnn.ui.complete import desk, methods, results, starts
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.settings import Settings, rerun_if_changed
-from pixelcnn.ui.complete.sketch import DRAWN, to_text
+from pixelcnn.ui.complete.settings import (
+    METHOD_TITLES,
+    Settings,
+    best_for,
+    choose_particles,
+    rerun_if_changed,
+)
+from pixelcnn.ui.complete.sketch import to_text
 from pixelcnn.ui.resources import LoadedModel
 
-TITLES = {
-    methods.AUTOMATIC: "Automatic",
-    methods.PREFIX: "Prefix",
-    methods.CLAMPING: "Clamping",
-    methods.PARTICLES: "Particles",
-}
+
+def choose_how(model: LoadedModel, settings: Settings) -> tuple[Wish, methods.Plan]:
+    """Offer pictures to start from, and all that only some need; returns what is asked for."""
+    config, state = model.model.config, st.session_state
+    with st.expander("Start from a picture", icon=":material/photo_library:", expanded=True):
+        start = st.container()
+        st.markdown("**Cover a part of it**")
+        starts.choose_cover(config, desk.put, desk.current)
+    exactly = not model.model.reads_evidence or bool(state.get("exactly"))
+    with st.expander("Advanced: method, particles, order", icon=":material/tune:"):
+        num_particles, tolerance = choose_particles(config)
+        sketch = desk.current()
+        hints = sketch.hints(exactly)
+        plan = methods.plan(model.model, sketch.known & ~hints, hints, num_particles, tolerance)
+        method = _choose_method(plan)
+        st.caption(methods.order_text(plan.order, config.num_orders))
+        _suggest_orders(model, plan, tolerance)
+        st.markdown(methods.EXPLANATION)
+    with start:
+        starts.choose_start(config, model.info.dataset, desk.put)
+    wish = Wish(
+        checkpoint=model.name,
+        method=method,
+        num_images=settings.num_images,
+        num_particles=num_particles,
+        tolerance=tolerance,
+        label=settings.label,
+        inferred=settings.inferred,
+        seed=settings.seed,
+        rule=settings.rule,
+        exactly=exactly,
+    )
+    return wish, plan
 
 
 @st.fragment
-def draw(model: LoadedModel, settings: Settings) -> None:
-    """Show the canvas, what it can start from, and how it would be completed."""
-    if "change_model_to" in st.session_state:  # the whole page has to change
-        st.rerun()
-    rerun_if_changed()
-    config = model.model.config
+def draw(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
+    """Show the canvas, and complete what is drawn there."""
     state = st.session_state
-    plan = methods.plan(
-        desk.current().known, config.num_orders, settings.num_particles, settings.tolerance
-    )
-    left, right = st.columns(2, gap="medium")
-    with right:
-        st.markdown("**Start from**")
-        start = st.container()
-        st.markdown("**Cover**")
-        starts.choose_cover(config, desk.put, desk.current)
-        method = _choose_method(plan)
-        st.caption(methods.order_text(plan.order, config.num_orders))
-        _suggest_orders(model, plan, settings)
-        if (desk.current().state == DRAWN).any() and not settings.tolerance:
-            st.caption(
-                "A brush leaves harder edges than the data has. With a *tolerance*, at the left, "
-                "what you drew is a hint instead of certain."
-            )
-        with st.expander("What is exact, and what is not"):
-            st.markdown(methods.EXPLANATION)
-    wish = _wish(model, settings, method)
+    if "change_model_to" in state or state.pop("sketch_changed", False):
+        st.rerun()  # the whole page has to change
+    rerun_if_changed()
+    _warn_of_another_kind(model)
     _keep_link(wish)
-    with left:
-        with st.container(key="canvas-frame"):
-            canvas(
-                desk.current(),
-                key=desk.CANVAS,
-                revision=state["sketch_revision"],
-                fresh=state["sketch_fresh"],
-                link=state["sketch_link"],
-                order=plan.order,
-                ignored=plan.ignored if method == methods.CLAMPING else None,
-                on_change=desk.on_change,
-            )
-        _offer_completion(model, wish, plan)
-    with start:  # last, for drawing the gallery takes a while
-        starts.choose_start(config, model.info.dataset, desk.put)
+    with st.container(key="canvas-frame"):
+        canvas(
+            desk.current(),
+            key=desk.CANVAS,
+            revision=state["sketch_revision"],
+            fresh=state["sketch_fresh"],
+            link=state["sketch_link"],
+            order=plan.order,
+            hints=not wish.exactly,
+            live=model.model.reads_evidence and bool(state.get("live", True)),
+            ignored=plan.ignored if wish.method == methods.CLAMPING else None,
+            on_change=desk.on_change,
+        )
+    _offer_completion(model, wish, plan)
+
+
+def _warn_of_another_kind(model: LoadedModel) -> None:
+    """Say when the drawing comes from another kind of picture than the model's."""
+    dataset = desk.origin()
+    if dataset is None or dataset == model.info.dataset or model.info.dataset not in DATASETS:
+        return
+    config = model.model.config
+    other = best_for(dataset, config.height, config.width)
+    st.warning(
+        f"This drawing is from {DATASETS[dataset].title}, but the model has learned "
+        f"{DATASETS[model.info.dataset].title}: it will make that of it.",
+        icon=":material/swap_horiz:",
+    )
+    if other:
+        st.button(f"Use {other}", on_click=_change_model, args=(other,))
 
 
 def _keep_link(wish: Wish) -> None:
@@ -83,13 +112,12 @@ def _is_asked(run: CompletionRun, wish: Wish) -> bool:
 
 
 def _choose_method(plan: methods.Plan) -> str:
-    best = "exact" if plan.promises[plan.automatic].exact else "approximate"
-    captions = [f"The best for this drawing: now **{plan.automatic}**, {best}."]
-    captions += [plan.promises[name].text for name in list(TITLES)[1:]]
+    captions = [f"The best for this drawing: now **{plan.automatic}**."]
+    captions += [plan.promises[name].text for name in list(METHOD_TITLES)[1:]]
     chosen = st.radio(
         "**Method**",
-        list(TITLES),
-        format_func=TITLES.get,
+        list(METHOD_TITLES),
+        format_func=METHOD_TITLES.get,
         captions=captions,
         key="method",
         bind="query-params",
@@ -97,9 +125,9 @@ def _choose_method(plan: methods.Plan) -> str:
     return plan.automatic if chosen == methods.AUTOMATIC else chosen
 
 
-def _suggest_orders(model: LoadedModel, plan: methods.Plan, settings: Settings) -> None:
+def _suggest_orders(model: LoadedModel, plan: methods.Plan, tolerance: float) -> None:
     """Point to a model of eight orders, where it makes exact what this model cannot."""
-    if plan.promises[methods.PREFIX].possible or settings.tolerance:
+    if plan.promises[methods.PREFIX].possible or tolerance:
         return
     if not methods.exact_from_a_side(desk.current().known):
         return
@@ -121,17 +149,35 @@ def _change_model(name: str) -> None:
 
 
 def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
-    sketch, run, method = desk.current(), results.current(), wish.method
+    state, sketch, run = st.session_state, desk.current(), results.current()
+    can_read = model.model.reads_evidence
+    left, right = st.columns(2)
+    live = left.toggle(
+        "Complete while I draw",
+        can_read,
+        key="live",
+        bind="query-params",
+        disabled=not can_read,
+        help="Completions begin again after each stroke. Needs a model that reads evidence.",
+    )
+    right.toggle(
+        "Use my pixels exactly",
+        not can_read,
+        key="exactly" if can_read else "exactly-always",
+        bind="query-params" if can_read else None,
+        disabled=not can_read,
+        help="Off: your strokes are hints, and the model draws over them. On: every pixel that "
+        "you drew stays as it is. Pixels from a picture always stay.",
+    )
     hindrance = None
     if not sketch.known.any():
         hindrance = "Nothing is known yet: draw something, or choose a picture to start from."
-    elif sketch.known.all():
+    elif (sketch.known & ~sketch.hints(wish.exactly)).all():
         hindrance = "Every pixel is known: erase something, or cover a part."
-    elif not plan.promises[method].possible:
-        hindrance = f"{TITLES[method]} is not possible with this drawing: choose another method."
-    if st.session_state.pop("begin_from_link", False) and hindrance is None:
-        results.begin(model, sketch, wish)
-        st.rerun()
+    elif not plan.promises[wish.method].possible:
+        title = METHOD_TITLES[wish.method]
+        hindrance = f"{title} is not possible with this drawing: choose another method."
+    from_link = state.pop("begin_from_link", False)
     # The callback only notes the click: it may come in one message with a request of the sheet, of
     # which Streamlit then runs the fragment alone.
     st.button(
@@ -140,28 +186,20 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
         icon=":material/auto_awesome:",
         disabled=hindrance is not None,
         width="stretch",
-        on_click=lambda: st.session_state.update(complete_asked=True),
+        on_click=lambda: state.update(complete_asked=True),
     )
-    if hindrance:
-        st.caption(hindrance)
-    elif run is not None and not _is_asked(run, wish):
-        st.caption("The completions below are of an earlier drawing or other settings.")
-    if "complete_asked" in st.session_state:
-        if hindrance is None:
-            results.begin(model, sketch, wish)
-        del st.session_state["complete_asked"]
+    is_asked = run is not None and _is_asked(run, wish)
+    tried = (to_text(sketch), wish)
+    live_now = live and can_read and not is_asked and state.get("live_tried") != tried
+    begin = hindrance is None and (from_link or live_now or "complete_asked" in state)
+    asked = state.pop("complete_asked", False)
+    if begin:
+        state["live_tried"] = tried
+        results.begin(model, sketch, wish, quiet=live_now and not asked)
         st.rerun()
-
-
-def _wish(model: LoadedModel, settings: Settings, method: str) -> Wish:
-    return Wish(
-        checkpoint=model.name,
-        method=method,
-        num_images=settings.num_images,
-        num_particles=settings.num_particles,
-        tolerance=settings.tolerance,
-        label=settings.label,
-        inferred=settings.inferred,
-        seed=settings.seed,
-        rule=settings.rule,
-    )
+    elif hindrance:
+        st.caption(hindrance)
+    elif run is not None and not is_asked:
+        st.caption("The completions are of an earlier drawing or other settings.")
+    if asked:
+        st.rerun()

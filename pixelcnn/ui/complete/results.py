@@ -21,8 +21,11 @@ def current() -> CompletionRun | None:
     return st.session_state.get("completion")
 
 
-def begin(model: LoadedModel, sketch: Sketch, wish: Wish) -> None:
-    """Begin to complete a drawing; what was being completed is dropped."""
+def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -> None:
+    """Begin to complete a drawing; what was being completed is dropped.
+
+    With `quiet` the page stays where it is, for somebody who is drawing.
+    """
     state = st.session_state
     names = class_names(model.info.dataset, model.model.config.num_classes)
     if job := state.pop("posterior", None):
@@ -30,7 +33,7 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish) -> None:
     try:
         if wish.inferred:
             state["posterior"] = _infer(model.model, sketch, wish)
-        run = CompletionRun(model.model, sketch, wish, names, state.get("posterior"))
+        run = CompletionRun(model.model, sketch, wish, names, state.get("posterior"), quiet)
         run.draw(0.1)
     except ValueError as error:
         state.pop("completion", None)
@@ -45,7 +48,7 @@ def show() -> None:
         st.error(f"This cannot be completed. {problem}", icon=":material/error:")
     if st.session_state.pop("completion_stopped", False):
         st.info(
-            "Stopped: without the classes there is nothing to complete. *Complete* begins again.",
+            "Stopped before the model knew which class to draw. *Complete* begins again.",
             icon=":material/cancel:",
         )
     if (run := current()) is None:
@@ -53,13 +56,10 @@ def show() -> None:
     if st.session_state.pop("taken", False):
         st.toast("Taken to the canvas. Undo brings the drawing before it back.")
     _sheet()
-    left, right = st.columns(2, gap="medium")
-    with left:
-        _notes(run)
-        _export(run)
+    _notes(run)
     if run.class_names:
-        with right:
-            _posterior()
+        _posterior()
+    _export(run)
 
 
 @st.fragment
@@ -94,16 +94,16 @@ def _notes(run: CompletionRun) -> None:
 
 def _infer(model: Model, sketch: Sketch, wish: Wish) -> PosteriorJob:
     tolerance = wish.tolerance if wish.method == "particles" else 0.0
-    return PosteriorJob(model, sketch, tolerance, wish.seed)
+    return PosteriorJob(model, sketch, tolerance, wish.seed, wish.exactly)
 
 
 def _posterior() -> None:
     """Show how probable each class is; cheap if exact, else only when it is asked for."""
     job: PosteriorJob | None = st.session_state.get("posterior")
     run = current()
-    if job is None and run.done and outcome.posterior_is_exact(run):
+    if job is None and run.done and outcome.posterior_is_quick(run):
         job = _begin_posterior()
-    st.markdown("**Class, given what is known**")
+    st.markdown("**What is it?**")
     if job is None:
         st.caption("How probable each class is, before anything is drawn.")
     elif job.running:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pixelcnn.completion import Completion, ParticleScan, Scan, begin_completion
 from pixelcnn.config import SamplingRule
-from pixelcnn.models import Model
+from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
 from pixelcnn.sampling import Sampler, make_noise
 from pixelcnn.ui.complete.posterior import PosteriorJob
@@ -38,11 +38,11 @@ class Wish:
     checkpoint: str
     """Name of the checkpoint."""
     method: str
-    """"prefix", "clamping" or "particles"."""
+    """One of `pixelcnn.completion`."""
     num_images: int = 16
     """Completions that are shown."""
     num_particles: int = 64
-    """Particles of the method of that name."""
+    """Particles of the methods that have any."""
     tolerance: float = 0.0
     """How far a known level may be off, in levels; heeded by particles only."""
     label: int | None = None
@@ -53,15 +53,15 @@ class Wish:
     """Fixes all random numbers."""
     rule: SamplingRule = SamplingRule()
     """Temperature, top-k, top-p."""
+    exactly: bool = True
+    """Whether strokes drawn by hand are facts; else they are hints."""
 
 
 @dataclass
 class Part:
-    """The completions of one class."""
+    """The completions that are drawn together: with particles those of one class, else all."""
 
     scan: Scan
-    label: int | None
-    first_image: int
     num_images: int
     sizes: list[float] = field(default_factory=list)
     """Effective sample size after each step."""
@@ -108,6 +108,7 @@ class CompletionRun:
         wish: how it is to be completed.
         class_names: name of each class.
         posterior: for an inferred class; the completions begin when it is done.
+        quiet: whether the browser stays where it is, and does not go to the sheet.
 
     Raises:
         ValueError: if the drawing or the wish does not fit the model.
@@ -120,29 +121,35 @@ class CompletionRun:
         wish: Wish,
         class_names: tuple[str, ...] = (),
         posterior: PosteriorJob | None = None,
+        quiet: bool = False,
     ) -> None:
         self.model, self.config = model, model.config
         self.sketch, self.wish, self.class_names = sketch, wish, class_names
-        self.posterior = posterior
+        self.posterior, self.quiet = posterior, quiet
+        self.evidence = sketch.evidence(wish.exactly)
+        self.known = self.evidence.known[0, 0].numpy()
+        """Pixels that stay as they are, (H, W)."""
         self.run = uuid.uuid4().hex[:8]
         self.serial = 0
+        self._looks: list[tuple[str, float]] | None = None
         self.lock = threading.RLock()
         """Held while pixels are drawn: an export may finish what is played."""
         self.labels: list[int] | None = None
         """Class of each completion; None for any class, or if it is not known yet."""
         self.parts: list[Part] = []
+        self._with_particles = wish.method in ("particles", "weighed")
         scan = self._scan(wish.label, 0, wish.num_images, wish.num_particles)
         self.order = scan.order
         """Raster order of the scan."""
         self.steps = scan.num_steps
         """Pixels that the scan goes through."""
-        pixel = torch.arange(sketch.known.size).view(sketch.known.shape)
+        pixel = torch.arange(self.known.size).view(self.known.shape)
         self.pixels = to_raster(pixel, self.order).flatten().numpy()[: self.steps]
         """The pixel that each step of the scan draws."""
-        self.first = int((~sketch.known.flatten()[self.pixels]).argmax())
+        self.first = int((~self.known.flatten()[self.pixels]).argmax())
         """The first step that draws a pixel."""
         if posterior is None:
-            self.parts = [Part(scan, wish.label, 0, wish.num_images)]
+            self.parts = [Part(scan, wish.num_images)]
             self.labels = None if wish.label is None else [wish.label] * wish.num_images
 
     @property
@@ -189,7 +196,7 @@ class CompletionRun:
     def levels(self) -> NDArray[np.int64]:
         """The completions shown, (n, H, W); of unknown pixels not drawn yet 0."""
         if not self.parts:
-            given = self.sketch.levels[0].numpy()
+            given = np.where(self.known, self.sketch.level, 0)[None]
             return given.repeat(self.wish.num_images, 0)
         return np.concatenate([part.levels() for part in self.parts])
 
@@ -227,7 +234,7 @@ class CompletionRun:
         Where its own random numbers lead from the known pixels to the same completion, those are
         all that is forced; else every pixel is.
         """
-        wanted, known = self.levels()[image], self.sketch.known
+        wanted, known = self.levels()[image], self.known
         noise = make_noise(self.config, num_images=1, seed=self.wish.seed, first_image=image)
         label = None if self.labels is None else torch.tensor([self.labels[image]])
         sampler = Sampler(self.model, noise, label)
@@ -239,6 +246,25 @@ class CompletionRun:
         return History(
             ((0, self.wish.rule),), {at: level for at, level in enumerate(forced) if level >= 0}
         )
+
+    def looks_like(self) -> list[tuple[str, float]] | None:
+        """Name the class of each finished completion, and how probable it is in percent.
+
+        It is the class that was asked for, else the most probable one, as the encoder learned it;
+        None until all is done, or if the model has no encoder.
+        """
+        if not self.done or not self.model.reads_evidence or not self.class_names:
+            return None
+        if self._looks is None:
+            levels = torch.from_numpy(self.levels()[:, None])
+            known = torch.ones_like(levels, dtype=torch.bool)
+            percent = 100 * self.model.class_probabilities(Evidence(levels, known, ~known))
+            label = percent.argmax(1) if self.labels is None else torch.tensor(self.labels)
+            found = percent.gather(1, label[:, None])[:, 0].tolist()
+            self._looks = [
+                (self.class_names[i], p) for i, p in zip(label.tolist(), found, strict=True)
+            ]
+        return self._looks
 
     def message(self) -> bytes:
         """Encode all that is drawn so far."""
@@ -258,15 +284,18 @@ class CompletionRun:
             "num_images": self.wish.num_images,
             "columns": self.columns,
             "captions": [self.class_name(i) or "" for i in range(self.wish.num_images)],
+            "looks": self.looks_like(),
             "bits": self.bits(),
             "particles": self.num_particles,
             "waiting": self._waiting(),
+            "quiet": self.quiet,
             "done": self.done,
         }
         sections = {
             "level": self.levels().reshape(-1).astype(np.uint8),
             "scan": self.pixels.astype(np.uint16),
-            "known": self.sketch.known.reshape(-1).astype(np.uint8),
+            "known": self.known.reshape(-1).astype(np.uint8),
+            "hints": self.sketch.hints(self.wish.exactly).reshape(-1).astype(np.uint8),
             "mean": mean.reshape(-1).astype(np.float32),
             "deviation": deviation.reshape(-1).astype(np.float32),
             "ess": sizes.astype(np.float32),
@@ -288,21 +317,24 @@ class CompletionRun:
         if not job.done:
             return
         self.labels = job.labels(wish.num_images, wish.seed)
+        if not self._with_particles:
+            self.parts = [Part(self._scan(self.labels, 0, wish.num_images, 1), wish.num_images)]
+            return
         for label in sorted(set(self.labels)):
             first, count = self.labels.index(label), self.labels.count(label)
             particles = max(
                 FEWEST_PARTICLES, count, round(wish.num_particles * count / wish.num_images)
             )
             scan = self._scan(label, first, count, particles)
-            self.parts.append(Part(scan, label, first, count))
+            self.parts.append(Part(scan, count))
 
-    def _scan(self, label: int | None, first: int, count: int, num_particles: int) -> Scan:
-        wish = self.wish
-        particles = wish.method == "particles"
+    def _scan(
+        self, label: int | list[int] | None, first: int, count: int, num_particles: int
+    ) -> Scan:
+        wish, particles = self.wish, self._with_particles
         return begin_completion(
             self.model,
-            self.sketch.levels,
-            self.sketch.known_tensor,
+            *self.evidence,
             method=wish.method,
             num_images=count,
             seed=wish.seed,
@@ -310,5 +342,5 @@ class CompletionRun:
             label=label,
             first_image=0 if particles else first,
             num_particles=num_particles,
-            tolerance=wish.tolerance if particles else 0.0,
+            tolerance=wish.tolerance if wish.method == "particles" else 0.0,
         )

@@ -8,14 +8,25 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
-from pixelcnn.models import ModelConfig
-from pixelcnn.ui import controls
+from pixelcnn.models import Model, ModelConfig
+from pixelcnn.ui import controls, resources
+from pixelcnn.ui.complete import methods
 from pixelcnn.ui.controls import MAX_SEED, choose_checkpoint, choose_rule
 
-INFERRED, ANY_CLASS = "inferred", "any"
+GUESS, ANY_CLASS = "inferred", "any"
+CLASS_WORDS = {GUESS: "Let the model guess", ANY_CLASS: "Any class"}
 PARTICLES = (16, 32, 64, 128, 256)
+METHOD_TITLES = {
+    methods.AUTOMATIC: "Automatic",
+    methods.LEARNED: "Learned",
+    methods.PREFIX: "Prefix",
+    methods.WEIGHED: "Weighed",
+    methods.PARTICLES: "Particles",
+    methods.CLAMPING: "Clamping",
+}
+MODEL = "complete_model"
 KEYS = (
-    "model",
+    MODEL,
     "complete_class",
     "completions_shown",
     "particles",
@@ -37,10 +48,6 @@ class Settings:
     """Class that is asked for; None for any class, or an inferred one."""
     inferred: bool
     """Whether the class of each completion is drawn from the posterior, given the drawing."""
-    num_particles: int
-    """N, for the method of particles."""
-    tolerance: float
-    """Scale of the noise that known levels may have, in levels; 0 for none."""
     seed: int
     """Fixes all random numbers."""
     rule: SamplingRule
@@ -48,26 +55,64 @@ class Settings:
 
 
 def choose_model(place: DeltaGenerator) -> str:
-    """Let the visitor choose a checkpoint; one that knows eight orders is best here."""
-    if name := st.session_state.pop("change_model_to", None):
-        st.session_state["model"] = name
-    return choose_checkpoint(place, "fashion-mnist-orders")
+    """Let the viewer choose a checkpoint; the page begins with the one that completes best."""
+    state = st.session_state
+    if name := state.pop("change_model_to", None):
+        state[MODEL] = name
+        state.pop("complete_class", None)  # the other model may have other classes
+    elif MODEL not in state and {MODEL, "model"} & set(st.query_params):
+        _note_own_choice()
+        if MODEL not in st.query_params:
+            state[MODEL] = st.query_params["model"]  # links of earlier versions
+    best = best_for("fashion-mnist", 28, 28)
+    return choose_checkpoint(place, best, MODEL, _note_own_choice)
 
 
-def choose_settings(config: ModelConfig, dataset: str | None) -> Settings:
-    """Let the visitor choose everything but the method."""
+def follow(dataset: str | None, height: int, width: int) -> None:
+    """Change to the model that completes pictures of a data set, unless the viewer chose one."""
+    state = st.session_state
+    name = best_for(dataset, height, width)
+    if not name or state.get("own_complete_model"):
+        return
+    now = resources.grey_checkpoints(height, width).get(state[MODEL])
+    if now is None or now.dataset != dataset:
+        state["change_model_to"] = name
+
+
+def _note_own_choice() -> None:
+    st.session_state["own_complete_model"] = True
+
+
+def best_for(dataset: str | None, height: int, width: int) -> str:
+    """Name the checkpoint that completes pictures of a data set best, "" if there is none."""
+
+    def rank(config: ModelConfig) -> tuple[bool, int]:
+        return resources.reads_evidence(config), config.num_orders
+
+    found = resources.grey_checkpoints(height, width)
+    ranks = {name: rank(i.config) for name, i in found.items() if i.dataset == dataset}
+    return max(ranks, key=ranks.__getitem__, default="")
+
+
+def choose_settings(model: Model, dataset: str | None) -> Settings:
+    """Let the viewer choose what everybody may want to change."""
+    config = model.config
     names = class_names(dataset, config.num_classes)
     label, inferred = None, False
     if names:
+        options = [GUESS, ANY_CLASS, *names]
         name = st.selectbox(
-            "Class",
-            [ANY_CLASS, INFERRED, *names],
+            "What is it?",
+            options,
+            0 if model.reads_evidence else 1,
+            format_func=lambda name: CLASS_WORDS.get(name, name),
             key="complete_class",
             bind="query-params",
-            help="*inferred*: how probable each class is, given what is known; the class of every "
-            "completion is drawn accordingly. *any* leaves it to the model.",
+            help="Choose a class if you know what you drew. *Let the model guess*: the model says "
+            "how probable each class is, and the class of every completion is drawn accordingly. "
+            "*Any class* leaves it open while drawing.",
         )
-        inferred = name == INFERRED
+        inferred = name == GUESS
         label = names.index(name) if name in names else None
     num_images = st.slider(
         "Completions",
@@ -77,27 +122,6 @@ def choose_settings(config: ModelConfig, dataset: str | None) -> Settings:
         key="completions_shown",
         bind="query-params",
         help="Drawn together, each with random numbers of its own.",
-    )
-    num_particles = st.select_slider(
-        "Particles",
-        PARTICLES,
-        64,
-        key="particles",
-        bind="query-params",
-        help="How many pictures the method of particles draws at once. More are nearer to the "
-        "exact answer, and slower.",
-    )
-    tolerance = st.slider(
-        "Tolerance",
-        0.0,
-        min(40.0, config.num_levels - 1.0),
-        0.0,
-        1.0,
-        key="tolerance",
-        bind="query-params",
-        help="How far off a known level may be on average, in levels. A brush leaves ink that no "
-        "picture of the data has; with a tolerance it is read as a hint instead of as impossible "
-        "evidence. Asks for particles.",
     )
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     seed = left.number_input(
@@ -112,7 +136,33 @@ def choose_settings(config: ModelConfig, dataset: str | None) -> Settings:
     right.button("New", icon=":material/casino:", width="stretch", on_click=_new_seed)
     with st.expander("Sampling rule"):
         rule = choose_rule(config.num_levels)
-    return Settings(num_images, label, inferred, num_particles, tolerance, seed, rule)
+    return Settings(num_images, label, inferred, seed, rule)
+
+
+def choose_particles(config: ModelConfig) -> tuple[int, float]:
+    """Let the viewer choose the number of particles, and the tolerance of known levels."""
+    left, right = st.columns(2, gap="medium")
+    num_particles = left.select_slider(
+        "Particles",
+        PARTICLES,
+        64,
+        key="particles",
+        bind="query-params",
+        help="For *weighed* and *particles*: how many pictures are drawn at once. More are nearer "
+        "to the exact answer, and slower.",
+    )
+    tolerance = right.slider(
+        "Tolerance",
+        0.0,
+        min(40.0, config.num_levels - 1.0),
+        0.0,
+        1.0,
+        key="tolerance",
+        bind="query-params",
+        help="For *particles*: scale, in levels, of the noise allowed between a known level and "
+        "the picture (Laplace distribution).",
+    )
+    return num_particles, tolerance
 
 
 def remember() -> None:

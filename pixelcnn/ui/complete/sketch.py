@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.data.datasets import dequantize, quantize
+from pixelcnn.models import Evidence
 
 UNKNOWN, GIVEN, DRAWN = 0, 1, 2
 """States of a pixel: to be completed; known from a picture; known because it was drawn by hand."""
@@ -34,7 +35,7 @@ class Sketch:
     num_levels: int = 256
     """K."""
     known: NDArray[np.bool_] = field(init=False, repr=False)
-    """(H, W), True where the level is evidence."""
+    """(H, W), True where something is given or drawn."""
 
     def __post_init__(self) -> None:
         shape = self.level.shape
@@ -72,16 +73,23 @@ class Sketch:
         """The known levels for the model, int64 (1, 1, H, W); 0 where unknown."""
         return torch.from_numpy(np.where(self.known, self.level, 0).astype(np.int64))[None, None]
 
-    @property
-    def known_tensor(self) -> Tensor:
-        """`known` for the model, bool (1, 1, H, W)."""
-        return torch.from_numpy(self.known.copy())[None, None]
+    def hints(self, exactly: bool) -> NDArray[np.bool_]:
+        """Say which pixels are hints, (H, W): those drawn by hand, unless they count exactly."""
+        return (self.state == DRAWN) & (not exactly)
+
+    def evidence(self, exactly: bool = True) -> Evidence:
+        """Give the drawing to a model; with `exactly` strokes are facts, else hints."""
+        known, hints = (
+            torch.from_numpy(mask.copy())[None, None]
+            for mask in (self.known & ~self.hints(exactly), self.hints(exactly))
+        )
+        return Evidence(self.levels, known, hints)
 
     def same_evidence(self, other: "Sketch") -> bool:
         """Say whether the same is known, whatever lies under unknown pixels."""
         return (
             self.num_levels == other.num_levels
-            and np.array_equal(self.known, other.known)
+            and np.array_equal(self.state, other.state)
             and torch.equal(self.levels, other.levels)
         )
 

@@ -17,7 +17,8 @@ from pixelcnn.models import Model, ModelConfig
 from pixelcnn.sampling import Sampler, make_noise
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui import resources
-from pixelcnn.ui.complete import real_start
+from pixelcnn.ui.complete import desk, real_start, settings
+from pixelcnn.ui.complete.challenges import CHALLENGES, SIDE
 from pixelcnn.ui.complete.sketch import Sketch, blank, given
 from pixelcnn.ui.gallery import gallery
 from pixelcnn.ui.long_work import result_of
@@ -39,8 +40,32 @@ Put = Callable[[Sketch], None]
 """Makes a drawing the current one."""
 
 
+def offer_challenges(config: ModelConfig) -> None:
+    """Offer drawings to begin with, as long as there is nothing to see yet."""
+    if st.session_state.get("completion") or (config.height, config.width) != (SIDE, SIDE):
+        return
+    st.markdown("**Draw something** on the left, or begin with one of these:")
+    gallery(
+        pictures(torch.from_numpy(np.stack([c.sketch().level for c in CHALLENGES]))[:, None], 256),
+        [challenge.title for challenge in CHALLENGES],
+        key="challenges",
+        on_choose=_on_challenge,
+    )
+
+
+def _on_challenge() -> None:
+    if "challenges" not in st.session_state:
+        return  # the click came in one message with a change of page
+    index = int(st.session_state["challenges"]["choose"]["index"])
+    if 0 <= index < len(CHALLENGES):
+        challenge = CHALLENGES[index]
+        desk.put(challenge.sketch(), challenge.dataset)
+        settings.follow(challenge.dataset, SIDE, SIDE)
+        st.session_state["complete_asked"] = True
+
+
 def choose_start(config: ModelConfig, dataset: str | None, put: Put) -> None:
-    """Offer everything that a drawing can start from."""
+    """Offer everything that a drawing can start from; `put` makes it the current one."""
     start = st.segmented_control(
         "Start from",
         [MODEL, TEST_SET, UPLOAD, BLANK],
@@ -50,9 +75,9 @@ def choose_start(config: ModelConfig, dataset: str | None, put: Put) -> None:
         label_visibility="collapsed",
     )
     if start == MODEL:
-        _show_gallery(config, put)
+        _show_gallery(config)
     elif start == TEST_SET:
-        real_start.choose(config, dataset, put)
+        real_start.choose(config, dataset)
     elif start == UPLOAD:
         _choose_upload(config, put)
     elif start == BLANK:
@@ -130,7 +155,7 @@ def _cover(left: str, config: ModelConfig, put: Put, sketch: Callable[[], Sketch
     put(sketch().covered(known))
 
 
-def _show_gallery(config: ModelConfig, put: Put) -> None:
+def _show_gallery(config: ModelConfig) -> None:
     seed = st.session_state.setdefault("gallery_seed", 0)
     for name in gallery_checkpoints(config):
         try:
@@ -153,9 +178,7 @@ def _show_gallery(config: ModelConfig, put: Put) -> None:
                 pictures(torch.from_numpy(drawn), model.model.config.num_levels),
                 _titles(model, len(drawn)),
                 key=key,
-                on_choose=partial(
-                    _on_choose, key, drawn[:, 0], model.model.config.num_levels, put
-                ),
+                on_choose=partial(_on_choose, key, drawn[:, 0], model),
             )
     st.button(
         "Draw others",
@@ -173,12 +196,14 @@ def _titles(model: LoadedModel, count: int) -> list[str]:
     return [f"{name}, drawn by {model.name}" for name in names[:count]]
 
 
-def _on_choose(key: str, levels: NDArray[np.int64], num_levels: int, put: Put) -> None:
+def _on_choose(key: str, levels: NDArray[np.int64], model: LoadedModel) -> None:
     if key not in st.session_state:
         return  # the click came in one message with a change of page
     index = int(st.session_state[key]["choose"]["index"])
     if 0 <= index < len(levels):
-        put(given(levels[index], num_levels))
+        config, dataset = model.model.config, model.info.dataset
+        desk.put(given(levels[index], config.num_levels), dataset)
+        settings.follow(dataset, config.height, config.width)
 
 
 def _other_gallery() -> None:
@@ -189,6 +214,8 @@ def gallery_checkpoints(config: ModelConfig) -> list[str]:
     """Name the checkpoints that draw pictures of this size: the best one of each data set."""
     best: dict[str, tuple[float, str]] = {}
     for name, info in resources.grey_checkpoints(config.height, config.width).items():
+        if resources.reads_evidence(info.config):
+            continue  # without evidence it draws what the model draws that it began with
         bits = info.bits_per_dim
         score = bits.get("test", bits.get("validation", float("inf")))
         kind = info.dataset or name

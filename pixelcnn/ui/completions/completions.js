@@ -76,7 +76,7 @@ class Completions {
     this.playing = back ? memory.playing : true;
     this.goal = back ? memory.position : null;
     this.moveTo(Math.min(head.first, head.count)); // before that all pixels are known
-    if (!back) this.root.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    if (!back && !head.quiet) this.root.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
   pullIfNeeded(now) {
@@ -262,7 +262,7 @@ class Completions {
   }
 
   nameOf(image) {
-    const caption = this.growth.head.captions[image];
+    const caption = this.growth.caption(image);
     return caption ? `${image + 1}, ${caption}` : `${image + 1}`;
   }
 
@@ -281,7 +281,7 @@ class Completions {
     if (this.sort === "likely") this.layCells();
     const order = growth.sorted(this.sort);
     paintSheet(this.atlas, growth, position, order);
-    const captions = order.map((image) => head.captions[image]);
+    const captions = order.map((image) => growth.caption(image, this.sort));
     drawPictures(find(".pxr-sheet"), this.atlas, { ...layout, captions }, growth, theme);
     const outlined = find(".pxr-outline").checked;
     paintMarks(find(".pxr-overlay"), growth, layout, { position, outlined, chosen, order }, theme);

@@ -1,6 +1,6 @@
 // What the server sent about one run of completions, and its painting. Lengths are CSS pixels.
 
-const KNOWN_LINE = "rgb(46,140,255)";
+const KNOWN_LINE = "rgb(46,140,255)", HINT_LINE = "rgb(255,136,40)";
 const ESS_COLOUR = "#2f8a66", ANCESTORS_COLOUR = "#b8701c";
 const STRIP_HEIGHT = 72;
 
@@ -21,6 +21,15 @@ class Growth {
 
   // Whether a pixel is on the screen when so many steps are shown.
   shown(pixel, position) { return this.known[pixel] !== 0 || this.stepOf[pixel] < position; }
+
+  // What stands under a picture: its class and how probable that is, or what it was sorted by.
+  caption(image, sort) {
+    const { captions, looks, bits } = this.head;
+    if (sort === "likely" && bits) return `${thousands(bits[image])} bits`;
+    if (!looks) return captions[image];
+    const [name, percent] = looks[image];
+    return `${name} ${percent > 99.4 ? "> 99" : percent < 0.6 ? "< 1" : Math.round(percent)} %`;
+  }
 
   // The pictures in the order in which they are to be shown.
   sorted(sort) {
@@ -57,26 +66,28 @@ function paintMarks(canvas, growth, layout, { position, outlined, chosen, order 
   const { width, height } = growth.shape;
   const s = layout.scale;
   if (outlined) {
-    const path = new Path2D();
-    const known = (row, col) => growth.known[row * width + col] !== 0;
-    for (let row = 0; row < height; row++) {
-      for (let col = 0; col < width; col++) {
-        if (col > 0 && known(row, col) !== known(row, col - 1)) {
-          path.moveTo(col * s, row * s);
-          path.lineTo(col * s, (row + 1) * s);
-        }
-        if (row > 0 && known(row, col) !== known(row - 1, col)) {
-          path.moveTo(col * s, row * s);
-          path.lineTo((col + 1) * s, row * s);
+    for (const [mask, colour] of [[growth.known, KNOWN_LINE], [growth.hints, HINT_LINE]]) {
+      const path = new Path2D();
+      const known = (row, col) => mask[row * width + col] !== 0;
+      for (let row = 0; row < height; row++) {
+        for (let col = 0; col < width; col++) {
+          if (col > 0 && known(row, col) !== known(row, col - 1)) {
+            path.moveTo(col * s, row * s);
+            path.lineTo(col * s, (row + 1) * s);
+          }
+          if (row > 0 && known(row, col) !== known(row - 1, col)) {
+            path.moveTo(col * s, row * s);
+            path.lineTo((col + 1) * s, row * s);
+          }
         }
       }
-    }
-    ctx.strokeStyle = KNOWN_LINE;
-    ctx.lineWidth = s > 6 ? 1.5 : 1;
-    for (const { x, y } of layout.cells) {
-      ctx.setTransform(ctx.getTransform().translate(x, y));
-      ctx.stroke(path);
-      ctx.setTransform(ctx.getTransform().translate(-x, -y));
+      ctx.strokeStyle = colour;
+      ctx.lineWidth = s > 6 ? 1.5 : 1;
+      for (const { x, y } of layout.cells) {
+        ctx.setTransform(ctx.getTransform().translate(x, y));
+        ctx.stroke(path);
+        ctx.setTransform(ctx.getTransform().translate(-x, -y));
+      }
     }
   }
   const box = (cell, pixel, colour, least) => {
