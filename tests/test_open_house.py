@@ -93,4 +93,5 @@ def test_every_page_opens_with_it(trained, page, query):
     app.run()
     assert not app.exception, app.exception
     if page != "pages/train.py" and query.get("view") != "Common noise":
-        assert app.session_state["model"] == NAME
+        key = "complete_model" if page == "pages/complete.py" else "model"
+        assert app.session_state[key] == NAME

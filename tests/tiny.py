@@ -19,6 +19,7 @@ from pixelcnn.sampling.rules import draw, probabilities
 from . import causal_average  # noqa: F401 - registers a third architecture
 
 ARCHITECTURES = tuple(REGISTERED)
+TRAINED_WHOLE = tuple(n for n, m in REGISTERED.items() if m.begins_with is None)
 CONVOLUTIONAL = tuple(n for n, m in REGISTERED.items() if issubclass(m, ConvolutionModel))
 RULES = (
     SamplingRule(),

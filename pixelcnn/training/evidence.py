@@ -43,7 +43,7 @@ def unknown_nats(logits: Tensor, levels: Tensor, *evidence: Evidence) -> Tensor:
     """
     nats = nll_nats(logits.float(), levels)
     for given in evidence:
-        nats = nats * ~given.known
+        nats = nats.masked_fill(given.known, 0)
     return nats.flatten(1).sum(1)
 
 
