@@ -1,30 +1,178 @@
-"""How long do completions take?
+"""How well, how surely and how quickly are drawings completed?
 
-    python benchmarks/completion.py [checkpoint] [--repeats 5]
+    python benchmarks/completion.py bits DATASET [--num-images 200]
+    python benchmarks/completion.py weights DATASET [--num-images 10]
+    python benchmarks/completion.py sketches DATASET [--num-images 100]
+    python benchmarks/completion.py drawings FILE.png
+    python benchmarks/completion.py time CHECKPOINT [--repeats 5]
 
-First seconds as the Complete page computes them, without a browser: "first" is the time until an
-unknown pixel of all completions can be shown, "longest" that of the longest single answer, "all"
-until everything is drawn and summed up. Seconds are medians of some repeats, each with another
-picture of the model itself.
+DATASET is fashion-mnist or mnist; the models are DATASET-complete and, without its evidence, the
+gated model that it began with. `bits`, `weights` and `sketches` need the data.
+
+- `bits`: mean bits of the held-back pixels of test images, for five kinds of evidence: when each is
+  predicted from all evidence (learned), and when evidence that comes later is not known (what
+  prefix, clamping and particles draw from).
+- `weights`: what particles are worth with the conditioned model as their proposal, and without: the
+  estimate of log2 p(known), the effective number of pictures begun, and how many of 16 differ.
+- `sketches`: test images drawn by a made-up unsteady hand, completed without and with their class;
+  the share of completions of which a classifier, trained on real images, finds the class.
+- `drawings`: a sheet of the challenges of the Complete page and their completions.
+- `time`: seconds as the Complete page computes them, without a browser: until an unknown pixel can
+  be shown, of the longest single answer, until all is drawn and summed up; medians.
 """
 
 import argparse
+import math
 import os
 import statistics
 import time
 
+import numpy as np
 import torch
 
 import pixelcnn
-from pixelcnn.data.datasets import class_names
+from pixelcnn.data.datasets import class_names, load_dataset
+from pixelcnn.data.pictures import enlarge, grid, pictures, png_bytes
+from pixelcnn.evaluation.class_accuracy import recognised, train_classifier
+from pixelcnn.evaluation.likelihoods import nll_nats
+from pixelcnn.models import Evidence
+from pixelcnn.progress import drain
+from pixelcnn.storage import write_atomically
+from pixelcnn.training.evidence import sketches
+from pixelcnn.ui.complete.challenges import CHALLENGES
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import given
 
+KINDS = ("upper-half", "lower-half", "left-half", "around-box", "random-half")
+SIDE, PER_PASS = 28, 20
+
+
+def test_images(dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first images of the test set, and their classes."""
+    levels, label = load_dataset(dataset, "test")
+    return levels[:count].long(), label[:count]
+
+
+def model_of(dataset: str) -> pixelcnn.Model:
+    """The conditioned model of a data set."""
+    return pixelcnn.load_model(f"{dataset}-complete")
+
+
+@torch.inference_mode()
+def bits(options: argparse.Namespace) -> None:
+    """Compare what is predicted with all evidence and with the earlier pixels alone."""
+    model = model_of(options.dataset)
+    levels, label = test_images(options.dataset, options.num_images)
+    print("known        learned   without later evidence   bits per held-back pixel, class told")
+    for kind in KINDS:
+        totals = []
+        known = pixelcnn.occlusion(kind, SIDE, SIDE)
+        for start in range(0, len(levels), PER_PASS):
+            part = levels[start : start + PER_PASS], label[start : start + PER_PASS]
+            masks = known.expand(len(part[0]), -1, -1, -1)
+            told = model.given(Evidence(part[0], masks, torch.zeros_like(masks)))
+            for one in (told, model):
+                nats = nll_nats(one(*part), part[0]) * ~known
+                totals.append(float(nats.sum()))
+        hidden = len(levels) * int((~known).sum()) * math.log(2)
+        learned, without = sum(totals[::2]) / hidden, sum(totals[1::2]) / hidden
+        print(f"{kind:11s}  {learned:7.3f}   {without:22.3f}", flush=True)
+
+
+def weights(options: argparse.Namespace) -> None:
+    """Compare particles with and without the proposal."""
+    model = model_of(options.dataset)
+    levels, label = test_images(options.dataset, options.num_images)
+    print("known        method     log2 p(known)   pictures begun, by weight   distinct of 16")
+    for kind in KINDS[1:]:
+        known = pixelcnn.occlusion(kind, SIDE, SIDE)
+        for method in ("weighed", "particles"):
+            found = []
+            for picture, one in zip(levels, label, strict=True):
+                report = pixelcnn.complete(
+                    model, picture[None], known, method=method, label=int(one), num_images=16
+                ).particles[0]
+                found.append(
+                    (
+                        report.log_evidence / math.log(2),
+                        report.effective_beginnings,
+                        report.num_distinct,
+                    )
+                )
+            log_p, begun, distinct = np.mean(found, 0)
+            print(f"{kind:11s}  {method:9s}  {log_p:13.1f}   {begun:24.2f}   {distinct:14.1f}")
+
+
+def sketches_of(options: argparse.Namespace) -> None:
+    """Complete sketches of test images, and look whether their class is recognised."""
+    model = model_of(options.dataset)
+    levels, label = test_images(options.dataset, options.num_images)
+    train_split = load_dataset(options.dataset, "train")
+    classifier = drain(train_classifier(*train_split, num_levels=256, num_classes=10))
+    torch.manual_seed(0)
+    hints, ink = sketches(levels, model.config.num_levels, whole=True)
+    nothing = torch.zeros_like(hints)
+    for told in (False, True):
+        right, distinct, guessed = [], [], []
+        for i, true in enumerate(label.tolist()):
+            drawing = Evidence(ink[i : i + 1], nothing[i : i + 1], hints[i : i + 1])
+            probabilities = pixelcnn.class_posterior(model, *drawing).probabilities
+            guessed.append(int(probabilities.argmax()) == true)
+            asked = true if told else guess(probabilities, seed=i)
+            shown = completed(model, drawing, label=asked, seed=i)
+            right.append(recognised(classifier, shown, torch.full((16,), true)).double().mean())
+            distinct.append(len(torch.unique(shown, dim=0)))
+        print(
+            f"{options.dataset}, class {'told' if told else 'untold'}: recognised "
+            f"{100 * float(np.mean(right)):.1f} % of {16 * len(right)} completions, at least "
+            f"{min(distinct)} of 16 differ, encoder's best guess right for "
+            f"{100 * float(np.mean(guessed)):.0f} % of the sketches",
+            flush=True,
+        )
+
+
+def completed(
+    model: pixelcnn.Model, drawing: Evidence, num_images: int = 16, **settings: object
+) -> torch.Tensor:
+    """Complete one drawing: int64 (num_images, 1, H, W)."""
+    scan = pixelcnn.begin_completion(model, *drawing, num_images=num_images, **settings)
+    while not scan.done:
+        scan.step()
+    return scan.levels
+
+
+def guess(probabilities: torch.Tensor, seed: int, count: int = 16) -> list[int]:
+    """Draw the class of each completion, as the Complete page does."""
+    share = probabilities.numpy() / float(probabilities.sum())
+    return sorted(np.random.default_rng(seed).choice(len(share), count, p=share).tolist())
+
+
+def drawings(options: argparse.Namespace) -> None:
+    """Draw the sheet: a challenge in each row, then its completions."""
+    rows = []
+    for challenge in CHALLENGES:
+        model, sketch = model_of(challenge.dataset), challenge.sketch()
+        evidence = sketch.evidence(exactly=False)
+        probabilities = pixelcnn.class_posterior(model, *evidence).probabilities
+        shown = completed(model, evidence, 10, label=guess(probabilities, 0, 10))
+        drawn = torch.from_numpy(sketch.level)[None, None].long()
+        rows += pictures(torch.cat([drawn, shown]), 256)
+        names = class_names(challenge.dataset, model.config.num_classes)
+        best = int(probabilities.argmax())
+        print(
+            f"{challenge.title}: meant {names[challenge.label]}, guessed {names[best]} "
+            f"({100 * float(probabilities[best]):.0f} %)"
+        )
+    write_atomically(options.output, png_bytes(enlarge(grid(rows, 11), 3)))
+
+
 QUESTIONS = (
     # What is known, method, completions, particles, seconds allowed: first, all
+    ("a sketch", "learned", 16, 0, 1.0, 3.0),
+    ("lower-half", "learned", 16, 0, 1.0, 3.0),
     ("upper-half", "prefix", 16, 0, 1.0, 3.0),
+    ("lower-half", "weighed", 16, 64, 1.0, 20.0),
     ("lower-half", "particles", 16, 64, 1.0, 10.0),
-    ("around-box", "particles", 16, 64, 1.0, 10.0),
 )
 
 
@@ -41,16 +189,13 @@ def measure(run: CompletionRun) -> tuple[float, float, float]:
     return first, longest, now - started
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", nargs="?", default="fashion-mnist-gated")
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+def seconds(options: argparse.Namespace) -> None:
+    """Measure as the page computes."""
     torch.set_num_threads(1)  # as in the app
     model = pixelcnn.load_model(options.checkpoint)
     config = model.config
     names = class_names(None, config.num_classes)
-    pictures = pixelcnn.sample(model, num_images=options.repeats, seed=0)[:, 0].numpy()
+    samples = pixelcnn.sample(model, num_images=options.repeats, seed=0)[:, 0].numpy()
     print(
         f"{options.checkpoint}: {model.num_parameters:,} parameters, {os.cpu_count()} processors, "
         f"torch {torch.__version__}"
@@ -59,26 +204,48 @@ def main():
         "known       method     completions  particles  first  allowed  longest      all  allowed"
     )
     for left, method, num_images, num_particles, first_allowed, all_allowed in QUESTIONS:
-        known = pixelcnn.occlusion(left, config.height, config.width)[0, 0].numpy()
-        seconds = []
-        for seed, picture in enumerate(pictures):
-            sketch = given(picture, config.num_levels).covered(known)
+        if method in ("learned", "weighed") and not model.reads_evidence:
+            continue
+        found = []
+        for seed, picture in enumerate(samples):
+            if left == "a sketch":
+                sketch, exactly = CHALLENGES[seed % len(CHALLENGES)].sketch(), False
+            else:
+                known = pixelcnn.occlusion(left, config.height, config.width)[0, 0].numpy()
+                sketch, exactly = given(picture, config.num_levels).covered(known), True
             wish = Wish(
-                options.checkpoint,
-                method,
-                num_images=num_images,
-                num_particles=num_particles,
-                seed=seed,
-            )
-            seconds.append(measure(CompletionRun(model, sketch, wish, names)))
-        first, longest, everything = (
-            statistics.median(times) for times in zip(*seconds, strict=True)
-        )
+                options.checkpoint, method, num_images=num_images, num_particles=num_particles,
+                seed=seed, exactly=exactly,
+            )  # fmt: skip
+            found.append(measure(CompletionRun(model, sketch, wish, names)))
+        first, longest, everything = (statistics.median(t) for t in zip(*found, strict=True))
         print(
             f"{left:10s}  {method:9s}  {num_images:11d}  {num_particles:9d}  {first:4.2f} s"
             f"  {first_allowed:5.1f} s  {longest:5.2f} s"
-            f"  {everything:5.2f} s  {all_allowed:5.1f} s"
+            f"  {everything:5.2f} s  {all_allowed:5.1f} s",
+            flush=True,
         )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    for run, name, count in (
+        (bits, "bits", 200), (weights, "weights", 10), (sketches_of, "sketches", 100)
+    ):  # fmt: skip
+        command = commands.add_parser(name, help=run.__doc__)
+        command.add_argument("dataset", choices=("fashion-mnist", "mnist"))
+        command.add_argument("--num-images", type=int, default=count)
+        command.set_defaults(run=run)
+    command = commands.add_parser("drawings", help=drawings.__doc__)
+    command.add_argument("output")
+    command.set_defaults(run=drawings)
+    command = commands.add_parser("time", help=seconds.__doc__)
+    command.add_argument("checkpoint", nargs="?", default="fashion-mnist-complete")
+    command.add_argument("--repeats", type=int, default=5)
+    command.set_defaults(run=seconds)
+    options = parser.parse_args()
+    options.run(options)
 
 
 if __name__ == "__main__":

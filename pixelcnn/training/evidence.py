@@ -115,11 +115,12 @@ def known_pixels(height: int, width: int) -> Tensor:
     return known
 
 
-def sketches(levels: Tensor, num_levels: int) -> tuple[Tensor, Tensor]:
+def sketches(levels: Tensor, num_levels: int, *, whole: bool = False) -> tuple[Tensor, Tensor]:
     """Draw pictures by an unsteady hand: hints bool (B, 1, H, W), ink int64 (B, C, H, W).
 
     The hand draws outlines, silhouettes, inner edges, a part of them, or a stroke through what is
     bright; at another size, moved and turned; with a thin pen or a thick one; and astray at times.
+    With `whole` no part is left out.
     """
     batch, channels, height, width = levels.shape
     bright = levels.float().mean(1, keepdim=True) / (num_levels - 1)  # (B, 1, H, W)
@@ -127,7 +128,7 @@ def sketches(levels: Tensor, num_levels: int) -> tuple[Tensor, Tensor]:
     ink = torch.full_like(levels, num_levels - 1)
     drawn = []
     for i, picture in enumerate(bright):
-        strokes = _sketch(picture[None])[0, 0]
+        strokes = _sketch(picture[None], whole)[0, 0]
         if _chance(0.15):
             strokes |= _brush(height, width, 1) & (torch.rand(height, width) < 0.9)
         if not strokes.any():
@@ -140,7 +141,7 @@ def sketches(levels: Tensor, num_levels: int) -> tuple[Tensor, Tensor]:
     return torch.stack(drawn)[:, None], ink
 
 
-def _sketch(bright: Tensor) -> Tensor:
+def _sketch(bright: Tensor, whole: bool) -> Tensor:
     """Draw one picture (1, 1, H, W), values 0..1."""
     height, width = bright.shape[2:]
     row = torch.arange(height)[:, None].expand(height, width)
@@ -159,7 +160,7 @@ def _sketch(bright: Tensor) -> Tensor:
         strokes = steps > max(float(steps.quantile(_between(0.8, 0.95))), 1e-3)
     else:  # strokes through it
         strokes = inside & _brush(height, width, 1 + _one_of(4), inside[0, 0])
-    if _chance(0.45):  # only a part
+    if not whole and _chance(0.45):  # only a part
         part = _half_plane if _chance(0.6) else _box
         strokes = strokes & part(row, col, height, width)
     if _chance(0.35):
