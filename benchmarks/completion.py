@@ -9,11 +9,11 @@
 DATASET is fashion-mnist or mnist; the models are DATASET-complete and, without its evidence, the
 gated model that it began with. `bits`, `weights` and `sketches` need the data.
 
-- `bits`: mean bits of the held-back pixels of test images, for five kinds of evidence: when each is
-  predicted from all evidence (learned), and when evidence that comes later is not known (what
+- `bits`: mean bits of the held-back pixels of test images, for five kinds of evidence: when each
+  is predicted from all evidence (learned), and when evidence that comes later is not known (what
   prefix, clamping and particles draw from).
-- `weights`: what particles are worth with the conditioned model as their proposal, and without: the
-  estimate of log2 p(known), the effective number of pictures begun, and how many of 16 differ.
+- `weights`: what particles are worth with the conditioned model as their proposal, and without:
+  the estimate of log2 p(known), the effective number of pictures begun, and how many of 16 differ.
 - `sketches`: test images drawn by a made-up unsteady hand, completed without and with their class;
   the share of completions of which a classifier, trained on real images, finds the class.
 - `drawings`: a sheet of the challenges of the Complete page and their completions.
