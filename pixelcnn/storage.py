@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pixelcnn.config import STRICT, fault_of
-from pixelcnn.models import Model, ModelConfig, build_model, read_config
+from pixelcnn.models import Model, ModelConfig, architecture, build_model, read_config
 
 FORMAT = "pixelcnn-checkpoint-1"
 LIBRARY_VERSION = "0.1.0"
@@ -155,6 +155,20 @@ def runs_dir() -> Path:
 def list_checkpoints() -> dict[str, Path]:
     """List the checkpoints in `checkpoints/` by name."""
     return {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
+
+
+def list_scored_checkpoints() -> dict[str, Path]:
+    """List those in `checkpoints/` with a likelihood of their own; unreadable ones are left out.
+
+    A model that reads evidence has none: without evidence it is the model that it began with.
+    """
+    found = {}
+    for name, path in list_checkpoints().items():
+        with suppress(CheckpointError):
+            config = read_info(path).config
+            if not architecture(config.architecture).reads_evidence:
+                found[name] = path
+    return found
 
 
 def list_trained_checkpoints() -> dict[str, Path]:

@@ -22,7 +22,7 @@ from pixelcnn.models import Model
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.storage import (
     checkpoint_path,
-    list_checkpoints,
+    list_scored_checkpoints,
     load_checkpoint,
     read_info,
     save_checkpoint,
@@ -153,7 +153,7 @@ def _class_accuracy(options: argparse.Namespace, _: Path, model: Model, dataset:
 def _table(options: argparse.Namespace) -> None:
     """Measure checkpoints on their test images and print the table."""
     torch.set_num_threads(1)
-    names = [options.checkpoint] if options.checkpoint else list(list_checkpoints())
+    names = [options.checkpoint] if options.checkpoint else list(list_scored_checkpoints())
     if not names:
         raise ValueError("`--table` found no checkpoint.")
     paths = [checkpoint_path(name) for name in names]
@@ -175,7 +175,7 @@ def _table(options: argparse.Namespace) -> None:
     if options.write:  # into the table that the app shows
         stored = load_numbers(TABLE_PATH, Table)
         every = {row.checkpoint: row for row in [*(stored.values.rows if stored else ()), *rows]}
-        rows = [every[name] for name in list_checkpoints() if name in every]
+        rows = [every[name] for name in list_scored_checkpoints() if name in every]
         weights = {row.checkpoint: row.weights for row in rows}
         command = "python -m pixelcnn evaluate --table --write"
         numbers = StoredNumbers(command=command, weights=weights, values=Table(rows))

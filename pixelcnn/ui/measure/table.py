@@ -7,7 +7,7 @@ import streamlit as st
 
 from pixelcnn.evaluation.model_table import TABLE_PATH, ModelRow, Table
 from pixelcnn.evaluation.stored import StoredNumbersError, is_current, load_numbers, percent
-from pixelcnn.storage import CheckpointError, list_checkpoints
+from pixelcnn.storage import CheckpointError, list_scored_checkpoints
 from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.measure.live import title_of
 from pixelcnn.ui.resources import load
@@ -35,7 +35,7 @@ def show() -> None:
         stored = None
     measured = {row.checkpoint: row for row in stored.values.rows} if stored else {}
     rows, notes = [], []
-    for name in list_checkpoints():
+    for name in list_scored_checkpoints():
         row = measured.get(name)
         if row is not None and is_current(name, row.weights):
             rows.append(asdict(row))

@@ -7,7 +7,7 @@ from typing import Any
 
 from pixelcnn.data.own_images import SUFFIX
 from pixelcnn.durations import in_words
-from pixelcnn.storage import CheckpointError, list_checkpoints, read_info
+from pixelcnn.storage import list_scored_checkpoints, read_info
 from pixelcnn.training.runs import Run, RunConfig, Status
 from pixelcnn.ui.train.curves import Reference
 
@@ -74,11 +74,8 @@ def shipped_references(config: RunConfig) -> list[Reference]:
     It is that of the validation split, or else that of the test split.
     """
     found = []
-    for name, path in list_checkpoints().items():
-        try:
-            info = read_info(path)
-        except CheckpointError:
-            continue
+    for name, path in list_scored_checkpoints().items():
+        info = read_info(path)
         same = (info.dataset, info.config.num_levels) == (
             config.train.dataset,
             config.model.num_levels,
