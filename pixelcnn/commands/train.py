@@ -159,6 +159,12 @@ def new_config(
 def config_of(options: argparse.Namespace) -> RunConfig:
     """Read the settings of a run from the command line."""
     parts = given_model(options), given(options, TrainConfig)
+    name = parts[0].get("architecture", DEFAULT_ARCHITECTURE)
+    if source := architecture(name).begins_with:
+        raise ValueError(
+            f"`--architecture {name}` begins with a trained {source.Config.architecture} model: "
+            "name it with --init-from."
+        )
     return new_config(*parts, unconditional=options.unconditional, **given(options, RunConfig))
 
 

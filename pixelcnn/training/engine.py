@@ -16,10 +16,9 @@ from torch.nn import functional as F
 
 from pixelcnn.config import TrainConfig
 from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim
-from pixelcnn.models import Evidence
 from pixelcnn.orders import each_to_raster
 from pixelcnn.training.devices import processes, sum_over_processes
-from pixelcnn.training.evidence import evidence_for, reading_nats, unknown_nats
+from pixelcnn.training.evidence import evidence_for, training_nats
 from pixelcnn.training.scoring import iter_evaluate
 from pixelcnn.training.state import TrainingError, TrainingState
 
@@ -184,18 +183,10 @@ def train_step(
         if other is not None:  # in one pass: the images with their class, then with another
             levels, order = (torch.cat([t, t]) for t in (levels, order))
             label = torch.cat([label, other[mine].to(state.device)])
-            true_label = torch.cat([true_label, true_label])
-            evidence = [Evidence(*(torch.cat([t, t]) for t in e)) for e in evidence]
         with torch.autocast(state.device.type, torch.bfloat16, enabled=state.bfloat16):
-            if evidence:
-                alone = state.images_seen < config.encoder_images
-                logits, reading = state.network(levels, label, order, *evidence, alone)
-                teaching = reading_nats(reading, levels, true_label, *evidence)
-            else:
-                logits, teaching, alone = state.network(levels, label, order), 0.0, False
-    nats = levels.new_zeros(len(levels), dtype=torch.float32)  # (B,), or (2 B,)
-    if not alone:
-        nats = unknown_nats(logits, levels, *evidence)
+            more = (*evidence, state.images_seen < config.encoder_images) if evidence else ()
+            outputs = state.network(levels, label, order, *more)
+    nats, teaching = training_nats(outputs, levels, true_label, *evidence)  # (B,), or (2 B,); ()
     contrast = nats.new_zeros(())
     if other is not None:
         nats, other_nats = nats.chunk(2)

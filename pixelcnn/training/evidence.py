@@ -47,26 +47,39 @@ def unknown_nats(logits: Tensor, levels: Tensor, *evidence: Evidence) -> Tensor:
     return nats.flatten(1).sum(1)
 
 
-def reading_nats(reading: Reading, levels: Tensor, label: Tensor, evidence: Evidence) -> Tensor:
-    """Add up what the encoder itself should tell: each unknown dimension alone, and the class.
+def training_nats(
+    outputs: Tensor | tuple[Tensor | None, Reading],
+    levels: Tensor,
+    label: Tensor,
+    *evidence: Evidence,
+) -> tuple[Tensor, Tensor]:
+    """Score what a network returned for pictures, and for the evidence if it reads any.
 
-    These are scores of the same features that guide the drawing, which they teach early.
+    An encoder is also taught to tell each unknown dimension by itself, and the class. The drawing
+    is guided by the same features, which learn these scores earlier.
 
     Arguments:
-        reading: what the encoder made of the evidence.
+        outputs: logits (B, K, C, H, W), and what an encoder read; None for logits not computed.
         levels: int64 (B, C, H, W).
         label: int64 (B,), the true classes.
-        evidence: what was given.
+        evidence: see `evidence_for`.
 
     Returns:
-        Nats, summed over the pictures; the class counts `CLASS_WEIGHT` times.
+        Nats of each picture, (B,): of the drawing, or where none was computed of the encoder's own
+        predictions. And the other scores added up; a class counts `CLASS_WEIGHT` times.
     """
-    logits = reading.marginals.unflatten(1, (levels.shape[1], -1)).transpose(1, 2)
-    nats = unknown_nats(logits, levels, evidence).sum()
+    if not evidence:
+        return unknown_nats(outputs, levels), levels.new_zeros((), dtype=torch.float32)
+    logits, reading = outputs
+    marginals = reading.marginals.unflatten(1, (levels.shape[1], -1)).transpose(1, 2)
+    alone = unknown_nats(marginals, levels, *evidence)
+    classes = alone.new_zeros(())
     if reading.class_logits.shape[1] > 1:
         guess = F.cross_entropy(reading.class_logits.float(), label, reduction="sum")
-        nats = nats + CLASS_WEIGHT * guess
-    return nats
+        classes = CLASS_WEIGHT * guess
+    if logits is None:
+        return alone, classes
+    return unknown_nats(logits, levels, *evidence), classes + alone.sum()
 
 
 def draw_evidence(levels: Tensor, num_levels: int) -> Evidence:

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pixelcnn.config import TrainConfig, fault_of
-from pixelcnn.models import Model, ModelConfig, build_model, read_config, reshape_config
+from pixelcnn.models import (
+    Model,
+    ModelConfig,
+    architecture,
+    build_model,
+    read_config,
+    reshape_config,
+)
 from pixelcnn.storage import (
     CheckpointError,
     open_safetensors,
@@ -45,6 +52,8 @@ class TrainingState:
         device: torch.device | str = "cpu",
     ) -> None:
         config.check_fits(model_config.num_classes)
+        if architecture(model_config.architecture).reads_evidence and config.label_contrast:
+            raise ValueError("`label_contrast` must be 0 for a model that reads evidence.")
         self.device = torch.device(device)
         self.bfloat16 = config.bfloat16 and bfloat16_works(self.device)
         with torch.random.fork_rng(devices=[]):

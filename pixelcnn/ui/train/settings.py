@@ -20,7 +20,7 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
     """Let the visitor set everything; returns model, training, unconditional, device."""
     start = presets.preset(presets.OWN)
     st.markdown("**Model**")
-    names = list(ARCHITECTURES)
+    names = [name for name, kind in ARCHITECTURES.items() if kind.begins_with is None]
     chosen = st.segmented_control(
         "Architecture",
         names,
