@@ -12,9 +12,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     check = commands.add_parser(
         "check",
         help="prove that no pixel sees the future",
-        description="Compute the Jacobian of the prediction of every dimension with respect to "
-        "every dimension and report the largest dependence on the dimension itself and later ones "
-        "(must be exactly 0), and the share of the past that is seen.",
+        description="Compute the derivatives of the prediction of every dimension with respect to "
+        "every dimension; change the levels of the dimension itself and of later ones; and report "
+        "whether anything depends on them (both must change nothing at all), and the share of the "
+        "past that is seen.",
     )
     add_checkpoint(check)
     check.set_defaults(run=run_check)

@@ -175,7 +175,10 @@ class ParticleScan(Scan):
             ValueError: if the scan is not done.
         """
         report = self._report()
-        independent = self._is_prefix and not self.tolerance
+        independent = (
+            self._is_prefix and not self.tolerance and self.rule == SamplingRule()
+            and self._proposal is None
+        )  # fmt: skip
         return self._result(
             report.chosen,
             is_exact=independent and self.num_images <= len(self.noise),

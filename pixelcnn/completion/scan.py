@@ -210,7 +210,7 @@ class AncestralScan(Scan):
 
     def iter_completion(self) -> Generator[None, None, Completion]:
         """Return all pictures, see `Scan.completion`."""
-        is_exact = self._is_prefix and self.method != "learned"
+        is_exact = self._is_prefix and self.method != "learned" and self.rule == SamplingRule()
         return self._result(np.arange(len(self.noise)), is_exact=is_exact)
 
     def _take(self, row: int, col: int, channel: int) -> None:
