@@ -12,6 +12,12 @@ from pixelcnn.ui.history import History, from_text, to_text
 from .tiny_drawing import COLD, MODEL, PLAIN, expected, finish, fork, new_drawing, picture, pull
 
 
+@pytest.fixture(autouse=True)
+def enough_time(monkeypatch):
+    """What one answer draws is decided by the pixels asked for, however slow the machine is."""
+    monkeypatch.setattr("pixelcnn.ui.drawing.SECONDS_PER_ANSWER", 60)
+
+
 def test_a_new_rule_draws_unseen_pixels_anew_in_the_same_branch():
     drawing = new_drawing()
     pull(drawing, speed=10_000)
