@@ -22,13 +22,13 @@ from pixelcnn.ui.complete import desk, request, results, settings, starts  # noq
 with st.sidebar:
     model = resources.load_or_stop(settings.choose_model(loading), loading)
     chosen = settings.choose_settings(model.model, model.info.dataset)
-    settings.remember()
 
 loading.empty()
 desk.prepare(model.model.config)
 left, right = st.columns([5, 6], gap="medium")
 with st.container():
     wish, plan = request.choose_how(model, chosen)
+settings.remember()
 with left:
     request.draw(model, wish, plan)
 with right:

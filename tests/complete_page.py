@@ -3,11 +3,13 @@
 import base64
 import json
 import time
+from contextlib import suppress
 
 import numpy as np
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
+from pixelcnn.ui.complete.run import CompletionRun
 from pixelcnn.ui.complete.sketch import DRAWN, Sketch
 from pixelcnn.ui.wire import decode
 
@@ -53,7 +55,9 @@ def draw(page: AppTest, sketch: Sketch, revision: int | None = None) -> AppTest:
 
 
 ONE_ORDER = "fashion-mnist-gated"
-"""A model for which a lower half is no prefix."""
+"""A model for which a lower half is no prefix, and every stroke a fact."""
+READER = "fashion-mnist-complete"
+"""The model that the page begins with: it reads evidence, and strokes are hints."""
 
 
 def half(rows=slice(0, 14)) -> Sketch:
@@ -74,15 +78,28 @@ def with_gallery(page: AppTest) -> AppTest:
 
 
 def complete(page: AppTest) -> AppTest:
-    """Press the button, and pull until everything is drawn, as the browser does."""
-    (button,) = [b for b in page.button if b.label == "Complete"]
-    assert not button.disabled
-    button.click().run()
+    """Press the button, and wait until everything is drawn."""
+    return finish(press(page, "Complete"))
+
+
+def finish(page: AppTest) -> AppTest:
+    """Pull until everything is drawn, as the browser does."""
     until = time.monotonic() + TIMEOUT
     while not (head := message(page)[0])["done"]:
         assert time.monotonic() < until and not page.exception
         trigger(page, "completions", "pull", {"run": head["run"], "serial": head["serial"]})
     return page
+
+
+def model_of(page: AppTest) -> str:
+    return page.selectbox(key="complete_model").value
+
+
+def run_of(page: AppTest) -> CompletionRun | None:
+    """The completions of the session."""
+    with suppress(KeyError):
+        return page.session_state["completion"]
+    return None
 
 
 def message(page: AppTest) -> tuple[dict, dict[str, np.ndarray]]:

@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pixelcnn.ui.complete.sketch import GIVEN, UNKNOWN, given, to_text
+from pixelcnn.data.datasets import DATASETS
+from pixelcnn.ui.complete.challenges import CHALLENGES
+from pixelcnn.ui.complete.sketch import DRAWN, GIVEN, UNKNOWN, given, to_text
 
 from .complete_page import (
+    READER,
     canvas_data,
     draw,
     half,
+    model_of,
     open_page,
+    press,
+    run_of,
     shown,
     with_gallery,
 )
@@ -24,13 +30,17 @@ from .tiny_completion import same
 
 def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
     page = open_page()
+    assert model_of(page) == READER and page.selectbox(key="complete_class").value == "inferred"
     assert not page.exception and not page.error
     data = canvas_data(page)
     assert (data["height"], data["width"], data["levels"]) == (28, 28, 256)
-    assert data["fresh"] and not shown(page).known.any()
+    assert data["fresh"] and data["hints"] and data["live"] and not shown(page).known.any()
     with_gallery(page)
     found = [g for g in page.get("bidi_component") if "gallery" in g.proto.component_name]
-    clothes, digits = (json.loads(gallery.proto.json) for gallery in found)
+    found = [json.loads(gallery.proto.json) for gallery in found]
+    clothes, digits = (pictures for pictures in found if "drawn by" in pictures[0]["title"])
+    (challenges,) = (pictures for pictures in found if "drawn by" not in pictures[0]["title"])
+    assert [c["title"] for c in challenges] == [c.title for c in CHALLENGES]
     assert len(clothes) == len(digits) == 10
     assert "Ankle boot" in clothes[9]["title"] and digits[9]["title"].startswith("9, ")
 
@@ -51,17 +61,52 @@ def test_a_drawing_on_a_replaced_canvas_is_not_taken():
     assert same(shown(page), picture)
 
 
-def choose(page: AppTest, index: int) -> AppTest:
-    return trigger(with_gallery(page), "gallery-fashion-mnist-gated", "choose", {"index": index})
+def choose(page: AppTest, index: int, dataset: str = "fashion-mnist") -> AppTest:
+    return trigger(with_gallery(page), f"gallery-{dataset}-gated", "choose", {"index": index})
+
+
+@pytest.mark.parametrize("challenge", CHALLENGES, ids=lambda challenge: challenge.title)
+def test_a_challenge_is_a_few_strokes_of_something_that_a_model_knows(challenge):
+    sketch = challenge.sketch()
+    assert set(np.unique(sketch.state)) == {UNKNOWN, DRAWN} and 10 < sketch.known.sum() < 200
+    assert (sketch.level == np.where(sketch.known, 255, 0)).all()
+    assert challenge.label < len(DATASETS[challenge.dataset].class_names)
+
+
+@pytest.mark.parametrize("number", [3, -1])
+def test_one_click_completes_a_challenge_with_a_model_of_its_kind(number):
+    challenge = CHALLENGES[number]
+    page = open_page(completions_shown=1, live="false")
+    trigger(page, "challenges", "choose", {"index": CHALLENGES.index(challenge)})
+    assert not page.exception and not page.warning
+    assert same(shown(page), challenge.sketch()) and same(run_of(page).sketch, challenge.sketch())
+    assert model_of(page) == f"{challenge.dataset}-complete"
+    assert run_of(page).wish.method == "learned" and not run_of(page).known.any()
+    with pytest.raises(KeyError):
+        page.get_by_key("challenges")  # there is something to see now
+
+
+def test_the_model_follows_the_picture_unless_the_viewer_chose_one():
+    page = open_page(live="false")
+    for dataset in ("mnist", "fashion-mnist"):
+        choose(page, 3, dataset)
+        assert model_of(page) == f"{dataset}-complete" and not page.warning
+    page.selectbox(key="complete_model").select("mnist-gated").run()
+    page.selectbox(key="complete_model").select(READER).run()
+    for chosen in (page, open_page(model=READER), open_page(complete_model=READER)):
+        choose(chosen, 3, "mnist")
+        assert model_of(chosen) == READER
+        assert "is from MNIST, but the model has learned Fashion-MNIST" in chosen.warning[0].value
+    press(page, "Use mnist-complete")
+    assert model_of(page) == "mnist-complete" and not page.warning
+    assert (shown(page).state == GIVEN).all()
 
 
 def test_a_picture_of_the_gallery_is_wholly_known_and_others_can_be_drawn():
     page = choose(open_page(), 4)
     first = shown(page)
     assert (first.state == GIVEN).all() and first.level.max() > 100
-    (others,) = [b for b in page.button if b.label == "Draw others"]
-    others.click().run()
-    choose(page, 4)
+    choose(press(page, "Draw others"), 4)
     assert not same(shown(page), first)
 
 
@@ -91,9 +136,7 @@ def start_from(page: AppTest, what: str) -> AppTest:
 
 
 def test_blank_empties_the_canvas():
-    page = start_from(draw(open_page(), half()), "Blank")
-    (button,) = [b for b in page.button if b.label == "Empty the canvas"]
-    button.click().run()
+    page = press(start_from(draw(open_page(), half()), "Blank"), "Empty the canvas")
     assert (shown(page).state == UNKNOWN).all()
 
 

@@ -20,14 +20,18 @@ from pixelcnn.ui.complete.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, to_text
 
 from .complete_page import (
     ONE_ORDER,
+    READER,
     TIMEOUT,
     canvas_data,
     complete,
     draw,
+    finish,
     half,
     message,
+    model_of,
     open_page,
     press,
+    run_of,
     shown,
     words,
 )
@@ -41,7 +45,8 @@ def radio_captions(page: AppTest) -> str:
 
 
 def test_a_half_is_completed_exactly_and_known_pixels_stay():
-    page = complete(draw(open_page(completions_shown=3, complete_seed=5), half()))
+    query = {"exactly": "true", "complete_class": "any"}
+    page = complete(draw(open_page(completions_shown=3, complete_seed=5, **query), half()))
     head, arrays = message(page)
     assert (head["num_images"], head["particles"]) == (3, 0)
     levels = arrays["level"].reshape(3, 28, 28)
@@ -57,9 +62,9 @@ def test_a_half_is_completed_exactly_and_known_pixels_stay():
 
 def test_a_lower_half_is_completed_by_particles_that_say_how_far_to_trust_them():
     page = open_page(model=ONE_ORDER, completions_shown=2, particles=16)
-    assert "prefix" not in words(page)
     draw(page, half(slice(14, 28)))
-    assert "come late in the model's only order" in radio_captions(page)
+    assert not canvas_data(page)["hints"] and run_of(page) is None  # no encoder: facts, no haste
+    assert "comes first in the model's only order" in radio_captions(page)
     assert "16 pictures grow together" in radio_captions(page)
     complete(page)
     head, arrays = message(page)
@@ -81,23 +86,58 @@ def test_clamping_says_what_it_ignores():
     assert "392 of 392 known pixels were ignored" in words(page)
 
 
-def test_a_chosen_class_is_drawn_and_an_inferred_one_follows_the_posterior():
-    page = complete(
-        draw(open_page(completions_shown=2, complete_class="Bag", complete_seed=1), half())
-    )
-    assert message(page)[0]["captions"] == ["Bag", "Bag"]
-    page.selectbox(key="complete_class").select("inferred").run()
+def test_strokes_are_hints_that_are_completed_again_after_each_change():
+    page = draw(open_page(completions_shown=2), half(slice(3, 5)))
+    first = run_of(page)
+    assert first.wish.method == "learned" and first.quiet and not first.known.any()
+    picture = Sketch(np.full((28, 28), 60, np.uint8), np.full((28, 28), GIVEN, np.uint8))
+    mixed = Sketch(half().level, np.where(half().known, half().state, picture.state))
+    draw(page, mixed)
+    assert run_of(page) is not first and same(run_of(page).sketch, mixed)
+    assert np.array_equal(run_of(page).known, mixed.state == GIVEN)
+    levels = message(finish(page))[1]["level"].reshape(2, 28, 28)
+    assert (levels[:, 14:] == mixed.level[14:]).all() and (levels[:, :14] != 0).any()
+    assert "guesses that fit your drawing" in words(page) and "392 pixels of hints" in words(page)
+    before = run_of(page)
+    page.toggle(key="exactly").set_value(True).run()
+    assert run_of(page) is before  # now every pixel is known
+    page.toggle(key="exactly").set_value(False).run()
+    page.toggle(key="live").set_value(False).run()
+    draw(page, half(slice(3, 5)))
+    assert run_of(page) is before
     assert "of an earlier drawing or other settings" in words(page)
-    complete(page)
-    assert set(message(page)[0]["captions"]) <= set(class_names("fashion-mnist", 10))
+    assert not press(page, "Complete").exception and not run_of(page).quiet
 
 
-def test_a_completion_is_taken_to_the_canvas():
-    page = complete(draw(open_page(completions_shown=2), half()))
+def test_a_model_without_an_encoder_stops_neither_live_completions_nor_hints_for_good():
+    page = draw(open_page(model=ONE_ORDER, completions_shown=1), half())
+    assert page.toggle(key="exactly-always").value and run_of(page) is None
+    page.selectbox(key="complete_model").select(READER).run()
+    assert not run_of(page).wish.exactly and run_of(page).wish.method == "learned"
+
+
+def test_each_completion_shows_its_class_be_it_chosen_guessed_or_left_open():
+    page = draw(open_page(completions_shown=2, complete_class="Bag"), half())
+    for chosen in ("Bag", "inferred", "any"):
+        page.selectbox(key="complete_class").select(chosen).run()
+        head = message(finish(page))[0]
+        looks = [name for name, _ in head["looks"]]
+        assert set(looks) <= set(class_names("fashion-mnist", 10))
+        assert all(0 <= percent <= 100 for _, percent in head["looks"])
+        asked = {"Bag": ["Bag", "Bag"], "inferred": looks, "any": ["", ""]}
+        assert head["captions"] == asked[chosen]
+        assert "As the encoder learned it" in words(page)
+
+
+@pytest.mark.parametrize("exactly", ["true", "false"])
+def test_a_taken_completion_is_what_was_shown(exactly):
+    page = complete(draw(open_page(completions_shown=2, exactly=exactly), half()))
     head, arrays = message(page)
     trigger(page, "completions", "take", {"run": head["run"], "image": 1, "pixel": 500})
     assert np.array_equal(shown(page).level.ravel(), arrays["level"].reshape(2, -1)[1])
-    assert (shown(page).state[14:] == GIVEN).all() and (shown(page).state[:14] == DRAWN).all()
+    assert (shown(page).state[14:] == GIVEN).all()
+    assert (shown(page).state[:14] == (DRAWN if exactly == "true" else GIVEN)).all()
+    assert message(page)[0]["run"] == head["run"]  # nothing is left to complete
     revision = canvas_data(page)["revision"]
     trigger(page, "completions", "take", {"run": "an older one", "image": 0, "pixel": 500})
     trigger(page, "completions", "take", {"run": head["run"], "image": 2, "pixel": 500})
@@ -105,7 +145,7 @@ def test_a_completion_is_taken_to_the_canvas():
 
 
 def test_a_link_reproduces_what_is_shown_or_carries_no_drawing():
-    page = complete(draw(open_page(completions_shown=2), half()))
+    page = complete(draw(open_page(completions_shown=2, live="false"), half()))
     assert page.query_params["drawing"] == to_text(half())
     page.number_input(key="complete_seed").set_value(7).run()
     assert "drawing" not in page.query_params
@@ -167,7 +207,7 @@ def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(wit
     complete(draw(page, half()))
     head, arrays = message(page)
     page.slider(key="temperature").set_value(1.5)
-    page.selectbox(key="model").select("fashion-mnist-orders").run()
+    page.selectbox(key="complete_model").select("fashion-mnist-orders").run()
     trigger(page, "completions", "open", {"run": head["run"], "image": 1, "pixel": 500})
     state = page.session_state
     assert (state["model"], state["temperature"], state["top_k"]) == (
@@ -179,25 +219,21 @@ def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(wit
 
 
 @pytest.mark.parametrize(
-    ("state", "why"), [(UNKNOWN, "Nothing is known yet"), (GIVEN, "Every pixel is known")]
+    ("query", "state", "why"),
+    [
+        ({}, UNKNOWN, "Nothing is known yet"),
+        ({}, GIVEN, "Every pixel is known"),
+        ({"exactly": "true"}, DRAWN, "Every pixel is known"),
+        ({"method": "Particles"}, DRAWN, "not possible with this drawing"),
+        ({"method": "Learned", "model": ONE_ORDER}, None, "not possible with this drawing"),
+        ({"method": "Prefix", "model": ONE_ORDER}, None, "not possible with this drawing"),
+    ],
 )
-def test_a_drawing_that_leaves_nothing_to_do_says_why(state, why):
-    page = draw(
-        open_page(), Sketch(np.zeros((28, 28), np.uint8), np.full((28, 28), state, np.uint8))
-    )
+def test_what_cannot_be_completed_says_why(query, state, why):
+    whole = Sketch(np.zeros((28, 28), np.uint8), np.full((28, 28), state or 0, np.uint8))
+    page = draw(open_page(**query), half(slice(14, 28)) if state is None else whole)
     (button,) = [b for b in page.button if b.label == "Complete"]
-    assert button.disabled and why in words(page)
-
-
-def test_an_impossible_method_cannot_be_pressed():
-    page = draw(open_page(model=ONE_ORDER, method="Prefix"), half(slice(14, 28)))
-    (button,) = [b for b in page.button if b.label == "Complete"]
-    assert button.disabled and "not possible with this drawing" in words(page)
-
-
-def test_a_hand_drawing_is_offered_a_tolerance():
-    assert "*tolerance*" in words(draw(open_page(), half()))
-    assert "*tolerance*" not in words(draw(open_page(tolerance=10), half()))
+    assert button.disabled and why in words(page) and run_of(page) is None
 
 
 @pytest.fixture
@@ -216,7 +252,7 @@ def with_orders(tmp_path, monkeypatch):
 
 def test_a_model_of_eight_orders_is_chosen_first_and_exact_from_below(with_orders):
     page = open_page(completions_shown=2)
-    assert page.selectbox(key="model").value == "fashion-mnist-orders"
+    assert model_of(page) == "fashion-mnist-orders"
     draw(page, half(slice(14, 28)))
     assert canvas_data(page)["order"] in (2, 3)  # rows from the bottom
     assert "Order: rows from the bottom" in words(page)
@@ -230,9 +266,8 @@ def test_a_model_of_eight_orders_is_chosen_first_and_exact_from_below(with_order
 
 def test_a_model_of_one_order_points_to_one_of_eight_where_that_is_exact(with_orders):
     page = draw(open_page(model="fashion-mnist-gated"), half(slice(14, 28)))
-    (button,) = [b for b in page.button if b.label == "Exact with fashion-mnist-orders"]
-    button.click().run()
-    assert page.selectbox(key="model").value == "fashion-mnist-orders"
+    press(page, "Exact with fashion-mnist-orders")
+    assert model_of(page) == "fashion-mnist-orders"
     assert same(shown(page), half(slice(14, 28)))
     assert not [b for b in page.button if b.label.startswith("Exact with")]
     middle = Sketch(half().level, np.roll(half(slice(0, 10)).state, 9, 0))
@@ -252,7 +287,7 @@ def test_the_drawing_follows_to_a_model_of_other_levels(tmp_path, monkeypatch):
     monkeypatch.setattr("pixelcnn.ui.resources.checkpoint_path", lambda name: paths[name])
     page = draw(open_page(), half())
     first = canvas_data(page)
-    page.selectbox(key="model").select("few").run()
+    page.selectbox(key="complete_model").select("few").run()
     second = canvas_data(page)
     assert (first["levels"], second["levels"]) == (256, 16)
     assert second["revision"] > first["revision"]  # the canvas takes the converted drawing

@@ -4,6 +4,7 @@ import io
 import json
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -13,7 +14,7 @@ from pixelcnn.ui.complete import exports
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.sketch import from_text
 
-from .tiny_completion import MODEL, NAMES, SIDE, SIDES, finish, new_run
+from .tiny_completion import MODEL, NAMES, READER, SIDE, SIDES, finish, new_run
 
 
 def test_the_picture_holds_the_exact_levels():
@@ -40,8 +41,11 @@ def test_the_animation_begins_with_the_known_pixels_and_ends_with_the_completion
     assert np.array_equal(last[:SIDE, :SIDE, 0], grey)
 
 
-def test_npz_and_json_hold_the_same_and_reproduce_the_completions():
-    run = new_run("particles", "around-box", seed=4)
+@pytest.mark.parametrize(
+    ("method", "model", "exactly"), [("particles", MODEL, True), ("learned", READER, False)]
+)
+def test_npz_and_json_hold_the_same_and_reproduce_the_completions(method, model, exactly):
+    run = new_run(method, "around-box", model, seed=4, exactly=exactly)
     with np.load(io.BytesIO(exports.as_npz(run)), allow_pickle=False) as arrays:
         npz = dict(arrays)
     trace = json.loads(exports.as_json(run))
@@ -51,8 +55,9 @@ def test_npz_and_json_hold_the_same_and_reproduce_the_completions():
     for name, values in npz.items():
         np.testing.assert_allclose(values.astype(float), np.array(trace[name]), atol=1e-6)
     assert np.array_equal(npz["levels"], run.levels())
-    assert len(npz["effective_sample_size"]) == run.steps
+    assert len(npz["effective_sample_size"]) == (run.steps if method == "particles" else 0)
+    assert npz["hints"].any() != exactly and not (npz["hints"] & npz["known"]).any()
     wish = {name: settings[name] for name in Wish.__dataclass_fields__ if name != "rule"}
     wish["rule"] = SamplingRule.from_dict(settings["rule"])
-    again = finish(CompletionRun(MODEL, from_text(settings["drawing"]), Wish(**wish), NAMES))
+    again = finish(CompletionRun(model, from_text(settings["drawing"]), Wish(**wish), NAMES))
     assert np.array_equal(again.levels(), run.levels())

@@ -4,42 +4,60 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.completion import ClassPosterior, complete, late_pixels, log_prob, occlusion
+from pixelcnn.completion import (
+    ClassPosterior,
+    begin_completion,
+    class_posterior,
+    complete,
+    late_pixels,
+    log_prob,
+    occlusion,
+)
 from pixelcnn.config import SamplingRule
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.sampling import sample
 from pixelcnn.ui.complete import methods, outcome
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import given
+from pixelcnn.ui.complete.sketch import blank, given
 from pixelcnn.ui.drawing import Drawing, Subject
 from pixelcnn.ui.wire import decode
 
 from .tiny import tiny_model
-from .tiny_completion import MODEL, NAMES, SIDE, SIDES, finish, new_run, sketch_of
-
-METHODS = ("prefix", "clamping", "particles")
-
-
-@pytest.mark.parametrize(
-    ("method", "left", "model"),
-    [
-        ("prefix", "upper-half", MODEL),
-        ("prefix", "lower-half", SIDES),
-        ("prefix", "right-half", SIDES),
-        ("clamping", "around-box", MODEL),
-        ("particles", "around-box", MODEL),
-        ("particles", "lower-half", MODEL),
-    ],
+from .tiny_completion import (
+    MODEL,
+    NAMES,
+    READER,
+    SIDE,
+    SIDES,
+    finish,
+    new_run,
+    sketch_of,
+    with_stroke,
 )
-def test_a_run_ends_with_what_the_library_gives(method, left, model):
+
+RUNS = [
+    ("prefix", "upper-half", MODEL, True),
+    ("prefix", "lower-half", SIDES, True),
+    ("prefix", "right-half", SIDES, True),
+    ("clamping", "around-box", MODEL, True),
+    ("particles", "around-box", MODEL, True),
+    ("particles", "lower-half", MODEL, True),
+    ("weighed", "every-other-row", READER, True),
+    ("learned", "lower-half", READER, True),
+    ("learned", "every-other-row", READER, False),
+]
+"""Method, what is left of a picture, model, and whether strokes are facts."""
+all_runs = pytest.mark.parametrize(("method", "left", "model", "exactly"), RUNS)
+
+
+@all_runs
+def test_a_run_ends_with_what_the_library_gives(method, left, model, exactly):
     rule = SamplingRule(temperature=0.8)
-    run = finish(new_run(method, left, model, seed=3, label=1, rule=rule))
-    sketch = run.sketch
+    run = finish(new_run(method, left, model, seed=3, label=1, rule=rule, exactly=exactly))
     expected = complete(
         model,
-        sketch.levels,
-        sketch.known_tensor,
+        *run.sketch.evidence(exactly),
         method=method,
         num_images=5,
         num_particles=16,
@@ -52,14 +70,19 @@ def test_a_run_ends_with_what_the_library_gives(method, left, model):
     assert run.order == int(expected.order[0])
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_known_pixels_are_as_given_at_every_moment(method):
-    run = new_run(method, "upper-half" if method == "prefix" else "every-other-row")
-    known = run.sketch.known
+@all_runs
+def test_known_pixels_are_as_given_at_every_moment_and_hints_are_drawn_over(
+    method, left, model, exactly
+):
+    run = new_run(method, left, model, exactly=exactly)
+    hints = run.sketch.hints(exactly)
+    facts = run.sketch.known & ~hints
+    assert hints.any() != exactly
     while not run.done:
-        assert (run.levels()[:, known] == run.sketch.level[known]).all()
+        assert (run.levels()[:, facts] == run.sketch.level[facts]).all()
         run.draw(0)
-    assert (run.levels()[:, known] == run.sketch.level[known]).all()
+    assert (run.levels()[:, facts] == run.sketch.level[facts]).all()
+    assert exactly or (run.levels()[:, hints] != run.sketch.level[hints]).any()
 
 
 def test_pixels_appear_in_the_order_of_the_scan():
@@ -87,12 +110,13 @@ def message(run, **request):
     return decode(run.answer_pull(request["of"], request["serial"]))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_messages_hold_all_that_is_drawn(method):
-    run = new_run(method, "upper-half" if method == "prefix" else "around-box")
+@all_runs
+def test_messages_hold_all_that_is_drawn(method, left, model, exactly):
+    run = new_run(method, left, model, exactly=exactly)
+    particles = 16 if method in ("particles", "weighed") else 0
     head, _ = decode(run.message())
     assert (head["height"], head["width"], head["num_images"]) == (SIDE, SIDE, 5)
-    assert head["bits"] is None and not head["done"]
+    assert head["bits"] is head["looks"] is None and not head["done"]
     for _ in range(500):
         head, arrays = message(run)
         levels = arrays["level"].reshape(5, SIDE, SIDE)
@@ -100,12 +124,15 @@ def test_messages_hold_all_that_is_drawn(method):
         np.testing.assert_allclose(arrays["mean"], levels.mean(0).ravel(), rtol=1e-5)
         np.testing.assert_allclose(arrays["deviation"], levels.std(0).ravel(), atol=1e-5)
         assert len(arrays["ess"]) == len(arrays["ancestors"])
-        assert len(arrays["ess"]) == (head["count"] if method == "particles" else 0)
+        assert len(arrays["ess"]) == (head["count"] if particles else 0)
+        assert np.array_equal(arrays["known"] > 0, run.known.ravel())
+        assert np.array_equal(arrays["hints"] > 0, run.sketch.hints(exactly).ravel())
         if head["done"]:
             break
     assert head["count"] == head["steps"] and len(head["bits"]) == 5
-    assert head["particles"] == (16 if method == "particles" else 0)
-    if method == "particles":
+    assert head["particles"] == particles
+    assert (head["looks"] is not None) == model.reads_evidence
+    if particles:
         assert ((arrays["ess"] >= 1 - 1e-6) & (arrays["ess"] <= 16 + 1e-6)).all()
         assert (np.diff(arrays["ancestors"].astype(int)) <= 0).all()
 
@@ -143,25 +170,16 @@ def test_an_impossible_method_says_why():
     with pytest.raises(ValueError, match="come after an unknown one"):
         new_run("prefix", "lower-half")
     with pytest.raises(ValueError, match="no pixel of drawing 0 is known"):
-        nothing = given(np.zeros((SIDE, SIDE)), 4).covered(np.zeros((SIDE, SIDE), bool))
-        CompletionRun(MODEL, nothing, Wish("tiny", "prefix"))
+        CompletionRun(MODEL, blank(SIDE, SIDE, 4), Wish("tiny", "prefix"))
 
 
-@pytest.mark.parametrize(
-    ("method", "left", "model", "forced"),
-    [
-        ("prefix", "upper-half", MODEL, SIDE * SIDE // 2),
-        ("clamping", "every-other-row", MODEL, SIDE * SIDE // 2),
-        ("prefix", "lower-half", SIDES, SIDE * SIDE),
-        ("particles", "around-box", MODEL, SIDE * SIDE),
-    ],
-)
-def test_the_generate_page_draws_the_same_picture(method, left, model, forced):
+@all_runs
+def test_the_generate_page_draws_the_same_picture(method, left, model, exactly):
     rule = SamplingRule(temperature=0.7)
-    run = finish(new_run(method, left, model, seed=9, label=2, rule=rule))
+    run = finish(new_run(method, left, model, seed=9, label=2, rule=rule, exactly=exactly))
     for image in range(5):
         history = run.history(image)
-        assert len(history.forced) == forced and history.last_rule == rule
+        assert history.last_rule == rule
         subject = Subject("tiny", seed=9, image=image, label=2)
         dependency = np.zeros((SIDE * SIDE, 5), np.uint8)
         drawing = Drawing(model, dependency, subject, history, [""])
@@ -172,18 +190,25 @@ def test_the_generate_page_draws_the_same_picture(method, left, model, forced):
 # --- the class -----------------------------------------------------------------------------------
 
 
-def inferred_run(method="prefix", left="upper-half", **wish):
-    sketch = sketch_of(left)
-    job = PosteriorJob(MODEL, sketch, 0.0, 0)
-    wish = Wish("tiny", method, num_images=7, num_particles=24, inferred=True, **wish)
-    return CompletionRun(MODEL, sketch, wish, NAMES, job)
+def inferred_run(method="prefix", left="upper-half", model=MODEL):
+    sketch = sketch_of(left, model)
+    exactly = not model.reads_evidence
+    sketch = sketch if exactly else with_stroke(sketch)
+    job = PosteriorJob(model, sketch, 0.0, 0, exactly)
+    wish = Wish("tiny", method, num_images=7, num_particles=24, inferred=True, exactly=exactly)
+    return CompletionRun(model, sketch, wish, NAMES, job)
 
 
 @pytest.mark.parametrize(
-    ("method", "left"), [("prefix", "upper-half"), ("particles", "around-box")]
+    ("method", "left", "model"),
+    [
+        ("prefix", "upper-half", MODEL),
+        ("particles", "around-box", MODEL),
+        ("learned", "around-box", READER),
+    ],
 )
-def test_inferred_classes_follow_the_posterior(method, left):
-    run = finish(inferred_run(method, left))
+def test_inferred_classes_follow_the_posterior(method, left, model):
+    run = finish(inferred_run(method, left, model))
     job = run.posterior
     assert run.labels == job.labels(7, seed=0) == sorted(run.labels)
     counts = [np.bincount(job.labels(7, seed), minlength=3) for seed in range(2000)]
@@ -191,16 +216,13 @@ def test_inferred_classes_follow_the_posterior(method, left):
     np.testing.assert_allclose(np.mean(counts, 0) / 7, probabilities, atol=0.02)
     # Independent: as different from time to time as draws with replacement are.
     np.testing.assert_allclose(
-        np.var(counts, 0), 7 * probabilities * (1 - probabilities), rtol=0.2
+        np.var(counts, 0), 7 * probabilities * (1 - probabilities), rtol=0.2, atol=0.01
     )
     assert [run.class_name(i) for i in range(7)] == [NAMES[label] for label in run.labels]
     assert run.levels().shape == (7, SIDE, SIDE)
-    if method == "prefix":  # every completion is the one that its class alone would give
+    if method != "particles":  # every completion is the one that its class alone would give
         for image, label in enumerate(run.labels):
-            alone = complete(
-                MODEL, run.sketch.levels, run.sketch.known_tensor, method="prefix", label=label,
-                first_image=image,
-            )  # fmt: skip
+            alone = complete(model, *run.evidence, method=method, label=label, first_image=image)
             assert np.array_equal(run.levels()[image], alone.levels[0, 0, 0])
 
 
@@ -251,54 +273,68 @@ def test_a_ranking_within_the_difference_of_clouds_is_said_to_be_open():
         assert ("more than the clouds differ" in text) == settled
 
 
-def test_an_exact_posterior_is_drawn_as_bars():
-    job = PosteriorJob(MODEL, sketch_of(), 0.0, 0)
+@pytest.mark.parametrize("exactly", [True, False])
+def test_a_posterior_that_is_exact_or_learned_is_drawn_as_bars(exactly):
+    sketch = sketch_of() if exactly else with_stroke(sketch_of())
+    evidence = sketch.evidence(exactly)
+    job = PosteriorJob(READER, sketch, 0.0, 0, exactly)
     job.wait(60)
-    assert "Exact" in outcome.posterior_text(job, NAMES)
+    text = outcome.posterior_text(job, NAMES)
+    assert ("Exact" in text, "As the encoder learned it" in text) == (exactly, not exactly)
     (shown,) = outcome.posterior_chart(job, NAMES).data
     np.testing.assert_allclose(shown.x, 100 * job.newest.probabilities)
     assert list(shown.y) == list(NAMES)
+    if not exactly:
+        learned = READER.class_probabilities(evidence)[0]
+        np.testing.assert_allclose(job.newest.probabilities, learned)
+        with pytest.raises(ValueError, match="need a model that reads evidence"):
+            class_posterior(MODEL, *evidence)
+
+
+@pytest.mark.parametrize("label", [None, 2])
+def test_each_finished_completion_names_its_class_and_how_probable_it_is(label):
+    run = finish(new_run("learned", "around-box", READER, exactly=False, label=label))
+    for levels, (name, percent) in zip(run.levels(), run.looks_like(), strict=True):
+        whole = given(levels, run.config.num_levels).evidence()
+        probability = READER.class_probabilities(whole)[0]
+        expected = int(probability.argmax()) if label is None else label
+        assert name == NAMES[expected]
+        assert percent == pytest.approx(100 * float(probability[expected]), rel=1e-4)
 
 
 # --- words ---------------------------------------------------------------------------------------
 
 
-def test_a_prefix_is_promised_to_be_exact_and_anything_else_is_not():
-    upper = sketch_of().known
-    plan = methods.plan(upper, 1, 64)
-    assert plan.automatic == "prefix" and all(p.possible for p in plan.promises.values())
-    assert "Exact" in plan.promises["prefix"].text and not plan.ignored.any()
-    lower = sketch_of("lower-half").known
-    plan = methods.plan(lower, 1, 64)
-    assert plan.automatic == "particles" and not plan.promises["prefix"].possible
-    assert np.array_equal(plan.ignored, lower)
-    assert "18 of 18 known pixels" in plan.promises["clamping"].text
-    assert "64 pictures" in plan.promises["particles"].text
+@pytest.mark.parametrize(("drawn", "tolerance"), [(False, 0.0), (False, 1.0), (True, 0.0)])
+@pytest.mark.parametrize("left", ["upper-half", "lower-half", "right-half", "around-box"])
+@pytest.mark.parametrize("model", [MODEL, SIDES, READER])
+def test_a_method_is_promised_where_the_library_begins_it_and_the_best_is_automatic(
+    model, left, drawn, tolerance
+):
+    sketch = with_stroke(sketch_of(left, model)) if drawn else sketch_of(left, model)
+    evidence = sketch.evidence(exactly=not model.reads_evidence)
+    known, hints = (mask[0, 0].numpy() for mask in evidence[1:])
+    plan = methods.plan(model, known, hints, 16, tolerance)
+    for method, promise in plan.promises.items():
+        try:
+            begin_completion(model, *evidence, method=method)
+        except ValueError:
+            assert not promise.possible and "Not possible here" in promise.text
+        else:
+            assert promise.possible
+    exact = plan.promises["prefix"].possible and not tolerance
+    guided = model.reads_evidence and not tolerance
+    assert plan.automatic == ("prefix" if exact else "learned" if guided else "particles")
+    assert plan.promises[plan.automatic].possible
+    late = late_pixels(torch.from_numpy(known), plan.order).numpy()
+    assert np.array_equal(plan.ignored, late)
+    clamping = plan.promises["clamping"].text
+    assert hints.any() or exact or f"{late.sum()} of {known.sum()} known" in clamping or tolerance
 
 
-@pytest.mark.parametrize(
-    ("left", "line"),
-    [
-        ("upper-half", "rows from the top"),
-        ("lower-half", "rows from the bottom"),
-        ("left-half", "columns from the left"),
-        ("right-half", "columns from the right"),
-    ],
-)
-def test_with_eight_orders_every_side_is_exact(left, line):
-    plan = methods.plan(sketch_of(left).known, 8, 64)
-    assert plan.automatic == "prefix" and ORDER_NAMES[plan.order].startswith(line)
-    assert line in methods.order_text(plan.order, 8)
+def test_the_words_name_the_order():
+    assert "columns from the right" in methods.order_text(6, 8)
     assert "only one this model knows" in methods.order_text(0, 1)
-
-
-def test_a_tolerance_asks_for_particles():
-    plan = methods.plan(sketch_of().known, 1, 64, tolerance=8)
-    assert plan.automatic == "particles"
-    assert all("not heeded" in plan.promises[name].text for name in ("prefix", "clamping"))
-    late = methods.plan(sketch_of("lower-half").known, 1, 64, tolerance=8)
-    assert "not heeded" in late.promises["clamping"].text
-    assert "tolerance of 8 levels" in plan.promises["particles"].text
 
 
 def test_the_outcome_says_exact_only_of_exact_completions():
@@ -306,17 +342,25 @@ def test_the_outcome_says_exact_only_of_exact_completions():
     assert "Exact" in exact.text and not exact.is_warning
     run = finish(new_run("clamping", "lower-half"))
     (clamped,) = outcome.describe(run)
-    ignored = int(late_pixels(run.sketch.known_tensor[0, 0]).sum())
+    ignored = int(late_pixels(torch.from_numpy(run.known)).sum())
     assert clamped.is_warning and f"{ignored} of 18 known pixels were ignored" in clamped.text
     reports = outcome.describe(finish(new_run("particles", "around-box")))
     assert "Approximate" in reports[0].text and "log₂ p(known)" in reports[0].text
+    for exactly in (True, False):
+        run = finish(new_run("learned", "around-box", READER, exactly=exactly))
+        (learned,) = outcome.describe(run)
+        hints = int(run.sketch.hints(exactly).sum())
+        assert "guesses that fit your drawing" in learned.text and not learned.is_warning
+        assert f"{run.known.sum()} known pixels" in learned.text
+        assert (f" {hints} pixels of hints" in learned.text) == (not exactly)
+        assert ("log₂ p(known)" in learned.text) == exactly  # hints have no probability
 
 
 def test_a_collapse_is_warned_of_and_the_beginnings_are_counted():
     run = finish(new_run("particles", "lower-half", num_particles=64, num_images=2))
     report = run.parts[0].result.particles[0]
     texts = [r.text for r in outcome.describe(run)]
-    assert f"from {report.num_beginnings} of the 64 beginnings" in texts[0]
+    assert f"from {report.num_beginnings} of the 64 pictures begun" in texts[0]
     assert any("collapsed" in text for text in texts) == report.collapsed
     # One particle cannot be anything but collapsed.
     alone = finish(new_run("particles", "lower-half", num_particles=1, num_images=1))

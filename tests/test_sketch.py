@@ -75,12 +75,24 @@ def test_texts_that_are_no_drawing_are_refused(text, message):
         from_text(text)
 
 
-def test_only_known_levels_reach_the_model():
+@pytest.mark.parametrize("exactly", [True, False])
+def test_strokes_reach_the_model_as_facts_or_as_hints_and_unknown_levels_never(exactly):
     sketch = random_sketch()
-    assert sketch.levels.shape == sketch.known_tensor.shape == (1, 1, 5, 7)
-    known = sketch.known_tensor[0, 0].numpy()
-    assert np.array_equal(known, sketch.state != UNKNOWN)
-    assert np.array_equal(sketch.levels[0, 0].numpy(), np.where(known, sketch.level, 0))
+    levels, known, hints = (values[0, 0].numpy() for values in sketch.evidence(exactly))
+    is_hint = (sketch.state == DRAWN) & (not exactly)
+    assert np.array_equal(hints, is_hint) and np.array_equal(sketch.hints(exactly), is_hint)
+    assert np.array_equal(known, (sketch.state != UNKNOWN) & ~is_hint)
+    assert np.array_equal(levels, np.where(known | hints, sketch.level, 0))
+    whole = sketch.filled(255 - sketch.level, exactly)  # a picture in which only facts stay
+    assert np.array_equal(whole.level == sketch.level, known)
+    assert np.array_equal(whole.state, np.where(known, sketch.state, GIVEN))
+
+
+def test_the_same_pixels_drawn_instead_of_given_are_other_evidence():
+    sketch = random_sketch()
+    under = Sketch(np.where(sketch.known, sketch.level, 7).astype(np.uint8), sketch.state)
+    drawn = Sketch(sketch.level, np.where(sketch.known, DRAWN, UNKNOWN).astype(np.uint8))
+    assert sketch.same_evidence(under) and not sketch.same_evidence(drawn)
 
 
 def test_nothing_of_a_blank_drawing_is_known_and_all_of_a_given_one():

@@ -6,7 +6,7 @@ import torch
 from pixelcnn.completion import occlusion
 from pixelcnn.ui.complete import exports
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import given
+from pixelcnn.ui.complete.sketch import DRAWN, Sketch, given
 
 from .tiny import random_levels, tiny_model
 
@@ -22,15 +22,27 @@ MODEL = tiny_model(height=SIDE, width=SIDE, num_classes=3, dtype=torch.float32)
 SIDES = tiny_model(height=SIDE, width=SIDE, num_classes=3, num_orders=8, dtype=torch.float32)
 
 
+READER = tiny_model("conditioned", height=SIDE, width=SIDE, num_classes=3, dtype=torch.float32)
+
+
 def sketch_of(left="upper-half", model=MODEL, seed=0):
     level = random_levels(model.config, 1, seed)[0, 0].numpy()
     known = occlusion(left, SIDE, SIDE)[0, 0].numpy()
     return given(level, model.config.num_levels).covered(known)
 
 
+def with_stroke(sketch):
+    """The same with a stroke by hand down a column: over what was given, and over the unknown."""
+    state = sketch.state.copy()
+    state[1:-1, 2] = DRAWN
+    return Sketch(sketch.level, state, sketch.num_levels)
+
+
 def new_run(method, left="upper-half", model=MODEL, **wish):
+    """Begin completions; of a drawing with a stroke, if strokes are hints."""
     wish = Wish("tiny", method, **({"num_images": 5, "num_particles": 16} | wish))
-    return CompletionRun(model, sketch_of(left, model), wish, NAMES)
+    sketch = sketch_of(left, model)
+    return CompletionRun(model, sketch if wish.exactly else with_stroke(sketch), wish, NAMES)
 
 
 def same(one, other):

@@ -155,12 +155,12 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
     live = left.toggle(
         "Complete while I draw",
         can_read,
-        key="live",
-        bind="query-params",
+        key="live" if can_read else "live-never",
+        bind="query-params" if can_read else None,
         disabled=not can_read,
         help="Completions begin again after each stroke. Needs a model that reads evidence.",
     )
-    right.toggle(
+    exactly = right.toggle(
         "Use my pixels exactly",
         not can_read,
         key="exactly" if can_read else "exactly-always",
@@ -169,6 +169,8 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
         help="Off: your strokes are hints, and the model draws over them. On: every pixel that "
         "you drew stays as it is. Pixels from a picture always stay.",
     )
+    if can_read and exactly != wish.exactly:
+        st.rerun()  # the methods and their words depend on it
     hindrance = None
     if not sketch.known.any():
         hindrance = "Nothing is known yet: draw something, or choose a picture to start from."

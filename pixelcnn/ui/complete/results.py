@@ -209,7 +209,7 @@ def _chosen(event: str) -> tuple[CompletionRun, int, int] | None:
 def _on_take() -> None:
     if chosen := _chosen("take"):
         run, image, _ = chosen
-        desk.put(run.sketch.filled(run.levels()[image]))
+        desk.put(run.sketch.filled(run.levels()[image], run.wish.exactly))
         st.session_state["taken"] = st.session_state["rerun_completions"] = True
 
 

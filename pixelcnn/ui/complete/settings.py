@@ -101,6 +101,9 @@ def choose_settings(model: Model, dataset: str | None) -> Settings:
     label, inferred = None, False
     if names:
         options = [GUESS, ANY_CLASS, *names]
+        linked = st.query_params.get("complete_class")
+        if linked in CLASS_WORDS and "complete_class" not in st.session_state:
+            st.session_state["complete_class"] = linked  # links of earlier versions; now in words
         name = st.selectbox(
             "What is it?",
             options,

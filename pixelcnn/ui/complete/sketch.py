@@ -93,11 +93,12 @@ class Sketch:
             and torch.equal(self.levels, other.levels)
         )
 
-    def filled(self, level: NDArray[np.integer]) -> "Sketch":
-        """Give every unknown pixel its level from a whole picture, (H, W)."""
+    def filled(self, level: NDArray[np.integer], exactly: bool = True) -> "Sketch":
+        """Give every pixel that is no fact its level from a whole picture, (H, W)."""
+        facts = self.known & ~self.hints(exactly)
         return Sketch(
-            np.where(self.known, self.level, level).astype(np.uint8),
-            np.where(self.known, self.state, GIVEN).astype(np.uint8),
+            np.where(facts, self.level, level).astype(np.uint8),
+            np.where(facts, self.state, GIVEN).astype(np.uint8),
             self.num_levels,
         )
 

@@ -134,6 +134,7 @@ def _on_upload(config: ModelConfig, put: Put) -> None:
         state["upload_problem"] = f"{error} The drawing is left as it was."
         return
     put(given(values[0], 256))
+    state["sketch_origin"] = None  # nobody knows what kind of picture it is
 
 
 def choose_cover(config: ModelConfig, put: Put, sketch: Callable[[], Sketch]) -> None:
