@@ -14,7 +14,6 @@ from pixelcnn.ui.complete.sketch import (
     MAX_TEXT,
     UNKNOWN,
     Sketch,
-    blank,
     from_text,
     given,
     to_text,
@@ -38,13 +37,6 @@ def test_a_drawing_survives_the_link(size, num_levels):
     assert len(text) <= MAX_TEXT and not set(text) - set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     )
-
-
-def test_a_brush_stroke_makes_a_short_link():
-    state = np.zeros((28, 28), np.uint8)
-    state[10:12, 5:20] = DRAWN
-    level = np.where(state > 0, 255, 0).astype(np.uint8)
-    assert len(to_text(Sketch(level, state))) < 100
 
 
 def packed(head, body):
@@ -93,13 +85,6 @@ def test_the_same_pixels_drawn_instead_of_given_are_other_evidence():
     under = Sketch(np.where(sketch.known, sketch.level, 7).astype(np.uint8), sketch.state)
     drawn = Sketch(sketch.level, np.where(sketch.known, DRAWN, UNKNOWN).astype(np.uint8))
     assert sketch.same_evidence(under) and not sketch.same_evidence(drawn)
-
-
-def test_nothing_of_a_blank_drawing_is_known_and_all_of_a_given_one():
-    assert not blank(5, 7, 4).known.any()
-    picture = random_sketch().level
-    assert given(picture, 256).known.all()
-    assert np.array_equal(given(picture, 256).levels[0, 0], picture)
 
 
 def test_a_given_picture_lies_under_its_covered_pixels():

@@ -1,7 +1,6 @@
 """Completions on the Complete page: drawn, watched, understood, taken elsewhere."""
 
 import io
-import json
 
 import numpy as np
 import pytest
@@ -26,7 +25,6 @@ PULL_AND_CLICK = """(element, name) => {
     sheet.setTriggerValue("pull", { run, serial });
     [...document.querySelectorAll("button")].find(b => b.innerText.endsWith(name)).click(); }"""
 FEW = "completions_shown=4&live=false"
-PARTICLES = f"{FEW}&particles=16&model=fashion-mnist-gated"
 
 
 def press_complete(page):
@@ -112,27 +110,6 @@ def test_a_digit_switches_the_model_and_a_challenge_is_completed_by_one_click(pa
     assert page.get_by_role("button", name="Half a shoe").count() == 0
 
 
-def test_strokes_are_completed_by_particles_and_stay_as_they_were_drawn(page, server):
-    open_canvas(page, server, PARTICLES)
-    assert page.get_by_role("button", name="Complete", exact=True).is_disabled()
-    page.get_by_text("Nothing is known yet").wait_for()
-    page.locator(".pxd-level").fill("180")
-    drag(page, (10, 8), (10, 20))
-    drag(page, (16, 4), (16, 24))
-    settled(page)
-    press_complete(page)
-    page.locator(SHEET).wait_for()
-    assert_known_pixels_unchanged(page)  # while they grow, too
-    wait_done(page)
-    levels = assert_known_pixels_unchanged(page)
-    assert len(np.unique(levels, axis=0)) > 1
-    page.get_by_text("Approximate.").first.wait_for()
-    page.get_by_text("16 particles").first.wait_for()
-    assert sheet(page)[1]["particles"] == 16
-    tool(page, "Undo")
-    assert not known(page) & set(range(16 * 28, 18 * 28))
-
-
 def test_a_prefix_is_exact_and_its_link_draws_the_same_again(page, server):
     query = "completions_shown=5&complete_seed=3&complete_class=Sneaker&live=false"
     open_canvas(page, server, query)
@@ -173,18 +150,6 @@ def test_the_address_holds_the_drawing_only_while_it_tells_the_settings_too(page
     page.wait_for_url("**drawing=**")
     settled(page)
     assert "complete_seed=3" in page.url and seed.input_value() == "3"
-
-
-def test_clamping_marks_what_it_ignores(page, server):
-    open_canvas(page, server, f"{PARTICLES}&method=Clamping")
-    start_from_gallery(page, "Upper half", 392)
-    page.locator(".pxd-ignored", has_text="392 ignored").wait_for()
-    page.get_by_text("Advanced: method").click()
-    page.get_by_text("392 of 392 known pixels").wait_for()
-    press_complete(page)
-    wait_done(page)
-    page.get_by_text("Not draws given all that is known.").wait_for()
-    assert_known_pixels_unchanged(page)
 
 
 def test_the_sheet_is_played_scrubbed_sorted_and_taken_back(page, server):
@@ -250,24 +215,6 @@ def test_a_completion_opens_on_the_generate_page_at_a_pixel(page, server):
         "e => ({level: [...e.__player.trace.level], pinned: e.__player.pinned})"
     )
     assert shown == {"level": levels[2].tolist(), "pinned": 20 * 28 + 10}
-
-
-def test_the_sheet_is_downloaded_as_picture_and_data(page, server):
-    open_canvas(page, server, FEW)
-    start_from_gallery(page, "Lower half", 392)
-    press_complete(page)
-    wait_done(page)
-    levels, _ = sheet(page)
-    page.get_by_role("button", name="Download").click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="PNG", exact=True).click()
-    picture = np.asarray(Image.open(download.value.path()))
-    assert np.array_equal(picture[:28, :28], levels[0].reshape(28, 28))
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Data, JSON").click()
-    data = json.loads(download.value.path().read_text())
-    assert np.array_equal(np.array(data["levels"]).reshape(4, 784), levels)
-    assert data["settings"]["exact"] is True
 
 
 def upload(page, name, content):
