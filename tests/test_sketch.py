@@ -107,13 +107,6 @@ def test_of_a_drawing_by_hand_only_what_was_drawn_can_be_known():
     assert (drawing.covered(upper).state[state == 0] == UNKNOWN).all()
 
 
-def test_covering_tells_drawn_from_given_pixels():
-    state = np.full((5, 7), GIVEN, np.uint8)
-    state[0] = DRAWN
-    everything = np.ones((5, 7), bool)
-    assert np.array_equal(Sketch(random_sketch().level, state).covered(everything).state, state)
-
-
 @pytest.mark.parametrize("num_levels", [2, 4, 7, 256])
 def test_levels_survive_as_greys(num_levels):
     sketch = random_sketch(num_levels=num_levels)

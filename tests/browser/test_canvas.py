@@ -200,17 +200,6 @@ def test_known_unknown_and_hinted_pixels_look_different(page, server):
     assert any(blue > red + 100 for red, _, blue in colours["edgeOfGiven"])
 
 
-def test_a_picture_of_the_gallery_replaces_the_drawing_and_can_be_taken_back(page, server):
-    open_canvas(page, server)
-    drag(page, (5, 3), (5, 20))
-    before = drawing(page)
-    gallery(page).nth(8).click()
-    wait_known(page, 784)
-    assert set(drawing(page)["state"]) == {GIVEN} and max(drawing(page)["level"]) > 100
-    tool(page, "Undo")
-    assert drawing(page) == before
-
-
 def test_the_drawing_outlives_other_pages_and_a_reload(page, server):
     open_canvas(page, server)
     drag(page, (5, 3), (5, 20))
