@@ -1,7 +1,6 @@
 """The Complete page as Streamlit runs it, without a browser."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -43,13 +42,6 @@ def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
     assert [c["title"] for c in challenges] == [c.title for c in CHALLENGES]
     assert len(clothes) == len(digits) == 10
     assert "Ankle boot" in clothes[9]["title"] and digits[9]["title"].startswith("9, ")
-
-
-def test_a_drawing_reaches_the_session_and_comes_back():
-    page = draw(open_page(), half())
-    assert not page.exception
-    assert same(shown(page), half())
-    assert not canvas_data(page)["fresh"]
 
 
 def test_a_drawing_on_a_replaced_canvas_is_not_taken():
@@ -152,26 +144,3 @@ def test_an_image_of_the_test_set_is_taken_as_it_is(tmp_path, monkeypatch):
     page.number_input(key="test_image").set_value(4).run()
     trigger(page, "test-images", "choose", {"index": 1})
     assert np.array_equal(shown(page).level, test[5])
-
-
-def test_without_a_network_the_download_says_so(tmp_path, monkeypatch, no_network):
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "nothing"))
-    page = start_from(open_page(), "Test image")
-    (button,) = [b for b in page.button if b.label.startswith("Download")]
-    assert button.label == "Download Fashion-MNIST (31 MB)"
-    button.click().run()
-    until = time.monotonic() + 20
-    while not page.error:
-        assert time.monotonic() < until
-        time.sleep(0.1)
-        page.run()
-    assert "no network in tests" in page.error[0].value and "nothing" in page.error[0].value
-
-
-def test_a_damaged_test_set_is_named(tmp_path, monkeypatch):
-    write_mnist_like(tmp_path, "FashionMNIST")
-    (tmp_path / "FashionMNIST/raw/t10k-images-idx3-ubyte").write_bytes(b"no images")
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
-    page = start_from(open_page(), "Test image")
-    assert not page.exception
-    assert "is damaged" in page.error[0].value

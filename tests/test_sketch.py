@@ -14,7 +14,6 @@ from pixelcnn.ui.complete.sketch import (
     MAX_TEXT,
     UNKNOWN,
     Sketch,
-    blank,
     from_text,
     given,
     to_text,
@@ -38,13 +37,6 @@ def test_a_drawing_survives_the_link(size, num_levels):
     assert len(text) <= MAX_TEXT and not set(text) - set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     )
-
-
-def test_a_brush_stroke_makes_a_short_link():
-    state = np.zeros((28, 28), np.uint8)
-    state[10:12, 5:20] = DRAWN
-    level = np.where(state > 0, 255, 0).astype(np.uint8)
-    assert len(to_text(Sketch(level, state))) < 100
 
 
 def packed(head, body):
@@ -95,13 +87,6 @@ def test_the_same_pixels_drawn_instead_of_given_are_other_evidence():
     assert sketch.same_evidence(under) and not sketch.same_evidence(drawn)
 
 
-def test_nothing_of_a_blank_drawing_is_known_and_all_of_a_given_one():
-    assert not blank(5, 7, 4).known.any()
-    picture = random_sketch().level
-    assert given(picture, 256).known.all()
-    assert np.array_equal(given(picture, 256).levels[0, 0], picture)
-
-
 def test_a_given_picture_lies_under_its_covered_pixels():
     picture = given(random_sketch().level, 256)
     upper, left = np.zeros((2, 5, 7), bool)
@@ -120,13 +105,6 @@ def test_of_a_drawing_by_hand_only_what_was_drawn_can_be_known():
     upper[:2] = True
     assert np.array_equal(drawing.covered(upper).known, (state > 0) & upper)
     assert (drawing.covered(upper).state[state == 0] == UNKNOWN).all()
-
-
-def test_covering_tells_drawn_from_given_pixels():
-    state = np.full((5, 7), GIVEN, np.uint8)
-    state[0] = DRAWN
-    everything = np.ones((5, 7), bool)
-    assert np.array_equal(Sketch(random_sketch().level, state).covered(everything).state, state)
 
 
 @pytest.mark.parametrize("num_levels", [2, 4, 7, 256])

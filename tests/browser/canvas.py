@@ -9,8 +9,13 @@ UNKNOWN, GIVEN, DRAWN = 0, 1, 2
 def open_canvas(page, address, query=""):
     page.goto(f"{address}/complete?{query}")
     page.locator(f"{CANVAS}[data-revision]").wait_for()
-    page.locator(".pxg button").first.wait_for()
+    gallery(page).first.wait_for()
     settled(page)
+
+
+def gallery(page, dataset="fashion-mnist"):
+    """The pictures of a data set to start from."""
+    return page.locator(f".st-key-gallery-{dataset}-gated .pxg button")
 
 
 def drawing(page):

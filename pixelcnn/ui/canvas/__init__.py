@@ -14,7 +14,7 @@ _component = st.components.v2.component(
     "pixelcnn_canvas",
     html=read("canvas/canvas.html"),
     css=read("base.css", "canvas/canvas.css"),
-    js=read(*SHARED, "canvas/grid.js", "canvas/paint.js", "canvas/canvas.js"),
+    js=read(*SHARED, "player/leaving.js", "canvas/grid.js", "canvas/paint.js", "canvas/canvas.js"),
 )
 
 

@@ -74,6 +74,16 @@ class Canvas {
     this.keep();
   }
 
+  // Not after a click on a link, see leaving.js; the stroke is kept for the next visit.
+  sendSoon(since = performance.now()) {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => {
+      const isLeaving = way.leftAt > since && performance.now() - way.leftAt < LEAVING_MS;
+      if (isLeaving) this.sendSoon(since);
+      else this.send();
+    }, PAUSE_MS);
+  }
+
   // The drawing and what can be taken back outlive a reload and other pages, in this tab.
   keep() {
     const pack = ({ level, state }) => toBase64(level) + " " + toBase64(state);
@@ -150,10 +160,9 @@ class Canvas {
 
   changed(before) {
     if (this.grid.remember(before)) {
-      clearTimeout(this.waiting);
       if (this.data.live) {
         this.keep();
-        this.waiting = setTimeout(() => this.send(), PAUSE_MS);
+        this.sendSoon();
       } else this.send();
     }
     this.draw();
