@@ -51,7 +51,7 @@ def to_raster(images: Tensor, order: int) -> Tensor:
 def from_raster(images: Tensor, order: int) -> Tensor:
     """Undo `to_raster`; raises as it does."""
     # Of the eight turns only the quarter turns do not undo themselves: they undo each other.
-    return to_raster(images, {5: 6, 6: 5}.get(order, order))
+    return to_raster(images, 11 - order if order in (5, 6) else order)
 
 
 def each_to_raster(images: Tensor, order: Tensor) -> Tensor:

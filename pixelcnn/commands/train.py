@@ -163,7 +163,7 @@ def config_of(options: argparse.Namespace) -> RunConfig:
     if source := architecture(name).begins_with:
         raise ValueError(
             f"`--architecture {name}` begins with a trained {source.Config.architecture} model: "
-            "name it with --init-from."
+            "train it with --init-from."
         )
     return new_config(*parts, unconditional=options.unconditional, **given(options, RunConfig))
 

@@ -135,7 +135,9 @@ def begin_completion(
     _require("num_images", num_images, 1)
     order = choose_order(known[0], config, order)
     if method is None:
-        method = _best_method(model, is_prefix(known[0], order) and tolerance == 0, hints)
+        method = "particles"
+        if hints.any() or not tolerance:
+            method = _best_method(model, is_prefix(known[0], order), hints)
     if method not in get_args(Method):
         *most, last = map(repr, get_args(Method))
         raise ValueError(f"`method` (={method!r}) must be {', '.join(most)} or {last}.")
@@ -172,7 +174,8 @@ def begin_completion(
     noise = make_noise(
         config, num_images=num_images, seed=seed, first_image=first_image, stream="completions"
     )
-    reference = model if method == "learned" and not hints.any() else None
+    weighed = method == "learned" and not hints.any() and settings["rule"] == SamplingRule()
+    reference = model if weighed else None
     return AncestralScan(
         told, levels[0], known[0], method=method, noise=noise, reference=reference, **settings
     )

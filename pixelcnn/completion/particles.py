@@ -31,6 +31,10 @@ from pixelcnn.sampling import Sampler
 from pixelcnn.sampling.noise import random_stream
 from pixelcnn.sampling.rules import draw, probabilities
 
+SHARE_WITH_PROPOSAL = 0.1
+"""Share of the particles that must be effective, drawn by a proposal. Half would be too much: a
+picture that prepares for evidence to come has a small weight until the evidence is reached."""
+
 
 class ParticleScan(Scan):
     """Particles that draw one drawing, see the module's text.
@@ -133,7 +137,8 @@ class ParticleScan(Scan):
             clouds = self._clouds(self._log_weights)
             sizes = _effective_size(clouds)
             self._sizes.append(float(sizes.sum()))
-            poor = (sizes < clouds.shape[1] / 2) & (sizes > 0)
+            share = 0.5 if self._proposal is None else SHARE_WITH_PROPOSAL
+            poor = (sizes < share * clouds.shape[1]) & (sizes > 0)
             if poor.any() and not self.done:
                 self._resample(clouds, poor)
         self._ancestors.append(len(np.unique(self._ancestor)))

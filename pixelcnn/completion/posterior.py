@@ -106,6 +106,8 @@ def iter_class_posterior(
     if config.num_classes == 0:
         raise ValueError("This model was trained without labels: it knows no classes.")
     order = choose_order(known[0], config, order)
+    if hints.any() and tolerance:
+        raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 with `hints`.")
     exact = is_prefix(known[0], order) and tolerance == 0 and not hints.any()
     if model.reads_evidence and not exact and tolerance == 0:
         evidence = Evidence(*(to_raster(t, order) for t in (levels, known, hints)))

@@ -73,8 +73,8 @@ class Completion:
     log_weights: Tensor
     """Log of the importance weight that turns each picture into a draw given all known pixels,
     float64 (B, n), nats: with clamping the log-probability of the ignored pixels; with learned
-    completions, unless there are hints, log p(picture) - log p(unknown pixels | evidence), whose
-    mean weight estimates p(known) without bias; else 0."""
+    completions, unless there are hints or a sampling rule, log p(picture) - log p(unknown pixels |
+    evidence), whose mean weight estimates p(known) without bias; else 0."""
     particles: tuple[ParticleReport | None, ...]
     """How the particles fared, for each drawing; None without particles."""
 

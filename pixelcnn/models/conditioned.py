@@ -240,6 +240,10 @@ class ConditionedPixelCNN(GatedPixelCNN):
         biases = self.evidence_biases
         if biases is None:
             return super().stepper(condition)
+        if len(biases[-1]) > 1:
+            raise ValueError(
+                f"`given` was told of {len(biases[-1])} drawings; only one can be drawn at a time."
+            )
         return ConditionedStepper(self, condition, biases)
 
 

@@ -62,7 +62,11 @@ class TrainingState:
         self.network: nn.Module = self.model
         """What is called to train: the model, or the model that averages over all processes."""
         if processes()[1] > 1:
-            self.network = DistributedDataParallel(self.model, broadcast_buffers=False)
+            self.network = DistributedDataParallel(
+                self.model,
+                broadcast_buffers=False,
+                find_unused_parameters=self.model.reads_evidence,
+            )
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         others = {k: p for k, p in self.model.named_parameters() if p.requires_grad}
         # torch's Muon takes matrices only: views of the kernels, (out, in * k * k).

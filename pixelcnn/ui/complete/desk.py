@@ -45,7 +45,7 @@ def current() -> Sketch:
 def origin() -> str | None:
     """Name the data set that the drawing's picture comes from; None if it is not known."""
     is_given = (current().state == GIVEN).any()
-    return st.session_state.get("sketch_origin") if is_given else None
+    return st.session_state.get("sketch_origin") or None if is_given else None
 
 
 def put(sketch: Sketch, origin: str | None = None) -> None:

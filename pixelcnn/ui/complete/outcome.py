@@ -31,7 +31,9 @@ def describe(run: CompletionRun) -> list[Report]:
     known = int(run.known.sum())
     results = [part.result for part in run.parts]
     rule = "" if run.wish.rule == SamplingRule() else f" with {rule_text(run.wish.rule)}"
-    if all(result.is_exact[0] for result in results):
+    method = run.wish.method
+    heeds_all = method == "clamping" and not any(result.ignored.any() for result in results)
+    if method == "prefix" or heeds_all or all(result.is_exact[0] for result in results):
         classes = " Each has a class drawn from the posterior; they are sorted by class."
         return [
             Report(
@@ -40,9 +42,9 @@ def describe(run: CompletionRun) -> list[Report]:
                 + (classes if run.wish.inferred else "")
             )
         ]
-    if run.wish.method == "learned":
+    if method == "learned":
         return [_learned(run, known, rule)]
-    if run.wish.method == "clamping":
+    if method == "clamping":
         return [_clamping(run, known)]
     reports = [result.particles[0] for result in results]
     return _particles(run, reports)
@@ -55,7 +57,7 @@ def _learned(run: CompletionRun, known: int, rule: str) -> Report:
         f"**These are guesses that fit your drawing.** {run.wish.num_images} independent draws"
         f"{rule} of what the network learned, given {' and '.join(given)}: approximate."
     )
-    if not hints and not rule:
+    if not hints and not rule and not run.wish.inferred:
         weights = torch.cat([part.result.log_weights[0] for part in run.parts])
         bits = float(weights.logsumexp(0) - math.log(len(weights))) / math.log(2)
         share = weights.softmax(0)
@@ -142,6 +144,8 @@ def _under_the_rule(run: CompletionRun) -> str:
 
 def _evidence(run: CompletionRun, report: ParticleReport) -> str:
     known = int(run.known.sum())
+    if not math.isfinite(report.log_evidence):
+        return "Under this rule no particle reached the known pixels: they are not to be trusted."
     bits = report.log_evidence / math.log(2)
     what = "log₂ p(known)" + ("" if run.wish.rule == SamplingRule() else " under this rule")
     text = f"Estimate of {what}: {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"

@@ -5,9 +5,10 @@ import streamlit as st
 from pixelcnn.data.datasets import DATASETS
 from pixelcnn.ui import resources
 from pixelcnn.ui.canvas import canvas
-from pixelcnn.ui.complete import desk, methods, results, starts
+from pixelcnn.ui.complete import desk, methods, results, settings, starts
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import (
+    LINK_VERSION,
     METHOD_TITLES,
     Settings,
     best_for,
@@ -18,7 +19,7 @@ from pixelcnn.ui.complete.sketch import to_text
 from pixelcnn.ui.resources import LoadedModel
 
 
-def choose_how(model: LoadedModel, settings: Settings) -> tuple[Wish, methods.Plan]:
+def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan]:
     """Offer pictures to start from, and all that only some need; returns what is asked for."""
     config, state = model.model.config, st.session_state
     with st.expander("Start from a picture", icon=":material/photo_library:", expanded=True):
@@ -40,13 +41,13 @@ def choose_how(model: LoadedModel, settings: Settings) -> tuple[Wish, methods.Pl
     wish = Wish(
         checkpoint=model.name,
         method=method,
-        num_images=settings.num_images,
+        num_images=chosen.num_images,
         num_particles=num_particles,
         tolerance=tolerance,
-        label=settings.label,
-        inferred=settings.inferred,
-        seed=settings.seed,
-        rule=settings.rule,
+        label=chosen.label,
+        inferred=chosen.inferred,
+        seed=chosen.seed,
+        rule=chosen.rule,
         exactly=exactly,
     )
     return wish, plan
@@ -59,6 +60,8 @@ def draw(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
     if "change_model_to" in state or state.pop("sketch_changed", False):
         st.rerun()  # the whole page has to change
     rerun_if_changed()
+    if "change_model_to" not in state and settings.follow_drawing(model, desk.current()):
+        st.rerun()
     _warn_of_another_kind(model)
     _keep_link(wish)
     with st.container(key="canvas-frame"):
@@ -80,7 +83,7 @@ def draw(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
 def _warn_of_another_kind(model: LoadedModel) -> None:
     """Say when the drawing comes from another kind of picture than the model's."""
     dataset = desk.origin()
-    if dataset is None or dataset == model.info.dataset or model.info.dataset not in DATASETS:
+    if dataset == model.info.dataset or not {dataset, model.info.dataset} <= set(DATASETS):
         return
     config = model.model.config
     other = best_for(dataset, config.height, config.width)
@@ -102,6 +105,7 @@ def _keep_link(wish: Wish) -> None:
     state["sketch_link"] = text
     if text and st.query_params.get("drawing") != text:
         st.query_params["drawing"] = text
+        st.query_params["v"] = LINK_VERSION
     elif not text and "drawing" in st.query_params:
         del st.query_params["drawing"]
 
@@ -179,7 +183,7 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
     elif not plan.promises[wish.method].possible:
         title = METHOD_TITLES[wish.method]
         hindrance = f"{title} is not possible with this drawing: choose another method."
-    from_link = state.pop("begin_from_link", False)
+    from_link = state.get("begin_from_link", False)
     # The callback only notes the click: it may come in one message with a request of the sheet, of
     # which Streamlit then runs the fragment alone.
     st.button(
@@ -194,14 +198,16 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
     tried = (to_text(sketch), wish)
     live_now = live and can_read and not is_asked and state.get("live_tried") != tried
     begin = hindrance is None and (from_link or live_now or "complete_asked" in state)
-    asked = state.pop("complete_asked", False)
+    asked = "complete_asked" in state
     if begin:
-        state["live_tried"] = tried
         results.begin(model, sketch, wish, quiet=live_now and not asked)
-        st.rerun()
+        state["live_tried"] = tried
     elif hindrance:
         st.caption(hindrance)
     elif run is not None and not is_asked:
         st.caption("The completions are of an earlier drawing or other settings.")
-    if asked:
+    # Noted only now: any access to the session's state may end this run for another one.
+    for note in ("complete_asked", "begin_from_link"):
+        state.pop(note, None)
+    if begin or asked:
         st.rerun()

@@ -28,18 +28,19 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -
     """
     state = st.session_state
     names = class_names(model.info.dataset, model.model.config.num_classes)
-    if job := state.pop("posterior", None):
+    if job := state.get("posterior"):
         job.cancel()
+    job = run = None
     try:
-        if wish.inferred:
-            state["posterior"] = _infer(model.model, sketch, wish)
-        run = CompletionRun(model.model, sketch, wish, names, state.get("posterior"), quiet)
+        job = _infer(model.model, sketch, wish) if wish.inferred else None
+        run = CompletionRun(model.model, sketch, wish, names, job, quiet)
         run.draw(0.1)
     except ValueError as error:
-        state.pop("completion", None)
+        run = None
         state["completion_problem"] = str(error)
-        return
-    state["completion_message"], state["completion"] = run.message(), run
+    state["posterior"], state["completion"] = job, run
+    state["completion_message"] = run.message() if run else b""
+    state["completion_dataset"] = model.info.dataset or ""
 
 
 def show() -> None:
@@ -68,7 +69,8 @@ def _sheet() -> None:
     if st.session_state.pop("go_to_generate", False):
         # Without `query_params` Streamlit refuses to leave a page whose address holds a setting.
         st.switch_page("app.py", query_params={})
-    if st.session_state.pop("rerun_completions", False) or "complete_asked" in st.session_state:
+    notes = {"complete_asked", "sketch_changed"} & set(st.session_state)
+    if st.session_state.pop("rerun_completions", False) or notes:
         st.rerun()
     rerun_if_changed()
     with st.container(key="completions-frame"):
@@ -209,7 +211,8 @@ def _chosen(event: str) -> tuple[CompletionRun, int, int] | None:
 def _on_take() -> None:
     if chosen := _chosen("take"):
         run, image, _ = chosen
-        desk.put(run.sketch.filled(run.levels()[image], run.wish.exactly))
+        picture = run.sketch.filled(run.levels()[image], run.wish.exactly)
+        desk.put(picture, st.session_state["completion_dataset"])
         st.session_state["taken"] = st.session_state["rerun_completions"] = True
 
 

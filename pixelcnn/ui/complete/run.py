@@ -19,7 +19,6 @@ from pixelcnn.completion import Completion, ParticleScan, Scan, begin_completion
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
-from pixelcnn.sampling import Sampler, make_noise
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.history import History
@@ -229,23 +228,12 @@ class CompletionRun:
         return sum(len(scan.noise) for scan in scans)
 
     def history(self, image: int) -> History:
-        """Say how the Generate page draws a finished completion: with which levels forced.
+        """Say how the Generate page draws a finished completion: with every level forced.
 
-        Where its own random numbers lead from the known pixels to the same completion, those are
-        all that is forced; else every pixel is.
+        Its own random numbers are others than those of completions.
         """
-        wanted, known = self.levels()[image], self.known
-        noise = make_noise(self.config, num_images=1, seed=self.wish.seed, first_image=image)
-        label = None if self.labels is None else torch.tensor([self.labels[image]])
-        sampler = Sampler(self.model, noise, label)
-        forced = np.where(known, wanted, -1).flatten().tolist()
-        for level in forced:
-            sampler.step(self.wish.rule, None if level < 0 else level)
-        if not np.array_equal(sampler.levels[0, 0], wanted):
-            forced = wanted.flatten().tolist()
-        return History(
-            ((0, self.wish.rule),), {at: level for at, level in enumerate(forced) if level >= 0}
-        )
+        levels = self.levels()[image].flatten().tolist()
+        return History(((0, self.wish.rule),), dict(enumerate(levels)))
 
     def looks_like(self) -> list[tuple[str, float]] | None:
         """Name the class of each finished completion, and how probable it is in percent.
@@ -289,6 +277,7 @@ class CompletionRun:
             "particles": self.num_particles,
             "waiting": self._waiting(),
             "quiet": self.quiet,
+            "learned": self.wish.method == "learned",
             "done": self.done,
         }
         sections = {

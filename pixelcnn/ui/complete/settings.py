@@ -11,7 +11,9 @@ from pixelcnn.data.datasets import class_names
 from pixelcnn.models import Model, ModelConfig
 from pixelcnn.ui import controls, resources
 from pixelcnn.ui.complete import methods
+from pixelcnn.ui.complete.sketch import DRAWN, Sketch
 from pixelcnn.ui.controls import MAX_SEED, choose_checkpoint, choose_rule
+from pixelcnn.ui.resources import LoadedModel
 
 GUESS, ANY_CLASS = "inferred", "any"
 CLASS_WORDS = {GUESS: "Let the model guess", ANY_CLASS: "Any class"}
@@ -25,6 +27,8 @@ METHOD_TITLES = {
     methods.CLAMPING: "Clamping",
 }
 MODEL = "complete_model"
+LINK_VERSION = "2"
+"""Of links with a drawing; those of version 1 read strokes as facts."""
 KEYS = (
     MODEL,
     "complete_class",
@@ -56,14 +60,22 @@ class Settings:
 
 def choose_model(place: DeltaGenerator) -> str:
     """Let the viewer choose a checkpoint; the page begins with the one that completes best."""
-    state = st.session_state
+    state, query = st.session_state, st.query_params
     if name := state.pop("change_model_to", None):
+        infos = resources.grey_checkpoints(28, 28)
+        datasets = {infos[n].dataset if n in infos else n for n in (name, state[MODEL])}
+        if len(datasets) > 1:
+            state.pop("complete_class", None)  # the other model has other classes
         state[MODEL] = name
-        state.pop("complete_class", None)  # the other model may have other classes
-    elif MODEL not in state and {MODEL, "model"} & set(st.query_params):
-        _note_own_choice()
-        if MODEL not in st.query_params:
-            state[MODEL] = st.query_params["model"]  # links of earlier versions
+    elif MODEL not in state:
+        earlier = "drawing" in query and query.get("v") != LINK_VERSION and MODEL not in query
+        if earlier:  # such links did not name the model that the page began with then
+            state[MODEL] = query.get("model", "fashion-mnist-orders")
+            state["exactly"] = True
+        elif "model" in query and MODEL not in query:
+            state[MODEL] = query["model"]
+        if {MODEL, "model"} & set(query) or earlier:
+            _note_own_choice()
     best = best_for("fashion-mnist", 28, 28)
     return choose_checkpoint(place, best, MODEL, _note_own_choice)
 
@@ -77,6 +89,31 @@ def follow(dataset: str | None, height: int, width: int) -> None:
     now = resources.grey_checkpoints(height, width).get(state[MODEL])
     if now is None or now.dataset != dataset:
         state["change_model_to"] = name
+
+
+def follow_drawing(model: LoadedModel, sketch: Sketch) -> bool:
+    """Change to the model that completes this drawing best; says whether there is another.
+
+    Where facts alone are given, at a side that another model of the same data reads first, that
+    one is exact. For strokes it is one that takes hints.
+    """
+    state, config = st.session_state, model.model.config
+    if state.get("own_complete_model") or not sketch.known.any() or sketch.known.all():
+        return False
+    strokes = bool((sketch.state == DRAWN).any()) and not state.get("exactly")
+    wanted = best_for(model.info.dataset, config.height, config.width)
+    if not strokes and methods.exact_from_a_side(sketch.known):
+        infos = resources.grey_checkpoints(config.height, config.width)
+        several = [
+            name
+            for name, info in infos.items()
+            if info.config.num_orders > 1 and info.dataset == model.info.dataset
+        ]
+        wanted = next(iter(several), wanted)
+    if not wanted or wanted == model.name:
+        return False
+    state["change_model_to"] = wanted
+    return True
 
 
 def _note_own_choice() -> None:

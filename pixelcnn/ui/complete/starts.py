@@ -203,7 +203,7 @@ def _on_choose(key: str, levels: NDArray[np.int64], model: LoadedModel) -> None:
     index = int(st.session_state[key]["choose"]["index"])
     if 0 <= index < len(levels):
         config, dataset = model.model.config, model.info.dataset
-        desk.put(given(levels[index], config.num_levels), dataset)
+        desk.put(given(levels[index], config.num_levels), dataset or "")
         settings.follow(dataset, config.height, config.width)
 
 

@@ -315,7 +315,8 @@ class Completions {
   hoverText(image) {
     const { bits } = this.growth.head;
     return `completion ${this.nameOf(image)}`
-      + (bits ? `: ${thousands(bits[image])} bits, −log₂ of the whole picture's probability` : "");
+      + (bits ? `: ${thousands(bits[image])} bits, −log₂ of the probability of `
+        + (this.growth.head.learned ? "what was drawn, as learned" : "the whole picture") : "");
   }
 
   drawTransport() {

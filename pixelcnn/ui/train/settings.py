@@ -26,7 +26,9 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
         names,
         default=DEFAULT_ARCHITECTURE,
         required=True,
-        help=" ".join(f"*{name}*: {kind.about}" for name, kind in ARCHITECTURES.items()),
+        help=" ".join(
+            f"*{name}*: {kind.about}" for name, kind in ARCHITECTURES.items() if name in names
+        ),
         **kept("architecture"),
     )
     config = ARCHITECTURES[chosen].Config

@@ -7,6 +7,7 @@ from typing import Any
 
 from pixelcnn.data.own_images import SUFFIX
 from pixelcnn.durations import in_words
+from pixelcnn.models import architecture
 from pixelcnn.storage import list_scored_checkpoints, read_info
 from pixelcnn.training.runs import Run, RunConfig, Status
 from pixelcnn.ui.train.curves import Reference
@@ -74,6 +75,8 @@ def shipped_references(config: RunConfig) -> list[Reference]:
     It is that of the validation split, or else that of the test split.
     """
     found = []
+    if architecture(config.model.architecture).reads_evidence:
+        return found  # its score, with evidence, is another
     for name, path in list_scored_checkpoints().items():
         info = read_info(path)
         same = (info.dataset, info.config.num_levels) == (
