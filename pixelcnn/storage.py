@@ -158,16 +158,15 @@ def list_checkpoints() -> dict[str, Path]:
 
 
 def list_scored_checkpoints() -> dict[str, Path]:
-    """List those in `checkpoints/` with a likelihood of their own; unreadable ones are left out.
+    """List those in `checkpoints/` with a likelihood of their own; unreadable ones are kept.
 
     A model that reads evidence has none: without evidence it is the model that it began with.
     """
-    found = {}
-    for name, path in list_checkpoints().items():
+    found = list_checkpoints()
+    for name, path in list(found.items()):
         with suppress(CheckpointError):
-            config = read_info(path).config
-            if not architecture(config.architecture).reads_evidence:
-                found[name] = path
+            if architecture(read_info(path).config.architecture).reads_evidence:
+                del found[name]
     return found
 
 

@@ -63,7 +63,7 @@ def checkpoint(folder):
         ("sample", "--temperature --top-k --top-p --class-per-row --output 16)"),
         ("evaluate", "--split --num-images --write --table --class-accuracy --data-dir"),
         ("measure", "--second --num-images --output paradox calibration 500)"),
-        ("check", "Jacobian checkpoint"),
+        ("check", "derivatives checkpoint"),
     ],
 )
 def test_help_names_every_option_and_each_default_once(capsys, command, words):

@@ -78,7 +78,8 @@ def test_the_checkpoints_of_a_run_open_on_every_page(finished):
     assert [query for _, query in links_of(page)] == ["model=run%3Atiny%40best"] * others
     for name in ("complete", "masks", "measure"):
         page = open_any(f"pages/{name}.py", model="run:tiny@best")
-        assert page.selectbox(key="model").value == "run:tiny@best"
+        key = "complete_model" if name == "complete" else "model"
+        assert page.selectbox(key=key).value == "run:tiny@best"
         assert not page.error
     generate = PAGES[0][0]
     for name, images in (("run:tiny", 100), ("run:tiny@50", 50), ("run:tiny@best", None)):

@@ -159,12 +159,6 @@ def new_config(
 def config_of(options: argparse.Namespace) -> RunConfig:
     """Read the settings of a run from the command line."""
     parts = given_model(options), given(options, TrainConfig)
-    name = parts[0].get("architecture", DEFAULT_ARCHITECTURE)
-    if source := architecture(name).begins_with:
-        raise ValueError(
-            f"`--architecture {name}` begins with a trained {source.Config.architecture} model: "
-            "train it with --init-from."
-        )
     return new_config(*parts, unconditional=options.unconditional, **given(options, RunConfig))
 
 
@@ -280,7 +274,13 @@ def _beginning(options: argparse.Namespace) -> tuple[RunConfig, TrainingState | 
         state = TrainingState(model, train)
         state.init_from(source)
     else:
-        return config_of(options), None
+        config = config_of(options)
+        if before := architecture(config.model.architecture).begins_with:
+            raise ValueError(
+                f"`--architecture {config.model.architecture}` begins with a trained "
+                f"{before.Config.architecture} model: name it with --init-from."
+            )
+        return config, None
     more = given(options, RunConfig)
     return RunConfig(model=model, train=train, origin=origin, **more), state
 

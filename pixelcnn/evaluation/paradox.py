@@ -24,7 +24,7 @@ from pixelcnn.evaluation.likelihoods import bits_per_dim, surprise_bits
 from pixelcnn.evaluation.scores import auroc, complexity_bits
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.models import Model, ModelConfig
-from pixelcnn.storage import CheckpointInfo, list_scored_checkpoints, read_info
+from pixelcnn.storage import CheckpointError, CheckpointInfo, list_scored_checkpoints, read_info
 
 BATCH = 20
 NOISE_SHARE = 1 / 16
@@ -188,7 +188,10 @@ def second_checkpoint(info: CheckpointInfo) -> Path | None:
     """
     found = []
     for path in list_scored_checkpoints().values():
-        other = read_info(path)
+        try:
+            other = read_info(path)
+        except CheckpointError:
+            continue  # choosing that checkpoint names the fault
         if other.dataset == other_dataset(info.dataset or "") and fits(info.config, other.config):
             found.append((other.config.architecture != info.config.architecture, path))
     return min(found)[1] if found else None

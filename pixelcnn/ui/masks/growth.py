@@ -101,7 +101,11 @@ def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
 
 def convolutional() -> dict[str, type[Model]]:
     """List the architectures of masked convolutions, the plainest first."""
-    found = {n: m for n, m in ARCHITECTURES.items() if issubclass(m, ConvolutionModel)}
+    found = {
+        name: model
+        for name, model in ARCHITECTURES.items()
+        if issubclass(model, ConvolutionModel) and model.begins_with is None
+    }
     return dict(sorted(found.items(), key=lambda item: bool(item[1].stack)))
 
 

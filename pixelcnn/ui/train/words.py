@@ -8,7 +8,7 @@ from typing import Any
 from pixelcnn.data.own_images import SUFFIX
 from pixelcnn.durations import in_words
 from pixelcnn.models import architecture
-from pixelcnn.storage import list_scored_checkpoints, read_info
+from pixelcnn.storage import CheckpointError, list_scored_checkpoints, read_info
 from pixelcnn.training.runs import Run, RunConfig, Status
 from pixelcnn.ui.train.curves import Reference
 
@@ -78,7 +78,10 @@ def shipped_references(config: RunConfig) -> list[Reference]:
     if architecture(config.model.architecture).reads_evidence:
         return found  # its score, with evidence, is another
     for name, path in list_scored_checkpoints().items():
-        info = read_info(path)
+        try:
+            info = read_info(path)
+        except CheckpointError:
+            continue
         same = (info.dataset, info.config.num_levels) == (
             config.train.dataset,
             config.model.num_levels,
