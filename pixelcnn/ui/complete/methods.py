@@ -101,10 +101,10 @@ def plan(
     return Plan(order, promises, best, ignored)
 
 
-def exact_from_a_side(known: NDArray[np.bool_]) -> bool:
-    """Say whether a model of eight orders reads all known pixels (H, W) first in one of them."""
+def exact_from_a_side(known: NDArray[np.bool_], num_orders: int = NUM_ORDERS) -> bool:
+    """Say whether a model of so many orders reads all known pixels (H, W) first in one of them."""
     mask = torch.from_numpy(known.copy())
-    return any(is_prefix(mask, order) for order in range(NUM_ORDERS))
+    return any(is_prefix(mask, order) for order in range(num_orders))
 
 
 def order_text(order: int, num_orders: int) -> str:

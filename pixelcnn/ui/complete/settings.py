@@ -102,7 +102,8 @@ def follow_drawing(model: LoadedModel, sketch: Sketch) -> bool:
         return False
     strokes = bool((sketch.state == DRAWN).any()) and not state.get("exactly")
     wanted = best_for(model.info.dataset, config.height, config.width)
-    if not strokes and methods.exact_from_a_side(sketch.known):
+    is_first = methods.exact_from_a_side(sketch.known, 1)  # every model reads it first
+    if not strokes and not is_first and methods.exact_from_a_side(sketch.known):
         infos = resources.grey_checkpoints(config.height, config.width)
         several = [
             name
