@@ -79,7 +79,7 @@ def test_strokes_are_hints_that_are_completed_again_after_each_change():
     assert np.array_equal(run_of(page).known, mixed.state == GIVEN)
     levels = message(finish(page))[1]["level"].reshape(2, 28, 28)
     assert (levels[:, 14:] == mixed.level[14:]).all() and (levels[:, :14] != 0).any()
-    assert "guesses that fit your drawing" in words(page) and "392 pixels of hints" in words(page)
+    assert "guesses for your drawing" in words(page) and "392 pixels of hints" in words(page)
     before = run_of(page)
     page.toggle(key="exactly").set_value(True).run()
     assert run_of(page) is before  # now every pixel is known

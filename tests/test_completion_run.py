@@ -323,7 +323,7 @@ def test_the_outcome_says_exact_only_of_exact_completions():
         run = finish(new_run("learned", "around-box", READER, exactly=exactly))
         (learned,) = outcome.describe(run)
         hints = int(run.sketch.hints(exactly).sum())
-        assert "guesses that fit your drawing" in learned.text and not learned.is_warning
+        assert "guesses for your drawing" in learned.text and not learned.is_warning
         assert f"{run.known.sum()} known pixels" in learned.text
         assert (f" {hints} pixels of hints" in learned.text) == (not exactly)
         assert ("log₂ p(known)" in learned.text) == exactly  # hints have no probability

@@ -54,8 +54,9 @@ def _learned(run: CompletionRun, known: int, rule: str) -> Report:
     hints = int(run.sketch.hints(run.wish.exactly).sum())
     given = [f"{known} known pixels"] * bool(known) + [f"{hints} pixels of hints"] * bool(hints)
     text = (
-        f"**These are guesses that fit your drawing.** {run.wish.num_images} independent draws"
-        f"{rule} of what the network learned, given {' and '.join(given)}: approximate."
+        f"**These are guesses for your drawing.** {run.wish.num_images} independent draws{rule} "
+        f"of what the network learned, given {' and '.join(given)}: approximate. How closely they "
+        "follow it depends on how well the encoder was trained."
     )
     if not hints and not rule and not run.wish.inferred:
         weights = torch.cat([part.result.log_weights[0] for part in run.parts])
