@@ -26,6 +26,7 @@ import math
 import os
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -238,7 +239,7 @@ def main() -> None:
         command.add_argument("--num-images", type=int, default=count)
         command.set_defaults(run=run)
     command = commands.add_parser("drawings", help=drawings.__doc__)
-    command.add_argument("output")
+    command.add_argument("output", type=Path)
     command.set_defaults(run=drawings)
     command = commands.add_parser("time", help=seconds.__doc__)
     command.add_argument("checkpoint", nargs="?", default="fashion-mnist-complete")

@@ -374,7 +374,7 @@ class Canvas {
     for (const state of [UNKNOWN, GIVEN, DRAWN]) {
       setText(find(`[data-count="${state}"]`), `${grid.count(state)}`);
     }
-    setText(find(".pxd-drawn-word"), data.hints ? "hints, drawn by hand" : "drawn by hand");
+    setText(find(".pxd-drawn-word"), data.hints ? "hints, drawn by hand" : "by hand");
     this.showIgnored();
     setText(find(".pxd-status"), this.gesture?.tool === "rectangle" && this.cursor
       ? "Move to the other corner, then press Space. Escape cancels." : at ? grid.describe(at) : "");
