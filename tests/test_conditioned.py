@@ -149,7 +149,7 @@ class Oracle(Stepper):
         self.position += 1
 
     def fork(self):
-        raise NotImplementedError
+        return copy.deepcopy(self)
 
     def select(self, indices):
         self.possible = self.possible[indices]

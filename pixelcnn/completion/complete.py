@@ -135,9 +135,8 @@ def begin_completion(
     _require("num_images", num_images, 1)
     order = choose_order(known[0], config, order)
     if method is None:
-        method = "particles"
-        if hints.any() or not tolerance:
-            method = _best_method(model, is_prefix(known[0], order), hints)
+        exact = is_prefix(known[0], order) and not tolerance
+        method = _best_method(model, exact, hints, tolerance)
     if method not in get_args(Method):
         *most, last = map(repr, get_args(Method))
         raise ValueError(f"`method` (={method!r}) must be {', '.join(most)} or {last}.")
@@ -152,6 +151,8 @@ def begin_completion(
             )
         told = model.given(Evidence(*(to_raster(t, order) for t in (levels, known, hints))))
     settings = {"order": order, "rule": rule or SamplingRule(), "label": label}
+    if method != "particles" and tolerance != 0:
+        raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 unless `method` is 'particles'.")
     if method in ("particles", "weighed"):
         num_clouds = _check_particles(num_particles, num_clouds)
         _require("tolerance", tolerance, 0, config.num_levels - 1, whole=False)
@@ -160,17 +161,14 @@ def begin_completion(
                 f"`first_image` (={first_image!r}) must be 0 with particles: their pictures "
                 "depend on each other."
             )
-    if method != "particles" and tolerance != 0:
-        raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 unless `method` is 'particles'.")
-    if method == "prefix":
-        require_prefix(known[0], order, config.num_orders)
-    if method in ("particles", "weighed"):
         noise = make_noise(config, num_images=num_particles, seed=seed, stream="completions")
         return ParticleScan(
             model, levels[0], known[0], noise=noise, num_images=num_images,
             num_clouds=num_clouds, tolerance=float(tolerance), seed=seed,
             proposal=told if method == "weighed" else None, **settings,
         )  # fmt: skip
+    if method == "prefix":
+        require_prefix(known[0], order, config.num_orders)
     noise = make_noise(
         config, num_images=num_images, seed=seed, first_image=first_image, stream="completions"
     )
@@ -181,9 +179,9 @@ def begin_completion(
     )
 
 
-def _best_method(model: Model, exact: bool, hints: Tensor) -> Method:
+def _best_method(model: Model, exact: bool, hints: Tensor, tolerance: float) -> Method:
     """Choose how to complete: exactly where it is possible, else as the model can."""
-    if hints.any() or (model.reads_evidence and not exact):
+    if hints.any() or (model.reads_evidence and not exact and not tolerance):
         return "learned"
     return "prefix" if exact else "particles"
 

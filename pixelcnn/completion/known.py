@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.models import ModelConfig
+from pixelcnn.models import Evidence, ModelConfig
 from pixelcnn.orders import ORDER_NAMES, from_raster, to_raster
 
 Occlusion = Callable[[int, int, int], Tensor]
@@ -182,14 +182,7 @@ def check_drawings(
             neither known pixels nor hints, or no unknown pixel.
     """
     hints = torch.zeros_like(known) if hints is None else hints
-    expected = (len(levels), 1, config.height, config.width)
-    for name, values in (("known", known), ("hints", hints)):
-        if values.shape != expected or values.dtype != torch.bool:
-            raise ValueError(
-                f"`{name}` (shape {tuple(values.shape)}, {values.dtype}) must be bool {expected}."
-            )
-    if both := int((known & hints).sum()):
-        raise ValueError(f"`hints`: {both} of its pixels are in `known` too; they must be apart.")
+    Evidence(levels, known, hints).check(config)
     for number, (one, hint) in enumerate(zip(known, hints, strict=True)):
         if not (one | hint).any():
             raise ValueError(

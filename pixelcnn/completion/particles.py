@@ -71,6 +71,7 @@ class ParticleScan(Scan):
         self._proposal = None
         if proposal is not None:
             self._proposal = Sampler(proposal, self.noise[:1], *self._conditions(1))
+            self._samplers.append(self._proposal)
         self._noise_log_prob = _laplace(config.num_levels, tolerance) if tolerance else None
         # Everything below is by particle, the last axis; one entry until the first unknown pixel.
         self._log_weights = np.zeros(1)
@@ -98,8 +99,6 @@ class ParticleScan(Scan):
 
     def _spread(self) -> None:
         super()._spread()
-        if self._proposal is not None and len(self.noise) > 1:
-            self._proposal.resample(np.zeros(len(self.noise), dtype=np.int64), self.noise)
         self._log_weights = np.repeat(self._log_weights, len(self.noise), -1)
 
     def _take(self, row: int, col: int, channel: int) -> None:
@@ -113,13 +112,13 @@ class ParticleScan(Scan):
             total = _log_sum(joint)
             self._log_weights = self._log_weights + total
             level = draw(np.exp(joint - total[:, None]), self.noise[:, channel, row, col])
-        self._sampler.step(self.rule, forced=level)
-        if self._proposal is not None:
-            self._proposal.step(self.rule, forced=level)
+        for sampler in self._samplers:
+            sampler.step(self.rule, forced=level)
 
     def _draw(self) -> None:
         if self._proposal is None:
-            return super()._draw()
+            super()._draw()
+            return
         level, logits = self._proposal.step(SamplingRule())
         with np.errstate(divide="ignore"):  # what the rule forbids has weight 0
             allowed = np.log(probabilities(self._sampler.predict(), self.rule))
@@ -128,7 +127,6 @@ class ParticleScan(Scan):
             self._log_weights + allowed[image, level] - _log_softmax(logits)[image, level]
         )
         self._sampler.step(self.rule, forced=level)
-        return None
 
     def _finish_step(self) -> None:
         if self.position <= self._first_unknown:  # one picture, which all particles share
@@ -164,9 +162,8 @@ class ParticleScan(Scan):
             indices[cloud] = indices[cloud, drawn]
             log_weights[cloud] = _log_mean(log_weights[cloud])
         indices = indices.ravel()
-        self._sampler.resample(indices)
-        if self._proposal is not None:
-            self._proposal.resample(indices)
+        for sampler in self._samplers:
+            sampler.resample(indices)
         self._log_weights = log_weights.ravel()
         self._ancestor = self._ancestor[indices]
         self._resampled_at.append(self.position - 1)
@@ -192,10 +189,9 @@ class ParticleScan(Scan):
 
     def _report(self) -> ParticleReport:
         """Choose the completions by weight and tell how the particles fared."""
-        total = _log_sum(self._log_weights)
-        possible = np.isfinite(total)  # else no particle can be, and all are as good
-        log_shares = self._log_weights - total if possible else np.zeros(len(self._log_weights))
-        log_shares = log_shares - _log_sum(log_shares)
+        possible = np.isfinite(_log_sum(self._log_weights))  # else all are as good: none can be
+        log_weights = self._log_weights if possible else np.zeros(len(self._log_weights))
+        log_shares = log_weights - _log_sum(log_weights)
         levels = self._shown()
         # A cloud gets completions in proportion to its evidence: that is the sum of its weights.
         random = random_stream(self._seed, "choice")

@@ -61,6 +61,7 @@ class Scan(ABC):
         one_label = self._label is None or self._label.ndim == 0
         first = noise[:1] if one_label else noise
         self._sampler = Sampler(model, first, *self._conditions(len(first)))
+        self._samplers = [self._sampler]  # all that go over the pictures
 
     @property
     def done(self) -> bool:
@@ -124,18 +125,22 @@ class Scan(ABC):
         shown = self._shown()[chosen]
         log_prob = yield from self._log_prob_map(shown)
         log_prob, log_weights = yield from self._weigh(shown, torch.from_numpy(log_prob))
-        known = torch.from_numpy(self.known)
-        late = late_pixels(known) if self.method == "clamping" else torch.zeros_like(known)
+        ignored = self._ignored()
         return Completion(
             levels=self.levels[chosen][None],
             method=(self.method,),
             order=torch.tensor([self.order]),
             is_exact=(is_exact,),
-            ignored=from_raster(late, self.order)[None, None],
+            ignored=from_raster(ignored, self.order)[None, None],
             log_prob=log_prob[None],
             log_weights=log_weights[None],
             particles=(report,),
         )
+
+    def _ignored(self) -> Tensor:
+        """Say which known pixels are ignored in part, bool (H, W): only clamping ignores any."""
+        known = torch.from_numpy(self.known)
+        return late_pixels(known) & (self.method == "clamping")
 
     def _weigh(
         self, pictures: NDArray[np.int64], log_prob: Tensor
@@ -147,7 +152,8 @@ class Scan(ABC):
     def _spread(self) -> None:
         """Go on with all pictures; up to here they are one."""
         if len(self._sampler.levels) < len(self.noise):
-            self._sampler.resample(np.zeros(len(self.noise), dtype=np.int64), self.noise)
+            for sampler in self._samplers:
+                sampler.resample(np.zeros(len(self.noise), dtype=np.int64), self.noise)
 
     @abstractmethod
     def _take(self, row: int, col: int, channel: int) -> None:
@@ -219,14 +225,10 @@ class AncestralScan(Scan):
     def _weigh(
         self, pictures: NDArray[np.int64], log_prob: Tensor
     ) -> Generator[None, None, tuple[Tensor, Tensor]]:
-        known = torch.from_numpy(self.known)
-        unweighed = torch.zeros(len(pictures), dtype=torch.float64)
-        if self.method == "clamping":
-            return log_prob.sum((1, 2, 3)), (log_prob * late_pixels(known)).sum((1, 2, 3))
-        if self.method == "prefix":
-            return log_prob.sum((1, 2, 3)), unweighed
-        learned = (log_prob * ~known).sum((1, 2, 3))
+        if self.method != "learned":
+            return log_prob.sum((1, 2, 3)), (log_prob * self._ignored()).sum((1, 2, 3))
+        learned = (log_prob * ~torch.from_numpy(self.known)).sum((1, 2, 3))
         if self._reference is None:
-            return learned, unweighed
+            return learned, torch.zeros_like(learned)
         log_p = yield from self._log_prob_map(pictures, self._reference)
         return learned, torch.from_numpy(log_p).sum((1, 2, 3)) - learned

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import settings
-from pixelcnn.models.base import Array, Stepper, register
+from pixelcnn.models.base import Array, ModelConfig, Stepper, register
 from pixelcnn.models.convolutions import Features
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN, GatedStepper
 
@@ -27,6 +27,24 @@ class Evidence(NamedTuple):
     hints: Tensor
     """bool (B, 1, H, W), True where somebody drew what the picture is to be like about there;
     disjoint from `known`."""
+
+    def check(self, config: ModelConfig) -> None:
+        """Check the masks; the levels are checked by the model.
+
+        Raises:
+            ValueError: if a shape or type is wrong, or a pixel is both known and a hint.
+        """
+        expected = (len(self.levels), 1, config.height, config.width)
+        for name, values in (("known", self.known), ("hints", self.hints)):
+            if values.shape != expected or values.dtype != torch.bool:
+                raise ValueError(
+                    f"`{name}` (shape {tuple(values.shape)}, {values.dtype}) must be bool "
+                    f"{expected}."
+                )
+        if both := int((self.known & self.hints).sum()):
+            raise ValueError(
+                f"`hints`: {both} of its pixels are in `known` too; they must be apart."
+            )
 
 
 class Reading(NamedTuple):
@@ -175,14 +193,7 @@ class ConditionedPixelCNN(GatedPixelCNN):
             ValueError: if it breaks the rules of `Evidence`.
         """
         self.check_levels(evidence.levels)
-        shape = (len(evidence.levels), 1, self.config.height, self.config.width)
-        for name, values in (("known", evidence.known), ("hints", evidence.hints)):
-            if values.shape != shape or values.dtype != torch.bool:
-                raise ValueError(
-                    f"`{name}` (shape {tuple(values.shape)}, {values.dtype}) must be bool {shape}."
-                )
-        if both := int((evidence.known & evidence.hints).sum()):
-            raise ValueError(f"`hints` ({both} of its pixels) must not be in `known` too.")
+        evidence.check(self.config)
 
     def forward(
         self,
