@@ -117,9 +117,9 @@ def sketches_of(options: argparse.Namespace) -> None:
         right, distinct, guessed = [], [], []
         for i, true in enumerate(label.tolist()):
             drawing = Evidence(ink[i : i + 1], nothing[i : i + 1], hints[i : i + 1])
-            probabilities = pixelcnn.class_posterior(model, *drawing).probabilities
-            guessed.append(int(probabilities.argmax()) == true)
-            asked = true if told else guess(probabilities, seed=i)
+            posterior = pixelcnn.class_posterior(model, *drawing)
+            guessed.append(int(posterior.probabilities.argmax()) == true)
+            asked = true if told else posterior.draw(16, seed=i)
             shown = completed(model, drawing, label=asked, seed=i)
             right.append(recognised(classifier, shown, torch.full((16,), true)).double().mean())
             distinct.append(len(torch.unique(shown, dim=0)))
@@ -142,20 +142,15 @@ def completed(
     return scan.levels
 
 
-def guess(probabilities: torch.Tensor, seed: int, count: int = 16) -> list[int]:
-    """Draw the class of each completion, as the Complete page does."""
-    share = probabilities.numpy() / float(probabilities.sum())
-    return sorted(np.random.default_rng(seed).choice(len(share), count, p=share).tolist())
-
-
 def drawings(options: argparse.Namespace) -> None:
     """Draw the sheet: a challenge in each row, then its completions."""
     rows = []
     for challenge in CHALLENGES:
         model, sketch = model_of(challenge.dataset), challenge.sketch()
         evidence = sketch.evidence(exactly=False)
-        probabilities = pixelcnn.class_posterior(model, *evidence).probabilities
-        shown = completed(model, evidence, 10, label=guess(probabilities, 0, 10))
+        posterior = pixelcnn.class_posterior(model, *evidence)
+        probabilities = posterior.probabilities
+        shown = completed(model, evidence, 10, label=posterior.draw(10, seed=0))
         drawn = torch.from_numpy(sketch.level)[None, None].long()
         rows += pictures(torch.cat([drawn, shown]), 256)
         names = class_names(challenge.dataset, model.config.num_classes)

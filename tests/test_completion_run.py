@@ -203,8 +203,8 @@ def inferred_run(method="prefix", left="upper-half", model=MODEL):
 def test_inferred_classes_follow_the_posterior(method, left, model):
     run = finish(inferred_run(method, left, model))
     job = run.posterior
-    assert run.labels == job.labels(7, seed=0) == sorted(run.labels)
-    counts = [np.bincount(job.labels(7, seed), minlength=3) for seed in range(2000)]
+    assert run.labels == job.newest.draw(7, seed=0) == sorted(run.labels)
+    counts = [np.bincount(job.newest.draw(7, seed), minlength=3) for seed in range(2000)]
     probabilities = job.newest.probabilities.numpy()
     np.testing.assert_allclose(np.mean(counts, 0) / 7, probabilities, atol=0.02)
     # Independent: as different from time to time as draws with replacement are.

@@ -13,6 +13,7 @@ from pixelcnn.completion.known import check_drawings, choose_order, is_prefix
 from pixelcnn.completion.log_prob import log_prob_map
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
+from pixelcnn.sampling.noise import random_stream
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class ClassPosterior:
     def probabilities(self) -> Tensor:
         """p(class | known), float64 (num_classes,)."""
         return self.log_evidence.softmax(0)
+
+    def draw(self, num_images: int, seed: int) -> list[int]:
+        """Draw the class of each picture independently, and sort them; the seed fixes them."""
+        shares = self.probabilities.numpy()
+        drawn = random_stream(seed, "classes").choice(
+            len(shares), num_images, p=shares / shares.sum()
+        )
+        return sorted(drawn.tolist())
 
     @property
     def rivals(self) -> list[int]:

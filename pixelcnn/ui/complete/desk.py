@@ -1,11 +1,12 @@
 """The drawing of the session: one for each size of picture, kept from page to page."""
 
 import secrets
+from typing import Any
 
 import streamlit as st
 
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.canvas import read_change
+from pixelcnn.ui.canvas import canvas, read_change
 from pixelcnn.ui.complete.sketch import GIVEN, MAX_SIDE, Sketch, blank, from_text
 
 CANVAS = "canvas"
@@ -40,6 +41,25 @@ def prepare(config: ModelConfig) -> None:
 def current() -> Sketch:
     """Give the drawing that fits the model."""
     return st.session_state["sketches"][st.session_state["sketch_size"]]
+
+
+def show_canvas(**more: Any) -> None:
+    """Mount the canvas with the session's drawing.
+
+    Arguments:
+        more: further arguments of `canvas`.
+    """
+    state = st.session_state
+    with st.container(key="canvas-frame"):
+        canvas(
+            current(),
+            key=CANVAS,
+            revision=state["sketch_revision"],
+            fresh=state["sketch_fresh"],
+            link=state["sketch_link"],
+            on_change=on_change,
+            **more,
+        )
 
 
 def origin() -> str | None:

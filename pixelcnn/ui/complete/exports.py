@@ -79,7 +79,7 @@ def _arrays(run: CompletionRun) -> dict[str, np.ndarray]:
     return {
         "levels": run.levels(),
         "known": run.known.copy(),
-        "hints": run.sketch.hints(run.wish.exactly),
+        "hints": run.hints,
         "given": np.where(run.sketch.known, run.sketch.level, 0),
         "bits": np.array(run.bits()),
         "log_weights": np.concatenate([part.result.log_weights[0] for part in run.parts]),

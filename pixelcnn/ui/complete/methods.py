@@ -14,6 +14,11 @@ AUTOMATIC = "automatic"
 LEARNED, WEIGHED, PREFIX = "learned", "weighed", "prefix"
 CLAMPING, PARTICLES = "clamping", "particles"
 
+METHODS = (AUTOMATIC, LEARNED, PREFIX, WEIGHED, PARTICLES, CLAMPING)
+"""What the page offers, in this order."""
+PARTICLE_COUNTS = (16, 32, 64, 128, 256)
+"""How many particles it offers."""
+
 EXPLANATION = """
 **Learned.** An encoder, a network without masks, reads the whole drawing at once: the pixels that
 you know, and your strokes as hints. The PixelCNN then draws pixel by pixel, and takes account of

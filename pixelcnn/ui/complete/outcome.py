@@ -10,12 +10,10 @@ import torch
 from pixelcnn.completion import ParticleReport, is_prefix
 from pixelcnn.config import SamplingRule
 from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun
 from pixelcnn.ui.drawing import rule_text
-
-MOST_PARTICLES = 256
-"""The most that the page offers."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def describe(run: CompletionRun) -> list[Report]:
 
 
 def _learned(run: CompletionRun, known: int, rule: str) -> Report:
-    hints = int(run.sketch.hints(run.wish.exactly).sum())
+    hints = int(run.hints.sum())
     given = [f"{known} known pixels"] * bool(known) + [f"{hints} pixels of hints"] * bool(hints)
     text = (
         f"**These are guesses for your drawing.** {run.wish.num_images} independent draws{rule} "
@@ -129,7 +127,7 @@ def _advice(run: CompletionRun) -> str:
     ways = []
     if model.reads_evidence and wish.method == "particles":
         ways.append("the method *learned* or *weighed*")
-    if wish.num_particles < MOST_PARTICLES:
+    if wish.num_particles < PARTICLE_COUNTS[-1]:
         ways.append("more particles")
     if wish.method == "particles" and not wish.tolerance:
         ways.append("a tolerance")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from pixelcnn.completion import ClassPosterior, iter_class_posterior
 from pixelcnn.models import Model
-from pixelcnn.sampling.noise import random_stream
 from pixelcnn.ui.complete.sketch import Sketch
 from pixelcnn.ui.work import Work
 
@@ -74,9 +73,3 @@ class PosteriorJob:
     def wait(self, seconds: float) -> None:
         """Return when the thread has ended, or after a time."""
         self._work.wait(seconds)
-
-    def labels(self, num_images: int, seed: int) -> list[int]:
-        """Draw the class of each completion independently, and sort them."""
-        random = random_stream(seed, "classes")
-        shares = self.newest.probabilities.numpy()
-        return sorted(random.choice(len(shares), num_images, p=shares / shares.sum()).tolist())

@@ -3,13 +3,10 @@
 import streamlit as st
 
 from pixelcnn.data.datasets import DATASETS
-from pixelcnn.ui import resources
-from pixelcnn.ui.canvas import canvas
 from pixelcnn.ui.complete import desk, methods, results, settings, starts
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import (
     LINK_VERSION,
-    METHOD_TITLES,
     Settings,
     best_for,
     choose_particles,
@@ -25,7 +22,7 @@ def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan
     with st.expander("Start from a picture", icon=":material/photo_library:", expanded=True):
         start = st.container()
         st.markdown("**Cover a part of it**")
-        starts.choose_cover(config, desk.put, desk.current)
+        starts.choose_cover(config)
     exactly = not model.model.reads_evidence or bool(state.get("exactly"))
     with st.expander("Advanced: method, particles, order", icon=":material/tune:"):
         num_particles, tolerance = choose_particles(config)
@@ -37,7 +34,7 @@ def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan
         _suggest_orders(model, plan, tolerance)
         st.markdown(methods.EXPLANATION)
     with start:
-        starts.choose_start(config, model.info.dataset, desk.put)
+        starts.choose_start(config, model.info.dataset)
     wish = Wish(
         checkpoint=model.name,
         method=method,
@@ -60,23 +57,16 @@ def draw(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
     if "change_model_to" in state or state.pop("sketch_changed", False):
         st.rerun()  # the whole page has to change
     rerun_if_changed()
-    if "change_model_to" not in state and settings.follow_drawing(model, desk.current()):
+    if settings.follow_drawing(model, desk.current()):
         st.rerun()
     _warn_of_another_kind(model)
     _keep_link(wish)
-    with st.container(key="canvas-frame"):
-        canvas(
-            desk.current(),
-            key=desk.CANVAS,
-            revision=state["sketch_revision"],
-            fresh=state["sketch_fresh"],
-            link=state["sketch_link"],
-            order=plan.order,
-            hints=not wish.exactly,
-            live=model.model.reads_evidence and bool(state.get("live", True)),
-            ignored=plan.ignored if wish.method == methods.CLAMPING else None,
-            on_change=desk.on_change,
-        )
+    desk.show_canvas(
+        order=plan.order,
+        hints=not wish.exactly,
+        live=model.model.reads_evidence and bool(state.get("live", True)),
+        ignored=plan.ignored if wish.method == methods.CLAMPING else None,
+    )
     _offer_completion(model, wish, plan)
 
 
@@ -117,11 +107,11 @@ def _is_asked(run: CompletionRun, wish: Wish) -> bool:
 
 def _choose_method(plan: methods.Plan) -> str:
     captions = [f"The best for this drawing: now **{plan.automatic}**."]
-    captions += [plan.promises[name].text for name in list(METHOD_TITLES)[1:]]
+    captions += [plan.promises[name].text for name in methods.METHODS[1:]]
     chosen = st.radio(
         "**Method**",
-        list(METHOD_TITLES),
-        format_func=METHOD_TITLES.get,
+        methods.METHODS,
+        format_func=str.capitalize,
         captions=captions,
         key="method",
         bind="query-params",
@@ -133,19 +123,14 @@ def _suggest_orders(model: LoadedModel, plan: methods.Plan, tolerance: float) ->
     """Point to a model of eight orders, where it makes exact what this model cannot."""
     if plan.promises[methods.PREFIX].possible or tolerance:
         return
-    if not methods.exact_from_a_side(desk.current().known):
-        return
-    config = model.model.config
-    for name, info in resources.grey_checkpoints(config.height, config.width).items():
-        if info.config.num_orders > 1 and info.dataset == model.info.dataset:
-            st.button(
-                f"Exact with {name}",
-                icon=":material/swap_vert:",
-                on_click=_change_model,
-                args=(name,),
-                help="That model knows eight orders, and reads all that is known here first.",
-            )
-            return
+    if name := settings.exact_elsewhere(model, desk.current().known):
+        st.button(
+            f"Exact with {name}",
+            icon=":material/swap_vert:",
+            on_click=_change_model,
+            args=(name,),
+            help="That model knows eight orders, and reads all that is known here first.",
+        )
 
 
 def _change_model(name: str) -> None:
@@ -181,7 +166,7 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
     elif (sketch.known & ~sketch.hints(wish.exactly)).all():
         hindrance = "Every pixel is known: erase something, or cover a part."
     elif not plan.promises[wish.method].possible:
-        title = METHOD_TITLES[wish.method]
+        title = wish.method.capitalize()
         hindrance = f"{title} is not possible with this drawing: choose another method."
     from_link = state.get("begin_from_link", False)
     # The callback only notes the click: it may come in one message with a request of the sheet, of

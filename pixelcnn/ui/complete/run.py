@@ -128,6 +128,8 @@ class CompletionRun:
         self.evidence = sketch.evidence(wish.exactly)
         self.known = self.evidence.known[0, 0].numpy()
         """Pixels that stay as they are, (H, W)."""
+        self.hints = self.evidence.hints[0, 0].numpy()
+        """Pixels that were drawn by hand and are no facts, (H, W)."""
         self.run = uuid.uuid4().hex[:8]
         self.serial = 0
         self._looks: list[tuple[str, float]] | None = None
@@ -284,7 +286,7 @@ class CompletionRun:
             "level": self.levels().reshape(-1).astype(np.uint8),
             "scan": self.pixels.astype(np.uint16),
             "known": self.known.reshape(-1).astype(np.uint8),
-            "hints": self.sketch.hints(self.wish.exactly).reshape(-1).astype(np.uint8),
+            "hints": self.hints.reshape(-1).astype(np.uint8),
             "mean": mean.reshape(-1).astype(np.float32),
             "deviation": deviation.reshape(-1).astype(np.float32),
             "ess": sizes.astype(np.float32),
@@ -305,7 +307,7 @@ class CompletionRun:
             raise ValueError(job.error or "The posterior over the classes was stopped.")
         if not job.done:
             return
-        self.labels = job.labels(wish.num_images, wish.seed)
+        self.labels = job.newest.draw(wish.num_images, wish.seed)
         if not self._with_particles:
             self.parts = [Part(self._scan(self.labels, 0, wish.num_images, 1), wish.num_images)]
             return

@@ -3,7 +3,9 @@
 import random
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
@@ -17,15 +19,6 @@ from pixelcnn.ui.resources import LoadedModel
 
 GUESS, ANY_CLASS = "inferred", "any"
 CLASS_WORDS = {GUESS: "Let the model guess", ANY_CLASS: "Any class"}
-PARTICLES = (16, 32, 64, 128, 256)
-METHOD_TITLES = {
-    methods.AUTOMATIC: "Automatic",
-    methods.LEARNED: "Learned",
-    methods.PREFIX: "Prefix",
-    methods.WEIGHED: "Weighed",
-    methods.PARTICLES: "Particles",
-    methods.CLAMPING: "Clamping",
-}
 MODEL = "complete_model"
 LINK_VERSION = "2"
 """Of links with a drawing; those of version 1 read strokes as facts."""
@@ -103,18 +96,22 @@ def follow_drawing(model: LoadedModel, sketch: Sketch) -> bool:
     strokes = bool((sketch.state == DRAWN).any()) and not state.get("exactly")
     wanted = best_for(model.info.dataset, config.height, config.width)
     is_first = methods.exact_from_a_side(sketch.known, 1)  # every model reads it first
-    if not strokes and not is_first and methods.exact_from_a_side(sketch.known):
-        infos = resources.grey_checkpoints(config.height, config.width)
-        several = [
-            name
-            for name, info in infos.items()
-            if info.config.num_orders > 1 and info.dataset == model.info.dataset
-        ]
-        wanted = next(iter(several), wanted)
+    if not strokes and not is_first:
+        wanted = exact_elsewhere(model, sketch.known) or wanted
     if not wanted or wanted == model.name:
         return False
     state["change_model_to"] = wanted
     return True
+
+
+def exact_elsewhere(model: LoadedModel, known: NDArray[np.bool_]) -> str:
+    """Name a model of eight orders, of the same data, that reads all known pixels first; or ""."""
+    if not methods.exact_from_a_side(known):
+        return ""
+    config = model.model.config
+    infos = resources.grey_checkpoints(config.height, config.width).items()
+    several = (n for n, i in infos if i.config.num_orders > 1 and i.dataset == model.info.dataset)
+    return next(several, "")
 
 
 def _note_own_choice() -> None:
@@ -185,7 +182,7 @@ def choose_particles(config: ModelConfig) -> tuple[int, float]:
     left, right = st.columns(2, gap="medium")
     num_particles = left.select_slider(
         "Particles",
-        PARTICLES,
+        methods.PARTICLE_COUNTS,
         64,
         key="particles",
         bind="query-params",

@@ -1,6 +1,6 @@
 """What a drawing can start from: a blank canvas, a picture of a model, a test image, an upload."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import partial
 
 import numpy as np
@@ -9,17 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from pixelcnn.completion import occlusion
-from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.data.pictures import pictures
 from pixelcnn.models import Model, ModelConfig
-from pixelcnn.sampling import Sampler, make_noise
+from pixelcnn.sampling import iter_samples
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui import resources
 from pixelcnn.ui.complete import desk, real_start, settings
 from pixelcnn.ui.complete.challenges import CHALLENGES, SIDE
-from pixelcnn.ui.complete.sketch import Sketch, blank, given
+from pixelcnn.ui.complete.sketch import blank, given
 from pixelcnn.ui.gallery import gallery
 from pixelcnn.ui.long_work import result_of
 from pixelcnn.ui.resources import LoadedModel
@@ -36,8 +35,6 @@ COVERS = {
 }
 """What is covered, and the name of what is left in `pixelcnn.completion.OCCLUSIONS`."""
 MOST_CLASSES = 20
-Put = Callable[[Sketch], None]
-"""Makes a drawing the current one."""
 
 
 def offer_challenges(config: ModelConfig) -> None:
@@ -64,8 +61,8 @@ def _on_challenge() -> None:
         st.session_state["complete_asked"] = True
 
 
-def choose_start(config: ModelConfig, dataset: str | None, put: Put) -> None:
-    """Offer everything that a drawing can start from; `put` makes it the current one."""
+def choose_start(config: ModelConfig, dataset: str | None) -> None:
+    """Offer everything that a drawing can start from."""
     start = st.segmented_control(
         "Start from",
         [MODEL, TEST_SET, UPLOAD, BLANK],
@@ -79,24 +76,24 @@ def choose_start(config: ModelConfig, dataset: str | None, put: Put) -> None:
     elif start == TEST_SET:
         real_start.choose(config, dataset)
     elif start == UPLOAD:
-        _choose_upload(config, put)
+        _choose_upload(config)
     elif start == BLANK:
         st.button(
             "Empty the canvas",
             icon=":material/ink_eraser:",
-            on_click=lambda: put(blank(config.height, config.width, config.num_levels)),
+            on_click=lambda: desk.put(blank(config.height, config.width, config.num_levels)),
             help="All pixels unknown. Undo brings the drawing back.",
         )
         st.caption("Then draw on it with the mouse, a finger or the keyboard.")
 
 
-def _choose_upload(config: ModelConfig, put: Put) -> None:
+def _choose_upload(config: ModelConfig) -> None:
     st.file_uploader(
         "Picture",
         key="upload",
         max_upload_size=10,
         on_change=_on_upload,
-        args=(config, put),
+        args=(config,),
         label_visibility="collapsed",
         help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind.",
     )
@@ -104,7 +101,7 @@ def _choose_upload(config: ModelConfig, put: Put) -> None:
         "Invert",
         key="upload_invert",
         on_change=_on_upload,
-        args=(config, put),
+        args=(config,),
         help="The data sets have bright ink on a dark ground. Turn this on for dark ink on paper.",
     )
     if problem := st.session_state.get("upload_problem"):
@@ -116,7 +113,7 @@ def _choose_upload(config: ModelConfig, put: Put) -> None:
         )
 
 
-def _on_upload(config: ModelConfig, put: Put) -> None:
+def _on_upload(config: ModelConfig) -> None:
     state = st.session_state
     state["upload_problem"] = None
     if (file := state.get("upload")) is None:
@@ -133,27 +130,26 @@ def _on_upload(config: ModelConfig, put: Put) -> None:
     except PictureError as error:
         state["upload_problem"] = f"{error} The drawing is left as it was."
         return
-    put(given(values[0], 256))
-    state["sketch_origin"] = None  # nobody knows what kind of picture it is
+    desk.put(given(values[0], 256), "")  # nobody knows what kind of picture it is
 
 
-def choose_cover(config: ModelConfig, put: Put, sketch: Callable[[], Sketch]) -> None:
+def choose_cover(config: ModelConfig) -> None:
     """Offer to cover a part of the drawing."""
     with st.container(horizontal=True, gap="xsmall", key="cover"):
         for covered, left in COVERS.items():
             st.button(
                 covered,
                 on_click=_cover,
-                args=(left, config, put, sketch),
+                args=(left, config),
                 help="Becomes unknown; the rest of the picture is known.",
                 key=f"cover-{left}",
             )
 
 
-def _cover(left: str, config: ModelConfig, put: Put, sketch: Callable[[], Sketch]) -> None:
+def _cover(left: str, config: ModelConfig) -> None:
     seed = st.session_state["cover_seed"] = st.session_state.get("cover_seed", -1) + 1
     known = occlusion(left, config.height, config.width, seed=seed)[0, 0].numpy()
-    put(sketch().covered(known))
+    desk.put(desk.current().covered(known))
 
 
 def _show_gallery(config: ModelConfig) -> None:
@@ -228,10 +224,6 @@ def _draw_pictures(model: Model, seed: int) -> Generator[float, None, NDArray[np
     """Draw one picture of each class, (B, 1, H, W); yields the share that is done."""
     config = model.config
     count = min(config.num_classes, MOST_CLASSES) or 10
-    noise = make_noise(config, num_images=count, seed=seed)
-    sampler = Sampler(model, noise, torch.arange(count) if config.num_classes else None)
-    while not sampler.done:
-        for _ in range(config.width):
-            sampler.step(SamplingRule())
-        yield sampler.position / config.num_dims
-    return sampler.levels
+    label = list(range(count)) if config.num_classes else None
+    levels = yield from iter_samples(model, num_images=count, seed=seed, label=label)
+    return levels.numpy()

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pixelcnn.data.datasets import class_names
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.canvas import canvas
 from pixelcnn.ui.complete import desk, results
 from pixelcnn.ui.complete.run import CompletionRun
 from pixelcnn.ui.complete.sketch import MAX_SIDE
@@ -32,16 +31,7 @@ def drawn(model: LoadedModel) -> Chosen | None:
         )
         return None
     desk.prepare(c)
-    state = st.session_state
-    with st.container(key="canvas-frame"):
-        canvas(
-            desk.current(),
-            key=desk.CANVAS,
-            revision=state["sketch_revision"],
-            fresh=state["sketch_fresh"],
-            link=state["sketch_link"],
-            on_change=desk.on_change,
-        )
+    desk.show_canvas()
     sketch = desk.current()
     st.caption(
         "Scored after every stroke. It is the drawing of the Complete page; what is unknown there "
