@@ -50,10 +50,8 @@ class Evidence(NamedTuple):
 class Reading(NamedTuple):
     """What the encoder makes of evidence."""
 
-    biases: Sequence[Tensor]
-    """For each gated block (B, 4F, H, W): for the horizontal gate, then the vertical one; for the
-    last block (B, 2F, H, W). At the end what is added to the logits, (B, C * K, H, W). All are 0
-    for a picture of which nothing is given."""
+    features: Tensor
+    """(B, E, H, W); 0 for a picture of which nothing is given."""
     class_logits: Tensor
     """Which class the evidence speaks for, (B, Y), or (B, 1) without any."""
     marginals: Tensor
@@ -115,7 +113,7 @@ class Encoder(nn.Module):
         self.marginals = nn.Conv2d(size, config.num_channels * config.num_levels, 1)
         self.classes = nn.Linear(size, max(1, config.num_classes))
 
-    def forward(self, evidence: Evidence, features: Tensor, with_biases: bool = True) -> Reading:
+    def forward(self, evidence: Evidence, features: Tensor) -> Reading:
         """Read the evidence, and its levels as `Model.encode` turns them into features."""
         _, known, hints = evidence
         given = known | hints
@@ -127,8 +125,16 @@ class Encoder(nn.Module):
             coarse = block(coarse)
         x = fine + F.interpolate(coarse, size=fine.shape[2:])
         x = self.norm(self.last(F.silu(x))) * given.any((1, 2, 3), keepdim=True)
-        biases = [layer(x) for layer in [*self.biases, self.logits]] if with_biases else []
-        return Reading(biases, self.classes(F.silu(coarse).mean((2, 3))), self.marginals(x))
+        return Reading(x, self.classes(F.silu(coarse).mean((2, 3))), self.marginals(x))
+
+    def steer(self, reading: Reading) -> list[Tensor]:
+        """Give what steers the gated network; all is 0 where nothing is given.
+
+        Returns:
+            For each gated block (B, 4F, H, W): for the horizontal gate, then the vertical one; for
+            the last block (B, 2F, H, W). At the end what is added to the logits, (B, C * K, H, W).
+        """
+        return [layer(reading.features) for layer in [*self.biases, self.logits]]
 
 
 @register
@@ -169,7 +175,7 @@ class ConditionedPixelCNN(GatedPixelCNN):
         self.check_evidence(evidence)
         other = copy.copy(self)
         with torch.no_grad():
-            other.evidence_biases = self.read(evidence).biases
+            other.evidence_biases = self.encoder.steer(self.read(evidence))
         return other
 
     @torch.inference_mode()
@@ -182,9 +188,9 @@ class ConditionedPixelCNN(GatedPixelCNN):
         self.check_evidence(evidence)
         return self.read(evidence).class_logits.double().softmax(1)
 
-    def read(self, evidence: Evidence, with_biases: bool = True) -> Reading:
+    def read(self, evidence: Evidence) -> Reading:
         """Run the encoder."""
-        return self.encoder(evidence, self.encode(evidence.levels), with_biases)
+        return self.encoder(evidence, self.encode(evidence.levels))
 
     def check_evidence(self, evidence: Evidence) -> None:
         """Check evidence before it is used.
@@ -217,12 +223,13 @@ class ConditionedPixelCNN(GatedPixelCNN):
         """
         if evidence is None:
             return super().forward(levels, label, order)
-        reading = self.read(evidence, with_biases=not encoder_only)
+        reading = self.read(evidence)
         if encoder_only:
             return None, reading
         condition = self.condition(len(levels), label, order)
         features = self.encode(levels)
-        return self.logits_from_features(features, condition, reading.biases), reading
+        biases = self.encoder.steer(reading)
+        return self.logits_from_features(features, condition, biases), reading
 
     def logits_from_features(
         self, features: Tensor, condition: Tensor, biases: Sequence[Tensor] | None = None

@@ -38,25 +38,10 @@ function paintLines(ctx, grid, cell) {
 
 // A line around the pixels of some states.
 function paintBorder(ctx, grid, cell, colour, inside) {
-  const known = (row, col) => inside(grid.state[row * grid.width + col]);
-  const path = new Path2D();
-  for (let row = 0; row < grid.height; row++) {
-    for (let col = 0; col < grid.width; col++) {
-      const x = col * cell, y = row * cell;
-      if (col > 0 && known(row, col) !== known(row, col - 1)) {
-        path.moveTo(x, y);
-        path.lineTo(x, y + cell);
-      }
-      if (row > 0 && known(row, col) !== known(row - 1, col)) {
-        path.moveTo(x, y);
-        path.lineTo(x + cell, y);
-      }
-    }
-  }
   ctx.lineCap = "square";
   ctx.strokeStyle = colour;
   ctx.lineWidth = 1.5;
-  ctx.stroke(path);
+  ctx.stroke(borderPath(grid.width, grid.height, cell, (at) => inside(grid.state[at])));
 }
 
 // Crosses over the known pixels that the chosen method does not look at.

@@ -67,20 +67,7 @@ function paintMarks(canvas, growth, layout, { position, outlined, chosen, order 
   const s = layout.scale;
   if (outlined) {
     for (const [mask, colour] of [[growth.known, KNOWN_LINE], [growth.hints, HINT_LINE]]) {
-      const path = new Path2D();
-      const known = (row, col) => mask[row * width + col] !== 0;
-      for (let row = 0; row < height; row++) {
-        for (let col = 0; col < width; col++) {
-          if (col > 0 && known(row, col) !== known(row, col - 1)) {
-            path.moveTo(col * s, row * s);
-            path.lineTo(col * s, (row + 1) * s);
-          }
-          if (row > 0 && known(row, col) !== known(row - 1, col)) {
-            path.moveTo(col * s, row * s);
-            path.lineTo((col + 1) * s, row * s);
-          }
-        }
-      }
+      const path = borderPath(width, height, s, (at) => mask[at] !== 0);
       ctx.strokeStyle = colour;
       ctx.lineWidth = s > 6 ? 1.5 : 1;
       for (const { x, y } of layout.cells) {

@@ -14,6 +14,23 @@ const MAP_COLOURS = Array.from({ length: 256 }, (_, i) => {
 const greyOf = (level, levels) => Math.ceil((255 * level) / (levels - 1));
 const rgba = ([r, g, b], alpha) => `rgba(${r},${g},${b},${alpha})`;
 
+// The lines between cells that are inside and cells that are not; `inside` is asked of a number.
+function borderPath(width, height, cell, inside) {
+  const path = new Path2D();
+  for (let at = 0; at < width * height; at++) {
+    const col = at % width, x = col * cell, y = ((at - col) / width) * cell;
+    if (col > 0 && inside(at) !== inside(at - 1)) {
+      path.moveTo(x, y);
+      path.lineTo(x, y + cell);
+    }
+    if (at >= width && inside(at) !== inside(at - width)) {
+      path.moveTo(x, y);
+      path.lineTo(x + cell, y);
+    }
+  }
+  return path;
+}
+
 // Gives the canvas the device's resolution and an empty context measured in CSS pixels.
 function fitCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
