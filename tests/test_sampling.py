@@ -99,7 +99,9 @@ def test_noise_is_fixed_by_seed_and_image_and_lies_in_the_unit_interval():
     assert (noise >= 0).all() and (noise < 1).all()
     assert np.array_equal(make_noise(config, num_images=2, seed=9, first_image=3), noise[3:])
     assert len(np.unique(noise)) == noise.size
-    assert not np.isin(make_noise(config, num_images=5, seed=10), noise).any()
+    others = {"seed": 10}, {"seed": 9 + 2**32}, {"seed": 9, "stream": "completions"}
+    for other in others:  # large seeds and other uses share nothing with it
+        assert not np.isin(make_noise(config, num_images=5, **other), noise).any()
 
 
 @pytest.mark.parametrize("label", [None, 1])

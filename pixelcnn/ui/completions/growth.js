@@ -28,7 +28,7 @@ class Growth {
     if (sort === "likely" && bits) return `${thousands(bits[image])} bits`;
     if (!looks) return captions[image];
     const [name, percent] = looks[image];
-    return `${name} ${percent > 99.4 ? "> 99" : percent < 0.6 ? "< 1" : Math.round(percent)} %`;
+    return `${name}: ${percent > 99.4 ? "> 99" : percent < 0.6 ? "< 1" : Math.round(percent)} %`;
   }
 
   // The pictures in the order in which they are to be shown.
