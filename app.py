@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pixelcnn.ui.layout import begin_importing_torch, page
-from pixelcnn.ui.player import player
+from pixelcnn.ui.generate.player import player
+from pixelcnn.ui.shared.layout import begin_importing_torch, page
 
 begin_importing_torch()
 
@@ -19,7 +19,8 @@ if "drawing" not in st.session_state:
         player(None, key="loading")
 
 # Imported after the first words are on the screen: they need torch.
-from pixelcnn.ui import controls, generate, resources  # noqa: E402
+from pixelcnn.ui.generate import page as generate  # noqa: E402
+from pixelcnn.ui.shared import controls, resources  # noqa: E402
 
 with st.sidebar:
     controls.mend_address()

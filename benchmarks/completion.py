@@ -42,7 +42,7 @@ from pixelcnn.storage import write_atomically
 from pixelcnn.training.evidence import sketches
 from pixelcnn.ui.complete.challenges import CHALLENGES
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import given
+from pixelcnn.ui.shared.sketch import given
 
 KINDS = ("upper-half", "lower-half", "left-half", "around-box", "random-half")
 SIDE, PER_PASS = 28, 20

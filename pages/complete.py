@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pixelcnn.ui.layout import begin_importing_torch, page
+from pixelcnn.ui.shared.layout import begin_importing_torch, page
 
 begin_importing_torch()
 
@@ -16,8 +16,8 @@ if "complete_model" not in st.session_state:  # later it would push the page dow
     loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
-from pixelcnn.ui import resources  # noqa: E402
 from pixelcnn.ui.complete import desk, request, results, settings, starts  # noqa: E402
+from pixelcnn.ui.shared import resources  # noqa: E402
 
 with st.sidebar:
     model = resources.load_or_stop(settings.choose_model(loading), loading)

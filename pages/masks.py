@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pixelcnn.ui.layout import begin_importing_torch, page
+from pixelcnn.ui.shared.layout import begin_importing_torch, page
 
 
 def stop_drawing_ahead() -> None:
@@ -24,10 +24,10 @@ if "model" not in st.session_state:  # later it would push the page down for a m
     loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
-from pixelcnn.ui import controls, resources  # noqa: E402
 from pixelcnn.ui.masks import growth, guide, kernels, leak, own, proof  # noqa: E402
 from pixelcnn.ui.masks.ahead import draw_ahead  # noqa: E402
 from pixelcnn.ui.masks.shown import choose_picture  # noqa: E402
+from pixelcnn.ui.shared import controls, resources  # noqa: E402
 
 GUIDE = "What PixelCNN is"
 SECTIONS = {

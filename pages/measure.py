@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pixelcnn.ui.layout import begin_importing_torch, page
+from pixelcnn.ui.shared.layout import begin_importing_torch, page
 
 begin_importing_torch()
 
@@ -15,8 +15,8 @@ if "view" not in st.session_state:  # later it would push the page down for a mo
     loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
-from pixelcnn.ui import controls, resources  # noqa: E402
 from pixelcnn.ui.measure import calibration, paradox, score, sweep, table, together  # noqa: E402
+from pixelcnn.ui.shared import controls, resources  # noqa: E402
 
 WITH_MODEL = {
     "Score a picture": score.show,

@@ -9,9 +9,9 @@ import numpy as np
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
+from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete.run import CompletionRun
-from pixelcnn.ui.complete.sketch import DRAWN, Sketch
-from pixelcnn.ui.wire import decode
+from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
 from .components import trigger
 

@@ -7,7 +7,7 @@ import numpy as np
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
-from pixelcnn.ui.wire import decode
+from pixelcnn.ui.browser.wire import decode
 
 TIMEOUT = 120
 NAME = "fashion-mnist-gated"

@@ -47,7 +47,9 @@ def test_only_the_screen_imports_streamlit(path):
 
 @pytest.mark.parametrize(
     "name",
-    ["charts", "drawing", "exports", "history", "messages", "wire", "work"]
+    [f"browser/{name}" for name in ("messages", "wire")]
+    + [f"generate/{name}" for name in ("drawing", "exports")]
+    + [f"shared/{name}" for name in ("charts", "history", "work")]
     + [f"train/{name}" for name in ("curves", "estimate", "presets", "sheets", "words")],
 )
 def test_what_the_player_is_fed_with_knows_no_streamlit(name):

@@ -6,8 +6,8 @@ import torch
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.sampling import sample
-from pixelcnn.ui.drawing import MAX_BRANCHES
-from pixelcnn.ui.history import History, from_text, to_text
+from pixelcnn.ui.generate.drawing import MAX_BRANCHES
+from pixelcnn.ui.shared.history import History, from_text, to_text
 
 from .tiny_drawing import COLD, MODEL, PLAIN, expected, finish, fork, new_drawing, picture, pull
 
@@ -15,7 +15,7 @@ from .tiny_drawing import COLD, MODEL, PLAIN, expected, finish, fork, new_drawin
 @pytest.fixture(autouse=True)
 def enough_time(monkeypatch):
     """What one answer draws is decided by the pixels asked for, however slow the machine is."""
-    monkeypatch.setattr("pixelcnn.ui.drawing.SECONDS_PER_ANSWER", 60)
+    monkeypatch.setattr("pixelcnn.ui.generate.drawing.SECONDS_PER_ANSWER", 60)
 
 
 def test_a_new_rule_draws_unseen_pixels_anew_in_the_same_branch():

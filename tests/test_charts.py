@@ -16,15 +16,15 @@ from pixelcnn.evaluation.paradox import make_sets, measure_paradox
 from pixelcnn.evaluation.scores import code_bits, score_classes, score_image
 from pixelcnn.progress import drain
 from pixelcnn.sampling import make_noise
-from pixelcnn.ui import charts
-from pixelcnn.ui.messages import (
+from pixelcnn.ui.browser.messages import (
     Panel,
     encode_panels,
     encode_score,
     first_differences,
     panel_columns,
 )
-from pixelcnn.ui.wire import decode
+from pixelcnn.ui.browser.wire import decode
+from pixelcnn.ui.shared import charts
 
 from .test_paradox import NAMES, images
 from .tiny import random_levels, tiny_model

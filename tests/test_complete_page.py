@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from pixelcnn.data.datasets import DATASETS
 from pixelcnn.ui.complete.challenges import CHALLENGES
-from pixelcnn.ui.complete.sketch import DRAWN, GIVEN, UNKNOWN, given, to_text
+from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, given, to_text
 
 from .complete_page import (
     READER,

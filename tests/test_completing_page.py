@@ -15,7 +15,7 @@ from pixelcnn.storage import (
     load_checkpoint,
     save_checkpoint,
 )
-from pixelcnn.ui.complete.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, to_text
+from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, to_text
 
 from .complete_page import (
     ONE_ORDER,
@@ -228,9 +228,9 @@ def with_orders(tmp_path, monkeypatch):
     path = tmp_path / "fashion-mnist-orders.safetensors"
     save_checkpoint(path, randomize(build_model(config)), info)
     paths = {"fashion-mnist-gated": checkpoint_path("fashion-mnist-gated"), path.stem: path}
-    for module in ("ui.controls", "ui.resources"):
+    for module in ("ui.shared.controls", "ui.shared.resources"):
         monkeypatch.setattr(f"pixelcnn.{module}.list_checkpoints", lambda: paths)
-    monkeypatch.setattr("pixelcnn.ui.resources.checkpoint_path", lambda name: paths[name])
+    monkeypatch.setattr("pixelcnn.ui.shared.resources.checkpoint_path", lambda name: paths[name])
 
 
 def test_a_model_of_one_order_points_to_one_of_eight_where_that_is_exact(with_orders):
@@ -252,9 +252,9 @@ def test_the_drawing_follows_to_a_model_of_other_levels(tmp_path, monkeypatch):
     info = dataclasses.replace(info, config=config, bits_per_dim={})
     save_checkpoint(path, randomize(build_model(config)), info)
     paths = {"fashion-mnist-gated": checkpoint_path("fashion-mnist-gated"), path.stem: path}
-    for module in ("ui.controls", "ui.resources"):
+    for module in ("ui.shared.controls", "ui.shared.resources"):
         monkeypatch.setattr(f"pixelcnn.{module}.list_checkpoints", lambda: paths)
-    monkeypatch.setattr("pixelcnn.ui.resources.checkpoint_path", lambda name: paths[name])
+    monkeypatch.setattr("pixelcnn.ui.shared.resources.checkpoint_path", lambda name: paths[name])
     page = draw(open_page(), half())
     first = canvas_data(page)
     page.selectbox(key="complete_model").select("few").run()
@@ -271,8 +271,8 @@ def test_a_model_of_colours_is_refused_in_words(tmp_path, monkeypatch):
     path = tmp_path / "colours.safetensors"
     info = CheckpointInfo(config=config, dataset=None, images_seen=0, bits_per_dim={})
     save_checkpoint(path, randomize(build_model(config)), info)
-    monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", lambda: {"colours": path})
-    monkeypatch.setattr("pixelcnn.ui.resources.checkpoint_path", lambda name: path)
+    monkeypatch.setattr("pixelcnn.ui.shared.controls.list_checkpoints", lambda: {"colours": path})
+    monkeypatch.setattr("pixelcnn.ui.shared.resources.checkpoint_path", lambda name: path)
     page = open_page()
     assert not page.exception
     assert "completes grey pictures" in page.info[0].value

@@ -12,7 +12,7 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import dequantize
 from pixelcnn.ui.complete import exports
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import from_text
+from pixelcnn.ui.shared.sketch import from_text
 
 from .tiny_completion import MODEL, NAMES, READER, SIDE, SIDES, finish, new_run
 

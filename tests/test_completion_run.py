@@ -16,12 +16,12 @@ from pixelcnn.completion import (
 from pixelcnn.config import SamplingRule
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.sampling import sample
+from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete import methods, outcome
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import given
-from pixelcnn.ui.drawing import Drawing, Subject
-from pixelcnn.ui.wire import decode
+from pixelcnn.ui.generate.drawing import Drawing, Subject
+from pixelcnn.ui.shared.sketch import given
 
 from .tiny import tiny_model
 from .tiny_completion import (

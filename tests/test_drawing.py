@@ -7,10 +7,10 @@ import torch
 from pixelcnn.config import SamplingRule
 from pixelcnn.sampling import sample
 from pixelcnn.sampling.rules import draw
-from pixelcnn.ui.code_panel import sampling_loop
-from pixelcnn.ui.drawing import Drawing, Subject, rule_text
-from pixelcnn.ui.history import History
-from pixelcnn.ui.wire import decode
+from pixelcnn.ui.browser.wire import decode
+from pixelcnn.ui.generate.code_panel import sampling_loop
+from pixelcnn.ui.generate.drawing import Drawing, Subject, rule_text
+from pixelcnn.ui.shared.history import History
 
 from .tiny import tiny_model
 from .tiny_drawing import (

@@ -19,9 +19,9 @@ from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
 from pixelcnn.models import GatedConfig, build_model
 from pixelcnn.storage import CheckpointInfo, save_checkpoint
 from pixelcnn.training.runs import RunConfig
-from pixelcnn.ui.board import Look
+from pixelcnn.ui.browser.wire import decode
+from pixelcnn.ui.masks.board import Look
 from pixelcnn.ui.masks.guide import STEPS
-from pixelcnn.ui.wire import decode
 
 from . import components
 from .made_up_data import write_mnist_like
@@ -91,7 +91,7 @@ def checkpoints(tmp_path, monkeypatch):
                 config=model.config, dataset=None, images_seen=1, bits_per_dim={}
             )
             save_checkpoint(paths[name], model, info)
-        monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", lambda: paths)
+        monkeypatch.setattr("pixelcnn.ui.shared.controls.list_checkpoints", lambda: paths)
 
     return put
 
@@ -165,7 +165,7 @@ def test_what_a_section_shows_of_the_next_picture_is_computed_before_it(section,
     page = open_page(section=section, model=CLASSIC, seed=3, pixel="9-9", wrong="true")
     page.session_state["ahead"].wait()
     monkeypatch.setattr("pixelcnn.ui.masks.computed.trial", None)  # nothing more is computed
-    monkeypatch.setattr("pixelcnn.ui.resources.load_checkpoint", None)  # or loaded
+    monkeypatch.setattr("pixelcnn.ui.shared.resources.load_checkpoint", None)  # or loaded
     monkeypatch.setattr("pixelcnn.ui.masks.ahead.draw_ahead", lambda *_: None)  # or prepared
     page.number_input(key="seed").set_value(4).run()
     assert not page.exception and "seed 4" in str(shown(page, key)[0])

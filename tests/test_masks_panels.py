@@ -11,15 +11,14 @@ from pixelcnn.inspection.influence import PairCheck
 from pixelcnn.inspection.kernels import kernel, kernel_paths
 from pixelcnn.inspection.receptive_field import layer_fields
 from pixelcnn.masks import channel_mask, kernel_mask
-from pixelcnn.ui import board
-from pixelcnn.ui.board import Board, Frames, Look, Panel
-from pixelcnn.ui.masks import figures, panels, steps
+from pixelcnn.ui.browser.wire import decode
+from pixelcnn.ui.masks import board, figures, panels, steps
 from pixelcnn.ui.masks.all_pairs import matrix_picture
+from pixelcnn.ui.masks.board import Board, Frames, Look, Panel
 from pixelcnn.ui.masks.growth import growth_numbers, growth_table
 from pixelcnn.ui.masks.guide import STEPS
 from pixelcnn.ui.masks.kernels import channel_table
 from pixelcnn.ui.masks.own import dilations_of
-from pixelcnn.ui.wire import decode
 
 from .tiny import CONVOLUTIONAL, tiny_model
 

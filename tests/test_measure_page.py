@@ -15,8 +15,8 @@ from pixelcnn.evaluation.scores import code_bits
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.sampling import sample
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import DRAWN, Sketch
 from pixelcnn.ui.measure.sources import EXAMPLE, read_typed
+from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
 from .measure_page import NAME, TIMEOUT, figure, has, message, open_page, texts, trigger, wait_for
 

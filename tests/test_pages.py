@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pixelcnn.ui.drawing import Drawing
-from pixelcnn.ui.wire import decode
+from pixelcnn.ui.browser.wire import decode
+from pixelcnn.ui.generate.drawing import Drawing
 
 from . import components
 
@@ -175,7 +175,7 @@ def test_choosing_a_branch_sets_the_sliders_to_its_rule():
 
 
 def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened(monkeypatch):
-    monkeypatch.setattr("pixelcnn.ui.generate.LATE_SECONDS", 60)
+    monkeypatch.setattr("pixelcnn.ui.generate.page.LATE_SECONDS", 60)
     page = open_page(pictures=9, rows="true", seed=4)
     pull(page)
     page.slider(key="temperature").set_value(0.8).run()
@@ -222,14 +222,14 @@ def test_the_page_says_that_the_causality_check_passed():
 def test_a_damaged_checkpoint_is_named_on_the_page(tmp_path, monkeypatch):
     (tmp_path / "broken.safetensors").write_bytes(b"not a checkpoint")
     monkeypatch.setattr("pixelcnn.storage.CHECKPOINT_DIR", tmp_path)
-    monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", lambda: {"broken": None})
+    monkeypatch.setattr("pixelcnn.ui.shared.controls.list_checkpoints", lambda: {"broken": None})
     page = open_page(model="broken")
     assert not page.exception
     assert "broken.safetensors" in page.error[0].value and "damaged" in page.error[0].value
 
 
 def test_without_any_checkpoint_the_page_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", dict)
+    monkeypatch.setattr("pixelcnn.ui.shared.controls.list_checkpoints", dict)
     page = open_page()
     assert not page.exception
     assert "python -m pixelcnn train" in page.info[-1].value
@@ -237,7 +237,7 @@ def test_without_any_checkpoint_the_page_says_what_to_do(monkeypatch):
 
 @pytest.mark.parametrize("name", ["", "complete", "masks", "measure"])
 def test_without_a_checkpoint_a_page_says_what_to_do_and_waits_for_nothing(name, monkeypatch):
-    monkeypatch.setattr("pixelcnn.ui.controls.list_checkpoints", dict)
+    monkeypatch.setattr("pixelcnn.ui.shared.controls.list_checkpoints", dict)
     page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
     page = (page.switch_page(f"pages/{name}.py") if name else page).run()
     assert not page.exception

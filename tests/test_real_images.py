@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.data.datasets import DataError, load_dataset
-from pixelcnn.ui import long_work, real_images
+from pixelcnn.ui.shared import long_work, real_images
 
 from .made_up_data import write_mnist_like
 from .measure_page import texts, wait_for
@@ -51,7 +51,7 @@ def fetching(tmp_path, monkeypatch):
 def script():
     import streamlit as st
 
-    from pixelcnn.ui.real_images import test_set
+    from pixelcnn.ui.shared.real_images import test_set
 
     images = test_set("mnist", "here")
     if images is not None:
@@ -128,7 +128,7 @@ def test_work_begins_again_when_its_result_is_no_longer_kept(monkeypatch):
     def script():
         import streamlit as st
 
-        from pixelcnn.ui.long_work import result_of
+        from pixelcnn.ui.shared.long_work import result_of
 
         def make():
             yield 0.5

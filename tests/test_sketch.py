@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pixelcnn.data.datasets import dequantize
-from pixelcnn.ui.complete.sketch import (
+from pixelcnn.ui.shared.sketch import (
     DRAWN,
     GIVEN,
     MAX_TEXT,

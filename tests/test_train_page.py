@@ -7,7 +7,7 @@ import pytest
 from pixelcnn.commands.train import new_config
 from pixelcnn.training.runs import Status, create_run, list_runs
 from pixelcnn.training.worker import train_run
-from pixelcnn.ui.layout import PAGES
+from pixelcnn.ui.shared.layout import PAGES
 from pixelcnn.ui.train import words
 from pixelcnn.ui.train.transfer import imported_path
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pixelcnn.ui import work as module
-from pixelcnn.ui.work import Results, Work, Works
+from pixelcnn.ui.shared import work as module
+from pixelcnn.ui.shared.work import Results, Work, Works
 
 
 def steps(count, *, gate=None, result="done", error=None, closed=None):

@@ -6,7 +6,7 @@ import torch
 from pixelcnn.completion import occlusion
 from pixelcnn.ui.complete import exports
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.complete.sketch import DRAWN, Sketch, given
+from pixelcnn.ui.shared.sketch import DRAWN, Sketch, given
 
 from .tiny import random_levels, tiny_model
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelcnn.ui.complete.sketch import DRAWN, Sketch
+from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
 SIDE = 28
 

@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.canvas import canvas, read_change
-from pixelcnn.ui.complete.sketch import GIVEN, MAX_SIDE, Sketch, blank, from_text
+from pixelcnn.ui.complete.canvas import canvas, read_change
+from pixelcnn.ui.shared.sketch import GIVEN, MAX_SIDE, Sketch, blank, from_text
 
 CANVAS = "canvas"
 

@@ -19,7 +19,7 @@ from pixelcnn.data.pictures import (
 )
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.complete.run import SECONDS_PER_ANSWER, CompletionRun
-from pixelcnn.ui.complete.sketch import to_text
+from pixelcnn.ui.shared.sketch import to_text
 
 
 def finish(run: CompletionRun) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from pixelcnn.completion import ClassPosterior, iter_class_posterior
 from pixelcnn.models import Model
-from pixelcnn.ui.complete.sketch import Sketch
-from pixelcnn.ui.work import Work
+from pixelcnn.ui.shared.sketch import Sketch
+from pixelcnn.ui.shared.work import Work
 
 PARTICLES = 16
 """Particles for each class, where the posterior is only estimated."""

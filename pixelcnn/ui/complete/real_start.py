@@ -9,9 +9,9 @@ from pixelcnn.data.datasets import DATASETS, class_names
 from pixelcnn.data.pictures import pictures
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import desk, settings
-from pixelcnn.ui.complete.sketch import given
-from pixelcnn.ui.gallery import gallery
-from pixelcnn.ui.real_images import test_set
+from pixelcnn.ui.complete.gallery import gallery
+from pixelcnn.ui.shared.real_images import test_set
+from pixelcnn.ui.shared.sketch import given
 
 GALLERY = "test-images"
 SHOWN = 20

@@ -12,8 +12,8 @@ from pixelcnn.ui.complete.settings import (
     choose_particles,
     rerun_if_changed,
 )
-from pixelcnn.ui.complete.sketch import to_text
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
+from pixelcnn.ui.shared.sketch import to_text
 
 
 def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan]:

@@ -4,14 +4,15 @@ import streamlit as st
 
 from pixelcnn.data.datasets import class_names
 from pixelcnn.models import Model
-from pixelcnn.ui import downloads, generate
 from pixelcnn.ui.complete import desk, exports, outcome
+from pixelcnn.ui.complete.completions import completions
 from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import rerun_if_changed
-from pixelcnn.ui.complete.sketch import Sketch
-from pixelcnn.ui.completions import completions
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.generate import page as generate
+from pixelcnn.ui.shared import downloads
+from pixelcnn.ui.shared.resources import LoadedModel
+from pixelcnn.ui.shared.sketch import Sketch
 
 SHEET = "completions"
 

@@ -19,10 +19,10 @@ from pixelcnn.completion import Completion, ParticleScan, Scan, begin_completion
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
+from pixelcnn.ui.browser.wire import encode
 from pixelcnn.ui.complete.posterior import PosteriorJob
-from pixelcnn.ui.complete.sketch import Sketch
-from pixelcnn.ui.history import History
-from pixelcnn.ui.wire import encode
+from pixelcnn.ui.shared.history import History
+from pixelcnn.ui.shared.sketch import Sketch
 
 SECONDS_PER_ANSWER = 0.12
 """Time in which one answer computes pixels; short, so that the page stays responsive."""

@@ -11,11 +11,11 @@ from streamlit.delta_generator import DeltaGenerator
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
 from pixelcnn.models import Model, ModelConfig
-from pixelcnn.ui import controls, resources
 from pixelcnn.ui.complete import methods
-from pixelcnn.ui.complete.sketch import DRAWN, Sketch
-from pixelcnn.ui.controls import MAX_SEED, choose_checkpoint, choose_rule
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared import controls, resources
+from pixelcnn.ui.shared.controls import MAX_SEED, choose_checkpoint, choose_rule
+from pixelcnn.ui.shared.resources import LoadedModel
+from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
 GUESS, ANY_CLASS = "inferred", "any"
 CLASS_WORDS = {GUESS: "Let the model guess", ANY_CLASS: "Any class"}

@@ -12,9 +12,9 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.models.rows import MANY_IMAGES
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.storage import CheckpointError, list_checkpoints
-from pixelcnn.ui.controls import MAX_SEED, next_seed
 from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
-from pixelcnn.ui.resources import LoadedModel, load
+from pixelcnn.ui.shared.controls import MAX_SEED, next_seed
+from pixelcnn.ui.shared.resources import LoadedModel, load
 
 OTHERS = 6
 """Other models that are prepared, at most; `resources` keeps a few more."""

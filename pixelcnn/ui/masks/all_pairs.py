@@ -6,10 +6,10 @@ import streamlit as st
 from pixelcnn.data.pictures import Picture
 from pixelcnn.inspection.influence import PairCheck, check_pairs
 from pixelcnn.inspection.receptive_field import past_coverage
-from pixelcnn.ui.long_work import result_of
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.shown import Shown
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.resources import LoadedModel
 
 COLOURS = np.array(
     [(224, 227, 233), (45, 130, 255), (245, 125, 20), (225, 20, 45)], dtype=np.uint8

@@ -19,7 +19,7 @@ from pixelcnn.inspection.receptive_field import (
 )
 from pixelcnn.models import Model, ModelConfig, build_model
 from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
 
 CHECKED = 2
 """Predictions differentiated for the switch of the first mask: enough to find its leak."""

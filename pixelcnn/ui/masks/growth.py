@@ -10,12 +10,12 @@ import streamlit as st
 from pixelcnn.inspection.receptive_field import LayerField, PixelRole
 from pixelcnn.models import ARCHITECTURES, Model, reshape_config
 from pixelcnn.models.convolutions import ConvolutionModel
-from pixelcnn.ui.board import Board, Frames, Look, board
-from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.ahead import Prepare
+from pixelcnn.ui.masks.board import Board, Frames, Look, board
 from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.shared.resources import LoadedModel
 
 LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pixelcnn.ui.masks import steps
 from pixelcnn.ui.masks.shown import Shown
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
 
 
 @dataclass(frozen=True)

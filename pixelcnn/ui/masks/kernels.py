@@ -4,11 +4,11 @@ import streamlit as st
 
 from pixelcnn.inspection.kernels import input_names, kernel_paths
 from pixelcnn.masks import channel_mask
-from pixelcnn.ui.board import Board, Frames, board
 from pixelcnn.ui.masks import panels
+from pixelcnn.ui.masks.board import Board, Frames, board
 from pixelcnn.ui.masks.computed import one_kernel
 from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, write_pixel
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
 
 SIZES = (3, 5, 7, 9)
 DILATIONS = (1, 2, 4, 8)

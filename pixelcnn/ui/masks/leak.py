@@ -6,9 +6,9 @@ import streamlit as st
 
 from pixelcnn.inspection.influence import Influence
 from pixelcnn.models.convolutions import ConvolutionModel
-from pixelcnn.ui.board import Board, Look, board
 from pixelcnn.ui.masks import computed, figures, panels
 from pixelcnn.ui.masks.ahead import Prepare
+from pixelcnn.ui.masks.board import Board, Look, board
 from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import (
     Shown,
@@ -18,7 +18,7 @@ from pixelcnn.ui.masks.shown import (
     place,
     write_pixel,
 )
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
 
 
 def show(model: LoadedModel, shown: Shown) -> None:

@@ -11,11 +11,11 @@ from pixelcnn.data.datasets import DATASETS
 from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.models import ModelConfig, architecture
 from pixelcnn.training.runs import RunConfig
-from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import computed, panels
+from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
 
 PATTERNS = {
     "1": (1,),

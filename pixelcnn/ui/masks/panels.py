@@ -10,7 +10,7 @@ from pixelcnn.data.pictures import pictures
 from pixelcnn.inspection.kernels import Kernel
 from pixelcnn.inspection.receptive_field import LayerField
 from pixelcnn.masks import kernel_mask
-from pixelcnn.ui.board import Look, Panel
+from pixelcnn.ui.masks.board import Look, Panel
 
 FIELD_WORDS = {
     Look.SEEN: "past, can be read",

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from pixelcnn.inspection.influence import Influence
 from pixelcnn.inspection.receptive_field import PixelRole
-from pixelcnn.ui.board import Board, board
 from pixelcnn.ui.masks import all_pairs, computed, figures, panels
 from pixelcnn.ui.masks.ahead import Prepare
+from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
 
 WHY_UNCHANGED = {
     PixelRole.CURRENT: "It is the predicted pixel itself, and mask A hides it.",

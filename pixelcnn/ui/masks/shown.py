@@ -12,9 +12,9 @@ from pixelcnn.data.datasets import DATASETS, class_names, quantize
 from pixelcnn.models import ModelConfig
 from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling import sample
-from pixelcnn.ui.controls import choose_class, choose_seed
-from pixelcnn.ui.real_images import test_set
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.controls import choose_class, choose_seed
+from pixelcnn.ui.shared.real_images import test_set
+from pixelcnn.ui.shared.resources import LoadedModel
 
 F = TypeVar("F", bound=Callable)
 SAMPLE, TEST_IMAGE = "sample", "test image"

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pixelcnn.data.datasets import class_names
 from pixelcnn.evaluation.likelihoods import surprise_bits
 from pixelcnn.inspection.receptive_field import PixelRole
-from pixelcnn.ui.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks import computed, figures, panels
+from pixelcnn.ui.masks.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, place, write_pixel
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
 
 ONE = {"pixel": "Pixel"}
 

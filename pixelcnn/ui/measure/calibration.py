@@ -7,9 +7,6 @@ import streamlit as st
 from pixelcnn.data.datasets import data_dir, quantize
 from pixelcnn.evaluation.calibration import GROUPS, UNSURE_BITS, Calibration, measure_calibration
 from pixelcnn.evaluation.stored import percent
-from pixelcnn.ui.charts import reliability_chart
-from pixelcnn.ui.exhibits import offer_data, show_chart
-from pixelcnn.ui.long_work import result_of
 from pixelcnn.ui.measure.live import (
     ask_images,
     choose_numbers,
@@ -18,8 +15,11 @@ from pixelcnn.ui.measure.live import (
     say_source,
     stored_numbers,
 )
-from pixelcnn.ui.real_images import test_set
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.charts import reliability_chart
+from pixelcnn.ui.shared.exhibits import offer_data, show_chart
+from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.real_images import test_set
+from pixelcnn.ui.shared.resources import LoadedModel
 
 
 def show(model: LoadedModel) -> None:

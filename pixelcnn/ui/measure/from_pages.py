@@ -11,11 +11,11 @@ from pixelcnn.data.datasets import class_names
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import desk, results
 from pixelcnn.ui.complete.run import CompletionRun
-from pixelcnn.ui.complete.sketch import MAX_SIDE
-from pixelcnn.ui.drawing import Drawing
-from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.measure.chosen import Chosen
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.resources import LoadedModel
+from pixelcnn.ui.shared.sketch import MAX_SIDE
 
 SECONDS = 0.1
 """Time that a picture is drawn on before its page may have it."""

@@ -13,7 +13,7 @@ from pixelcnn.evaluation.stored import (
     numbers_path,
 )
 from pixelcnn.storage import checkpoint_path, weights_digest
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel
 
 STORED, LIVE = "Stored numbers", "Measure here"
 

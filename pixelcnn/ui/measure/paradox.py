@@ -17,9 +17,6 @@ from pixelcnn.evaluation.paradox import (
 )
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.storage import CheckpointError
-from pixelcnn.ui.charts import SCORE_TITLES, auroc_chart, paradox_chart
-from pixelcnn.ui.exhibits import offer_data, show_chart
-from pixelcnn.ui.long_work import result_of
 from pixelcnn.ui.measure.live import (
     ask_images,
     choose_numbers,
@@ -28,8 +25,11 @@ from pixelcnn.ui.measure.live import (
     say_source,
     stored_numbers,
 )
-from pixelcnn.ui.real_images import test_set
-from pixelcnn.ui.resources import LoadedModel, load
+from pixelcnn.ui.shared.charts import SCORE_TITLES, auroc_chart, paradox_chart
+from pixelcnn.ui.shared.exhibits import offer_data, show_chart
+from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.real_images import test_set
+from pixelcnn.ui.shared.resources import LoadedModel, load
 
 
 def show(model: LoadedModel) -> None:

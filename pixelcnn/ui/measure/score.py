@@ -12,15 +12,15 @@ from pixelcnn.evaluation.scores import (
 )
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.orders import ORDER_NAMES
-from pixelcnn.ui.charts import classes_chart, codes_chart, distribution_chart, score_columns
-from pixelcnn.ui.controls import ANY_CLASS
-from pixelcnn.ui.exhibits import offer_data, show_chart
-from pixelcnn.ui.long_work import result_of, results
-from pixelcnn.ui.maps import maps
+from pixelcnn.ui.browser.messages import encode_score
 from pixelcnn.ui.measure.live import content_of
+from pixelcnn.ui.measure.maps import maps
 from pixelcnn.ui.measure.sources import Chosen, choose_picture
-from pixelcnn.ui.messages import encode_score
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.charts import classes_chart, codes_chart, distribution_chart, score_columns
+from pixelcnn.ui.shared.controls import ANY_CLASS
+from pixelcnn.ui.shared.exhibits import offer_data, show_chart
+from pixelcnn.ui.shared.long_work import result_of, results
+from pixelcnn.ui.shared.resources import LoadedModel
 
 MAPS = "maps"
 

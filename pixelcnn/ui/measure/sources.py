@@ -13,12 +13,12 @@ from pixelcnn.data.datasets import DATASETS, class_names, quantize
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.evaluation.paradox import other_dataset
 from pixelcnn.sampling import sample
-from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
 from pixelcnn.ui.measure import from_pages
 from pixelcnn.ui.measure.chosen import Chosen
 from pixelcnn.ui.measure.live import content_of
-from pixelcnn.ui.real_images import test_set
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.controls import ANY_CLASS, MAX_SEED
+from pixelcnn.ui.shared.real_images import test_set
+from pixelcnn.ui.shared.resources import LoadedModel
 
 GREYS = " .:-=+*#%@"
 """Characters of a typed picture, from black to white."""

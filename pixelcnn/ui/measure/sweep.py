@@ -6,12 +6,12 @@ import torch
 from pixelcnn.data.datasets import class_names
 from pixelcnn.data.pictures import png_bytes, sheet
 from pixelcnn.evaluation.common_noise import SweepRow, sweep_temperatures
-from pixelcnn.ui.charts import sweep_chart
-from pixelcnn.ui.controls import ANY_CLASS, MAX_SEED
-from pixelcnn.ui.exhibits import show_chart
-from pixelcnn.ui.long_work import result_of
 from pixelcnn.ui.measure.live import content_of
-from pixelcnn.ui.resources import LoadedModel
+from pixelcnn.ui.shared.charts import sweep_chart
+from pixelcnn.ui.shared.controls import ANY_CLASS, MAX_SEED
+from pixelcnn.ui.shared.exhibits import show_chart
+from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.resources import LoadedModel
 
 TEMPERATURES = [round(0.1 * step, 1) for step in range(21)]
 """Offered here and under common noise."""

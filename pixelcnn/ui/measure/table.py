@@ -8,9 +8,9 @@ import streamlit as st
 from pixelcnn.evaluation.model_table import TABLE_PATH, ModelRow, Table
 from pixelcnn.evaluation.stored import StoredNumbersError, is_current, load_numbers, percent
 from pixelcnn.storage import CheckpointError, list_scored_checkpoints
-from pixelcnn.ui.exhibits import offer_data
 from pixelcnn.ui.measure.live import title_of
-from pixelcnn.ui.resources import load
+from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.shared.resources import load
 
 FIELDS = [field.name for field in fields(ModelRow)]
 COMMAND = "python -m pixelcnn evaluate --table --write"

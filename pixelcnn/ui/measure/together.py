@@ -18,14 +18,14 @@ from pixelcnn.storage import (
     list_trained_checkpoints,
     read_info,
 )
-from pixelcnn.ui.controls import ANY_CLASS, DEFAULT_CHECKPOINT, MAX_SEED
-from pixelcnn.ui.exhibits import offer_data
-from pixelcnn.ui.long_work import result_of, results
+from pixelcnn.ui.browser.messages import Panel, encode_panels, panel_columns
 from pixelcnn.ui.measure.live import content_of
+from pixelcnn.ui.measure.side_by_side import together
 from pixelcnn.ui.measure.sweep import TEMPERATURES
-from pixelcnn.ui.messages import Panel, encode_panels, panel_columns
-from pixelcnn.ui.resources import LoadedModel, load
-from pixelcnn.ui.together import together
+from pixelcnn.ui.shared.controls import ANY_CLASS, DEFAULT_CHECKPOINT, MAX_SEED
+from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.shared.long_work import result_of, results
+from pixelcnn.ui.shared.resources import LoadedModel, load
 
 MOST = 4
 """Pictures side by side."""

@@ -23,7 +23,7 @@ from pixelcnn.data.own_images import (
 )
 from pixelcnn.storage import runs_dir, write_atomically
 from pixelcnn.training.runs import Run, RunError, list_runs
-from pixelcnn.ui.long_work import result_of
+from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.train.settings import PREFIX, kept
 
 CHOSEN = f"{PREFIX}data_set"

@@ -18,8 +18,8 @@ from pixelcnn.storage import (
     runs_dir,
     write_atomically,
 )
-from pixelcnn.ui.complete.sketch import MAX_SIDE
-from pixelcnn.ui.layout import PAGES
+from pixelcnn.ui.shared.layout import PAGES
+from pixelcnn.ui.shared.sketch import MAX_SIDE
 
 UPLOAD_MB = 256
 OWN_PAGE = "Train"

@@ -15,10 +15,10 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.data.pictures import png_bytes
 from pixelcnn.models import Model
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
-from pixelcnn.ui.branch import Branch
-from pixelcnn.ui.code_panel import sampling_loop
-from pixelcnn.ui.history import History
-from pixelcnn.ui.wire import encode
+from pixelcnn.ui.browser.wire import encode
+from pixelcnn.ui.generate.branch import Branch
+from pixelcnn.ui.generate.code_panel import sampling_loop
+from pixelcnn.ui.shared.history import History
 
 MAX_BRANCHES = 8
 """Branches kept of one picture; of those between the first and the newest, the oldest goes."""

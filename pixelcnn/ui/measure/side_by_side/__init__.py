@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from pixelcnn.ui.files import SHARED, read
+from pixelcnn.ui.browser.bundle import SHARED, read
 
 _component = st.components.v2.component(
     "pixelcnn_together",
-    html=read("together/together.html"),
-    css=read("base.css", "together/together.css"),
-    js=read(*SHARED, "together/together.js"),
+    html=read("measure/side_by_side/together.html"),
+    css=read("browser/base.css", "measure/side_by_side/together.css"),
+    js=read(*SHARED, "measure/side_by_side/together.js"),
 )
 
 
@@ -16,7 +16,7 @@ def together(message: bytes, *, key: str) -> None:
     """Mount the players; playing, stepping and hovering need no server.
 
     Arguments:
-        message: made with `pixelcnn.ui.messages.encode_panels`.
+        message: made with `pixelcnn.ui.browser.messages.encode_panels`.
         key: key of the component.
     """
     _component(key=key, data=message)

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from pixelcnn.durations import in_words
-from pixelcnn.ui.work import Results, Work, Works
+from pixelcnn.ui.shared.work import Results, Work, Works
 
 KEPT = 64
 """Results that are kept for all visitors."""

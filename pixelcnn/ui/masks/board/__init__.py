@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.board.message import Board, Frames, Look, Panel
-from pixelcnn.ui.files import SHARED, read
+from pixelcnn.ui.browser.bundle import SHARED, read
+from pixelcnn.ui.masks.board.message import Board, Frames, Look, Panel
 
 __all__ = ["Board", "Frames", "Look", "Panel", "board"]
 
 _component = st.components.v2.component(
     "pixelcnn_board",
-    html=read("board/board.html"),
-    css=read("base.css", "board/board.css"),
-    js=read(*SHARED, "board/looks.js", "board/grid.js", "board/board.js"),
+    html=read("masks/board/board.html"),
+    css=read("browser/base.css", "masks/board/board.css"),
+    js=read(*SHARED, "masks/board/looks.js", "masks/board/grid.js", "masks/board/board.js"),
 )
 
 

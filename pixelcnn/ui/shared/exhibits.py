@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pixelcnn.ui import downloads
-from pixelcnn.ui.charts import Chart, as_csv, as_json
-from pixelcnn.ui.downloads import Format
+from pixelcnn.ui.shared import downloads
+from pixelcnn.ui.shared.charts import Chart, as_csv, as_json
+from pixelcnn.ui.shared.downloads import Format
 
 FORMATS = (
     Format("CSV", ".csv", "text/csv", as_csv),

@@ -9,7 +9,7 @@ import torch
 from pixelcnn.data.pictures import Picture, pictures
 from pixelcnn.sampling import Sampler
 from pixelcnn.sampling.rules import entropy_bits, explain, surprise_bits
-from pixelcnn.ui.history import History
+from pixelcnn.ui.shared.history import History
 
 
 class Branch:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.files import SHARED, read
+from pixelcnn.ui.browser.bundle import SHARED, read
 
 _component = st.components.v2.component(
     "pixelcnn_maps",
-    html=read("maps/maps.html"),
-    css=read("base.css", "maps/maps.css"),
-    js=read(*SHARED, "maps/maps.js"),
+    html=read("measure/maps/maps.html"),
+    css=read("browser/base.css", "measure/maps/maps.css"),
+    js=read(*SHARED, "measure/maps/maps.js"),
 )
 
 
@@ -18,7 +18,7 @@ def maps(message: bytes, *, key: str, on_select: Callable[[], None]) -> None:
     """Mount the maps; hovering any of them, or the curve, marks the pixel in all.
 
     Arguments:
-        message: made with `pixelcnn.ui.messages.encode_score`.
+        message: made with `pixelcnn.ui.browser.messages.encode_score`.
         key: key of the component.
         on_select: a pixel was chosen; `st.session_state[key]["select"]` is `{id, pixel}` while
             it runs, the id that of the message.

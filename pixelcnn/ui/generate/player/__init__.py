@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.files import SHARED, read
+from pixelcnn.ui.browser.bundle import SHARED, read
 
 _component = st.components.v2.component(
     "pixelcnn_player",
-    html=read("player/player.html"),
-    css=read("base.css", "player/player.css"),
+    html=read("generate/player/player.html"),
+    css=read("browser/base.css", "generate/player/player.css"),
     js=read(
-        "player/leaving.js",
+        "generate/player/leaving.js",
         *SHARED,
-        "player/charts.js",
-        "player/screen.js",
-        "player/player.js",
+        "generate/player/charts.js",
+        "generate/player/screen.js",
+        "generate/player/player.js",
     ),
 )
 

@@ -10,10 +10,11 @@ from streamlit.delta_generator import DeltaGenerator
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
 from pixelcnn.inspection.receptive_field import CausalityReport
-from pixelcnn.ui import controls, downloads, exports, history
-from pixelcnn.ui.drawing import Drawing, Subject
-from pixelcnn.ui.player import player
-from pixelcnn.ui.resources import LoadedModel, causality
+from pixelcnn.ui.generate import exports
+from pixelcnn.ui.generate.drawing import Drawing, Subject
+from pixelcnn.ui.generate.player import player
+from pixelcnn.ui.shared import controls, downloads, history
+from pixelcnn.ui.shared.resources import LoadedModel, causality
 
 PLAYER = "player"
 SENDING_SECONDS = 0.1

@@ -11,7 +11,7 @@ import streamlit as st
 from torch import Tensor
 
 from pixelcnn.data.datasets import DamagedDataError, DataError, data_dir, dataset_of, load_dataset
-from pixelcnn.ui.long_work import result_of, works
+from pixelcnn.ui.shared.long_work import result_of, works
 
 BYTES = {"fashion-mnist": 30_878_645, "mnist": 11_594_722, "cifar10": 170_498_071}
 """Size of the compressed files, where it is known."""

@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
-from pixelcnn.ui.branch import Branch
-from pixelcnn.ui.drawing import SECONDS_PER_ANSWER, Drawing
-from pixelcnn.ui.history import to_text
+from pixelcnn.ui.generate.branch import Branch
+from pixelcnn.ui.generate.drawing import SECONDS_PER_ANSWER, Drawing
+from pixelcnn.ui.shared.history import to_text
 
 
 @dataclass(frozen=True)

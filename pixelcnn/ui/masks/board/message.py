@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelcnn.inspection.receptive_field import PixelRole
-from pixelcnn.ui.wire import encode
+from pixelcnn.ui.browser.wire import encode
 
 
 class Look(IntEnum):

@@ -16,7 +16,7 @@ from pixelcnn.storage import (
     list_checkpoints,
     list_trained_checkpoints,
 )
-from pixelcnn.ui.drawing import Subject
+from pixelcnn.ui.generate.drawing import Subject
 
 ANY_CLASS = "any"
 DEFAULT_CHECKPOINT = "fashion-mnist-gated"

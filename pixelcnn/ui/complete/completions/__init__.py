@@ -4,22 +4,29 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.files import SHARED, read
+from pixelcnn.ui.browser.bundle import SHARED, read
 
 
 def _html() -> str:
     """Put the player's transport, which is the same here, into the page."""
-    player = read("player/player.html")
+    player = read("generate/player/player.html")
     start = player.index('<div class="pxc-controls">')
     transport = player[start : player.index('<div class="pxc-right', start)]
-    return read("completions/completions.html").replace("TRANSPORT", transport)
+    return read("complete/completions/completions.html").replace("TRANSPORT", transport)
 
 
 _component = st.components.v2.component(
     "pixelcnn_completions",
     html=_html(),
-    css=read("base.css", "player/player.css", "completions/completions.css"),
-    js=read("player/leaving.js", *SHARED, "completions/growth.js", "completions/completions.js"),
+    css=read(
+        "browser/base.css", "generate/player/player.css", "complete/completions/completions.css"
+    ),
+    js=read(
+        "generate/player/leaving.js",
+        *SHARED,
+        "complete/completions/growth.js",
+        "complete/completions/completions.js",
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from pixelcnn.data.datasets import dequantize
 from pixelcnn.evaluation.common_noise import Drawn, first_difference
 from pixelcnn.evaluation.scores import Score
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.wire import encode
+from pixelcnn.ui.browser.wire import encode
 
 
 def encode_score(score: Score, config: ModelConfig, selected: int) -> bytes:

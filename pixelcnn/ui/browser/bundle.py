@@ -1,9 +1,9 @@
-"""The browser's half of the components: files in the folders beside this one."""
+"""The browser's half of the components: files beside the modules."""
 
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
-SHARED = ("player/trace.js", "player/pictures.js", "player/panels.js")
+FOLDER = Path(__file__).parents[1]
+SHARED = ("generate/player/trace.js", "generate/player/pictures.js", "generate/player/panels.js")
 """What all that paints pixels needs: messages read, canvases painted, the colours of the page."""
 
 

@@ -1,0 +1,1 @@
+"""The browser's half of the components, and the bytes between it and the server."""

@@ -1,0 +1,1 @@
+"""The Generate page: watch a picture being drawn."""
