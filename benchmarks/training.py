@@ -15,12 +15,12 @@ from pathlib import Path
 
 from pixelcnn.commands.train import new_config
 from pixelcnn.data.datasets import DATASETS, dataset_of
+from pixelcnn.progress import drain
 from pixelcnn.storage import RUNS_ENVIRONMENT_VARIABLE
 from pixelcnn.training import launch
 from pixelcnn.training.runs import RunError, create_run
 from pixelcnn.ui.train import presets
-from pixelcnn.ui.train.gallery import PICTURES
-from pixelcnn.ui.train.sheets import Request, Sheet, draw
+from pixelcnn.ui.train.gallery import PICTURES, draw
 
 GOAL = 3.0
 
@@ -35,8 +35,7 @@ def follow(run, started, goal):
             print(f"{seconds:7.1f} s  training on {status.device}")
         if run.checkpoint.exists() and not drawn:
             print(f"{seconds:7.1f} s  first save")
-            sheet = Sheet()
-            draw(Request.of(run.checkpoint, PICTURES), sheet)
+            sheet = drain(draw(run.checkpoint, PICTURES, 1.0))
             seconds, drawn = time.monotonic() - started, True
             print(f"{seconds:7.1f} s  first {PICTURES} pictures, after {sheet.images_seen} images")
         printed, reached = print_scores(run, printed, reached, started, goal)

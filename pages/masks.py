@@ -2,17 +2,11 @@
 
 import streamlit as st
 
+from pixelcnn.ui.shared import long_work
 from pixelcnn.ui.shared.layout import begin_importing_torch, page
 
-
-def stop_drawing_ahead() -> None:
-    """Let the processors serve what was asked for, see `draw_ahead`."""
-    if (ahead := st.session_state.get("ahead")) is not None:
-        ahead.set()
-
-
 begin_importing_torch()
-stop_drawing_ahead()
+long_work.cancel("ahead")  # let the processors serve what was asked for, see `draw_ahead`
 
 page(
     "Masks",
@@ -48,7 +42,7 @@ PREPARE = {
 @st.fragment
 def show(section: str) -> None:
     """Draw a section; its controls rerun nothing else."""
-    stop_drawing_ahead()
+    long_work.cancel("ahead")
     SECTIONS[section](model, shown)
     draw_ahead(model, shown, PREPARE[section]() if section in PREPARE else None)
 

@@ -49,8 +49,8 @@ def test_only_the_screen_imports_streamlit(path):
     "name",
     [f"browser/{name}" for name in ("messages", "wire")]
     + [f"generate/{name}" for name in ("drawing", "exports")]
-    + [f"shared/{name}" for name in ("charts", "history", "work")]
-    + [f"train/{name}" for name in ("curves", "estimate", "presets", "sheets", "words")],
+    + [f"shared/{name}" for name in ("charts", "history", "jobs")]
+    + [f"train/{name}" for name in ("curves", "estimate", "presets", "words")],
 )
 def test_what_the_player_is_fed_with_knows_no_streamlit(name):
     assert "streamlit" not in top_level(imported(ROOT / "pixelcnn" / "ui" / f"{name}.py"))

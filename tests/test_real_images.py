@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.data.datasets import DataError, load_dataset
-from pixelcnn.ui.shared import long_work, real_images
+from pixelcnn.ui.shared import real_images
+from pixelcnn.ui.shared.jobs import JOBS, KEPT
 
 from .made_up_data import write_mnist_like
 from .measure_page import texts, wait_for
@@ -138,8 +139,8 @@ def test_work_begins_again_when_its_result_is_no_longer_kept(monkeypatch):
 
     page = AppTest.from_function(script, default_timeout=TIMEOUT).run()
     assert texts(page) == "done"
-    for number in range(long_work.KEPT):
-        long_work.results().put(number, 1)
-    assert long_work.results().get("evicted") is None
+    for number in range(KEPT):
+        JOBS.results.put(number, 1)
+    assert JOBS.results.get("evicted") is None
     page.run()
     assert texts(page) == "done" and not page.button

@@ -3,7 +3,9 @@
 import errno
 import os
 import re
+import subprocess
 import threading
+import time
 
 import pytest
 from PIL import Image
@@ -15,10 +17,10 @@ from pixelcnn.training import launch, runs
 from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import About, Status, create_run, list_runs
 from pixelcnn.ui.train import form, own_data
+from pixelcnn.ui.train.estimate import iter_estimate
 
 from .tiny_runs import MODEL, TRAIN, wait_for
 from .train_page import (
-    Estimated,
     bmp,
     by_label,
     checked,
@@ -54,8 +56,7 @@ def test_the_form_begins_with_settings_that_work_and_says_what_they_take(folder)
     page = open_page("New run")
     text = texts(page)
     found = re.search(r"\*\*([\d,]+) parameters\*\*, 16,000 images to see", text)
-    chosen = page.session_state["estimates"]
-    wanted = next(iter(chosen.values())).config
+    (wanted,) = form.iter_estimate.configs
     assert int(found[1].replace(",", "")) == build_model(wanted.model).num_parameters
     assert "about **2 min 5 s**: 48.0 images/s (cpu, float32), and 700 MiB" in text
     assert wanted.model.num_classes == 10 and wanted.train.dataset == "fashion-mnist"
@@ -65,7 +66,8 @@ def test_the_form_begins_with_settings_that_work_and_says_what_they_take(folder)
     assert "5,000 images to see" in texts(page)
 
 
-def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder):
+def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder, monkeypatch):
+    monkeypatch.setattr(form, "DOUBLE_CLICK_SECONDS", 600)  # however slow this machine is
     page = open_page("New run", preset="My own")
     page.slider[0].set_value(12)
     by_label(page.slider, "Blocks").set_value(1)
@@ -124,7 +126,7 @@ def test_own_images_from_a_folder_become_a_data_set(folder):
     assert "broken.png: is no picture that can be read" in texts(page)
     (path,) = (folder / "images").glob("Cats-dogs-16px-rgb-*.images.safetensors")
     assert str(path) in page.code[-1].value
-    wanted = list(page.session_state["estimates"].values())[-1].config
+    wanted = form.iter_estimate.configs[-1]
     assert wanted.model.head_features % 3 == 0
 
 
@@ -215,12 +217,14 @@ def test_damaged_data_are_called_damaged(folder, tmp_path):
 
 
 def test_an_estimate_that_cannot_start_is_said(folder, monkeypatch):
-    def refused(config):
+    def refused(*_, **__):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(form, "PendingEstimate", refused)
+    monkeypatch.setattr(form, "iter_estimate", iter_estimate)
+    monkeypatch.setattr(subprocess, "Popen", refused)
     page = open_page("New run")
-    assert "Nothing could be measured" in page.warning[0].value
+    assert "Resource temporarily unavailable" in page.error[0].value
+    assert "Try again" in [b.label for b in page.button]
     assert "start" in [b.key for b in page.button]
 
 
@@ -231,23 +235,27 @@ def test_an_estimate_beside_a_run_is_another_one(folder):
     with finished.hold():
         finished.write_status(Status(state="training", images_seen=50))
         assert "this is more than it takes alone" in texts(checked(page.run()))
-        assert len(page.session_state["estimates"]) == 2
+    assert len(form.iter_estimate.configs) == 2
 
 
 def test_one_visitor_does_not_end_the_estimate_of_another(folder, monkeypatch):
-    class Pending(Estimated):
-        is_over, done, cancelled = False, 0.5, False
+    def endless(config):
+        while True:
+            time.sleep(0.01)
+            yield 0.5
 
-        def cancel(self):
-            self.cancelled = True
-
-    monkeypatch.setattr(form, "PendingEstimate", Pending)
+    monkeypatch.setattr(form, "iter_estimate", endless)
     pages = [open_page("New run") for _ in range(2)]
-    first, second = (next(iter(p.session_state["estimates"].values())) for p in pages)
-    pages[0].segmented_control(key="preset").set_value("One minute")
-    checked(pages[0].run())
-    assert first.cancelled and not second.cancelled
-    assert second in checked(pages[1].run()).session_state["estimates"].values()
+    first, second = (page.session_state["jobs"]["estimate"] for page in pages)
+    assert first is second, "what both ask for is done once"
+    for page, goes_on in zip(pages, (True, False), strict=True):
+        assert first.running
+        page.segmented_control(key="preset").set_value("One minute")
+        checked(page.run())
+        assert first.running == goes_on
+        assert page.session_state["jobs"]["estimate"] is not first
+    for page in pages:
+        pressed(page, label="Cancel")
 
 
 def test_a_data_set_that_is_not_here_yet_is_announced_as_a_download(folder):

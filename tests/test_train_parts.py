@@ -1,8 +1,8 @@
 """The half of the Train page that knows no Streamlit, and what it is made of."""
 
+import os
 import shlex
 import sys
-import threading
 from dataclasses import replace
 
 import pytest
@@ -10,11 +10,12 @@ import pytest
 from pixelcnn.commands.main import make_parser
 from pixelcnn.commands.train import command_line, config_of, new_config
 from pixelcnn.data.datasets import DATASETS, dataset_of
+from pixelcnn.progress import drain
 from pixelcnn.ui.train import curves, estimate, presets, words
-from pixelcnn.ui.train.estimate import PendingEstimate
+from pixelcnn.ui.train.estimate import EstimateError, iter_estimate
 
 from . import causal_average  # noqa: F401 - registers a third architecture
-from .tiny_runs import MODEL, TRAIN, config, wait_for
+from .tiny_runs import MODEL, TRAIN, config
 
 
 @pytest.mark.parametrize(
@@ -130,30 +131,28 @@ def test_the_shipped_model_of_the_same_data_is_the_reference():
 
 
 def test_an_estimate_is_made_in_a_process_of_its_own():
-    pending = PendingEstimate(config())
-    assert 0 <= pending.done < 1
-    wait_for(lambda: pending.is_over)
-    assert pending.problem is None, pending.problem
-    found = pending.result
+    found = drain(iter_estimate(config()))
     assert found.seconds >= 1000 / found.images_per_second > 0 and found.memory_bytes > 50e6
 
 
 def test_an_estimate_says_what_is_wrong(monkeypatch):
     monkeypatch.setattr(estimate, "arguments_of", lambda _: ["--seed", "-1"])
-    pending = PendingEstimate(config())
-    wait_for(lambda: pending.is_over)
-    assert pending.result is None and "`seed` (=-1)" in pending.problem
+    with pytest.raises(EstimateError, match=r"Nothing could be measured: `seed` \(=-1\)"):
+        drain(iter_estimate(config()))
 
 
-def test_an_estimate_can_be_cancelled_and_ends_in_time(monkeypatch):
+def test_an_estimate_can_be_cancelled_and_ends_in_time(monkeypatch, tmp_path):
     # A process that would never end by itself, so that it is there to be ended.
-    endless = "import time\nwhile True: time.sleep(1)"
-    monkeypatch.setattr(estimate, "COMMAND", [sys.executable, "-c", endless])
-    pending = PendingEstimate(config())
-    pending.cancel()
-    assert pending.is_over and pending.result is None and "cancelled" in pending.problem
-    wait_for(lambda: "estimate" not in {thread.name for thread in threading.enumerate()})
+    endless = "import os, sys, time\nopen(sys.argv[1], 'w').write(str(os.getpid()))\n"
+    endless += "while True: time.sleep(1)"
+    note = tmp_path / "pid"
+    monkeypatch.setattr(estimate, "COMMAND", [sys.executable, "-c", endless, str(note)])
+    steps = iter_estimate(config())
+    while not (note.exists() and note.read_text()):
+        assert 0 <= next(steps) < 1
+    steps.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
     monkeypatch.setattr(estimate, "LIMIT_SECONDS", 0)
-    pending = PendingEstimate(config())
-    wait_for(lambda: pending.is_over)
-    assert pending.result is None and "this is too large" in pending.problem
+    with pytest.raises(EstimateError, match="this is too large"):
+        drain(iter_estimate(config()))

@@ -1,5 +1,6 @@
 """Pictures of checkpoints in the background, and checkpoints that come from elsewhere."""
 
+import os
 import re
 import threading
 import tomllib
@@ -9,17 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.pictures import pictures
+from pixelcnn.progress import drain
 from pixelcnn.sampling import sample
 from pixelcnn.storage import CheckpointError, checkpoint_path, save_checkpoint
-from pixelcnn.ui.train import sheets as sheets_module
-from pixelcnn.ui.train import transfer
-from pixelcnn.ui.train.sheets import Request, Sheets
+from pixelcnn.ui.train import gallery, transfer
+from pixelcnn.ui.train.gallery import draw
 
 from .tiny import tiny_model
 from .tiny_runs import info_of, wait_for
+
+TIMEOUT = 60
 
 
 @pytest.fixture
@@ -35,51 +39,46 @@ def save(path, seed=0):
 
 
 def test_sheets_are_what_the_library_draws_with_the_same_noise(checkpoint):
-    sheets = Sheets()
-    request = Request.of(checkpoint, 5, temperature=0.7, seed=4)
-    sheet = wait_for(lambda: s if (s := sheets.get(request)).is_over else None)
+    sheet = drain(draw(checkpoint, 5, 0.7))
     model = tiny_model(num_classes=3, dtype=torch.float32)
     rule = SamplingRule(temperature=0.7)
-    levels = sample(model, num_images=5, seed=4, rule=rule, label=[0, 1, 2, 0, 1])
+    levels = sample(model, num_images=5, rule=rule, label=[0, 1, 2, 0, 1])
     for drawn, wanted in zip(sheet.pictures, pictures(levels, 4), strict=True):
         assert np.array_equal(drawn, wanted)
-    assert (sheet.done, sheet.images_seen, sheet.problem) == (1.0, 7, None)
-    assert sheets.get(request) is sheet  # it is kept
+    assert (sheet.images_seen, sheet.modified_ns) == (7, checkpoint.stat().st_mtime_ns)
+
+
+def test_a_checkpoint_that_cannot_be_drawn_is_named(checkpoint):
+    checkpoint.write_bytes(b"rubbish")
+    with pytest.raises(CheckpointError, match="tiny.safetensors: is damaged"):
+        drain(draw(checkpoint, 2, 1.0))
 
 
 def test_while_a_newer_checkpoint_is_drawn_the_older_pictures_stay(checkpoint, monkeypatch):
-    sheets = Sheets()
-    old = Request.of(checkpoint, 2)
-    wait_for(lambda: sheets.get(old).is_over)
-    gate = threading.Event()
+    def script(path):
+        import streamlit as st
 
-    def half(request, sheet):
-        sheet.done = 0.5
-        gate.wait()
-        sheet.problem = "not drawn in this test"
+        from pixelcnn.ui.train import gallery
 
-    monkeypatch.setattr(sheets_module, "draw", half)
-    newer = Request(old.path, old.modified_ns + 1, 2)
-    finished, awaited = sheets.newest(newer)
-    assert finished is sheets.get(old) and awaited is sheets.get(newer)
-    wait_for(lambda: awaited.done)
-    last, still = sheets.newest(Request(old.path, 9, 2))  # the file was saved once more
-    assert last is finished and still is awaited
+        sheet = gallery.sheet_of(path, 2, 1.0, "here")
+        st.markdown("nothing" if sheet is None else f"as of {sheet.modified_ns}")
+
+    def held(path, *settings):
+        held.begun += 1
+        assert gate.wait(TIMEOUT)
+        return (yield from draw(path, *settings))
+
+    page = AppTest.from_function(script, args=(checkpoint,), default_timeout=TIMEOUT)
+    wait_for(lambda: page.run().markdown[0].value == f"as of {checkpoint.stat().st_mtime_ns}")
+    old, gate, held.begun = checkpoint.stat().st_mtime_ns, threading.Event(), 0
+    monkeypatch.setattr(gallery, "draw", held)
+    for saved in range(1, 4):  # again and again, before anything is drawn
+        os.utime(checkpoint, ns=(old, old + saved * 10**9))
+        assert page.run().markdown[0].value == f"as of {old}" and page.get("progress")
+    assert held.begun == 1
     gate.set()
-    wait_for(lambda: awaited.is_over)
-    last, newest = sheets.newest(Request(old.path, 9, 2))
-    assert last is finished and newest is not awaited
-    assert sheets.newest(Request(old.path, 1, 2, temperature=0.5))[0] is None
-    assert sheets.newest(Request(old.path.with_name("x"), 1, 2))[0] is None
-
-
-def test_a_checkpoint_that_cannot_be_drawn_is_named_and_the_next_one_is_drawn(checkpoint):
-    bad = checkpoint.with_name("bad.safetensors")
-    bad.write_bytes(b"rubbish")
-    sheets = Sheets()
-    sheet = wait_for(lambda: s if (s := sheets.get(Request.of(bad, 2))).is_over else None)
-    assert sheet.pictures is None and "bad.safetensors: is damaged" in sheet.problem
-    wait_for(lambda: sheets.get(Request.of(checkpoint, 2)).pictures)
+    wait_for(lambda: page.run().markdown[0].value == f"as of {old + 3 * 10**9}")
+    assert not page.get("progress")
 
 
 def test_imported_checkpoints_are_checked_and_overwrite_nothing(checkpoint, tmp_path):

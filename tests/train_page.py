@@ -9,6 +9,7 @@ from pixelcnn.data.own_images import SourceImage, make_image_set, save_image_set
 from pixelcnn.training.estimate import Estimate
 from pixelcnn.training.runs import create_run
 from pixelcnn.training.worker import train_run
+from pixelcnn.ui.shared.jobs import JOBS, KEPT, Results
 from pixelcnn.ui.train import form
 
 from .tiny_runs import config, runs_folder
@@ -16,19 +17,22 @@ from .tiny_runs import config, runs_folder
 TIMEOUT = 120
 
 
-class Estimated:
-    """An estimate that is over at once."""
+class Estimating:
+    """Makes estimates that are over at once."""
 
-    is_over, problem, started = True, None, float("inf")
-    result = Estimate(1, 125.0, 48.0, 700 * 2**20, "cpu, float32")
+    def __init__(self):
+        self.configs = []
 
-    def __init__(self, config):
-        self.config = config
+    def __call__(self, config):
+        self.configs.append(config)
+        return Estimate(1, 125.0, 48.0, 700 * 2**20, "cpu, float32")
+        yield
 
 
 def train_folder(tmp_path, monkeypatch):
     """Give the folder of runs: an empty one, beside made-up data; runs in it end with the test."""
-    monkeypatch.setattr(form, "PendingEstimate", Estimated)
+    monkeypatch.setattr(form, "iter_estimate", Estimating())
+    monkeypatch.setattr(JOBS, "results", Results(KEPT))
     form._some_pictures.clear()
     yield from runs_folder(tmp_path, monkeypatch)
 

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pixelcnn.config import STRICT, fault_of
 from pixelcnn.data.picture_files import MAX_BYTES, PictureError, read_picture
+from pixelcnn.progress import drain
 from pixelcnn.storage import open_safetensors, safetensors_bytes, write_atomically
 
 FORMAT = "pixelcnn-images-1"
@@ -120,7 +121,16 @@ def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
 
 
 def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) -> ImageSet:
+    """Do the work of `iter_image_set` to its end."""
+    return drain(iter_image_set(images, size=size, colour=colour))
+
+
+def iter_image_set(
+    images: Iterable[SourceImage], *, size: int, colour: bool
+) -> Generator[int, None, ImageSet]:
     """Cut every picture to its central square and make it H = W = size, 8 to 64; RGB or grey.
+
+    Yields the bytes that are read.
 
     Raises:
         ImageSetError: if fewer than two pictures can be used, or there are too many.
@@ -129,7 +139,7 @@ def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) ->
     if not 8 <= size <= 64:
         raise ValueError(f"`size` (={size}) must be an integer from 8 to 64.")
     pictures, folders, left_out = [], [], []
-    channels = 3 if colour else 1
+    channels, num_bytes = 3 if colour else 1, 0
     most = min(MAX_IMAGES, MAX_VALUES // (channels * size * size))
     for image in images:
         if len(pictures) + len(left_out) >= most:
@@ -142,6 +152,8 @@ def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) ->
             folders.append(image.folder)
         except PictureError as error:
             left_out.append(str(error))
+        num_bytes += len(image.content)
+        yield num_bytes
     if len(pictures) < FEWEST_IMAGES:
         reason = f" Left out: {'; '.join(left_out[:3])}." if left_out else ""
         raise ImageSetError(

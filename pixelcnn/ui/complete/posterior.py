@@ -4,20 +4,26 @@ from collections.abc import Iterator
 
 from pixelcnn.completion import ClassPosterior, iter_class_posterior
 from pixelcnn.models import Model
+from pixelcnn.ui.shared.jobs import JOBS, Visitor
 from pixelcnn.ui.shared.sketch import Sketch
-from pixelcnn.ui.shared.work import Work
 
 PARTICLES = 16
 """Particles for each class, where the posterior is only estimated."""
-SESSION = "session"
-"""The only watcher of a job."""
+ANYBODY = Visitor("anybody")
+"""Who does not leave."""
 
 
 class PosteriorJob:
-    """Computes `class_posterior` class by class in a thread of its own."""
+    """Computes `class_posterior` class by class, beside everything else, for one visitor."""
 
     def __init__(
-        self, model: Model, sketch: Sketch, tolerance: float, seed: int, exactly: bool = True
+        self,
+        model: Model,
+        sketch: Sketch,
+        tolerance: float,
+        seed: int,
+        exactly: bool = True,
+        visitor: Visitor = ANYBODY,
     ) -> None:
         self.num_classes = model.config.num_classes
         self.newest: ClassPosterior | None = None
@@ -28,8 +34,8 @@ class PosteriorJob:
             tolerance=tolerance,
             seed=seed,
         )
-        self._work = Work("posterior", self._steps(posteriors), lambda key, result: None)
-        self._work.join(SESSION)
+        self._visitor = visitor
+        self._job = JOBS.begin(self, lambda: self._steps(posteriors), visitor)
 
     def _steps(self, posteriors: Iterator[ClassPosterior]) -> Iterator[float]:
         for posterior in posteriors:
@@ -53,23 +59,23 @@ class PosteriorJob:
 
     @property
     def running(self) -> bool:
-        """Whether the thread is at work; asking keeps it from being forgotten."""
-        return self._work.watched_by(SESSION)
+        """Whether it is under way; asking keeps it from being dropped."""
+        return self._job.asked_by(self._visitor)
 
     @property
     def error(self) -> str | None:
         """Why it failed."""
-        return None if self._work.error is None else str(self._work.error)
+        return None if self._job.error is None else str(self._job.error)
 
     @property
     def seconds_left(self) -> float | None:
         """Expected seconds to the end; None while nothing can be said."""
-        return self._work.seconds_left
+        return self._job.seconds_left
 
     def cancel(self) -> None:
         """Stop at the next row of the picture."""
-        self._work.leave(SESSION)
+        self._job.cancel(self._visitor)
 
     def wait(self, seconds: float) -> None:
-        """Return when the thread has ended, or after a time."""
-        self._work.wait(seconds)
+        """Return when it is over, or after a time."""
+        self._job.wait(seconds)

@@ -11,6 +11,7 @@ from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import rerun_if_changed
 from pixelcnn.ui.generate import page as generate
 from pixelcnn.ui.shared import downloads
+from pixelcnn.ui.shared.long_work import visitor
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import Sketch
 
@@ -97,7 +98,7 @@ def _notes(run: CompletionRun) -> None:
 
 def _infer(model: Model, sketch: Sketch, wish: Wish) -> PosteriorJob:
     tolerance = wish.tolerance if wish.method == "particles" else 0.0
-    return PosteriorJob(model, sketch, tolerance, wish.seed, wish.exactly)
+    return PosteriorJob(model, sketch, tolerance, wish.seed, wish.exactly, visitor())
 
 
 def _posterior() -> None:

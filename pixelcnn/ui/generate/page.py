@@ -1,7 +1,6 @@
 """The parts of the Generate page: the drawing in the session, the live player, the exports."""
 
 import time
-from concurrent.futures import Future
 
 import numpy as np
 import streamlit as st
@@ -9,12 +8,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
-from pixelcnn.inspection.receptive_field import CausalityReport
 from pixelcnn.ui.generate import exports
 from pixelcnn.ui.generate.drawing import Drawing, Subject
 from pixelcnn.ui.generate.player import player
 from pixelcnn.ui.shared import controls, downloads, history
-from pixelcnn.ui.shared.resources import LoadedModel, causality
+from pixelcnn.ui.shared.resources import LoadedModel, show_causality
 
 PLAYER = "player"
 SENDING_SECONDS = 0.1
@@ -124,32 +122,7 @@ def about(model: LoadedModel) -> None:
         + (f" · {scores}" if scores else "")
         + f" · receptive field: {100 * seen / past:.1f} % of the past"
     )
-    _causality(model)
-
-
-@st.fragment(run_every=0.5)
-def _causality_pending(check: Future[CausalityReport]) -> None:
-    if check.done():
-        st.rerun()
-    st.caption(":material/hourglass_top: Checking that no pixel sees the future …")
-
-
-def _causality(model: LoadedModel) -> None:
-    check = causality(model)  # begins only now: the first picture comes first
-    if not check.done():
-        _causality_pending(check)
-        return
-    if error := check.exception():
-        st.error(f"The causality check of {model.name} failed: {error}", icon=":material/error:")
-        return
-    report = check.result()
-    if report.is_causal:
-        st.caption(
-            f":green[:material/verified:] **Causality check passed.** {report.text} "
-            f"All predictions: `python -m pixelcnn check {model.name}`."
-        )
-    else:
-        st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
+    show_causality(model)  # begins only now: the first picture comes first
 
 
 def _captions(model: LoadedModel, subject: Subject) -> list[str]:

@@ -1,18 +1,18 @@
 """Drawing and computing in the background what a visitor may ask for next."""
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
-import streamlit as st
 import torch
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.models.rows import MANY_IMAGES
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.storage import CheckpointError, list_checkpoints
-from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
+from pixelcnn.ui.masks.shown import SAMPLE, SAMPLES, Shown, sample_key, sample_of
+from pixelcnn.ui.shared import long_work
 from pixelcnn.ui.shared.controls import MAX_SEED, next_seed
 from pixelcnn.ui.shared.resources import LoadedModel, load
 
@@ -35,7 +35,7 @@ def draw_ahead(
     Arguments:
         model: the loaded model.
         shown: the picture that is looked at.
-        prepare: computes what the section shows of a model and a picture, from the thread.
+        prepare: computes what the section shows of a model and a picture, from a thread.
     """
     source, seed, label = shown.key
     if source != SAMPLE:
@@ -45,51 +45,34 @@ def draw_ahead(
     near += [(seed, other) for other in classes if other != label]
     others = [name for name in list_checkpoints() if name != model.name][:OTHERS]
     wanted = {model.name: near} | {name: [(seed, label)] for name in others}
-    is_over = st.session_state["ahead"] = threading.Event()
 
-    def draw() -> None:
-        if is_over.wait(0.3):  # a quick next click is not slowed down
-            return
+    def draw() -> Generator[float, None, None]:
+        time.sleep(0.3)  # a quick next click is not slowed down
         drawn = []
         for name, pictures in wanted.items():
+            yield 0.0
             with contextlib.suppress(CheckpointError, OSError):  # the page says what is wrong
                 of = load(name)
                 if of.info.dataset != model.info.dataset or not of.model.config.num_classes:
                     pictures = [(number, None) for number, _ in pictures]  # its classes are others
-                missing = [picture for picture in pictures if not _is_drawn(of, *picture).is_set()]
+                missing = [p for p in pictures if SAMPLES.get(sample_key(of, *p)) is None]
                 for part in range(0, len(missing), TOGETHER):
-                    _draw(of, missing[part : part + TOGETHER], is_over)
+                    yield from _draw(of, missing[part : part + TOGETHER])
                 drawn += [(of, *picture) for picture in pictures]
-            if is_over.is_set():
-                return
         # Other classes come last: of them the least is lost.
         drawn.sort(key=lambda picture: (picture[0].name, picture[1]) == (model.name, seed))
         for of, number, kind in drawn if prepare is not None else ():
             levels = sample_of(of, number, kind)
             for _ in prepare(of, Shown(levels, kind, "", (SAMPLE, number, kind))):
-                if is_over.is_set():
-                    return
-        is_over.set()
+                yield 0.0
 
-    threading.Thread(target=draw, daemon=True).start()
-
-
-@kept(64)
-def _is_drawn(model: LoadedModel, seed: int, label: int | None) -> threading.Event:
-    """Remember, for all visitors and as long as `sample_of` does, that a picture is drawn."""
-    return threading.Event()
+    long_work.begin("ahead", object(), draw)
 
 
 def _draw(
-    model: LoadedModel, pictures: list[tuple[int, int | None]], is_over: threading.Event
-) -> None:
-    """Draw pictures together, and leave them to `sample_of`, unless all is over before.
-
-    Arguments:
-        model: what draws them.
-        pictures: seed and class of each.
-        is_over: set when there is something better to do.
-    """
+    model: LoadedModel, pictures: list[tuple[int, int | None]]
+) -> Generator[float, None, None]:
+    """Draw pictures, given by seed and class, together, and leave them to `sample_of`."""
     config = model.model.config
     noise = np.concatenate([make_noise(config, num_images=1, seed=seed) for seed, _ in pictures])
     label = None
@@ -98,9 +81,7 @@ def _draw(
         label = label_tensor(classes, len(pictures))
     sampler = Sampler(model.model, noise, label)
     while not sampler.done:
-        if is_over.is_set():
-            return
         sampler.step(SamplingRule())
+        yield 0.0
     for picture, levels in zip(pictures, torch.from_numpy(sampler.levels), strict=True):
-        sample_of(model, *picture, levels[None])
-        _is_drawn(model, *picture).set()
+        SAMPLES.put(sample_key(model, *picture), levels[None])

@@ -18,7 +18,8 @@ from pixelcnn.inspection.receptive_field import (
     spread_positions,
 )
 from pixelcnn.models import Model, ModelConfig, build_model
-from pixelcnn.ui.masks.shown import SAMPLE, Shown, kept, sample_of
+from pixelcnn.ui.masks.shown import SAMPLE, Shown, sample_of
+from pixelcnn.ui.shared.jobs import kept
 from pixelcnn.ui.shared.resources import LoadedModel
 
 CHECKED = 2
@@ -92,16 +93,14 @@ def checked(model: LoadedModel) -> list[int]:
 @kept(32)
 def check_at(model: LoadedModel, wrong: bool, position: int) -> CausalityReport:
     """Differentiate one prediction: a part of `quick_check`."""
-    with trial.one_thread():
-        return check_causality(chosen_model(model, wrong), [position])
+    return check_causality(chosen_model(model, wrong), [position])
 
 
 @kept(256)
 def leaks(model: LoadedModel, wrong: bool, shown: Shown, pixel: int) -> NDArray[np.bool_]:
     """Find the pixels that the prediction at one pixel reads and must not: bool (H, W)."""
-    with trial.one_thread():
-        position = pixel * model.model.config.num_channels
-        return forbidden_pixels(chosen_model(model, wrong), shown.levels, position, shown.label)
+    position = pixel * model.model.config.num_channels
+    return forbidden_pixels(chosen_model(model, wrong), shown.levels, position, shown.label)
 
 
 @kept(256)
@@ -136,8 +135,7 @@ def influence(
 @kept(32)
 def block_features(model: LoadedModel, shown: Shown, block: int) -> tuple[Tensor, Tensor]:
     """Give the features before a residual block, and what it adds: (F, H, W) each."""
-    with trial.one_thread():
-        return kernels.block_features(model.model, shown.levels, shown.label, block)
+    return kernels.block_features(model.model, shown.levels, shown.label, block)
 
 
 def drawn(model: LoadedModel, shown: Shown) -> Tensor:

@@ -1,9 +1,8 @@
 """What the whole Masks page looks at: one picture, one pixel. Both live in the URL."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import streamlit as st
 from torch import Tensor
@@ -13,13 +12,15 @@ from pixelcnn.models import ModelConfig
 from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling import sample
 from pixelcnn.ui.shared.controls import choose_class, choose_seed
+from pixelcnn.ui.shared.jobs import Results
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 
-F = TypeVar("F", bound=Callable)
 SAMPLE, TEST_IMAGE = "sample", "test image"
 CENTRE = 0.5, 0.5
 """Where a section begins, as shares of height and width."""
+SAMPLES = Results(64)
+"""Pictures that models drew, for all visitors, by `sample_key`."""
 
 
 @dataclass(frozen=True)
@@ -99,24 +100,19 @@ def _test_image(model: LoadedModel) -> Shown | None:
     )
 
 
-def kept(max_entries: int) -> Callable[[F], F]:
-    """Keep what a function computes, by the content of the models and pictures it is given."""
-    return st.cache_resource(
-        max_entries=max_entries,
-        show_spinner=False,
-        hash_funcs={
-            LoadedModel: lambda model: (model.name, model.modified_ns),
-            Shown: lambda shown: shown.key,
-        },
-    )
-
-
-@kept(64)
-def sample_of(
-    model: LoadedModel, seed: int, label: int | None, _drawn: Tensor | None = None
-) -> Tensor:
+def sample_of(model: LoadedModel, seed: int, label: int | None) -> Tensor:
     """Let the model draw a picture, unless it is drawn already: int64 (1, C, H, W)."""
-    return sample(model.model, seed=seed, label=label) if _drawn is None else _drawn
+    key = sample_key(model, seed, label)
+    levels = SAMPLES.get(key)
+    if levels is None:
+        levels = sample(model.model, seed=seed, label=label)
+        SAMPLES.put(key, levels)
+    return levels
+
+
+def sample_key(model: LoadedModel, seed: int, label: int | None) -> Hashable:
+    """Tell a sample from every other."""
+    return model.key, seed, label
 
 
 def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float] = CENTRE) -> int:

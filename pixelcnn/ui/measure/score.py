@@ -19,7 +19,8 @@ from pixelcnn.ui.measure.sources import Chosen, choose_picture
 from pixelcnn.ui.shared.charts import classes_chart, codes_chart, distribution_chart, score_columns
 from pixelcnn.ui.shared.controls import ANY_CLASS
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
-from pixelcnn.ui.shared.long_work import result_of, results
+from pixelcnn.ui.shared.jobs import JOBS
+from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel
 
 MAPS = "maps"
@@ -75,10 +76,10 @@ def _told(model: LoadedModel, chosen: Chosen) -> tuple[int | None, int]:
 
 def _score(model: LoadedModel, chosen: Chosen, label: int | None, order: int) -> Score:
     key = ("score", content_of(model), chosen.fingerprint, label, order)
-    score = results().get(key)
+    score = JOBS.results.get(key)
     if score is None:
         score = score_image(model.model, chosen.levels, label, order)
-        results().put(key, score)
+        JOBS.results.put(key, score)
     return score
 
 

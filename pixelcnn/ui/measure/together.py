@@ -24,7 +24,8 @@ from pixelcnn.ui.measure.side_by_side import together
 from pixelcnn.ui.measure.sweep import TEMPERATURES
 from pixelcnn.ui.shared.controls import ANY_CLASS, DEFAULT_CHECKPOINT, MAX_SEED
 from pixelcnn.ui.shared.exhibits import offer_data
-from pixelcnn.ui.shared.long_work import result_of, results
+from pixelcnn.ui.shared.jobs import JOBS
+from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel, load
 
 MOST = 4
@@ -217,19 +218,18 @@ def _same_size(settings: list[Setting]) -> bool:
 
 def _draw(settings: list[Setting], seed: int) -> list[Drawn] | None:
     keys = [("drawn", *setting.key, seed) for setting in settings]
-    kept = results()  # not asked for in the thread, which has no session
 
     def work() -> Generator[float, None, list[Drawn]]:
         drawn = []
         for number, (key, setting) in enumerate(zip(keys, settings, strict=True)):
-            picture = kept.get(key)
+            picture = JOBS.results.get(key)
             if picture is None:  # the same setting may have been drawn before
                 model = setting.model.model
                 noise = make_noise(model.config, num_images=1, seed=seed)
                 rule = SamplingRule(temperature=setting.temperature)
                 steps = draw_with_record(model, noise, rule, setting.label)
                 picture = yield from part_of(steps, number, len(keys))
-                kept.put(key, picture)
+                JOBS.results.put(key, picture)
             drawn.append(picture)
         return drawn
 

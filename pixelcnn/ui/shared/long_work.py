@@ -1,45 +1,58 @@
-"""Long work on a page: a button, then a bar with the time left, then the result, kept for all."""
+"""Long work on a page: a bar with the time left and a way to cancel it, then the result."""
 
 import uuid
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pixelcnn.durations import in_words
-from pixelcnn.ui.shared.work import Results, Work, Works
-
-KEPT = 64
-"""Results that are kept for all visitors."""
-AT_ONCE = 2
-"""Works that compute at the same time; more would only make all of them slower."""
+from pixelcnn.ui.shared.jobs import JOBS, Job, Steps, Visitor
 
 
-@st.cache_resource(show_spinner=False)
-def results() -> Results:
-    """Give the results of all long work done so far, by what they depend on."""
-    return Results(KEPT)
+def visitor() -> Visitor:
+    """Give the visitor of this session."""
+    if "visitor" not in st.session_state:
+        session = get_script_run_ctx().session_id
+        st.session_state["visitor"] = Visitor(uuid.uuid4().hex, lambda: _is_connected(session))
+    return st.session_state["visitor"]
 
 
-@st.cache_resource(show_spinner=False)
-def works() -> Works:
-    """Give the long work of all visitors that is under way."""
-    return Works(results().put, AT_ONCE)
+def doubt() -> None:
+    """Drop, after a while, the work that this run of the page will not ask for."""
+    for job in _mine().values():
+        job.doubt(visitor())
+
+
+def begin(slot: str, key: Hashable, make: Callable[[], Steps], computes: bool = True) -> Job:
+    """Begin a work that has no bar, or join it; see `result_of`."""
+    job = _mine()[slot] = JOBS.begin(key, make, visitor(), computes)
+    return job
+
+
+def cancel(slot: str) -> None:
+    """Leave the work at a place of the page, if there is one."""
+    if slot in _mine():
+        _mine()[slot].cancel(visitor())
 
 
 def result_of(
     key: Hashable,
-    make: Callable[[], Generator[float, None, Any]],
+    make: Callable[[], Steps],
     *,
     slot: str,
     button: str | None,
     what: str,
     computes: bool = True,
     cancel_note: str | None = None,
+    is_current: Callable[[Any], bool] = lambda result: True,
+    patience: float = 0.3,
 ) -> Any | None:
     """Return the result of a long work, or show how to get it and return None.
 
-    Visitors who ask for the same watch the same work.
+    Visitors who ask for the same wait for the same work.
 
     Arguments:
         key: everything that the result depends on.
@@ -47,47 +60,41 @@ def result_of(
         slot: name of the place on the page; a session does one work for each place.
         button: text of the button that begins it; None begins at once.
         what: what is being done, for the progress bar.
-        computes: whether it needs the processor, and so may have to wait for other works.
+        computes: whether it needs the processor; else it waits for something else.
         cancel_note: what cancelling does, where that is not plain.
+        is_current: whether a result is up to date; one that is not is returned meanwhile.
+        patience: seconds in which a work may end before there is a bar.
 
     Returns:
         The result, once it is there; for other visitors, and for the next visit, at once.
     """
-    kept = results().get(key)
-    if kept is not None:
+    result = JOBS.results.get(key)
+    if result is not None and is_current(result):
         st.session_state.pop(_asked(slot), None)
-        return kept
-    visitor = st.session_state.setdefault("visitor", uuid.uuid4().hex)
-    mine: dict[str, Work] = st.session_state.setdefault("works", {})
-
-    work = mine.get(slot)
-    if work is not None and work.key != key:  # the settings have changed since
-        work.leave(visitor)
-        del mine[slot]
-        work = None
-    shared = work is None and works().running(key) is not None  # somebody asked for the same
-    lost = work is None or not (work.running or work.error or work.left_by(visitor))
+        return result
+    me, job = visitor(), _mine().get(slot)
+    if job is not None and job.key != key:  # the settings have changed since
+        job.cancel(me)
+        del _mine()[slot]
+        job = None
     asked = st.session_state.get(_asked(slot), False)
-    if asked or shared or (button is None and lost):
-        work = mine[slot] = works().begin(key, make, computes)
-        work.join(visitor)
+    has_ended = job is None or not (job.running or job.error or job.cancelled_by(me))
+    shared = job is None and JOBS.running(key) is not None  # somebody asked for the same
+    if asked or shared or (button is None and has_ended):
+        job = begin(slot, key, make, computes)
         st.session_state.pop(_asked(slot), None)  # only now: a rerun may come at any call of `st`
-        work.wait(0.3)  # what is quick needs no bar
-    if work is not None and work.watched_by(visitor):
-        _progress(slot, what, visitor, cancel_note)
-        return None
-    kept = results().get(key)
-    if kept is not None:
-        return kept
-    if work is not None and work.error is not None:
-        st.error(f"This did not work. {work.error}", icon=":material/error:")
-    elif work is not None and work.left_by(visitor):
-        st.info("Cancelled.", icon=":material/cancel:")
-    elif work is not None and work.forgotten:
-        st.info(
-            "Stopped: for a minute nobody had this page open.",
-            icon=":material/hourglass_disabled:",
-        )
+        job.wait(patience)
+    if job is not None and job.asked_by(me):
+        _progress(slot, what, cancel_note)
+        return result
+    result = JOBS.results.get(key)
+    if result is not None and is_current(result):
+        return result
+    if job is not None and job.error is not None:
+        st.error(f"This did not work. {job.error}", icon=":material/error:")
+    elif job is not None and job.dropped:
+        why = "" if job.cancelled_by(me) else ", because you left the page"
+        st.info(f"Cancelled{why}.", icon=":material/cancel:")
     st.button(
         button or "Try again",
         key=f"begin-{slot}",
@@ -95,7 +102,7 @@ def result_of(
         on_click=_ask,
         args=(slot,),
     )
-    return None
+    return result
 
 
 def _ask(slot: str) -> None:
@@ -111,18 +118,24 @@ def _asked(slot: str) -> str:
     return f"asked-{slot}"
 
 
+def _mine() -> dict[str, Job]:
+    """Give the works of this session by their place on the page."""
+    return st.session_state.setdefault("jobs", {})
+
+
+def _is_connected(session: str) -> bool:
+    return not runtime.exists() or runtime.get_instance().is_active_session(session)
+
+
 @st.fragment(run_every=0.4)
-def _progress(slot: str, what: str, visitor: str, cancel_note: str | None) -> None:
-    work: Work = st.session_state["works"][slot]
-    if not work.watched_by(visitor):
+def _progress(slot: str, what: str, cancel_note: str | None) -> None:
+    job = _mine()[slot]
+    if not job.asked_by(visitor()):
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        if work.waiting:
-            st.progress(0.0, f"{what}: waits until other work is done")
-        else:
-            left = work.seconds_left
-            time_left = "" if left is None else f", about {in_words(left)} left"
-            st.progress(work.done, f"{what}: {work.done:.0%}{time_left}")
-        st.button("Cancel", key=f"cancel-{slot}", on_click=work.leave, args=(visitor,))
+        left = job.seconds_left
+        time_left = "" if left is None else f", about {in_words(left)} left"
+        st.progress(job.done, f"{what}: {job.done:.0%}{time_left}")
+        st.button("Cancel", key=f"cancel-{slot}", on_click=cancel, args=(slot,))
     if cancel_note:
         st.caption(cancel_note)

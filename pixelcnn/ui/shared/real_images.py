@@ -5,13 +5,15 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Generator
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import streamlit as st
 from torch import Tensor
 
 from pixelcnn.data.datasets import DamagedDataError, DataError, data_dir, dataset_of, load_dataset
-from pixelcnn.ui.shared.long_work import result_of, works
+from pixelcnn.ui.shared.jobs import JOBS
+from pixelcnn.ui.shared.long_work import result_of
 
 BYTES = {"fashion-mnist": 30_878_645, "mnist": 11_594_722, "cifar10": 170_498_071}
 """Size of the compressed files, where it is known."""
@@ -29,7 +31,7 @@ def test_set(name: str, slot: str) -> tuple[Tensor, Tensor] | None:
     """
     folder = data_dir()
     key = ("download", name, str(folder))
-    under_way = works().running(key) is not None
+    under_way = JOBS.running(key) is not None
     if not under_way:
         try:
             return _test_set(name, str(folder))
@@ -51,7 +53,7 @@ def test_set(name: str, slot: str) -> tuple[Tensor, Tensor] | None:
         cancel_note="Cancel: what was fetched is thrown away; the file that is on its way still "
         "comes to its end, but no other is begun.",
     )
-    if under_way and works().running(key) is None:  # it ended in this moment
+    if under_way and JOBS.running(key) is None:  # it ended in this moment
         st.rerun()
     return None
 
@@ -66,42 +68,39 @@ def _fetch(name: str, folder: Path) -> Generator[float, None, None]:
 
     Yields the share of the bytes.
     """
-    failed: list[DataError] = []
-    given_up = threading.Event()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=".download-", dir=folder))
     except OSError as error:
         raise DataError(f"The folder {str(folder)!r} cannot be written to: {error}.") from error
 
+    fetching = Future()
+
     def fetch() -> None:
         try:
-            load_dataset(name, "test", place, download=True)
-        except DataError as error:
-            failed.append(error)
-        finally:
-            if given_up.is_set():
-                _remove(place)
+            fetching.set_result(load_dataset(name, "test", place, download=True))
+        except Exception as error:
+            fetching.set_exception(error)
 
-    thread = threading.Thread(target=fetch, daemon=True)
-    thread.start()
+    # A thread of its own, which does not keep the server from ending: it cannot be stopped.
+    threading.Thread(target=fetch, daemon=True).start()
     try:
-        while thread.is_alive():
+        while not fetching.done():
             have = sum(_size(path) for path in place.rglob("*.gz"))
             yield min(have / BYTES[name], 0.99) if name in BYTES else 0.0
-            thread.join(0.2)
-        if failed:
-            raise DataError(str(failed[0]).replace(str(place), str(folder)))
+            wait([fetching], 0.2)
+        if error := fetching.exception():
+            raise DataError(str(error).replace(str(place), str(folder))) from error
         for path in [p for p in place.rglob("*") if p.is_file()]:
             target = folder / path.relative_to(place)
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
     finally:
-        given_up.set()
         _remove(place)
-        if thread.is_alive():  # it cannot be stopped, but without a folder its next file fails
+        if not fetching.done():  # without a folder its next file fails
             with contextlib.suppress(OSError):
                 place.touch()
+            fetching.add_done_callback(lambda _: _remove(place))
 
 
 def _remove(place: Path) -> None:

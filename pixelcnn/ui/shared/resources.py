@@ -3,7 +3,7 @@
 import contextlib
 import gc
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +27,15 @@ from pixelcnn.storage import (
     load_checkpoint,
     read_info,
 )
+from pixelcnn.ui.shared.jobs import kept
+from pixelcnn.ui.shared.long_work import result_of
 
 HEAD_START = 2.0
 """Seconds that the check waits, so that it does not slow the first pixels down."""
 QUICK_CHECK = 16
 """Predictions differentiated when a checkpoint is loaded; `python -m pixelcnn check` does all."""
+IN_STEP = 4
+"""Those between two pauses."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class LoadedModel:
     modified_ns: int
     """When the file was last changed: tells one state of a checkpoint from another."""
 
+    @property
+    def key(self) -> Hashable:
+        """Tell it from every other."""
+        return self.name, self.modified_ns
+
 
 def load(name: str) -> LoadedModel:
     """Load a checkpoint by name, once for all visitors; anew when its file has changed.
@@ -58,7 +67,7 @@ def load(name: str) -> LoadedModel:
     return _load(name, checkpoint_path(name).stat().st_mtime_ns)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@kept(8)
 def _load(name: str, modified_ns: int) -> LoadedModel:
     model, info = load_checkpoint(checkpoint_path(name))
     dependency = dependency_maps(model)
@@ -97,23 +106,37 @@ def reads_evidence(config: ModelConfig) -> bool:
     return architecture(config.architecture).reads_evidence
 
 
-def causality(model: LoadedModel) -> Future[CausalityReport]:
-    """Start the causality check of a checkpoint, or return the one under way or done."""
-    return _causality(model.name, model.modified_ns, model.model)
+def show_causality(model: LoadedModel) -> None:
+    """Say what the causality check of a checkpoint has found; it begins only now."""
+    report: CausalityReport | None = result_of(
+        ("causality", model.key),
+        lambda: _check(model.model),
+        slot="causality",
+        button=None,
+        what="Checking that no pixel sees the future",
+        patience=0.0,
+    )
+    if report is None:
+        return
+    if report.is_causal:
+        st.caption(
+            f":green[:material/verified:] **Causality check passed.** {report.text} "
+            f"All predictions: `python -m pixelcnn check {model.name}`."
+        )
+    else:
+        st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _causality(name: str, modified_ns: int, _model: Model) -> Future:
-    def check() -> CausalityReport:
-        time.sleep(HEAD_START)
-        return check_causality(_model, spread_positions(_model, QUICK_CHECK))
-
-    return _background().submit(check)
-
-
-@st.cache_resource(show_spinner=False)
-def _background() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="causality-check")
+def _check(model: Model) -> Generator[float, None, CausalityReport]:
+    begin = time.monotonic() + HEAD_START
+    while time.monotonic() < begin:
+        time.sleep(0.05)
+        yield 0.0
+    positions, reports = spread_positions(model, QUICK_CHECK), []
+    for part in range(0, len(positions), IN_STEP):
+        reports.append(check_causality(model, positions[part : part + IN_STEP]))
+        yield part / len(positions)
+    return sum(reports[1:], reports[0])
 
 
 def load_or_stop(name: str, place: DeltaGenerator) -> LoadedModel:

@@ -5,7 +5,6 @@ import streamlit as st
 from pixelcnn.durations import in_words
 from pixelcnn.training.runs import Run, RunConfig, RunError, list_runs
 from pixelcnn.ui.train import curves, gallery, words
-from pixelcnn.ui.train.sheets import Request
 from pixelcnn.ui.train.watch import choose_axis
 
 AT_FIRST = 4
@@ -33,9 +32,7 @@ def show() -> None:
         return
     runs = {names[run_id]: found[run_id] for run_id in chosen}
     active = any(run.status().is_active for run, _ in runs.values())
-    waiting = st.session_state.get("compare_wait", False)
-    every = 1.0 if waiting else 3.0 if active else None
-    st.fragment(_live, run_every=every, key="compared_runs")(runs)
+    st.fragment(_live, run_every=3.0 if active else None, key="compared_runs")(runs)
 
 
 def _live(runs: dict[str, tuple[Run, RunConfig]]) -> None:
@@ -88,25 +85,19 @@ def _pictures(runs: dict[str, tuple[Run, RunConfig]]) -> None:
     noise = "The same noise" if len(shapes) == 1 else "Each shape its own noise"
     st.markdown(f"##### {noise}, each run's newest checkpoint")
     temperature = gallery.choose_temperature("compare_temperature")
-    waits = False
     for name, (run, _) in runs.items():
         st.caption(f"**{words.plain(name)}**")
+        above, below = st.container(), st.container()
         try:
-            request = Request.of(run.checkpoint, gallery.COLUMNS, temperature=temperature)
+            with below:
+                slot = f"compare-{run.id}"
+                sheet = gallery.sheet_of(run.checkpoint, gallery.COLUMNS, temperature, slot)
         except OSError:
             st.caption("No checkpoint yet.")
             continue
-        last, sheet = gallery.sheets().newest(request)
-        waits |= not sheet.is_over
-        shown = last if last is not None and not sheet.is_over else sheet
-        if shown.pictures is None:
-            gallery.say_progress(shown)
-        else:
-            st.image(
-                gallery.laid_out(shown.pictures),
-                caption=f"After {shown.images_seen:,} images",
+        if sheet is not None:
+            above.image(
+                gallery.laid_out(sheet.pictures),
+                caption=f"After {sheet.images_seen:,} images",
                 width="content",
             )
-    if waits != st.session_state.get("compare_wait", False):
-        st.session_state["compare_wait"] = waits
-        st.rerun()

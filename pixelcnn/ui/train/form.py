@@ -13,6 +13,7 @@ from pixelcnn.durations import in_words
 from pixelcnn.models import ModelConfig, architecture, build_model
 from pixelcnn.models.convolutions import ConvolutionConfig
 from pixelcnn.training import launch
+from pixelcnn.training.estimate import Estimate
 from pixelcnn.training.runs import (
     MAX_NAME,
     RunConfig,
@@ -21,8 +22,10 @@ from pixelcnn.training.runs import (
     list_runs,
     why_no_runs,
 )
+from pixelcnn.ui.shared import long_work
+from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.train import own_data, presets
-from pixelcnn.ui.train.estimate import PendingEstimate
+from pixelcnn.ui.train.estimate import iter_estimate
 from pixelcnn.ui.train.settings import kept, own_settings
 from pixelcnn.ui.train.words import bytes_text
 
@@ -159,59 +162,24 @@ def _parameters(config: ModelConfig) -> int:
 
 def _estimate(config: RunConfig) -> None:
     """Say what the run will take; estimated in the background until it is known."""
-    known = _estimates()
-    active = _active_runs()
-    key = repr((config.model, config.train, config.device, active))
-    if st.session_state.get("estimate_key") != key:
-        _cancel_pending()  # the settings have changed since
-    if key not in known or known[key].started < time.monotonic() - REMEMBERED_SECONDS:
-        try:
-            known[key] = PendingEstimate(config)
-        except OSError as error:
-            st.warning(f"Nothing could be measured ({error}).", icon=":material/warning:")
-            return
-        for old in list(known)[:-64]:
-            del known[old]
-    st.session_state["estimate_key"] = key
-    every = None if known[key].is_over else 0.5
-    st.fragment(_show_estimate, run_every=every, key="estimate")(key, active > 0)
-
-
-def _show_estimate(key: str, is_busy: bool) -> None:
-    estimate = _estimates().get(key)
-    if estimate is None:
+    active, age = _active_runs(), time.time() // REMEMBERED_SECONDS
+    found: Estimate | None = result_of(
+        ("estimate", repr((config.model, config.train, config.device)), active, age),
+        lambda: iter_estimate(config),
+        slot="estimate",
+        button=None,
+        what="Training on noise for a moment, to see how long it takes",
+        computes=False,
+    )
+    if found is None:
         return
-    if not estimate.is_over:
-        st.progress(estimate.done, "Training on noise for a moment, to see how long it takes …")
-        return
-    if st.session_state.get("said") is not estimate:
-        st.session_state["said"] = estimate
-        st.rerun()  # without the timer
-    if estimate.problem:
-        st.warning(estimate.problem, icon=":material/warning:")
-        return
-    found = estimate.result
-    busy = " A run is going on, so this is more than it takes alone." if is_busy else ""
+    busy = " A run is going on, so this is more than it takes alone." if active else ""
     st.info(
         f"On this computer, as busy as it is now, about **{in_words(found.seconds)}**: "
         f"{found.images_per_second:.1f} images/s ({found.device}), and "
         f"{bytes_text(found.memory_bytes)} of memory.{busy}",
         icon=":material/timer:",
     )
-
-
-def _cancel_pending() -> None:
-    """End the estimate that this visitor waits for, if any."""
-    key = st.session_state.get("estimate_key")
-    pending = _estimates().get(key)
-    if pending is not None and not pending.is_over:
-        pending.cancel()
-        del _estimates()[key]
-
-
-def _estimates() -> dict[str, PendingEstimate]:
-    """What was estimated for this visitor, by settings; nobody else can cancel it."""
-    return st.session_state.setdefault("estimates", {})
 
 
 def _active_runs() -> int:
@@ -258,7 +226,7 @@ def _start(config: RunConfig, chosen: str) -> None:
 
 
 def _create_and_start(config: RunConfig, name: str, at_once: bool) -> None:
-    _cancel_pending()
+    long_work.cancel("estimate")  # it would make the run slow
     # The second click of a double click stops this script at the next call of `st` and runs it
     # again; by then the run is noted here, in a plain dictionary.
     last: dict = st.session_state.setdefault("last_start", {})

@@ -4,8 +4,7 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Generator
 from pathlib import Path
 
 import streamlit as st
@@ -15,12 +14,12 @@ from pixelcnn.data.own_images import (
     PICTURE_SUFFIXES,
     SUFFIX,
     ImageSet,
-    SourceImage,
     image_set_bytes,
-    make_image_set,
+    iter_image_set,
     read_folder,
     read_uploads,
 )
+from pixelcnn.progress import part_of
 from pixelcnn.storage import runs_dir, write_atomically
 from pixelcnn.training.runs import Run, RunError, list_runs
 from pixelcnn.ui.shared.long_work import result_of
@@ -152,25 +151,8 @@ def _make(
     else:
         images = read_uploads(source)
         num_bytes = sum(len(content) for _, content in source)
-    read, is_over = 0, False
-
-    def counted() -> Iterator[SourceImage]:
-        nonlocal read
-        for image in images:
-            if is_over:  # cancelled
-                return
-            yield image
-            read += len(image.content)
-
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(make_image_set, counted(), size=size, colour=colour)
-        try:
-            while not future.done():
-                yield min(read / max(num_bytes, 1), 0.99)
-                wait([future], 0.1)
-        finally:
-            is_over = True
-    made = future.result()
+    steps = iter_image_set(images, size=size, colour=colour)
+    made = yield from part_of(steps, 0, max(num_bytes, 1))
     return str(_keep(made, name)), made.left_out
 
 

@@ -11,7 +11,6 @@ from pixelcnn.data.pictures import Picture
 from pixelcnn.training import launch
 from pixelcnn.training.runs import MAX_NAME, MAX_NOTE, Run, RunConfig, RunError, Status, list_runs
 from pixelcnn.ui.train import curves, gallery, transfer, words
-from pixelcnn.ui.train.sheets import Request
 
 LATEST = 0
 """Where a stage is chosen: the newest checkpoint, whatever images it has seen."""
@@ -41,7 +40,7 @@ def show() -> None:
         return
     every = 1.0 if status.is_active else None
     st.fragment(_live, run_every=every, key="live_run")(run, config, status.state)
-    st.fragment(_pictures, run_every=_pictures_timer(status), key="run_pictures")(run)
+    st.fragment(_pictures, run_every=every, key="run_pictures")(run)
     _use(run, config)
     _about(run, config, status)
 
@@ -189,11 +188,6 @@ def choose_axis(key: str) -> curves.Axis:
     )
 
 
-def _pictures_timer(status: Status) -> float | None:
-    waiting = st.session_state.get("pictures_wait", False)
-    return 1.0 if status.is_active or waiting else None
-
-
 def _pictures(run: Run) -> None:
     """The same noise at every stage: one sees the same pictures get better."""
     stages = run.stages()
@@ -215,50 +209,35 @@ def _pictures(run: Run) -> None:
         )
         temperature = gallery.choose_temperature("picture_temperature")
     path = stages.get(stage, run.checkpoint)
+    above, below = st.container(), st.container()  # pictures stay in place when a bar comes
     try:
-        request = Request.of(path, gallery.PICTURES, temperature=temperature)
+        with below:
+            sheet = gallery.sheet_of(path, gallery.PICTURES, temperature, "sheet")
     except OSError as error:
         st.error(f"This checkpoint cannot be read. {error}", icon=":material/error:")
         return
-    last = None
-    if stage == LATEST:
-        last, sheet = gallery.sheets().newest(request)
-    else:
-        sheet = gallery.sheets().get(request)
-    waits = not sheet.is_over
-    shown = last if waits and last is not None else sheet
-    if shown.pictures is None:
-        gallery.say_progress(shown)
-    else:
-        caption = f"After {shown.images_seen:,} images, seed 0, temperature {temperature:g}"
-        newer = f" · newer ones are being drawn, {sheet.done:.0%}" if waits else ""
-        gallery.show_sheet(shown.pictures, caption + newer, f"{run.id}-{shown.images_seen}.png")
+    if sheet is not None:
+        caption = f"After {sheet.images_seen:,} images, seed 0, temperature {temperature:g}"
+        with above:
+            gallery.show_sheet(sheet.pictures, caption, f"{run.id}-{sheet.images_seen}.png")
     if stages and st.toggle("All stages, one a row", key="strip"):
-        waits |= _strip(run, stages, temperature)
-    if waits != st.session_state.get("pictures_wait", False):
-        st.session_state["pictures_wait"] = waits
-        st.rerun()  # with or without the timer
+        _strip(run, stages, temperature)
 
 
-def _strip(run: Run, stages: dict[int, Path], temperature: float) -> bool:
-    """Show the first ten pictures of every stage; returns whether some are not there yet."""
+def _strip(run: Run, stages: dict[int, Path], temperature: float) -> None:
+    """Show the first ten pictures of every stage; the early ones are drawn first."""
     rows: dict[int, list[Picture]] = {}
+    above, below = st.container(), st.container()
     for images, path in stages.items():
-        request = Request.of(path, gallery.COLUMNS, temperature=temperature)
-        sheet = gallery.sheets().get(request)
-        if not sheet.is_over:
-            break  # one after the other, the early ones first
-        if sheet.pictures is None:
-            gallery.say_progress(sheet)
-        else:
-            rows[images] = sheet.pictures
-    waits = not sheet.is_over
-    if waits:
-        st.progress(len(rows) / len(stages), f"Drawing the stage of {images:,} images …")
+        with below:
+            sheet = gallery.sheet_of(path, gallery.COLUMNS, temperature, "strip")
+        if sheet is None:
+            break
+        rows[images] = sheet.pictures
     if rows:
         caption = f"From top to bottom, after {', '.join(f'{n:,}' for n in rows)} images"
-        gallery.show_sheet([p for row in rows.values() for p in row], caption, f"{run.id}.png")
-    return waits
+        with above:
+            gallery.show_sheet([p for row in rows.values() for p in row], caption, f"{run.id}.png")
 
 
 def _use(run: Run, config: RunConfig) -> None:
