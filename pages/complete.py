@@ -16,8 +16,8 @@ if "complete_model" not in st.session_state:  # later it would push the page dow
     loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
-from pixelcnn.ui.complete import desk, request, results, settings, starts  # noqa: E402
-from pixelcnn.ui.shared import resources  # noqa: E402
+from pixelcnn.ui.complete import request, results, settings, starts  # noqa: E402
+from pixelcnn.ui.shared import desk, resources  # noqa: E402
 
 with st.sidebar:
     model = resources.load_or_stop(settings.choose_model(loading), loading)

@@ -95,6 +95,17 @@ def test_no_module_imports_itself_by_a_detour():
     floors(imports_between(lambda path: path.relative_to(ROOT)))
 
 
+def test_no_package_of_a_page_imports_that_of_another():
+    def room(path):
+        parts = path.relative_to(ROOT / "pixelcnn").parts
+        return parts[1] if parts[0] == "ui" and len(parts) > 2 else ""
+
+    graph = imports_between(room)
+    house = {"", "browser", "shared"}
+    assert graph["shared"] <= house and graph["browser"] <= {""}
+    assert all(others <= house for others in graph.values())
+
+
 @pytest.mark.parametrize("name", ["engine", "scoring"])
 def test_the_training_engine_knows_no_files(name):
     names = imported(ROOT / "pixelcnn" / "training" / f"{name}.py")

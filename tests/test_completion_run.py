@@ -20,7 +20,8 @@ from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete import methods, outcome
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.generate.drawing import Drawing, Subject
+from pixelcnn.ui.generate.drawing import Drawing
+from pixelcnn.ui.shared.history import Subject
 from pixelcnn.ui.shared.sketch import given
 
 from .tiny import tiny_model

@@ -9,8 +9,8 @@ from pixelcnn.sampling import sample
 from pixelcnn.sampling.rules import draw
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.generate.code_panel import sampling_loop
-from pixelcnn.ui.generate.drawing import Drawing, Subject, rule_text
-from pixelcnn.ui.shared.history import History
+from pixelcnn.ui.generate.drawing import Drawing
+from pixelcnn.ui.shared.history import History, Subject, rule_text
 
 from .tiny import tiny_model
 from .tiny_drawing import (

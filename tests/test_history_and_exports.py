@@ -16,8 +16,8 @@ from pixelcnn.data.datasets import quantize
 from pixelcnn.data.pictures import UNDRAWN, drawing_frames, gif_bytes, grid
 from pixelcnn.sampling import sample
 from pixelcnn.ui.generate import exports
-from pixelcnn.ui.generate.drawing import Drawing, Subject
-from pixelcnn.ui.shared.history import MAX_LENGTH, History, from_text, to_text
+from pixelcnn.ui.generate.drawing import Drawing
+from pixelcnn.ui.shared.history import MAX_LENGTH, History, Subject, from_text, to_text
 
 from .tiny import tiny_config, tiny_model
 from .tiny_drawing import finish

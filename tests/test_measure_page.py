@@ -14,6 +14,7 @@ from pixelcnn.data.datasets import class_names, load_dataset
 from pixelcnn.evaluation.scores import code_bits
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.sampling import sample
+from pixelcnn.ui.complete import exports
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.measure.sources import EXAMPLE, read_typed
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
@@ -140,7 +141,8 @@ def test_a_completion_of_the_complete_page_can_be_scored(no_data, model):
     level, state = np.zeros((2, 28, 28), np.uint8)
     state[:26] = DRAWN
     wish = Wish(NAME, "prefix", num_images=2)
-    page.session_state["completion"] = run = CompletionRun(model, Sketch(level, state), wish)
+    run = CompletionRun(model, Sketch(level, state), wish)
+    page.session_state["made-Complete"] = exports.made(run)
     page.run()
     scored(page)
     page.number_input(key="sheet_picture").set_value(1).run()

@@ -9,8 +9,8 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.inspection.receptive_field import dependency_maps
 from pixelcnn.sampling import make_noise
 from pixelcnn.ui.browser.wire import decode
-from pixelcnn.ui.generate.drawing import Drawing, Subject
-from pixelcnn.ui.shared.history import History
+from pixelcnn.ui.generate.drawing import Drawing
+from pixelcnn.ui.shared.history import History, Subject
 
 from .tiny import naive_levels, tiny_model
 

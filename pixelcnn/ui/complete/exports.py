@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from collections.abc import Generator
 from dataclasses import asdict
 
 import numpy as np
@@ -18,17 +19,41 @@ from pixelcnn.data.pictures import (
     png_bytes,
 )
 from pixelcnn.orders import ORDER_NAMES
+from pixelcnn.progress import drain
 from pixelcnn.ui.complete.run import SECONDS_PER_ANSWER, CompletionRun
+from pixelcnn.ui.shared.made import Made
 from pixelcnn.ui.shared.sketch import to_text
 
 
+def made(run: CompletionRun) -> Made:
+    """Describe completions to the other pages."""
+    images = range(run.wish.num_images)
+    return Made(
+        run.config,
+        captions=[f"completion {image}, by {run.wish.checkpoint}" for image in images],
+        classes=[None for _ in images],
+        key=lambda: run.run,
+        finish=lambda: iter_finish(run),
+    )
+
+
 def finish(run: CompletionRun) -> None:
-    """Draw the completions to their end, a little at a time so that the sheet is answered."""
+    """Do the work of `iter_finish` to its end."""
+    drain(iter_finish(run))
+
+
+def iter_finish(run: CompletionRun) -> Generator[float, None, torch.Tensor]:
+    """Draw the completions to their end, a little at a time so that the sheet is answered.
+
+    Returns:
+        Levels, int64 (B, 1, H, W).
+    """
     while True:
         with run.lock:
             if run.done:
-                return
+                return torch.from_numpy(run.levels()[:, None]).long()
             run.draw(SECONDS_PER_ANSWER)
+        yield run.count / max(run.steps, 1)
         time.sleep(0.001)  # a lock that is taken again at once is never passed on
 
 

@@ -8,8 +8,9 @@ from torch import Tensor
 from pixelcnn.data.datasets import DATASETS, class_names
 from pixelcnn.data.pictures import pictures
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.complete import desk, settings
+from pixelcnn.ui.complete import settings
 from pixelcnn.ui.complete.gallery import gallery
+from pixelcnn.ui.shared import desk
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.sketch import given
 

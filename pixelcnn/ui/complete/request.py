@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pixelcnn.data.datasets import DATASETS
-from pixelcnn.ui.complete import desk, methods, results, settings, starts
+from pixelcnn.ui.complete import methods, results, settings, starts
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import (
     LINK_VERSION,
@@ -12,6 +12,7 @@ from pixelcnn.ui.complete.settings import (
     choose_particles,
     rerun_if_changed,
 )
+from pixelcnn.ui.shared import desk
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import to_text
 

@@ -4,13 +4,12 @@ import streamlit as st
 
 from pixelcnn.data.datasets import class_names
 from pixelcnn.models import Model
-from pixelcnn.ui.complete import desk, exports, outcome
+from pixelcnn.ui.complete import exports, outcome
 from pixelcnn.ui.complete.completions import completions
 from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import rerun_if_changed
-from pixelcnn.ui.generate import page as generate
-from pixelcnn.ui.shared import downloads
+from pixelcnn.ui.shared import controls, desk, downloads, made
 from pixelcnn.ui.shared.long_work import visitor
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import Sketch
@@ -54,7 +53,9 @@ def show() -> None:
             "Stopped before the model knew which class to draw. *Complete* begins again.",
             icon=":material/cancel:",
         )
-    if (run := current()) is None:
+    run = current()
+    made.leave(made.COMPLETE, run and exports.made(run))
+    if run is None:
         return
     if st.session_state.pop("taken", False):
         st.toast("Taken to the canvas. Undo brings the drawing before it back.")
@@ -221,7 +222,7 @@ def _on_take() -> None:
 def _on_open() -> None:
     if chosen := _chosen("open"):
         run, image, pixel = chosen
-        generate.show_finished(
+        controls.show_finished(
             run.wish.checkpoint,
             run.wish.seed,
             image,

@@ -15,10 +15,10 @@ from pixelcnn.data.pictures import pictures
 from pixelcnn.models import Model, ModelConfig
 from pixelcnn.sampling import iter_samples
 from pixelcnn.storage import CheckpointError
-from pixelcnn.ui.complete import desk, real_start, settings
+from pixelcnn.ui.complete import real_start, settings
 from pixelcnn.ui.complete.challenges import CHALLENGES, SIDE
 from pixelcnn.ui.complete.gallery import gallery
-from pixelcnn.ui.shared import resources
+from pixelcnn.ui.shared import desk, resources
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import blank, given

@@ -6,7 +6,6 @@ bytes, and asking twice for the same pixels gives the same answer.
 
 import threading
 import uuid
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,43 +17,12 @@ from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.ui.browser.wire import encode
 from pixelcnn.ui.generate.branch import Branch
 from pixelcnn.ui.generate.code_panel import sampling_loop
-from pixelcnn.ui.shared.history import History
+from pixelcnn.ui.shared.history import History, Subject, rule_text
 
 MAX_BRANCHES = 8
 """Branches kept of one picture; of those between the first and the newest, the oldest goes."""
 SECONDS_PER_ANSWER = 0.12
 """Time in which one answer computes pixels; short, so that the page stays responsive."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is drawn: with a rule, it fixes every pixel."""
-
-    checkpoint: str
-    """Name of the checkpoint."""
-    seed: int = 0
-    """Fixes the noise of all images."""
-    image: int = 0
-    """Index of the first image."""
-    num_images: int = 1
-    """1 is a single picture, more is a sheet."""
-    label: int | None = None
-    """Class of all images; None for any class."""
-    class_per_row: bool = False
-    """Whether row r of a sheet shows class r, in turn."""
-
-    @property
-    def columns(self) -> int:
-        """Pictures in a row of the sheet."""
-        return int(np.ceil(np.sqrt(self.num_images)))
-
-    def labels(self, num_classes: int) -> list[int] | None:
-        """Give the class of each image."""
-        if num_classes == 0:
-            return None
-        if self.class_per_row and self.num_images > 1:
-            return [(i // self.columns) % num_classes for i in range(self.num_images)]
-        return None if self.label is None else [self.label] * self.num_images
 
 
 class Drawing:
@@ -295,20 +263,6 @@ class Drawing:
 
     def _branch(self, run: str) -> Branch | None:
         return next((b for b in self.branches if b.run == run), None)
-
-
-def rule_text(rule: SamplingRule) -> str:
-    """Describe a rule in a few words.
-
-    >>> rule_text(SamplingRule(temperature=0.5, top_k=20))
-    'temperature 0.5, top-k 20'
-    """
-    parts = [f"temperature {rule.temperature:g}"]
-    if rule.top_k is not None:
-        parts.append(f"top-k {rule.top_k}")
-    if rule.top_p < 1:
-        parts.append(f"top-p {rule.top_p:g}")
-    return ", ".join(parts)
 
 
 def _place(position: int, width: int) -> str:

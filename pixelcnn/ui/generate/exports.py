@@ -3,15 +3,18 @@
 import io
 import json
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
+from pixelcnn.progress import drain
 from pixelcnn.ui.generate.branch import Branch
 from pixelcnn.ui.generate.drawing import SECONDS_PER_ANSWER, Drawing
 from pixelcnn.ui.shared.history import to_text
+from pixelcnn.ui.shared.made import Made
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,28 @@ class Finished:
     """All that reproduces the picture."""
 
 
+def made(drawing: Drawing) -> Made:
+    """Describe the pictures of a drawing to the other pages."""
+
+    def finish() -> Generator[float, None, Tensor]:
+        return (yield from iter_finished(drawing)).levels
+
+    by = f"the Generate page, drawn by {drawing.subject.checkpoint}"
+    return Made(
+        drawing.config,
+        captions=[f"{by}: {caption}" for caption in drawing.captions],
+        classes=list(drawing.captions),
+        key=lambda: (drawing.current.run, len(drawing.current.rewinds)),
+        finish=finish,
+    )
+
+
 def finished(drawing: Drawing) -> Finished:
+    """Do the work of `iter_finished` to its end."""
+    return drain(iter_finished(drawing))
+
+
+def iter_finished(drawing: Drawing) -> Generator[float, None, Finished]:
     """Draw the current branch to its end, a little at a time so that the player is answered."""
     while True:
         with drawing.lock:
@@ -35,6 +59,7 @@ def finished(drawing: Drawing) -> Finished:
             if branch.done:
                 arrays = {name: values.copy() for name, values in _arrays(branch).items()}
                 return Finished(branch.levels(), arrays, _settings(drawing, branch))
+        yield branch.count / branch.total
         time.sleep(0.001)  # a lock that is taken again at once is never passed on
 
 

@@ -9,9 +9,10 @@ from streamlit.delta_generator import DeltaGenerator
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import class_names
 from pixelcnn.ui.generate import exports
-from pixelcnn.ui.generate.drawing import Drawing, Subject
+from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.generate.player import player
-from pixelcnn.ui.shared import controls, downloads, history
+from pixelcnn.ui.shared import controls, downloads, history, made
+from pixelcnn.ui.shared.history import Subject
 from pixelcnn.ui.shared.resources import LoadedModel, show_causality
 
 PLAYER = "player"
@@ -87,6 +88,7 @@ def export() -> None:
     # the player away and mounts it anew.
     time.sleep(SENDING_SECONDS)
     drawing: Drawing = st.session_state["drawing"]
+    made.leave(made.GENERATE, exports.made(drawing))
     subject = drawing.subject
     name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
     with st.container(horizontal=True):
@@ -259,31 +261,3 @@ def _on_open() -> None:
         caption = drawing.captions[image]
         per_class = drawing.subject.labels(drawing.config.num_classes) is not None
         controls.show_single(drawing.subject.image + image, caption if per_class else None)
-
-
-def show_finished(
-    checkpoint: str,
-    seed: int,
-    image: int,
-    class_name: str | None,
-    start: history.History,
-    pixel: int,
-    num_levels: int,
-) -> None:
-    """Let the page show a picture that is finished, at one of its pixels, when it is opened next.
-
-    Arguments:
-        checkpoint: name of the model that drew it.
-        seed: fixes the noise, with `image`.
-        image: number within the seed.
-        class_name: class that it was asked for; None for any class.
-        start: rules and forced levels.
-        pixel: to be pinned.
-        num_levels: of the model.
-    """
-    st.session_state["model"] = checkpoint
-    controls.show_rule(start.last_rule, num_levels)
-    st.session_state["seed"] = seed
-    st.session_state["class"] = class_name or controls.ANY_CLASS
-    controls.show_single(image, None)
-    st.session_state.update(begin_with=start, begin_at=pixel, identity=None)

@@ -1,24 +1,15 @@
 """Pictures to score that are drawn by hand, or held by the Generate page and the Complete page."""
 
-import time
-from collections.abc import Generator
-
 import streamlit as st
-import torch
-from torch import Tensor
 
 from pixelcnn.data.datasets import class_names
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.complete import desk, results
-from pixelcnn.ui.complete.run import CompletionRun
-from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.measure.chosen import Chosen
+from pixelcnn.ui.shared import desk
 from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.made import COMPLETE, GENERATE, left_by
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import MAX_SIDE
-
-SECONDS = 0.1
-"""Time that a picture is drawn on before its page may have it."""
 
 
 def drawn(model: LoadedModel) -> Chosen | None:
@@ -43,78 +34,42 @@ def drawn(model: LoadedModel) -> Chosen | None:
 
 
 def of_generate(model: LoadedModel) -> Chosen | None:
-    """Take a picture of the Generate page; one that is not finished is drawn to its end."""
-    drawing: Drawing | None = st.session_state.get("drawing")
-    if drawing is None:
-        st.info(
-            "Nothing has been drawn yet. Open the Generate page, let it draw, and come back.",
-            icon=":material/animation:",
-        )
-        return None
-    if not _fits(model, drawing.config, "Generate"):
-        return None
-    branch = drawing.current
-
-    def finish() -> Generator[float, None, bool]:
-        while not branch.done:
-            with drawing.lock:
-                branch.draw(branch.total, SECONDS)
-            yield branch.count / branch.total
-            time.sleep(0.001)  # a lock that is taken again at once is never passed on
-        return True
-
-    if not branch.done and not result_of(
-        ("finish", branch.run, len(branch.rewinds)),
-        finish,
-        slot="finish-drawing",
-        button=None,
-        what="Drawing the picture to its end",
-    ):
-        return None
-    levels = branch.levels()
-    image = _choose(len(levels))
-    caption = drawing.captions[image]
-    names = class_names(model.info.dataset, model.model.config.num_classes)
-    return Chosen(
-        levels[image],
-        f"the Generate page, drawn by {drawing.subject.checkpoint}: {caption}",
-        names.index(caption) if caption in names else None,
-    )
+    """Take a picture of the Generate page."""
+    missing = "Nothing has been drawn yet. Open the Generate page, let it draw, and come back."
+    return _of(GENERATE, model, missing, ":material/animation:")
 
 
 def of_complete(model: LoadedModel) -> Chosen | None:
-    """Take a completion of the Complete page; those not finished are drawn to their end."""
-    run = results.current()
-    if run is None:
-        st.info(
-            "Nothing has been completed yet. Open the Complete page, draw, press Complete, and "
-            "come back.",
-            icon=":material/draw:",
-        )
+    """Take a completion of the Complete page."""
+    missing = (
+        "Nothing has been completed yet. Open the Complete page, draw, press Complete, and come "
+        "back."
+    )
+    return _of(COMPLETE, model, missing, ":material/draw:")
+
+
+def _of(page: str, model: LoadedModel, missing: str, icon: str) -> Chosen | None:
+    """Take a picture that a page has left; what is not finished is drawn to its end."""
+    made = left_by(page)
+    if made is None:
+        st.info(missing, icon=icon)
         return None
-    if not _fits(model, run.config, "Complete"):
+    if not _fits(model, made.config, page):
         return None
     levels = result_of(
-        ("completions", run.run),
-        lambda: _finish_completions(run),
-        slot="finish-completions",
+        ("made", page, made.key()),
+        made.finish,
+        slot="finish",
         button=None,
-        what="Drawing the completions to their end",
+        what="Drawing to the end",
     )
     if levels is None:
         return None
     image = _choose(len(levels))
-    return Chosen(levels[image], f"completion {image}, by {run.wish.checkpoint}")
-
-
-def _finish_completions(run: CompletionRun) -> Generator[float, None, Tensor]:
-    while True:
-        with run.lock:
-            if run.done:
-                return torch.from_numpy(run.levels()[:, None]).long()
-            run.draw(SECONDS)
-        yield run.count / max(run.steps, 1)
-        time.sleep(0.001)
+    names = class_names(model.info.dataset, model.model.config.num_classes)
+    name = made.classes[image]
+    label = names.index(name) if name in names else None
+    return Chosen(levels[image], made.captions[image], label)
 
 
 def _choose(count: int) -> int:

@@ -16,7 +16,7 @@ from pixelcnn.storage import (
     list_checkpoints,
     list_trained_checkpoints,
 )
-from pixelcnn.ui.generate.drawing import Subject
+from pixelcnn.ui.shared.history import History, Subject
 
 ANY_CLASS = "any"
 DEFAULT_CHECKPOINT = "fashion-mnist-gated"
@@ -265,6 +265,34 @@ def show_single(image: int, class_name: str | None) -> None:
     st.session_state["image"] = image
     if class_name is not None:
         st.session_state["class"] = class_name
+
+
+def show_finished(
+    checkpoint: str,
+    seed: int,
+    image: int,
+    class_name: str | None,
+    start: History,
+    pixel: int,
+    num_levels: int,
+) -> None:
+    """Let the Generate page show a finished picture, at one of its pixels, when it is opened next.
+
+    Arguments:
+        checkpoint: name of the model that drew it.
+        seed: fixes the noise, with `image`.
+        image: number within the seed.
+        class_name: class that it was asked for; None for any class.
+        start: rules and forced levels.
+        pixel: to be pinned.
+        num_levels: of the model.
+    """
+    st.session_state["model"] = checkpoint
+    show_rule(start.last_rule, num_levels)
+    st.session_state["seed"] = seed
+    st.session_state["class"] = class_name or ANY_CLASS
+    show_single(image, None)
+    st.session_state.update(begin_with=start, begin_at=pixel, identity=None)
 
 
 def next_seed() -> int:

@@ -1,5 +1,6 @@
-"""Which rule was in force where and which levels were forced: what a link must tell."""
+"""What is drawn, by which rules, with which levels forced: what a link must tell."""
 
+import math
 import re
 from dataclasses import dataclass, field
 
@@ -8,6 +9,37 @@ from pixelcnn.models import ModelConfig
 
 MAX_LENGTH = 40_000
 """Characters of a history in a link; more than a rule and a forced level at each of 784 pixels."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is drawn: with a rule, it fixes every pixel."""
+
+    checkpoint: str
+    """Name of the checkpoint."""
+    seed: int = 0
+    """Fixes the noise of all images."""
+    image: int = 0
+    """Index of the first image."""
+    num_images: int = 1
+    """1 is a single picture, more is a sheet."""
+    label: int | None = None
+    """Class of all images; None for any class."""
+    class_per_row: bool = False
+    """Whether row r of a sheet shows class r, in turn."""
+
+    @property
+    def columns(self) -> int:
+        """Pictures in a row of the sheet."""
+        return math.ceil(math.sqrt(self.num_images))
+
+    def labels(self, num_classes: int) -> list[int] | None:
+        """Give the class of each image."""
+        if num_classes == 0:
+            return None
+        if self.class_per_row and self.num_images > 1:
+            return [(i // self.columns) % num_classes for i in range(self.num_images)]
+        return None if self.label is None else [self.label] * self.num_images
 
 
 @dataclass(frozen=True)
@@ -70,6 +102,20 @@ class History:
         for _, rule in self.rules:
             if rule.top_k is not None and rule.top_k > levels:
                 raise ValueError(f"top-k {rule.top_k} must lie in 1..{levels}")
+
+
+def rule_text(rule: SamplingRule) -> str:
+    """Describe a rule in a few words.
+
+    >>> rule_text(SamplingRule(temperature=0.5, top_k=20))
+    'temperature 0.5, top-k 20'
+    """
+    parts = [f"temperature {rule.temperature:g}"]
+    if rule.top_k is not None:
+        parts.append(f"top-k {rule.top_k}")
+    if rule.top_p < 1:
+        parts.append(f"top-p {rule.top_p:g}")
+    return ", ".join(parts)
 
 
 def to_text(history: History) -> str:

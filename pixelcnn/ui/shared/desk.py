@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.complete.canvas import canvas, read_change
+from pixelcnn.ui.shared.canvas import canvas, read_change
 from pixelcnn.ui.shared.sketch import GIVEN, MAX_SIDE, Sketch, blank, from_text
 
 CANVAS = "canvas"

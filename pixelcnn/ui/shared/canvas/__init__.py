@@ -12,14 +12,14 @@ from pixelcnn.ui.shared.sketch import Sketch
 
 _component = st.components.v2.component(
     "pixelcnn_canvas",
-    html=read("complete/canvas/canvas.html"),
-    css=read("browser/base.css", "complete/canvas/canvas.css"),
+    html=read("shared/canvas/canvas.html"),
+    css=read("browser/base.css", "shared/canvas/canvas.css"),
     js=read(
         *SHARED,
         "generate/player/leaving.js",
-        "complete/canvas/grid.js",
-        "complete/canvas/paint.js",
-        "complete/canvas/canvas.js",
+        "shared/canvas/grid.js",
+        "shared/canvas/paint.js",
+        "shared/canvas/canvas.js",
     ),
 )
 
