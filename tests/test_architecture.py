@@ -49,8 +49,9 @@ def test_only_the_screen_imports_streamlit(path):
     "name",
     [f"browser/{name}" for name in ("messages", "wire")]
     + [f"generate/{name}" for name in ("drawing", "exports")]
-    + [f"shared/{name}" for name in ("charts", "history", "jobs")]
-    + [f"train/{name}" for name in ("curves", "estimate", "presets", "words")],
+    + [f"shared/{name}" for name in ("history", "jobs", "sketch")]
+    + [f"shared/charts/{name}" for name in ("classes", "curves", "distributions", "measured")]
+    + [f"train/{name}" for name in ("estimate", "presets", "words")],
 )
 def test_what_the_player_is_fed_with_knows_no_streamlit(name):
     assert "streamlit" not in top_level(imported(ROOT / "pixelcnn" / "ui" / f"{name}.py"))

@@ -24,7 +24,8 @@ from pixelcnn.ui.browser.messages import (
     panel_columns,
 )
 from pixelcnn.ui.browser.wire import decode
-from pixelcnn.ui.shared import charts
+from pixelcnn.ui.shared.charts import chart as table
+from pixelcnn.ui.shared.charts import distributions, measured
 
 from .test_paradox import NAMES, images
 from .tiny import random_levels, tiny_model
@@ -47,8 +48,8 @@ def read_csv(content):
 def test_csv_and_json_hold_the_same_rows():
     columns = {"a": [1, 2], "b, with comma": ["x", 'y "z"']}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    assert json.loads(charts.as_json(columns)) == rows
-    assert read_csv(charts.as_csv(columns)) == [{k: str(v) for k, v in r.items()} for r in rows]
+    assert json.loads(table.as_json(columns)) == rows
+    assert read_csv(table.as_csv(columns)) == [{k: str(v) for k, v in r.items()} for r in rows]
 
 
 def every_chart(model, score):
@@ -59,14 +60,14 @@ def every_chart(model, score):
     paradox = drain(measure_paradox(model, tiny_model(seed=1), NAMES[0], sets))
     rows = drain(sweep_temperatures(model, [0.0, 1.0], num_images=3))
     return [
-        charts.codes_chart(score.total_bits, code_bits(score.levels, 4)),
-        charts.distribution_chart(score, 2, 3),
-        charts.classes_chart(score_classes(model, score.levels), ["a", "b", "c"], 1),
-        *(charts.paradox_chart(paradox, name) for name in paradox.scores),
-        charts.auroc_chart(paradox),
-        charts.reliability_chart(calibration, False),
-        charts.reliability_chart(calibration, True),
-        charts.sweep_chart(rows),
+        measured.codes_chart(score.total_bits, code_bits(score.levels, 4)),
+        distributions.distribution_chart(score, 2, 3),
+        measured.classes_chart(score_classes(model, score.levels), ["a", "b", "c"], 1),
+        *(measured.paradox_chart(paradox, name) for name in paradox.scores),
+        measured.auroc_chart(paradox),
+        measured.reliability_chart(calibration, False),
+        measured.reliability_chart(calibration, True),
+        measured.sweep_chart(rows),
     ]
 
 
@@ -74,8 +75,8 @@ def test_every_chart_can_be_downloaded_with_all_the_numbers_that_it_shows(model,
     made = every_chart(model, score)
     assert len({chart.name for chart in made}) == len(made) - 1  # reliability on two kinds of axes
     for chart in made:
-        rows = json.loads(charts.as_json(chart.columns))
-        assert len(rows) == len(read_csv(charts.as_csv(chart.columns))) > 0
+        rows = json.loads(table.as_json(chart.columns))
+        assert len(rows) == len(read_csv(table.as_csv(chart.columns))) > 0
         told = np.array([v for row in rows for v in row.values() if isinstance(v, int | float)])
         for trace in chart.figure.data:
             if trace.name == "perfect":
@@ -87,7 +88,7 @@ def test_every_chart_can_be_downloaded_with_all_the_numbers_that_it_shows(model,
 
 
 def test_the_distribution_is_that_of_the_logits_and_the_true_level_is_marked(model, score):
-    chart = charts.distribution_chart(score, 2, 3)
+    chart = distributions.distribution_chart(score, 2, 3)
     p = model(score.levels[None], torch.tensor([1]))[0, :, 0, 2, 3].softmax(0)
     np.testing.assert_allclose(chart.figure.data[0].y, p, rtol=1e-5)
     level = int(score.levels[0, 2, 3])
@@ -98,7 +99,7 @@ def test_the_distribution_is_that_of_the_logits_and_the_true_level_is_marked(mod
 
 def test_the_data_of_the_classes_are_the_scores(model, score):
     scores = score_classes(model, score.levels)
-    columns = charts.classes_chart(scores, ["a", "b", "c"], None).columns
+    columns = measured.classes_chart(scores, ["a", "b", "c"], None).columns
     assert columns["class"] == ["a", "b", "c"]
     assert columns["bits"] == pytest.approx(scores.total_bits.tolist())
     nats = -scores.total_bits * np.log(2)
@@ -110,14 +111,14 @@ def test_a_colour_picture_has_one_distribution_for_each_channel():
     model = tiny_model(num_channels=3, num_features=12, head_features=12)
     levels = random_levels(model.config, 1)[0]
     score = score_image(model, levels)
-    chart = charts.distribution_chart(score, 1, 1)
+    chart = distributions.distribution_chart(score, 1, 1)
     assert [trace.name for trace in chart.figure.data] == ["red", "green", "blue"]
-    columns = charts.score_columns(score)
+    columns = measured.score_columns(score)
     assert columns["green"] == levels[1].flatten().tolist()
 
 
 def test_the_table_of_pixels_follows_the_scan(score):
-    columns = charts.score_columns(score)
+    columns = measured.score_columns(score)
     assert columns["row"][7] == 1 and columns["column"][7] == 1
     assert columns["level"] == score.levels.flatten().tolist()
     assert columns["cumulative_bits"][-1] == pytest.approx(sum(columns["surprise_bits"]))

@@ -21,6 +21,7 @@ from pixelcnn.ui.complete import methods, outcome
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.generate.drawing import Drawing
+from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.history import Subject
 from pixelcnn.ui.shared.sketch import given
 
@@ -224,7 +225,7 @@ def test_the_job_computes_every_class_and_shows_how_far_the_clouds_differ():
     job = PosteriorJob(MODEL, sketch_of("around-box"), 0.0, 0)
     job.wait(60)
     assert job.done and not job.running and not job.newest.is_exact and job.classes_done == 3
-    (shown,) = outcome.posterior_chart(job, NAMES).data
+    (shown,) = posterior_chart(job.newest, NAMES).data
     relative = job.newest.cloud_log_evidence - job.newest.log_evidence.max()
     assert list(shown.y) == list(NAMES)
     np.testing.assert_allclose(
@@ -258,7 +259,7 @@ def test_a_posterior_that_is_exact_or_learned_is_drawn_as_bars(exactly):
     job.wait(60)
     text = outcome.posterior_text(job, NAMES)
     assert ("Exact" in text, "As the encoder learned it" in text) == (exactly, not exactly)
-    (shown,) = outcome.posterior_chart(job, NAMES).data
+    (shown,) = posterior_chart(job.newest, NAMES).data
     np.testing.assert_allclose(shown.x, 100 * job.newest.probabilities)
     assert list(shown.y) == list(NAMES)
     if not exactly:

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.shared import jobs as module
 from pixelcnn.ui.shared.jobs import Jobs, Results, Visitor, kept
@@ -207,3 +208,47 @@ def test_a_kept_function_computes_once_also_for_two_at_a_time():
     for thread in threads:
         thread.join()
     assert found == [2, 2, 2] and calls == [1] and slow(2) == 3
+
+
+def test_on_a_page_work_is_shown_cancelled_left_and_begun_again(monkeypatch):
+    monkeypatch.setattr(module, "GRACE", 0.2)
+
+    def script():
+        import time
+
+        import streamlit as st
+
+        from pixelcnn.ui.shared.long_work import doubt, result_of
+
+        def endless():
+            while True:
+                time.sleep(0.01)
+                yield 0.25
+
+        doubt()  # as every page begins
+        if "elsewhere" not in st.session_state:
+            result_of("endless", endless, slot="here", button=None, what="Working")
+
+    page = AppTest.from_function(script, default_timeout=PATIENCE)
+
+    def shown():
+        assert not page.run().exception
+        return page.session_state["jobs"]["here"]
+
+    def press(label):
+        next(button for button in page.button if button.label == label).click()
+
+    first = shown()
+    until(lambda: shown() is first and "Working: 25%" in page.get("progress")[0].proto.text)
+    press("Cancel")
+    assert shown() is first and first.dropped and page.info[0].value == "Cancelled."
+    press("Try again")
+    second = shown()
+    assert second.running and second is not first and page.get("progress")
+    page.session_state["elsewhere"] = True
+    page.run()
+    until(lambda: second.dropped)
+    del page.session_state["elsewhere"]
+    assert shown().running, "who comes back finds it begun again"
+    press("Cancel")
+    assert shown().dropped

@@ -12,13 +12,14 @@ from pixelcnn.inspection.kernels import kernel, kernel_paths
 from pixelcnn.inspection.receptive_field import layer_fields
 from pixelcnn.masks import channel_mask, kernel_mask
 from pixelcnn.ui.browser.wire import decode
-from pixelcnn.ui.masks import board, figures, panels, steps
+from pixelcnn.ui.masks import board, panels, steps
 from pixelcnn.ui.masks.all_pairs import matrix_picture
 from pixelcnn.ui.masks.board import Board, Frames, Look, Panel
 from pixelcnn.ui.masks.growth import growth_numbers, growth_table
 from pixelcnn.ui.masks.guide import STEPS
 from pixelcnn.ui.masks.kernels import channel_table
 from pixelcnn.ui.masks.own import dilations_of
+from pixelcnn.ui.shared.charts import distributions
 
 from .tiny import CONVOLUTIONAL, tiny_model
 
@@ -202,9 +203,9 @@ def test_every_look_has_its_colours_in_the_browser():
 
 def test_figures_hold_the_numbers():
     before, after = np.array([0.2, 0.5, 0.3]), np.array([0.1, 0.5, 0.4])
-    figure = figures.before_after(before, after, 1)
+    figure = distributions.before_after(before, after, 1)
     assert (figure.data[0].y == before).all() and (figure.data[1].y == after).all()
-    assert (figures.distribution(before, 2).data[0].y == before).all()
+    assert (distributions.distribution(before, 2).data[0].y == before).all()
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.title)

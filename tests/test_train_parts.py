@@ -11,7 +11,8 @@ from pixelcnn.commands.main import make_parser
 from pixelcnn.commands.train import command_line, config_of, new_config
 from pixelcnn.data.datasets import DATASETS, dataset_of
 from pixelcnn.progress import drain
-from pixelcnn.ui.train import curves, estimate, presets, words
+from pixelcnn.ui.shared.charts import curves
+from pixelcnn.ui.train import estimate, presets, words
 from pixelcnn.ui.train.estimate import EstimateError, iter_estimate
 
 from . import causal_average  # noqa: F401 - registers a third architecture

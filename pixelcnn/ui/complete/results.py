@@ -10,6 +10,7 @@ from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import rerun_if_changed
 from pixelcnn.ui.shared import controls, desk, downloads, made
+from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.long_work import visitor
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import Sketch
@@ -165,7 +166,7 @@ def _posterior_chart(job: PosteriorJob) -> None:
         st.error(f"The classes cannot be compared. {job.error}", icon=":material/error:")
     elif job.classes_done:
         names = current().class_names
-        st.plotly_chart(outcome.posterior_chart(job, names), key="posterior-chart", config=PLAIN)
+        st.plotly_chart(posterior_chart(job.newest, names), key="posterior-chart", config=PLAIN)
         st.caption(outcome.posterior_text(job, names))
 
 

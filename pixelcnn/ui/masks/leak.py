@@ -6,7 +6,7 @@ import streamlit as st
 
 from pixelcnn.inspection.influence import Influence
 from pixelcnn.models.convolutions import ConvolutionModel
-from pixelcnn.ui.masks import computed, figures, panels
+from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, Look, board
 from pixelcnn.ui.masks.growth import LEGEND
@@ -18,6 +18,7 @@ from pixelcnn.ui.masks.shown import (
     place,
     write_pixel,
 )
+from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.resources import LoadedModel
 
 
@@ -121,7 +122,7 @@ def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> Non
     where = place(pixel, config) + (", red," if config.num_channels == 3 else "")
     st.markdown(f"The level at {where} is changed from {level} to {other}. Its own prediction:")
     st.plotly_chart(
-        figures.before_after(result.before, result.after, level), key="leak_chart",
+        distributions.before_after(result.before, result.after, level), key="leak_chart",
         config={"displayModeBar": False},
     )  # fmt: skip
     if result.unchanged:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from pixelcnn.inspection.influence import Influence
 from pixelcnn.inspection.receptive_field import PixelRole
-from pixelcnn.ui.masks import all_pairs, computed, figures, panels
+from pixelcnn.ui.masks import all_pairs, computed, panels
 from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
+from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.resources import LoadedModel
 
 WHY_UNCHANGED = {
@@ -72,7 +73,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     with right:
         _verdict(model, result, i, j, level, new)
         st.plotly_chart(
-            figures.before_after(
+            distributions.before_after(
                 result.before, result.after, shown.level_at(predicted, to_channel)
             ),
             key="pair_chart",

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from pixelcnn.data.datasets import class_names
 from pixelcnn.evaluation.likelihoods import surprise_bits
 from pixelcnn.inspection.receptive_field import PixelRole
-from pixelcnn.ui.masks import computed, figures, panels
+from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, place, write_pixel
+from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.resources import LoadedModel
 
 ONE = {"pixel": "Pixel"}
@@ -57,7 +58,7 @@ def one_distribution(model: LoadedModel, shown: Shown) -> None:
     level = shown.level_at(pixel)
     with right:
         st.plotly_chart(
-            figures.distribution(probabilities.numpy(), level), key="step_chart",
+            distributions.distribution(probabilities.numpy(), level), key="step_chart",
             config={"displayModeBar": False},
         )  # fmt: skip
         st.markdown(

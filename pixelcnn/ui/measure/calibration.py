@@ -15,7 +15,7 @@ from pixelcnn.ui.measure.live import (
     say_source,
     stored_numbers,
 )
-from pixelcnn.ui.shared.charts import reliability_chart
+from pixelcnn.ui.shared.charts.measured import reliability_chart
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.real_images import test_set

@@ -16,7 +16,8 @@ from pixelcnn.ui.browser.messages import encode_score
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.measure.maps import maps
 from pixelcnn.ui.measure.sources import Chosen, choose_picture
-from pixelcnn.ui.shared.charts import classes_chart, codes_chart, distribution_chart, score_columns
+from pixelcnn.ui.shared.charts.distributions import distribution_chart
+from pixelcnn.ui.shared.charts.measured import classes_chart, codes_chart, score_columns
 from pixelcnn.ui.shared.controls import ANY_CLASS
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.jobs import JOBS

@@ -7,7 +7,7 @@ from pixelcnn.data.datasets import class_names
 from pixelcnn.data.pictures import png_bytes, sheet
 from pixelcnn.evaluation.common_noise import SweepRow, sweep_temperatures
 from pixelcnn.ui.measure.live import content_of
-from pixelcnn.ui.shared.charts import sweep_chart
+from pixelcnn.ui.shared.charts.measured import sweep_chart
 from pixelcnn.ui.shared.controls import ANY_CLASS, MAX_SEED
 from pixelcnn.ui.shared.exhibits import show_chart
 from pixelcnn.ui.shared.long_work import result_of

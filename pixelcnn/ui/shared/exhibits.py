@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pixelcnn.ui.shared import downloads
-from pixelcnn.ui.shared.charts import Chart, as_csv, as_json
+from pixelcnn.ui.shared.charts.chart import Chart, as_csv, as_json
 from pixelcnn.ui.shared.downloads import Format
 
 FORMATS = (

@@ -71,6 +71,7 @@ class Job:
         with self._lock:
             if self.running:
                 self._until[visitor] = math.inf
+                self._cancelled_by.discard(visitor)
             return self.running
 
     def asked_by(self, visitor: Visitor) -> bool:

@@ -75,7 +75,6 @@ def result_of(
     me, job = visitor(), _mine().get(slot)
     if job is not None and job.key != key:  # the settings have changed since
         job.cancel(me)
-        del _mine()[slot]
         job = None
     asked = st.session_state.get(_asked(slot), False)
     has_ended = job is None or not (job.running or job.error or job.cancelled_by(me))
@@ -92,7 +91,7 @@ def result_of(
         return result
     if job is not None and job.error is not None:
         st.error(f"This did not work. {job.error}", icon=":material/error:")
-    elif job is not None and job.dropped:
+    elif job is not None and (job.dropped or job.cancelled_by(me)):
         why = "" if job.cancelled_by(me) else ", because you left the page"
         st.info(f"Cancelled{why}.", icon=":material/cancel:")
     st.button(

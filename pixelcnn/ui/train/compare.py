@@ -4,7 +4,8 @@ import streamlit as st
 
 from pixelcnn.durations import in_words
 from pixelcnn.training.runs import Run, RunConfig, RunError, list_runs
-from pixelcnn.ui.train import curves, gallery, words
+from pixelcnn.ui.shared.charts import curves
+from pixelcnn.ui.train import gallery, words
 from pixelcnn.ui.train.watch import choose_axis
 
 AT_FIRST = 4

@@ -10,7 +10,8 @@ from pixelcnn.commands.train import command_line
 from pixelcnn.data.pictures import Picture
 from pixelcnn.training import launch
 from pixelcnn.training.runs import MAX_NAME, MAX_NOTE, Run, RunConfig, RunError, Status, list_runs
-from pixelcnn.ui.train import curves, gallery, transfer, words
+from pixelcnn.ui.shared.charts import curves
+from pixelcnn.ui.train import gallery, transfer, words
 
 LATEST = 0
 """Where a stage is chosen: the newest checkpoint, whatever images it has seen."""

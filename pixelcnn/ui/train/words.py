@@ -10,7 +10,7 @@ from pixelcnn.durations import in_words
 from pixelcnn.models import architecture
 from pixelcnn.storage import CheckpointError, list_scored_checkpoints, read_info
 from pixelcnn.training.runs import Run, RunConfig, Status
-from pixelcnn.ui.train.curves import Reference
+from pixelcnn.ui.shared.charts.curves import Reference
 
 BADGES = {
     "new": "gray", "queued": "gray", "starting": "blue", "training": "blue", "stopping": "orange",

@@ -1,4 +1,4 @@
-"""Learning curves as Plotly figures: records in, figure out. Knows no Streamlit."""
+"""Learning curves: records of runs in, figures out."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,11 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from pixelcnn.models import ModelConfig
+from pixelcnn.ui.shared.charts.palette import GREY, SERIES
 
 Records = Sequence[Mapping[str, Any]]
 Axis = Literal["Images seen", "Minutes"]
 
-# Distinct for people who see few colours too, on white and on black (after Okabe and Ito).
-COLOURS = ("#3f83cc", "#d9772b", "#2f9e77", "#c45fa8", "#b98a00", "#6f6fd0")
-GREY = "#8a93a3"
 MOST_POINTS = 400
 """Of one curve: more cannot be distinguished, and would travel to the browser every second."""
 SMOOTHING = 0.02
@@ -92,11 +90,11 @@ def learning_curve(
     )  # fmt: skip
     figure.add_scatter(
         x=places, y=smooth(losses), mode="lines", name="training",
-        line={"color": COLOURS[0], "width": 2}, hovertemplate="%{y:.3f} training",
+        line={"color": SERIES[0], "width": 2}, hovertemplate="%{y:.3f} training",
     )  # fmt: skip
     figure.add_scatter(
         x=x_values(evaluations, axis), y=[r["validation"] for r in evaluations],
-        mode="lines+markers", name="validation", line={"color": COLOURS[1], "width": 2},
+        mode="lines+markers", name="validation", line={"color": SERIES[1], "width": 2},
         hovertemplate="%{y:.3f} validation",
     )  # fmt: skip
     lowest = min((level.bits_per_dim for level in levels), default=0.0)
@@ -128,7 +126,7 @@ def optimiser_curve(
     figure = _figure(axis, title, name + axis)
     figure.add_scatter(
         x=x_values(updates, axis), y=[record[name] for record in updates], mode="lines",
-        line={"color": COLOURS[0], "width": 1.5}, hovertemplate="%{y:.4g}", name=title,
+        line={"color": SERIES[0], "width": 1.5}, hovertemplate="%{y:.4g}", name=title,
     )  # fmt: skip
     figure.update_layout(height=220, showlegend=False)
     return figure
@@ -143,7 +141,7 @@ def comparison(runs: Mapping[str, Records], *, axis: Axis) -> go.Figure:
     """
     figure = _figure(axis, "bits/dim", "comparison" + axis)
     for number, (name, records) in enumerate(runs.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = SERIES[number % len(SERIES)]
         updates, evaluations = training(records), scores(records)
         figure.add_scatter(
             x=x_values(updates, axis), y=smooth([r["loss"] for r in updates]), mode="lines",

@@ -1,10 +1,6 @@
-"""Charts and their data: pure functions from numbers to a Plotly figure. Knows no Streamlit."""
+"""Charts of what is measured: bits, classes, the paradox, calibration, temperatures."""
 
-import csv
-import io
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,45 +10,15 @@ from pixelcnn.evaluation.common_noise import SweepRow
 from pixelcnn.evaluation.paradox import MADE_UP, SCORES, Paradox, set_title
 from pixelcnn.evaluation.scores import ClassScores, Score
 from pixelcnn.evaluation.stored import percent
+from pixelcnn.ui.shared.charts.chart import Chart, laid_out
+from pixelcnn.ui.shared.charts.palette import BLUE, GREEN, GREY, SERIES
 
-# Told apart by people who see few colours too, on white and on black (after Okabe and Ito).
-BLUE, ORANGE, GREEN, PINK, GOLD = "#3f83cc", "#d9772b", "#2f9e77", "#c45fa8", "#b98a00"
-SERIES = (BLUE, ORANGE, GREEN, PINK, GOLD)
-GREY = "#8a93a3"
-HEIGHT = 320
 SCORE_TITLES = {
     "likelihood": "Likelihood",
     "complexity": "Minus compressed size",
     "ratio": "Ratio of two models",
 }
 """Of the scores in `pixelcnn.evaluation.paradox.SCORES`."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure, and the numbers in it."""
-
-    name: str
-    """Of the files to download, without a suffix."""
-    figure: go.Figure
-    """What is shown."""
-    columns: dict[str, Sequence[object]]
-    """Columns of one length: every number that the figure shows."""
-
-
-def as_csv(columns: dict[str, Sequence[object]]) -> bytes:
-    """Write columns as CSV with a header."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return buffer.getvalue().encode()
-
-
-def as_json(columns: dict[str, Sequence[object]]) -> bytes:
-    """Write columns as a JSON list of objects."""
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return json.dumps(rows, allow_nan=False).encode()
 
 
 def score_columns(score: Score) -> dict[str, Sequence[object]]:
@@ -90,43 +56,7 @@ def codes_chart(total_bits: float, codes: dict[str, float]) -> Chart:
     )
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title="bits for the whole picture", range=[0, 1.12 * max(bits)])
-    return Chart("bits-by-code", _laid_out(figure, 220), {"code": names, "bits": bits})
-
-
-def distribution_chart(score: Score, row: int, col: int) -> Chart:
-    """Show what was predicted at one pixel, with the level that is there marked."""
-    probability = score.log_probabilities[:, :, row, col].double().exp().numpy()  # (K, C)
-    levels = score.levels[:, row, col].tolist()
-    channels = [""] if len(levels) == 1 else ["red", "green", "blue"]
-    colours = (BLUE,) if len(levels) == 1 else ("#d04444", "#3f9e4d", "#3f6fcc")
-    figure = go.Figure()
-    x = list(range(len(probability)))
-    columns: dict[str, Sequence[object]] = {"level": x}
-    for channel, level, p, colour in zip(channels, levels, probability.T, colours, strict=True):
-        figure.add_bar(
-            x=x,
-            y=p,
-            name=channel or "predicted",
-            marker_color=colour,
-            marker_line_width=0,
-            hovertemplate="level %{x}: p = %{y:.4g}<extra>" + channel + "</extra>",
-        )
-        # Not a bar: with a probability of nearly 0 the mark must still be seen.
-        figure.add_vline(
-            x=level,
-            line={"color": ORANGE, "width": 2, "dash": "dot"},
-            annotation={
-                "text": f"{channel} {level}: p = {p[level]:.3g}".strip(),
-                "xanchor": "left" if level < len(p) / 2 else "right",
-                "font": {"color": ORANGE},
-            },
-        )
-        columns[f"{channel} probability".strip()] = p.tolist()
-        columns[f"{channel} is there".strip()] = [int(k == level) for k in x]
-    figure.update_layout(bargap=0, barmode="overlay", showlegend=len(levels) > 1)
-    figure.update_xaxes(title="level", range=[-0.5, len(probability) - 0.5])
-    figure.update_yaxes(title="probability", rangemode="tozero")
-    return Chart(f"distribution-row-{row}-column-{col}", _laid_out(figure), columns)
+    return Chart("bits-by-code", laid_out(figure, 220), {"code": names, "bits": bits})
 
 
 def classes_chart(scores: ClassScores, names: Sequence[str], true_label: int | None) -> Chart:
@@ -165,7 +95,7 @@ def classes_chart(scores: ClassScores, names: Sequence[str], true_label: int | N
         "log_likelihood_nats": (-scores.total_bits * np.log(2)).tolist(),
         "posterior": scores.posterior.tolist(),
     }
-    return Chart("classes", _laid_out(figure, 90 + 24 * len(labels)), columns)
+    return Chart("classes", laid_out(figure, 90 + 24 * len(labels)), columns)
 
 
 def paradox_chart(paradox: Paradox, score: str) -> Chart:
@@ -194,7 +124,7 @@ def paradox_chart(paradox: Paradox, score: str) -> Chart:
     figure.update_xaxes(title=f"{SCORES[score]}: further right is stranger")
     figure.update_yaxes(title="share of the pictures", tickformat=".0%", rangemode="tozero")
     figure.update_layout(legend={"orientation": "h", "y": -0.25})
-    return Chart(f"{score}-histogram", _laid_out(figure, 400), columns)
+    return Chart(f"{score}-histogram", laid_out(figure, 400), columns)
 
 
 def auroc_chart(paradox: Paradox) -> Chart:
@@ -221,7 +151,7 @@ def auroc_chart(paradox: Paradox) -> Chart:
     figure.update_layout(
         barmode="group", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
     )
-    return Chart("auroc", _laid_out(figure, 340), columns)
+    return Chart("auroc", laid_out(figure, 340), columns)
 
 
 def reliability_chart(calibration: Calibration, logarithmic: bool) -> Chart:
@@ -254,7 +184,7 @@ def reliability_chart(calibration: Calibration, logarithmic: bool) -> Chart:
     figure.update_yaxes(title="how often it happened", type=axis, exponentformat="power")
     figure.update_layout(showlegend=False)
     columns = {"predicted": predicted, "happened": happened, "predictions": events}
-    return Chart("reliability", _laid_out(figure, 380), columns)
+    return Chart("reliability", laid_out(figure, 380), columns)
 
 
 def sweep_chart(rows: Sequence[SweepRow]) -> Chart:
@@ -302,11 +232,4 @@ def sweep_chart(rows: Sequence[SweepRow]) -> Chart:
         "rule_entropy_bits_per_dim": series["entropy of what was drawn from, bits/dim"],
         "diversity": [row.diversity for row in rows],
     }
-    return Chart("temperatures", _laid_out(figure, 380), columns)
-
-
-def _laid_out(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
-    figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 24, "b": 10})
-    figure.update_yaxes(automargin=True)
-    figure.update_xaxes(automargin=True)
-    return figure
+    return Chart("temperatures", laid_out(figure, 380), columns)

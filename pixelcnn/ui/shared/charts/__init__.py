@@ -1,0 +1,1 @@
+"""All charts, one file for each subject: numbers in, Plotly figure out. Know no Streamlit."""

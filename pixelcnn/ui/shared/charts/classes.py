@@ -1,0 +1,78 @@
+"""Charts of how probable each class is."""
+
+import math
+
+import plotly.graph_objects as go
+
+from pixelcnn.completion import ClassPosterior
+
+
+def posterior_chart(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
+    """Draw the probability of each class as bars; of estimates, how far the clouds differ."""
+    exact = posterior.is_exact or posterior.is_learned
+    figure = _bars(posterior, class_names) if exact else _ranges(posterior, class_names)
+    figure.update_layout(
+        height=60 + 24 * len(class_names) + (0 if exact else 40),
+        margin={"l": 0, "r": 40, "t": 4, "b": 4},
+        xaxis={"fixedrange": True},
+        yaxis={
+            "categoryorder": "array",
+            "categoryarray": list(class_names),
+            "range": [len(class_names) - 0.5, -0.5],
+            "fixedrange": True,
+        },
+        showlegend=False,
+    )
+    return figure
+
+
+def _bars(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
+    percent = 100 * posterior.probabilities.numpy()
+    figure = go.Figure(
+        go.Bar(
+            x=percent,
+            y=list(class_names),
+            orientation="h",
+            text=[_percent(value) for value in percent],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.3g} %<extra></extra>",
+        )
+    )
+    figure.update_layout(xaxis={"range": [0, 100], "ticksuffix": " %"})
+    return figure
+
+
+def _ranges(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
+    """Show the estimates on a scale of bits, and around each what single clouds found."""
+    computed = posterior.log_evidence.isfinite()
+    bits, clouds = (
+        (logs[computed] - posterior.log_evidence.max()).numpy() / math.log(2)
+        for logs in (posterior.log_evidence, posterior.cloud_log_evidence)
+    )
+    figure = go.Figure(
+        go.Scatter(
+            x=bits,
+            y=[class_names[label] for label in computed.nonzero().flatten()],
+            mode="markers",
+            marker={"size": 10},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": clouds.max(1) - bits,
+                "arrayminus": bits - clouds.min(1),
+            },
+            hovertemplate="%{y}: %{x:.0f} bits<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        xaxis={"title": "log₂ p(known | class), less the best, bits", "automargin": True},
+    )
+    return figure
+
+
+def _percent(value: float) -> str:
+    """Write a percentage, so that neither nothing nor all is said of what is not."""
+    if 0 < value < 1:
+        return "< 1 %"
+    return "> 99 %" if 99 < value < 100 else f"{value:.0f} %"

@@ -1,0 +1,102 @@
+"""Charts of predicted distributions over the levels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from pixelcnn.evaluation.scores import Score
+from pixelcnn.ui.shared.charts.chart import Chart, laid_out
+from pixelcnn.ui.shared.charts.palette import BLUE, CHANNELS, ORANGE, PINK
+
+
+def before_after(
+    before: NDArray[np.float64], after: NDArray[np.float64], level: int | None = None
+) -> go.Figure:
+    """Draw a predicted distribution before and after a change, one over the other.
+
+    Arguments:
+        before: (K,) probabilities.
+        after: (K,) probabilities.
+        level: the level that is there, marked below; None marks none.
+    """
+    levels = np.arange(len(before))
+    figure = go.Figure()
+    for values, name, colour, dash in (
+        (before, "before", BLUE, "solid"), (after, "after", ORANGE, "dot")
+    ):  # fmt: skip
+        figure.add_scatter(
+            x=levels, y=values, name=name, mode="lines", line_shape="hvh",
+            line={"color": colour, "width": 2.5, "dash": dash},
+            hovertemplate="level %{x}: %{y:.4f}",
+            fill="tozeroy" if name == "before" else None,
+        )  # fmt: skip
+    return _dressed(figure, float(max(before.max(), after.max())), level)
+
+
+def distribution(
+    probabilities: NDArray[np.float64], level: int | None = None, name: str = "probability"
+) -> go.Figure:
+    """Draw one predicted distribution; `level` is the one that is there."""
+    figure = go.Figure()
+    figure.add_bar(
+        x=np.arange(len(probabilities)), y=probabilities, name=name, marker_color=BLUE,
+        marker_line_width=0, hovertemplate="level %{x}: %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(bargap=0, showlegend=False)
+    return _dressed(figure, float(probabilities.max()), level)
+
+
+def distribution_chart(score: Score, row: int, col: int) -> Chart:
+    """Show what was predicted at one pixel, with the level that is there marked."""
+    probability = score.log_probabilities[:, :, row, col].double().exp().numpy()  # (K, C)
+    levels = score.levels[:, row, col].tolist()
+    channels = [""] if len(levels) == 1 else ["red", "green", "blue"]
+    colours = (BLUE,) if len(levels) == 1 else CHANNELS
+    figure = go.Figure()
+    x = list(range(len(probability)))
+    columns: dict[str, Sequence[object]] = {"level": x}
+    for channel, level, p, colour in zip(channels, levels, probability.T, colours, strict=True):
+        figure.add_bar(
+            x=x,
+            y=p,
+            name=channel or "predicted",
+            marker_color=colour,
+            marker_line_width=0,
+            hovertemplate="level %{x}: p = %{y:.4g}<extra>" + channel + "</extra>",
+        )
+        # Not a bar: with a probability of nearly 0 the mark must still be seen.
+        figure.add_vline(
+            x=level,
+            line={"color": ORANGE, "width": 2, "dash": "dot"},
+            annotation={
+                "text": f"{channel} {level}: p = {p[level]:.3g}".strip(),
+                "xanchor": "left" if level < len(p) / 2 else "right",
+                "font": {"color": ORANGE},
+            },
+        )
+        columns[f"{channel} probability".strip()] = p.tolist()
+        columns[f"{channel} is there".strip()] = [int(k == level) for k in x]
+    figure.update_layout(bargap=0, barmode="overlay", showlegend=len(levels) > 1)
+    figure.update_xaxes(title="level", range=[-0.5, len(probability) - 0.5])
+    figure.update_yaxes(title="probability", rangemode="tozero")
+    return Chart(f"distribution-row-{row}-column-{col}", laid_out(figure), columns)
+
+
+def _dressed(figure: go.Figure, largest: float, level: int | None) -> go.Figure:
+    if level is not None:
+        figure.add_vline(
+            x=level, line={"color": PINK, "width": 1.5, "dash": "dash"}, layer="below",
+            annotation_text=f"level {level} is there",
+            annotation_position="top left" if level > len(figure.data[0].x) / 2 else "top right",
+        )  # fmt: skip
+    figure.update_layout(
+        height=300,
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        xaxis={"title": "level (0 is black)"},
+        yaxis={"title": "probability", "range": [0, 1.12 * largest], "tickformat": ".3~f"},
+        legend={"orientation": "h", "y": -0.3, "x": 0},
+        hovermode="x unified",
+    )
+    return figure
