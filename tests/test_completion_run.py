@@ -18,11 +18,12 @@ from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.sampling import sample
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete import methods, outcome
-from pixelcnn.ui.complete.posterior import PosteriorJob
+from pixelcnn.ui.complete.posterior import classes_done, iter_posterior
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.history import Subject
+from pixelcnn.ui.shared.jobs import JOBS, Visitor
 from pixelcnn.ui.shared.sketch import given
 
 from .tiny import tiny_model
@@ -185,11 +186,16 @@ def test_the_generate_page_draws_the_same_picture(method, left, model, exactly):
 # --- the class -----------------------------------------------------------------------------------
 
 
+def inferring(model, sketch, exactly=True):
+    steps = iter_posterior(model, sketch, 0.0, 0, exactly)
+    return JOBS.begin(object(), lambda: steps, Visitor("somebody"))
+
+
 def inferred_run(method="prefix", left="upper-half", model=MODEL):
     sketch = sketch_of(left, model)
     exactly = not model.reads_evidence
     sketch = sketch if exactly else with_stroke(sketch)
-    job = PosteriorJob(model, sketch, 0.0, 0, exactly)
+    job = inferring(model, sketch, exactly)
     wish = Wish("tiny", method, num_images=7, num_particles=24, inferred=True, exactly=exactly)
     return CompletionRun(model, sketch, wish, NAMES, job)
 
@@ -205,9 +211,9 @@ def inferred_run(method="prefix", left="upper-half", model=MODEL):
 def test_inferred_classes_follow_the_posterior(method, left, model):
     run = finish(inferred_run(method, left, model))
     job = run.posterior
-    assert run.labels == job.newest.draw(7, seed=0) == sorted(run.labels)
-    counts = [np.bincount(job.newest.draw(7, seed), minlength=3) for seed in range(2000)]
-    probabilities = job.newest.probabilities.numpy()
+    assert run.labels == job.latest.draw(7, seed=0) == sorted(run.labels)
+    counts = [np.bincount(job.latest.draw(7, seed), minlength=3) for seed in range(2000)]
+    probabilities = job.latest.probabilities.numpy()
     np.testing.assert_allclose(np.mean(counts, 0) / 7, probabilities, atol=0.02)
     # Independent: as different from time to time as draws with replacement are.
     np.testing.assert_allclose(
@@ -222,11 +228,12 @@ def test_inferred_classes_follow_the_posterior(method, left, model):
 
 
 def test_the_job_computes_every_class_and_shows_how_far_the_clouds_differ():
-    job = PosteriorJob(MODEL, sketch_of("around-box"), 0.0, 0)
+    job = inferring(MODEL, sketch_of("around-box"))
     job.wait(60)
-    assert job.done and not job.running and not job.newest.is_exact and job.classes_done == 3
-    (shown,) = posterior_chart(job.newest, NAMES).data
-    relative = job.newest.cloud_log_evidence - job.newest.log_evidence.max()
+    assert job.done == 1 and not job.running
+    assert not job.latest.is_exact and classes_done(job.latest) == 3
+    (shown,) = posterior_chart(job.latest, NAMES).data
+    relative = job.latest.cloud_log_evidence - job.latest.log_evidence.max()
     assert list(shown.y) == list(NAMES)
     np.testing.assert_allclose(
         shown.x + shown.error_x.array, relative.max(1).values / np.log(2), atol=1e-9
@@ -234,19 +241,19 @@ def test_the_job_computes_every_class_and_shows_how_far_the_clouds_differ():
     np.testing.assert_allclose(
         shown.x - shown.error_x.arrayminus, relative.min(1).values / np.log(2), atol=1e-9
     )
-    text = outcome.posterior_text(job, NAMES)
+    text = outcome.posterior_text(job.latest, NAMES)
     assert "rough estimate" in text and "4 independent clouds" in text
-    assert ("not settled" in text) == bool(job.newest.rivals)
+    assert ("not settled" in text) == bool(job.latest.rivals)
 
 
 def test_a_ranking_within_the_difference_of_clouds_is_said_to_be_open():
-    job = PosteriorJob(MODEL, sketch_of("around-box"), 0.0, 0)
+    job = inferring(MODEL, sketch_of("around-box"))
     job.wait(60)
     for behind, settled in ((100.0, True), (0.5, False)):
         clouds = torch.tensor([[-10.0, -11.0], [-10 - behind, -11 - behind], [-999, -999]])
         mean = clouds.double().logsumexp(1) - np.log(2)
-        job.newest = ClassPosterior(mean, clouds.double(), 0, is_exact=False)
-        text = outcome.posterior_text(job, NAMES)
+        job.latest = ClassPosterior(mean, clouds.double(), 0, is_exact=False)
+        text = outcome.posterior_text(job.latest, NAMES)
         assert ("may also be two." in text) != settled
         assert ("more than the clouds differ" in text) == settled
 
@@ -255,16 +262,16 @@ def test_a_ranking_within_the_difference_of_clouds_is_said_to_be_open():
 def test_a_posterior_that_is_exact_or_learned_is_drawn_as_bars(exactly):
     sketch = sketch_of() if exactly else with_stroke(sketch_of())
     evidence = sketch.evidence(exactly)
-    job = PosteriorJob(READER, sketch, 0.0, 0, exactly)
+    job = inferring(READER, sketch, exactly)
     job.wait(60)
-    text = outcome.posterior_text(job, NAMES)
+    text = outcome.posterior_text(job.latest, NAMES)
     assert ("Exact" in text, "As the encoder learned it" in text) == (exactly, not exactly)
-    (shown,) = posterior_chart(job.newest, NAMES).data
-    np.testing.assert_allclose(shown.x, 100 * job.newest.probabilities)
+    (shown,) = posterior_chart(job.latest, NAMES).data
+    np.testing.assert_allclose(shown.x, 100 * job.latest.probabilities)
     assert list(shown.y) == list(NAMES)
     if not exactly:
         learned = READER.class_probabilities(evidence)[0]
-        np.testing.assert_allclose(job.newest.probabilities, learned)
+        np.testing.assert_allclose(job.latest.probabilities, learned)
         with pytest.raises(ValueError, match="need a model that reads evidence"):
             class_posterior(MODEL, *evidence)
 

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.shared import jobs as module
-from pixelcnn.ui.shared.jobs import Jobs, Results, Visitor, kept
+from pixelcnn.ui.shared.jobs import Jobs, Results, Visitor
 
 ANNA, BEN = Visitor("anna"), Visitor("ben")
 PATIENCE = 30
@@ -189,25 +189,6 @@ def test_only_the_results_asked_for_last_are_kept():
     jobs.results.put("d", "D")
     assert [jobs.results.get(key) for key in "bcd"] == ["B", None, "D"]
     assert Results(1).get("a") is None
-
-
-def test_a_kept_function_computes_once_also_for_two_at_a_time():
-    gate, calls = threading.Event(), []
-
-    @kept(4)
-    def slow(number):
-        assert gate.wait(PATIENCE)
-        calls.append(number)
-        return number + 1
-
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(slow(1))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    gate.set()
-    for thread in threads:
-        thread.join()
-    assert found == [2, 2, 2] and calls == [1] and slow(2) == 3
 
 
 def test_on_a_page_work_is_shown_cancelled_left_and_begun_again(monkeypatch):

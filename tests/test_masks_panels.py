@@ -205,7 +205,7 @@ def test_figures_hold_the_numbers():
     before, after = np.array([0.2, 0.5, 0.3]), np.array([0.1, 0.5, 0.4])
     figure = distributions.before_after(before, after, 1)
     assert (figure.data[0].y == before).all() and (figure.data[1].y == after).all()
-    assert (distributions.distribution(before, 2).data[0].y == before).all()
+    assert (distributions.distribution(before[:, None], [2]).data[0].y == before).all()
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.title)

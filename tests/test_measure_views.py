@@ -1,6 +1,5 @@
 """The other views of the Measure page, without a browser: stored numbers, and long work."""
 
-import threading
 from functools import partial
 
 import numpy as np
@@ -22,7 +21,6 @@ from pixelcnn.storage import (
     save_checkpoint,
     weights_digest,
 )
-from pixelcnn.ui.measure import calibration as calibration_view
 
 from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
 from .tiny import tiny_model
@@ -141,24 +139,6 @@ def test_the_paradox_can_be_measured_here(made_up_data, save):
     # Kept for the next visitor, who need not wait.
     other = open_page(view="Paradox", model="run:a", **here)
     assert any("bits/dim on average" in m.value for m in other.markdown)
-
-
-def test_long_work_can_be_cancelled_and_begun_again(made_up_data, monkeypatch):
-    gate = threading.Event()
-
-    def counting(*_):
-        while not gate.wait(0.01):
-            yield 0.5
-        return Calibration()
-
-    monkeypatch.setattr(calibration_view, "measure_calibration", counting)
-    try:
-        page = click(calibrate_here(calibration_images=1000), "Count over")
-        click(page, "Cancel")
-        wait_for(page, lambda p: p.info and "Cancelled" in p.info[0].value)
-        assert any(b.label.startswith("Count over") for b in page.button)
-    finally:
-        gate.set()
 
 
 def test_the_calibration_measured_here_is_that_of_the_library(made_up_data):

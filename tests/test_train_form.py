@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import threading
-import time
 
 import pytest
 from PIL import Image
@@ -236,26 +235,6 @@ def test_an_estimate_beside_a_run_is_another_one(folder):
         finished.write_status(Status(state="training", images_seen=50))
         assert "this is more than it takes alone" in texts(checked(page.run()))
     assert len(form.iter_estimate.configs) == 2
-
-
-def test_one_visitor_does_not_end_the_estimate_of_another(folder, monkeypatch):
-    def endless(config):
-        while True:
-            time.sleep(0.01)
-            yield 0.5
-
-    monkeypatch.setattr(form, "iter_estimate", endless)
-    pages = [open_page("New run") for _ in range(2)]
-    first, second = (page.session_state["jobs"]["estimate"] for page in pages)
-    assert first is second, "what both ask for is done once"
-    for page, goes_on in zip(pages, (True, False), strict=True):
-        assert first.running
-        page.segmented_control(key="preset").set_value("One minute")
-        checked(page.run())
-        assert first.running == goes_on
-        assert page.session_state["jobs"]["estimate"] is not first
-    for page in pages:
-        pressed(page, label="Cancel")
 
 
 def test_a_data_set_that_is_not_here_yet_is_announced_as_a_download(folder):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pixelcnn.completion import ParticleReport, is_prefix
+from pixelcnn.completion import ClassPosterior, ParticleReport, is_prefix
 from pixelcnn.config import SamplingRule
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
-from pixelcnn.ui.complete.posterior import PosteriorJob
+from pixelcnn.ui.complete.posterior import classes_done
 from pixelcnn.ui.complete.run import CompletionRun
 from pixelcnn.ui.shared.history import rule_text
 
@@ -160,11 +160,11 @@ def posterior_is_quick(run: CompletionRun) -> bool:
     return tolerance == 0 and (run.model.reads_evidence or is_exact)
 
 
-def posterior_text(job: PosteriorJob, class_names: tuple[str, ...]) -> str:
+def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> str:
     """Say how the posterior was found, and how far to trust it."""
-    posterior = job.newest
-    if not job.done:
-        return f"After {job.classes_done} of {job.num_classes} classes; the others are to come."
+    if posterior.progress < 1:
+        done = f"{classes_done(posterior)} of {len(class_names)}"
+        return f"After {done} classes; the others are to come."
     best = class_names[int(posterior.probabilities.argmax())]
     if posterior.is_learned:
         return f"As the encoder learned it from drawings made up for training. Best guess: {best}."

@@ -6,11 +6,12 @@ from pixelcnn.data.datasets import class_names
 from pixelcnn.models import Model
 from pixelcnn.ui.complete import exports, outcome
 from pixelcnn.ui.complete.completions import completions
-from pixelcnn.ui.complete.posterior import PARTICLES, PosteriorJob
+from pixelcnn.ui.complete.posterior import PARTICLES, classes_done, iter_posterior
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import rerun_if_changed
-from pixelcnn.ui.shared import controls, desk, downloads, made
+from pixelcnn.ui.shared import controls, desk, downloads, long_work, made
 from pixelcnn.ui.shared.charts.classes import posterior_chart
+from pixelcnn.ui.shared.jobs import Job
 from pixelcnn.ui.shared.long_work import visitor
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import Sketch
@@ -31,7 +32,7 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -
     state = st.session_state
     names = class_names(model.info.dataset, model.model.config.num_classes)
     if job := state.get("posterior"):
-        job.cancel()
+        job.cancel(visitor())
     job = run = None
     try:
         job = _infer(model.model, sketch, wish) if wish.inferred else None
@@ -98,26 +99,27 @@ def _notes(run: CompletionRun) -> None:
         show_it(report.text, **({"icon": ":material/warning:"} if report.is_warning else {}))
 
 
-def _infer(model: Model, sketch: Sketch, wish: Wish) -> PosteriorJob:
+def _infer(model: Model, sketch: Sketch, wish: Wish) -> Job:
     tolerance = wish.tolerance if wish.method == "particles" else 0.0
-    return PosteriorJob(model, sketch, tolerance, wish.seed, wish.exactly, visitor())
+    steps = iter_posterior(model, sketch, tolerance, wish.seed, wish.exactly)
+    return long_work.begin("posterior", object(), lambda: steps)
 
 
 def _posterior() -> None:
     """Show how probable each class is; cheap if exact, else only when it is asked for."""
-    job: PosteriorJob | None = st.session_state.get("posterior")
+    job: Job | None = st.session_state.get("posterior")
     run = current()
     if job is None and run.done and outcome.posterior_is_quick(run):
         job = _begin_posterior()
     st.markdown("**What is it?**")
     if job is None:
         st.caption("How probable each class is, before anything is drawn.")
-    elif job.running:
+    elif job.asked_by(visitor()):
         _posterior_pending(job)
         return
     else:
         _posterior_chart(job)
-    if run.done and (job is None or not job.done):
+    if run.done and (job is None or job.done < 1):
         st.button(
             "Estimate the class" if job is None else "Estimate again",
             icon=":material/bar_chart:",
@@ -128,7 +130,7 @@ def _posterior() -> None:
         )
 
 
-def _begin_posterior() -> PosteriorJob:
+def _begin_posterior() -> Job:
     state, run = st.session_state, current()
     state["posterior"] = _infer(run.model, run.sketch, run.wish)
     state["posterior"].wait(0.3)  # what is quick needs no bar
@@ -136,11 +138,12 @@ def _begin_posterior() -> PosteriorJob:
 
 
 @st.fragment(run_every=0.5)
-def _posterior_pending(job: PosteriorJob) -> None:
-    if not job.running:
+def _posterior_pending(job: Job) -> None:
+    if not job.asked_by(visitor()):
         st.rerun()
     left = "" if job.seconds_left is None else f", {job.seconds_left:.0f} s left"
-    st.progress(job.progress, f"{job.classes_done} of {job.num_classes} classes{left}")
+    done = 0 if job.latest is None else classes_done(job.latest)
+    st.progress(job.done, f"{done} of {current().config.num_classes} classes{left}")
     _posterior_chart(job)
     needed = current() is not None and not current().parts
     st.button(
@@ -153,21 +156,21 @@ def _posterior_pending(job: PosteriorJob) -> None:
     )
 
 
-def _stop(job: PosteriorJob) -> None:
-    job.cancel()
+def _stop(job: Job) -> None:
+    job.cancel(visitor())
     state, run = st.session_state, current()
     if run is not None and run.posterior is job and not run.parts:
         del state["completion"]
         state["completion_stopped"] = True
 
 
-def _posterior_chart(job: PosteriorJob) -> None:
+def _posterior_chart(job: Job) -> None:
     if job.error:
         st.error(f"The classes cannot be compared. {job.error}", icon=":material/error:")
-    elif job.classes_done:
+    elif job.latest is not None and classes_done(job.latest):
         names = current().class_names
-        st.plotly_chart(posterior_chart(job.newest, names), key="posterior-chart", config=PLAIN)
-        st.caption(outcome.posterior_text(job, names))
+        st.plotly_chart(posterior_chart(job.latest, names), key="posterior-chart", config=PLAIN)
+        st.caption(outcome.posterior_text(job.latest, names))
 
 
 PLAIN = {"displayModeBar": False}

@@ -20,8 +20,9 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
 from pixelcnn.ui.browser.wire import encode
-from pixelcnn.ui.complete.posterior import PosteriorJob
+from pixelcnn.ui.complete.posterior import classes_done
 from pixelcnn.ui.shared.history import History
+from pixelcnn.ui.shared.jobs import Job
 from pixelcnn.ui.shared.sketch import Sketch
 
 SECONDS_PER_ANSWER = 0.12
@@ -119,7 +120,7 @@ class CompletionRun:
         sketch: Sketch,
         wish: Wish,
         class_names: tuple[str, ...] = (),
-        posterior: PosteriorJob | None = None,
+        posterior: Job | None = None,
         quiet: bool = False,
     ) -> None:
         self.model, self.config = model, model.config
@@ -299,15 +300,17 @@ class CompletionRun:
             return ""
         job = self.posterior
         left = "" if job.seconds_left is None else f", {job.seconds_left:.0f} s left"
-        return f"inferring the class: {job.classes_done} of {job.num_classes}{left}"
+        count = 0 if job.latest is None else classes_done(job.latest)
+        return f"inferring the class: {count} of {self.config.num_classes}{left}"
 
     def _begin_classes(self) -> None:
         job, wish = self.posterior, self.wish
-        if job.error or (not job.running and not job.done):
+        goes_on = job.keep()
+        if job.done < 1 and not goes_on:
             raise ValueError(job.error or "The posterior over the classes was stopped.")
-        if not job.done:
+        if job.done < 1:
             return
-        self.labels = job.newest.draw(wish.num_images, wish.seed)
+        self.labels = job.latest.draw(wish.num_images, wish.seed)
         if not self._with_particles:
             self.parts = [Part(self._scan(self.labels, 0, wish.num_images, 1), wish.num_images)]
             return

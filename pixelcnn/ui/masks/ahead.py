@@ -11,7 +11,7 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.models.rows import MANY_IMAGES
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.storage import CheckpointError, list_checkpoints
-from pixelcnn.ui.masks.shown import SAMPLE, SAMPLES, Shown, sample_key, sample_of
+from pixelcnn.ui.masks.shown import SAMPLE, SAMPLES, Shown, sample_of
 from pixelcnn.ui.shared import long_work
 from pixelcnn.ui.shared.controls import MAX_SEED, next_seed
 from pixelcnn.ui.shared.resources import LoadedModel, load
@@ -55,7 +55,7 @@ def draw_ahead(
                 of = load(name)
                 if of.info.dataset != model.info.dataset or not of.model.config.num_classes:
                     pictures = [(number, None) for number, _ in pictures]  # its classes are others
-                missing = [p for p in pictures if SAMPLES.get(sample_key(of, *p)) is None]
+                missing = [p for p in pictures if SAMPLES.get((of, *p)) is None]
                 for part in range(0, len(missing), TOGETHER):
                     yield from _draw(of, missing[part : part + TOGETHER])
                 drawn += [(of, *picture) for picture in pictures]
@@ -84,4 +84,4 @@ def _draw(
         sampler.step(SamplingRule())
         yield 0.0
     for picture, levels in zip(pictures, torch.from_numpy(sampler.levels), strict=True):
-        SAMPLES.put(sample_key(model, *picture), levels[None])
+        SAMPLES.put((model, *picture), levels[None])

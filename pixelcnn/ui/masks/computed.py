@@ -1,6 +1,7 @@
 """What the sections compute from a model, kept by the content it is computed from."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -19,14 +20,13 @@ from pixelcnn.inspection.receptive_field import (
 )
 from pixelcnn.models import Model, ModelConfig, build_model
 from pixelcnn.ui.masks.shown import SAMPLE, Shown, sample_of
-from pixelcnn.ui.shared.jobs import kept
 from pixelcnn.ui.shared.resources import LoadedModel
 
 CHECKED = 2
 """Predictions differentiated for the switch of the first mask: enough to find its leak."""
 
 
-@kept(16)
+@lru_cache(16)
 def fields(model: LoadedModel, wrong: bool = False) -> list[LayerField]:
     """Compose the masks of the loaded weights, or of the leaking copy, layer by layer."""
     return layer_fields(chosen_model(model, wrong))
@@ -49,27 +49,27 @@ def fields_of_shape(config: ModelConfig) -> list[LayerField]:
     )
 
 
-@kept(16)
+@lru_cache(16)
 def _fields_of_small(small: ModelConfig) -> list[LayerField]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return layer_fields(build_model(small))
 
 
-@kept(64)
+@lru_cache(64)
 def num_parameters(config: ModelConfig) -> int:
     """Count the parameters of a model of this shape, by making one."""
     with torch.random.fork_rng(devices=[]):
         return build_model(config).num_parameters
 
 
-@kept(64)
+@lru_cache(64)
 def one_kernel(model: LoadedModel, path: str) -> kernels.Kernel:
     """Lay out one convolution of the loaded model."""
     return kernels.kernel(model.model, path)
 
 
-@kept(8)
+@lru_cache(8)
 def _leaking(model: LoadedModel) -> Model:
     return trial.leaking_copy(model.model)
 
@@ -90,33 +90,33 @@ def checked(model: LoadedModel) -> list[int]:
     return spread_positions(model.model, CHECKED)
 
 
-@kept(32)
+@lru_cache(32)
 def check_at(model: LoadedModel, wrong: bool, position: int) -> CausalityReport:
     """Differentiate one prediction: a part of `quick_check`."""
     return check_causality(chosen_model(model, wrong), [position])
 
 
-@kept(256)
+@lru_cache(256)
 def leaks(model: LoadedModel, wrong: bool, shown: Shown, pixel: int) -> NDArray[np.bool_]:
     """Find the pixels that the prediction at one pixel reads and must not: bool (H, W)."""
     position = pixel * model.model.config.num_channels
     return forbidden_pixels(chosen_model(model, wrong), shown.levels, position, shown.label)
 
 
-@kept(256)
+@lru_cache(256)
 def effective(model: LoadedModel, shown: Shown, pixel: int, channel: int) -> NDArray[np.float32]:
     """Measure the effective receptive field of one prediction: (H, W)."""
     position = pixel * model.model.config.num_channels + channel
     return trial.effective_receptive_field(model.model, shown.levels, shown.label, position)
 
 
-@kept(64)
+@lru_cache(64)
 def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
     """Predict every pixel of the picture in one pass: (1, K, C, H, W)."""
     return trial.logits(chosen_model(model, wrong), shown.levels, shown.label)
 
 
-@kept(256)
+@lru_cache(256)
 def influence(
     model: LoadedModel,
     shown: Shown,
@@ -132,7 +132,7 @@ def influence(
     )  # fmt: skip
 
 
-@kept(32)
+@lru_cache(32)
 def block_features(model: LoadedModel, shown: Shown, block: int) -> tuple[Tensor, Tensor]:
     """Give the features before a residual block, and what it adds: (F, H, W) each."""
     return kernels.block_features(model.model, shown.levels, shown.label, block)

@@ -1,8 +1,8 @@
 """What the whole Masks page looks at: one picture, one pixel. Both live in the URL."""
 
 import re
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import streamlit as st
 from torch import Tensor
@@ -20,18 +20,18 @@ SAMPLE, TEST_IMAGE = "sample", "test image"
 CENTRE = 0.5, 0.5
 """Where a section begins, as shares of height and width."""
 SAMPLES = Results(64)
-"""Pictures that models drew, for all visitors, by `sample_key`."""
+"""Pictures that models drew, for all visitors, by model, seed and class."""
 
 
 @dataclass(frozen=True)
 class Shown:
     """A picture and how it came about."""
 
-    levels: Tensor
+    levels: Tensor = field(compare=False)
     """int64 (1, C, H, W)."""
     label: int | None
     """The class that the model is told; None is any class."""
-    title: str
+    title: str = field(compare=False)
     """What it is, in words."""
     key: tuple[str, int, int | None]
     """Source, seed or number, class: what tells pictures of one model apart."""
@@ -102,17 +102,11 @@ def _test_image(model: LoadedModel) -> Shown | None:
 
 def sample_of(model: LoadedModel, seed: int, label: int | None) -> Tensor:
     """Let the model draw a picture, unless it is drawn already: int64 (1, C, H, W)."""
-    key = sample_key(model, seed, label)
-    levels = SAMPLES.get(key)
+    levels = SAMPLES.get((model, seed, label))
     if levels is None:
         levels = sample(model.model, seed=seed, label=label)
-        SAMPLES.put(key, levels)
+        SAMPLES.put((model, seed, label), levels)
     return levels
-
-
-def sample_key(model: LoadedModel, seed: int, label: int | None) -> Hashable:
-    """Tell a sample from every other."""
-    return model.key, seed, label
 
 
 def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float] = CENTRE) -> int:

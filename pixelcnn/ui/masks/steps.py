@@ -58,7 +58,7 @@ def one_distribution(model: LoadedModel, shown: Shown) -> None:
     level = shown.level_at(pixel)
     with right:
         st.plotly_chart(
-            distributions.distribution(probabilities.numpy(), level), key="step_chart",
+            distributions.distribution(probabilities.numpy()[:, None], [level]), key="step_chart",
             config={"displayModeBar": False},
         )  # fmt: skip
         st.markdown(

@@ -1,10 +1,10 @@
 """Long work of all visitors: done once for all who wait for it, dropped when the last one leaves.
 
-A work is a generator that yields the share that is done and returns its result. Works take turns
-at the processor, step by step: none makes another wait for longer than a step. Knows no Streamlit.
+A work is a generator that yields the share that is done, or what it has found so far with its
+`progress`, and returns its result. Works take turns at the processor, step by step: none makes
+another wait for longer than a step. Knows no Streamlit.
 """
 
-import functools
 import math
 import threading
 import time
@@ -12,10 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-Steps = Generator[float, None, Any]
-F = TypeVar("F", bound=Callable)
+Steps = Generator[Any, None, Any]
 AT_ONCE = 2
 """Steps computed at the same time; more would only make all of them slower."""
 WAITING = 32
@@ -43,6 +42,8 @@ class Job:
         self.key = key
         self.done = 0.0
         """Share that is done."""
+        self.latest: Any = None
+        """What it yielded last."""
         self.error: Exception | None = None
         """Why it failed."""
         self.steps = steps
@@ -77,6 +78,10 @@ class Job:
     def asked_by(self, visitor: Visitor) -> bool:
         """Say whether a visitor still waits for it; asking ends every doubt."""
         return visitor in self._until and self.join(visitor)
+
+    def keep(self) -> bool:
+        """End the doubts about all who wait for it; False if it is over, or dropped."""
+        return any([self.asked_by(visitor) for visitor in list(self._until)])
 
     def doubt(self, visitor: Visitor) -> None:
         """Take a visitor to have left, unless that one asks again soon."""
@@ -139,27 +144,6 @@ class Results:
                 self._values.popitem(last=False)
 
 
-def kept(size: int) -> Callable[[F], F]:
-    """Keep the results of a function; an argument that has a `key` stands for its content."""
-
-    def keep(function: F) -> F:
-        results, lock = Results(size), threading.RLock()
-
-        @functools.wraps(function)
-        def found(*arguments: Any) -> Any:
-            key = tuple(getattr(argument, "key", argument) for argument in arguments)
-            if (value := results.get(key)) is None:
-                with lock:
-                    if (value := results.get(key)) is None:  # else another thread was first
-                        value = function(*arguments)
-                        results.put(key, value)
-            return value
-
-        return found
-
-    return keep
-
-
 class Jobs:
     """The long work of all visitors, and its results.
 
@@ -204,7 +188,8 @@ class Jobs:
         """Do one step of a work, and queue up for the next."""
         try:
             if job.is_wanted():
-                job.done = min(next(job.steps), 1.0)
+                job.latest = next(job.steps)
+                job.done = min(getattr(job.latest, "progress", job.latest), 1.0)
                 pool.submit(self._step, job, pool)
                 return
             job.steps.close()

@@ -3,8 +3,9 @@
 import contextlib
 import gc
 import time
-from collections.abc import Generator, Hashable
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import streamlit as st
@@ -27,7 +28,6 @@ from pixelcnn.storage import (
     load_checkpoint,
     read_info,
 )
-from pixelcnn.ui.shared.jobs import kept
 from pixelcnn.ui.shared.long_work import result_of
 
 HEAD_START = 2.0
@@ -43,19 +43,14 @@ class LoadedModel:
     """A checkpoint in memory, with what the pages tell about it."""
 
     name: str
-    model: Model
-    info: CheckpointInfo
-    dependency: NDArray[np.uint8]
+    model: Model = field(compare=False)
+    info: CheckpointInfo = field(compare=False)
+    dependency: NDArray[np.uint8] = field(compare=False)
     """`dependency_maps` of the model, one bit per pair of pixels."""
-    coverage: tuple[int, int]
+    coverage: tuple[int, int] = field(compare=False)
     """Pairs (prediction, earlier pixel) that are seen, and all such pairs."""
     modified_ns: int
     """When the file was last changed: tells one state of a checkpoint from another."""
-
-    @property
-    def key(self) -> Hashable:
-        """Tell it from every other."""
-        return self.name, self.modified_ns
 
 
 def load(name: str) -> LoadedModel:
@@ -67,7 +62,7 @@ def load(name: str) -> LoadedModel:
     return _load(name, checkpoint_path(name).stat().st_mtime_ns)
 
 
-@kept(8)
+@lru_cache(8)
 def _load(name: str, modified_ns: int) -> LoadedModel:
     model, info = load_checkpoint(checkpoint_path(name))
     dependency = dependency_maps(model)
@@ -109,7 +104,7 @@ def reads_evidence(config: ModelConfig) -> bool:
 def show_causality(model: LoadedModel) -> None:
     """Say what the causality check of a checkpoint has found; it begins only now."""
     report: CausalityReport | None = result_of(
-        ("causality", model.key),
+        ("causality", model.name, model.modified_ns),
         lambda: _check(model.model),
         slot="causality",
         button=None,

@@ -32,34 +32,38 @@ def before_after(
             hovertemplate="level %{x}: %{y:.4f}",
             fill="tozeroy" if name == "before" else None,
         )  # fmt: skip
-    return _dressed(figure, float(max(before.max(), after.max())), level)
+    if level is not None:
+        figure.add_vline(
+            x=level, line={"color": PINK, "width": 1.5, "dash": "dash"}, layer="below",
+            annotation_text=f"level {level} is there",
+            annotation_position="top left" if level > len(before) / 2 else "top right",
+        )  # fmt: skip
+    top = 1.12 * float(max(before.max(), after.max()))
+    figure.update_layout(
+        height=300,
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        xaxis={"title": "level (0 is black)"},
+        yaxis={"title": "probability", "range": [0, top], "tickformat": ".3~f"},
+        legend={"orientation": "h", "y": -0.3, "x": 0},
+        hovermode="x unified",
+    )
+    return figure
 
 
-def distribution(
-    probabilities: NDArray[np.float64], level: int | None = None, name: str = "probability"
-) -> go.Figure:
-    """Draw one predicted distribution; `level` is the one that is there."""
-    figure = go.Figure()
-    figure.add_bar(
-        x=np.arange(len(probabilities)), y=probabilities, name=name, marker_color=BLUE,
-        marker_line_width=0, hovertemplate="level %{x}: %{y:.4f}<extra></extra>",
-    )  # fmt: skip
-    figure.update_layout(bargap=0, showlegend=False)
-    return _dressed(figure, float(probabilities.max()), level)
+def distribution(probabilities: NDArray[np.float64], levels: Sequence[int]) -> go.Figure:
+    """Draw what is predicted at one pixel, with what is there marked.
 
-
-def distribution_chart(score: Score, row: int, col: int) -> Chart:
-    """Show what was predicted at one pixel, with the level that is there marked."""
-    probability = score.log_probabilities[:, :, row, col].double().exp().numpy()  # (K, C)
-    levels = score.levels[:, row, col].tolist()
-    channels = [""] if len(levels) == 1 else ["red", "green", "blue"]
+    Arguments:
+        probabilities: (K, C).
+        levels: the level of each channel.
+    """
     colours = (BLUE,) if len(levels) == 1 else CHANNELS
     figure = go.Figure()
-    x = list(range(len(probability)))
-    columns: dict[str, Sequence[object]] = {"level": x}
-    for channel, level, p, colour in zip(channels, levels, probability.T, colours, strict=True):
+    for channel, level, p, colour in zip(
+        _channels(levels), levels, probabilities.T, colours, strict=True
+    ):
         figure.add_bar(
-            x=x,
+            x=np.arange(len(p)),
             y=p,
             name=channel or "predicted",
             marker_color=colour,
@@ -76,27 +80,24 @@ def distribution_chart(score: Score, row: int, col: int) -> Chart:
                 "font": {"color": ORANGE},
             },
         )
-        columns[f"{channel} probability".strip()] = p.tolist()
-        columns[f"{channel} is there".strip()] = [int(k == level) for k in x]
     figure.update_layout(bargap=0, barmode="overlay", showlegend=len(levels) > 1)
-    figure.update_xaxes(title="level", range=[-0.5, len(probability) - 0.5])
+    figure.update_xaxes(title="level", range=[-0.5, len(probabilities) - 0.5])
     figure.update_yaxes(title="probability", rangemode="tozero")
-    return Chart(f"distribution-row-{row}-column-{col}", laid_out(figure), columns)
+    return laid_out(figure)
 
 
-def _dressed(figure: go.Figure, largest: float, level: int | None) -> go.Figure:
-    if level is not None:
-        figure.add_vline(
-            x=level, line={"color": PINK, "width": 1.5, "dash": "dash"}, layer="below",
-            annotation_text=f"level {level} is there",
-            annotation_position="top left" if level > len(figure.data[0].x) / 2 else "top right",
-        )  # fmt: skip
-    figure.update_layout(
-        height=300,
-        margin={"l": 10, "r": 10, "t": 40, "b": 10},
-        xaxis={"title": "level (0 is black)"},
-        yaxis={"title": "probability", "range": [0, 1.12 * largest], "tickformat": ".3~f"},
-        legend={"orientation": "h", "y": -0.3, "x": 0},
-        hovermode="x unified",
-    )
-    return figure
+def distribution_chart(score: Score, row: int, col: int) -> Chart:
+    """Show what was predicted at one pixel of a scored picture."""
+    probabilities = score.log_probabilities[:, :, row, col].double().exp().numpy()  # (K, C)
+    levels = score.levels[:, row, col].tolist()
+    every = range(len(probabilities))
+    columns: dict[str, Sequence[object]] = {"level": list(every)}
+    for channel, level, p in zip(_channels(levels), levels, probabilities.T, strict=True):
+        columns[f"{channel} probability".strip()] = p.tolist()
+        columns[f"{channel} is there".strip()] = [int(k == level) for k in every]
+    name = f"distribution-row-{row}-column-{col}"
+    return Chart(name, distribution(probabilities, levels), columns)
+
+
+def _channels(levels: Sequence[int]) -> Sequence[str]:
+    return [""] if len(levels) == 1 else ["red", "green", "blue"]
