@@ -142,7 +142,7 @@ def test_the_kernel_and_its_dilation_are_those_of_the_controls():
 @pytest.mark.draws_ahead
 def test_the_pictures_that_a_click_would_ask_for_are_drawn_before_it(monkeypatch):
     page = open_page(section="Masks", model=CLASSIC, seed=3)
-    page.session_state["jobs"]["ahead"].wait(60)
+    page.session_state["jobs"]["ahead"].wait(600)
     following = page.session_state["next_seed"]
     monkeypatch.setattr("pixelcnn.ui.masks.shown.sample", None)  # none is drawn from now on
     for seed, label in ((4, None), (following, None), (3, 2)):
@@ -163,7 +163,7 @@ def test_the_pictures_that_a_click_would_ask_for_are_drawn_before_it(monkeypatch
 )
 def test_what_a_section_shows_of_the_next_picture_is_computed_before_it(section, key, monkeypatch):
     page = open_page(section=section, model=CLASSIC, seed=3, pixel="9-9", wrong="true")
-    page.session_state["jobs"]["ahead"].wait(60)
+    page.session_state["jobs"]["ahead"].wait(600)
     monkeypatch.setattr("pixelcnn.ui.masks.computed.trial", None)  # nothing more is computed
     monkeypatch.setattr("pixelcnn.ui.shared.resources.load_checkpoint", None)  # or loaded
     monkeypatch.setattr("pixelcnn.ui.masks.ahead.draw_ahead", lambda *_: None)  # or prepared

@@ -87,7 +87,7 @@ def _fetch(name: str, folder: Path) -> Generator[float, None, None]:
     try:
         while not fetching.done():
             have = sum(_size(path) for path in place.rglob("*.gz"))
-            yield min(have / BYTES[name], 0.99) if name in BYTES else 0.0
+            yield have / BYTES.get(name, float("inf"))
             wait([fetching], 0.2)
         if error := fetching.exception():
             raise DataError(str(error).replace(str(place), str(folder))) from error
