@@ -87,14 +87,14 @@ def test_a_visitor_who_left_drops_the_work_and_one_who_asks_again_keeps_it(monke
     jobs, work = Jobs(), Work(ENDLESS)
     job = jobs.begin("key", work, ANNA)
     for _ in range(3):
-        job.doubt(ANNA)
+        job.doubt(ANNA, 0.2)
         assert job.asked_by(ANNA)
     time.sleep(0.4)
     assert job.asked_by(ANNA)
     jobs.begin("key", work, carol)
     job.cancel(ANNA)
     if here:
-        job.doubt(carol)
+        job.doubt(carol, 0.2)
     assert work.closed.wait(PATIENCE) and job.dropped and not job.cancelled_by(carol)
 
 
@@ -192,21 +192,21 @@ def test_only_the_results_asked_for_last_are_kept():
 
 
 def test_on_a_page_work_is_shown_cancelled_left_and_begun_again(monkeypatch):
-    monkeypatch.setattr(module, "GRACE", 0.2)
+    monkeypatch.setattr("pixelcnn.ui.shared.long_work.GRACE", 0.2)
 
     def script():
         import time
 
         import streamlit as st
 
-        from pixelcnn.ui.shared.long_work import doubt, result_of
+        from pixelcnn.ui.shared.long_work import enter, result_of
 
         def endless():
             while True:
                 time.sleep(0.01)
                 yield 0.25
 
-        doubt()  # as every page begins
+        enter("one page" if "elsewhere" not in st.session_state else "another")
         if "elsewhere" not in st.session_state:
             result_of("endless", endless, slot="here", button=None, what="Working")
 

@@ -22,7 +22,7 @@ WAITING = 32
 KEPT = 100
 """Finished results that are kept."""
 GRACE = 10.0
-"""Seconds after which a visitor who is in doubt has left."""
+"""Seconds in which a visitor who has left may come back."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ class Job:
         """End the doubts about all who wait for it; False if it is over, or dropped."""
         return any([self.asked_by(visitor) for visitor in list(self._until)])
 
-    def doubt(self, visitor: Visitor) -> None:
-        """Take a visitor to have left, unless that one asks again soon."""
+    def doubt(self, visitor: Visitor, seconds: float) -> None:
+        """Take a visitor to have left, unless that one asks again within some seconds."""
         with self._lock:
             if visitor in self._until:
-                self._until[visitor] = min(self._until[visitor], time.monotonic() + GRACE)
+                self._until[visitor] = min(self._until[visitor], time.monotonic() + seconds)
 
     def cancel(self, visitor: Visitor) -> None:
         """Let a visitor leave; when nobody waits any more, it stops after the present step."""
@@ -112,7 +112,7 @@ class Job:
         """Say whether somebody is still here who waits for it."""
         for visitor in list(self._until):
             if not visitor.is_here():
-                self.doubt(visitor)
+                self.doubt(visitor, GRACE)
         with self._lock:
             now = time.monotonic()
             self._until = {v: until for v, until in self._until.items() if until > now}

@@ -39,7 +39,7 @@ def _import_torch() -> None:
 
 def page(title: str, introduction: str) -> None:
     """Begin a page: complete alone, whether it is reached by the menu or by a deep link."""
-    long_work.doubt()
+    long_work.enter(title)
     # An emoji, because an icon from a font would be fetched from the network.
     st.set_page_config(page_title=f"{title} · PixelCNN", page_icon="🧵", layout="wide")
     # Streamlit keeps 6 rem free above a page; the player should be seen without scrolling.

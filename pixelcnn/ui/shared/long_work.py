@@ -9,7 +9,10 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pixelcnn.durations import in_words
-from pixelcnn.ui.shared.jobs import JOBS, Job, Steps, Visitor
+from pixelcnn.ui.shared.jobs import GRACE, JOBS, Job, Steps, Visitor
+
+UNASKED = 60.0
+"""Seconds after which a work is dropped that the page it began on does not show any more."""
 
 
 def visitor() -> Visitor:
@@ -20,10 +23,12 @@ def visitor() -> Visitor:
     return st.session_state["visitor"]
 
 
-def doubt() -> None:
-    """Drop, after a while, the work that this run of the page will not ask for."""
+def enter(page: str) -> None:
+    """Note that a page begins: what it does not ask for, another page or view did, is dropped."""
+    seconds = UNASKED if st.session_state.get("page") == page else GRACE
+    st.session_state["page"] = page
     for job in _mine().values():
-        job.doubt(visitor())
+        job.doubt(visitor(), seconds)
 
 
 def begin(slot: str, key: Hashable, make: Callable[[], Steps], computes: bool = True) -> Job:
