@@ -7,20 +7,14 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pixelcnn.ui.browser.bundle import SHARED, read
+from pixelcnn.ui.browser.bundle import bundle, read
 from pixelcnn.ui.shared.sketch import Sketch
 
 _component = st.components.v2.component(
     "pixelcnn_canvas",
     html=read("complete/canvas/canvas.html"),
     css=read("browser/base.css", "complete/canvas/canvas.css"),
-    js=read(
-        *SHARED,
-        "generate/player/leaving.js",
-        "complete/canvas/grid.js",
-        "complete/canvas/paint.js",
-        "complete/canvas/canvas.js",
-    ),
+    js=bundle("complete/canvas/canvas.js"),
 )
 
 

@@ -1,6 +1,11 @@
 // The controller: pointer, keyboard and buttons change the grid; the server is told after each
 // change and can replace the drawing by sending another revision.
 
+import { readTheme, setText } from "../../generate/player/panels.js";
+import { LEAVING_MS, way } from "../../generate/player/leaving.js";
+import { DRAWN, GIVEN, Grid, UNKNOWN, clamp, fromBase64, toBase64 } from "./grid.js";
+import { paintGrid } from "./paint.js";
+
 const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
 const MEMORY = "pixelcnn-canvas";
 const ZOOMS = [1, 1.5, 2, 3];

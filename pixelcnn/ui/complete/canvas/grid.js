@@ -1,14 +1,17 @@
 // The drawing itself: levels and states of all pixels, and what the tools do to them.
 // Nothing in this file touches the page.
 
-const UNKNOWN = 0, GIVEN = 1, DRAWN = 2; // as in pixelcnn/ui/complete/sketch.py
+// States of a pixel, as in pixelcnn/ui/shared/sketch.py.
+export const UNKNOWN = 0;
+export const GIVEN = 1;
+export const DRAWN = 2;
 const MAX_UNDO = 60;
 
-const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+export const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+export const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
-class Grid {
+export class Grid {
   constructor({ height, width, levels }) {
     Object.assign(this, { height, width, levels }); // `levels` is their number
     this.level = new Uint8Array(height * width);

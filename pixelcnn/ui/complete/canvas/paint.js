@@ -1,6 +1,9 @@
 // The drawing on its canvas. Lengths are CSS pixels.
 
-function paintGrid(canvas, grid, cell, view, theme) {
+import { borderPath, fitCanvas, greyOf, hatch } from "../../generate/player/pictures.js";
+import { DRAWN, UNKNOWN } from "./grid.js";
+
+export function paintGrid(canvas, grid, cell, view, theme) {
   const ctx = fitCanvas(canvas, grid.width * cell, grid.height * cell);
   const place = (pixel) => [(pixel % grid.width) * cell, Math.floor(pixel / grid.width) * cell];
   const hatching = hatch(ctx, theme.empty, theme.emptyBack);

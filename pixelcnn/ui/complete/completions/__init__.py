@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.browser.bundle import SHARED, read
+from pixelcnn.ui.browser.bundle import bundle, read
 
 
 def _html() -> str:
@@ -21,12 +21,7 @@ _component = st.components.v2.component(
     css=read(
         "browser/base.css", "generate/player/player.css", "complete/completions/completions.css"
     ),
-    js=read(
-        "generate/player/leaving.js",
-        *SHARED,
-        "complete/completions/growth.js",
-        "complete/completions/completions.js",
-    ),
+    js=bundle("complete/completions/completions.js"),
 )
 
 

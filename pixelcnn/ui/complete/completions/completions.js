@@ -1,5 +1,11 @@
 // The controller: what is shown, what plays, what is asked of the server.
 
+import { placeOf, thousands } from "../../generate/player/trace.js";
+import { drawPictures, sheetLayout } from "../../generate/player/pictures.js";
+import { readTheme, setText } from "../../generate/player/panels.js";
+import { ask, isLeaving } from "../../generate/player/leaving.js";
+import { Growth, paintMaps, paintMarks, paintScan, paintSheet } from "./growth.js";
+
 const INSET = 8; // half the width of the slider's thumb, as in player.css
 const RETRY_MS = 700; // a pull can get lost when a rerun overtakes it; the server answers repeats
 const CONTROLS = "input, textarea, select, button, a, summary, [contenteditable], [role=slider],"

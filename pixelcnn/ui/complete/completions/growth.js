@@ -1,10 +1,15 @@
 // What the server sent about one run of completions, and its painting. Lengths are CSS pixels.
 
+import { parseMessage, thousands } from "../../generate/player/trace.js";
+import {
+  MAP_COLOURS, borderPath, fitCanvas, greyOf, hatch, rgba,
+} from "../../generate/player/pictures.js";
+
 const KNOWN_LINE = "rgb(46,140,255)", HINT_LINE = "rgb(255,136,40)";
 const ESS_COLOUR = "#2f8a66", ANCESTORS_COLOUR = "#b8701c";
 const STRIP_HEIGHT = 72;
 
-class Growth {
+export class Growth {
   constructor(view) {
     const { head, sections } = parseMessage(view);
     Object.assign(this, sections); // level, scan, known, mean, deviation, and for particles more
@@ -39,7 +44,7 @@ class Growth {
   }
 }
 
-function paintSheet(atlas, growth, position, order) {
+export function paintSheet(atlas, growth, position, order) {
   const { width, height, total, levels, images } = growth.shape;
   paintAtlasOf(atlas, width, height * images, (i) => {
     const pixel = i % total;
@@ -61,7 +66,7 @@ function paintAtlasOf(atlas, width, height, word) {
 }
 
 // Lines around the known pixels, the pixel being drawn, and the chosen one, on every picture.
-function paintMarks(canvas, growth, layout, { position, outlined, chosen, order }, theme) {
+export function paintMarks(canvas, growth, layout, { position, outlined, chosen, order }, theme) {
   const ctx = fitCanvas(canvas, layout.width, layout.height);
   const { width, height } = growth.shape;
   const s = layout.scale;
@@ -112,7 +117,7 @@ function paintMap(canvas, growth, position, size, word, theme) {
   ctx.drawImage(atlas, 0, 0, width * scale, height * scale);
 }
 
-function paintMaps(find, growth, position, size, theme) {
+export function paintMaps(find, growth, position, size, theme) {
   const { levels } = growth.shape;
   paintMap(find(".pxr-mean"), growth, position, size, (i) => {
     const grey = Math.round((255 * growth.mean[i]) / (levels - 1));
@@ -137,7 +142,7 @@ function paintMaps(find, growth, position, size, theme) {
 }
 
 // Under the slider, along the scan: which pixels are known, and how the particles fare.
-function paintScan(canvas, growth, width, inset, position, theme) {
+export function paintScan(canvas, growth, width, inset, position, theme) {
   const ctx = fitCanvas(canvas, width, STRIP_HEIGHT);
   const { steps, count, particles } = growth.head;
   const span = width - 2 * inset;

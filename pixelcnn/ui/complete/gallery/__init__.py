@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from pixelcnn.data.pictures import Picture, png_bytes
-from pixelcnn.ui.browser.bundle import read
+from pixelcnn.ui.browser.bundle import bundle, read
 
 _component = st.components.v2.component(
     "pixelcnn_gallery",
     html='<div class="pxg-frame"><div class="pxg" role="group"></div></div>',
     css=read("complete/gallery/gallery.css"),
-    js=read("complete/gallery/gallery.js"),
+    js=bundle("complete/gallery/gallery.js"),
 )
 
 

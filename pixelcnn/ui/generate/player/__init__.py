@@ -4,19 +4,13 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.browser.bundle import SHARED, read
+from pixelcnn.ui.browser.bundle import bundle, read
 
 _component = st.components.v2.component(
     "pixelcnn_player",
     html=read("generate/player/player.html"),
     css=read("browser/base.css", "generate/player/player.css"),
-    js=read(
-        "generate/player/leaving.js",
-        *SHARED,
-        "generate/player/charts.js",
-        "generate/player/screen.js",
-        "generate/player/player.js",
-    ),
+    js=bundle("generate/player/player.js"),
 )
 
 

@@ -1,13 +1,17 @@
 // Charts on canvases: the two over the levels, which share their margins and so their x axis,
 // and the strip of rules under the time line.
 
+import { ruleText, temperatureText } from "./trace.js";
+import { fitCanvas, greyOf } from "./pictures.js";
+
 // Not grey and of middling lightness, so that black, white and every grey between show on it.
 const PLATE = "#7890b4";
 const MODEL_LINE = "#ffc73a";
 const RULE_COLOURS = ["#3f83cc", "#b8701c", "#2f8a66", "#a455a8", "#b5504a", "#777c2c"];
+export const INSET = 8; // half the width of the slider's thumb, as in player.css
 const MARGIN = { left: 40, right: 8 };
 
-function levelScale(width, levels) {
+export function levelScale(width, levels) {
   const span = width - MARGIN.left - MARGIN.right;
   return {
     left: MARGIN.left, span, bar: span / levels,
@@ -79,7 +83,7 @@ function levelFlag(ctx, scale, level, top, theme) {
   ctx.fillText(`${level}`, middle, top - 13);
 }
 
-function drawDistribution(canvas, width, trace, position, hoveredLevel, theme) {
+export function drawDistribution(canvas, width, trace, position, hoveredLevel, theme) {
   const height = 190, top = 24, bottom = height - 24;
   const ctx = fitCanvas(canvas, width, height);
   const { levels } = trace.shape;
@@ -118,7 +122,7 @@ function drawDistribution(canvas, width, trace, position, hoveredLevel, theme) {
   levelFlag(ctx, scale, trace.level[position], top, theme);
 }
 
-function drawCumulative(canvas, width, trace, position, hoveredLevel, theme) {
+export function drawCumulative(canvas, width, trace, position, hoveredLevel, theme) {
   const height = 142, top = 6, bottom = height - 24;
   const ctx = fitCanvas(canvas, width, height);
   const { levels } = trace.shape;
@@ -183,7 +187,7 @@ function drawCumulative(canvas, width, trace, position, hoveredLevel, theme) {
 
 // The time line: a track (shown, received, to come), under it the rule of each pixel. `inset` is
 // half the slider's thumb, so that both agree about where a pixel is.
-function drawStrip(canvas, width, trace, position, inset, theme) {
+export function drawStrip(canvas, width, trace, position, inset, theme) {
   const ctx = fitCanvas(canvas, width, 46);
   const { total } = trace.shape;
   const span = width - 2 * inset;

@@ -1,8 +1,12 @@
 // Parts of the page around the picture, each with its own elements: the panel of one pixel, the
 // branches, the code, the sheet's buttons. They show what they are given and keep no playback.
 
+import { placeOf, readout, ruleText, shortProbability } from "./trace.js";
+import { drawThumbnail, rgba } from "./pictures.js";
+import { drawCumulative, drawDistribution, levelScale } from "./charts.js";
+
 // The page's colours in the form the canvases need.
-function readTheme(root) {
+export function readTheme(root) {
   const style = getComputedStyle(root);
   const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const parse = (name, fallback) => {
@@ -28,12 +32,12 @@ function readTheme(root) {
 }
 
 // Sets a text only when it differs: the browser lays the page out again after each change.
-function setText(element, text) {
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 // The charts and sentences about one pixel, and the form that forces another level there.
-class PixelPanel {
+export class PixelPanel {
   constructor(find, { pin, fork }) {
     this.find = find;
     this.pin = pin;
@@ -145,7 +149,7 @@ class PixelPanel {
 }
 
 // Thumbnails of the branches; a click switches.
-class BranchStrip {
+export class BranchStrip {
   constructor(element, select) {
     this.element = element;
     this.select = select;
@@ -193,7 +197,7 @@ class BranchStrip {
 }
 
 // The library's sampling loop with the line being executed and the values it works on.
-class CodePanel {
+export class CodePanel {
   constructor(details) {
     this.details = details;
     this.code = null;
@@ -241,7 +245,7 @@ class CodePanel {
 }
 
 // One real button over each picture of a sheet: pointer, keyboard and screen reader for free.
-class SheetButtons {
+export class SheetButtons {
   constructor(element, { open, hover }) {
     this.element = element;
     this.open = open;

@@ -1,21 +1,23 @@
 // Pictures on canvases: data in, pixels out. Lengths are CSS pixels unless a name says device.
 
+import { placeOf } from "./trace.js";
+
 const SEEN_TINT = [45, 130, 255];
 const UNSEEN_TINT = [240, 120, 20];
 // Nine points of the viridis map; the steps between are mixed.
 const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30",
   "fde725"].map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
-const MAP_COLOURS = Array.from({ length: 256 }, (_, i) => {
+export const MAP_COLOURS = Array.from({ length: 256 }, (_, i) => {
   const at = (i / 255) * (VIRIDIS.length - 1);
   const low = Math.min(Math.floor(at), VIRIDIS.length - 2);
   return VIRIDIS[low].map((v, c) => Math.round(v + (at - low) * (VIRIDIS[low + 1][c] - v)));
 });
 
-const greyOf = (level, levels) => Math.ceil((255 * level) / (levels - 1));
-const rgba = ([r, g, b], alpha) => `rgba(${r},${g},${b},${alpha})`;
+export const greyOf = (level, levels) => Math.ceil((255 * level) / (levels - 1));
+export const rgba = ([r, g, b], alpha) => `rgba(${r},${g},${b},${alpha})`;
 
 // The lines between cells that are inside and cells that are not; `inside` is asked of a number.
-function borderPath(width, height, cell, inside) {
+export function borderPath(width, height, cell, inside) {
   const path = new Path2D();
   for (let at = 0; at < width * height; at++) {
     const col = at % width, x = col * cell, y = ((at - col) / width) * cell;
@@ -32,7 +34,7 @@ function borderPath(width, height, cell, inside) {
 }
 
 // Gives the canvas the device's resolution and an empty context measured in CSS pixels.
-function fitCanvas(canvas, width, height) {
+export function fitCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
   const deviceWidth = Math.round(width * ratio), deviceHeight = Math.round(height * ratio);
   if (canvas.width !== deviceWidth || canvas.height !== deviceHeight) {
@@ -50,7 +52,7 @@ function fitCanvas(canvas, width, height) {
 const TILES = new Map(); // by look, since making one costs more than painting with it
 
 // Slanted lines for "nothing here yet": no level of grey can be mistaken for them.
-function hatch(ctx, colour, background, spacing = 8) {
+export function hatch(ctx, colour, background, spacing = 8) {
   const ratio = window.devicePixelRatio || 1;
   const look = [colour, background, spacing, ratio].join();
   if (!TILES.has(look)) TILES.set(look, hatchTile(colour, background, Math.round(spacing * ratio)));
@@ -80,7 +82,7 @@ function hatchTile(colour, background, size) {
 
 // Where each picture of the sheet lies. One picture is a sheet of one, only larger. A pixel of
 // the picture is a whole number of device pixels, so that all of them look the same size.
-function sheetLayout(shape, available) {
+export function sheetLayout(shape, available) {
   const ratio = window.devicePixelRatio || 1;
   const { width, height, images, captions } = shape;
   const single = images === 1;
@@ -111,10 +113,10 @@ function sheetLayout(shape, available) {
   };
 }
 
-const barStep = (max) => (max > 16 ? 4 : max > 8 ? 2 : max > 2 ? 1 : max / 4); // of the colour bar
+export const barStep = (max) => (max > 16 ? 4 : max > 8 ? 2 : max > 2 ? 1 : max / 4); // of the colour bar
 
 // Values of one view: what is shown per pixel and the highest number of the colour bar.
-function viewOf(name, trace, position) {
+export function viewOf(name, trace, position) {
   const bound = Math.max(1, Math.ceil(Math.log2(trace.shape.levels)));
   if (name === "entropy") return { values: trace.entropy, max: bound };
   if (name === "surprise") {
@@ -125,7 +127,7 @@ function viewOf(name, trace, position) {
 }
 
 // All pictures below one another at one canvas pixel per pixel; undrawn ones are transparent.
-function paintAtlas(atlas, trace, position, view) {
+export function paintAtlas(atlas, trace, position, view) {
   const { width, total, images, levels } = trace.shape;
   const height = total / width;
   if (atlas.width !== width || atlas.height !== height * images) {
@@ -150,7 +152,7 @@ function paintAtlas(atlas, trace, position, view) {
   ctx.putImageData(image, 0, 0);
 }
 
-function drawPictures(canvas, atlas, layout, trace, theme) {
+export function drawPictures(canvas, atlas, layout, trace, theme) {
   const ctx = fitCanvas(canvas, layout.width, layout.height);
   const { width, total } = trace.shape;
   const height = total / width;
@@ -183,7 +185,7 @@ function drawPictures(canvas, atlas, layout, trace, theme) {
 }
 
 // A pixel's frame that shows on every grey: a dark line outside a light one.
-function outlinePixel(ctx, [x, y, side], colour, width, dashed = false) {
+export function outlinePixel(ctx, [x, y, side], colour, width, dashed = false) {
   ctx.setLineDash([]);
   for (const [stroke, extra] of [["rgba(0,0,0,.75)", 1.5], ["rgba(255,255,255,.9)", 0.25]]) {
     ctx.strokeStyle = stroke;
@@ -198,7 +200,7 @@ function outlinePixel(ctx, [x, y, side], colour, width, dashed = false) {
 }
 
 // Paints the first `count` pixels of a picture, each in the [r, g, b] that `colour` gives for it.
-function paintPixels(ctx, { width, height, count }, side, colour) {
+export function paintPixels(ctx, { width, height, count }, side, colour) {
   const picture = document.createElement("canvas");
   picture.width = width;
   picture.height = height;
@@ -210,7 +212,7 @@ function paintPixels(ctx, { width, height, count }, side, colour) {
 }
 
 // The pixel of a picture that fills a canvas under the pointer; -1 outside.
-function pixelUnder(canvas, event, { width, height }) {
+export function pixelUnder(canvas, event, { width, height }) {
   const box = canvas.getBoundingClientRect();
   const col = Math.floor(((event.clientX - box.left) / box.width) * width);
   const row = Math.floor(((event.clientY - box.top) / box.height) * height);
@@ -218,13 +220,13 @@ function pixelUnder(canvas, event, { width, height }) {
 }
 
 // Display values of a pixel as [r, g, b].
-function valuesAt(values, pixel, channels) {
+export function valuesAt(values, pixel, channels) {
   const at = pixel * channels;
   return channels === 1 ? Array(3).fill(values[at]) : values.slice(at, at + 3);
 }
 
 // The marks over a single picture. `sees` tells which past pixels influence `selected`, or is null.
-function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, pinned }, theme) {
+export function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, pinned }, theme) {
   const ctx = fitCanvas(canvas, layout.width, layout.height);
   const s = layout.scale;
   const rect = (p) => {
@@ -268,7 +270,7 @@ function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, 
 }
 
 // `over`: some values are beyond the end, and shown in its colour.
-function drawColourBar(canvas, width, max, theme, over = false) {
+export function drawColourBar(canvas, width, max, theme, over = false) {
   const ctx = fitCanvas(canvas, width, 32);
   const inset = 8, span = width - 2 * inset;
   canvas.ariaLabel = `Colour bar, 0 to ${max} bits${over ? " and more" : ""}`;
@@ -290,7 +292,7 @@ function drawColourBar(canvas, width, max, theme, over = false) {
 }
 
 // A small picture or sheet at one canvas pixel per pixel; the style sheet fits it in.
-function drawThumbnail(canvas, trace, position) {
+export function drawThumbnail(canvas, trace, position) {
   const { width, total, images, columns } = trace.shape;
   if (images === 1) return paintAtlas(canvas, trace, position, { values: null });
   const height = total / width;

@@ -1,6 +1,11 @@
 // The controller: what is shown, what plays, what is asked of the server.
 
-const INSET = 8; // half the width of the slider's thumb, as in player.css
+import { Store, placeOf, ruleText } from "./trace.js";
+import { BranchStrip, CodePanel, PixelPanel, SheetButtons } from "./panels.js";
+import { ask, isLeaving } from "./leaving.js";
+import { INSET } from "./charts.js";
+import { Screen } from "./screen.js";
+
 const FASTEST = 10000; // told to the server for "fastest" and for jumps, in pixels per second
 const SECONDS_AHEAD = 0.6;
 const RETRY_MS = 500; // a pull can get lost when a rerun overtakes it; the server answers repeats

@@ -1,6 +1,13 @@
 // Puts the player's state on the page: once per frame at most, and only what has changed.
 
-class Screen {
+import { bitsLine, percent, placeOf, sheetBitsLine, stepComments } from "./trace.js";
+import {
+  drawColourBar, drawOverlay, drawPictures, paintAtlas, sheetLayout, viewOf,
+} from "./pictures.js";
+import { readTheme, setText } from "./panels.js";
+import { INSET, drawStrip } from "./charts.js";
+
+export class Screen {
   constructor(player) {
     this.player = player;
     this.find = player.find;

@@ -5,7 +5,7 @@ const DTYPES = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array }
 const MAGIC = 0x31435850; // "PXC1" read as a little-endian number
 const align8 = (size) => (size + 7) & ~7;
 
-function parseMessage(view) {
+export function parseMessage(view) {
   const bytes = view.slice(); // the view is unaligned inside a websocket message: copy it once
   const numbers = new DataView(bytes.buffer);
   if (numbers.getUint32(0, true) !== MAGIC) throw new Error("player: the message is not PXC1");
@@ -112,7 +112,7 @@ class Trace {
 }
 
 // All traces of one picture or sheet.
-class Store {
+export class Store {
   constructor() {
     this.picture = null;
     this.traces = new Map();
@@ -193,25 +193,25 @@ class Store {
 
 // --- words -------------------------------------------------------------------------------------
 
-const thousands = (number) => Math.round(number).toLocaleString("en-US");
-const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) : 100);
+export const thousands = (number) => Math.round(number).toLocaleString("en-US");
+export const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) : 100);
 
-function shortProbability(p) {
+export function shortProbability(p) {
   if (p === 0) return "0";
   if (p < 0.0001) return p.toExponential(0);
   return p.toFixed(p < 0.001 ? 4 : p < 0.1 ? 3 : 2);
 }
 
-function placeOf(shape, position) {
+export function placeOf(shape, position) {
   return { row: Math.floor(position / shape.width), col: position % shape.width };
 }
 
 // At least one decimal, so that 1 reads as a temperature and not as a count.
-const temperatureText = ({ temperature }) => (Number.isInteger(temperature * 10)
+export const temperatureText = ({ temperature }) => (Number.isInteger(temperature * 10)
   ? temperature.toFixed(1) : String(+temperature.toFixed(2)));
 
 // "temperature 0.9, top-k 50", or short for the strip: "T 0.9 · top-k 50"
-function ruleText(rule, short = false) {
+export function ruleText(rule, short = false) {
   if (!rule) return "";
   const temperature = temperatureText(rule);
   const parts = [short ? `T ${temperature}` : `temperature ${temperature}`];
@@ -228,7 +228,7 @@ function entropyOf(probabilities) {
 }
 
 // The sentence under the charts, for a drawn pixel.
-function readout(trace, position) {
+export function readout(trace, position) {
   const { rule } = trace.probabilities(position);
   const level = trace.level[position];
   const forced = trace.forced.get(position);
@@ -248,7 +248,7 @@ function bitsPerDim(bits, pixels) {
 }
 
 // The line under the picture: what the drawn pixels cost so far, or the finished picture's size.
-function bitsLine(trace, position, image = 0) {
+export function bitsLine(trace, position, image = 0) {
   const { total, width, height, levels } = trace.shape;
   if (position === 0) return `${width} × ${height} pixels, ${levels} levels, nothing drawn yet`;
   if (position >= total && trace.done && trace.totalBits) {
@@ -263,7 +263,7 @@ function bitsLine(trace, position, image = 0) {
     + `${position === 1 ? "pixel" : "pixels"} (${bitsPerDim(bits, position)})`;
 }
 
-function sheetBitsLine(trace, position) {
+export function sheetBitsLine(trace, position) {
   const { images, total } = trace.shape;
   if (position === 0) return `${images} pictures, nothing drawn yet`;
   let bits = 0;
@@ -274,7 +274,7 @@ function sheetBitsLine(trace, position) {
 }
 
 // What each kind of step did at a pixel, as the comment beside its line of code.
-function stepComments(trace, position) {
+export function stepComments(trace, position) {
   const { row, col } = placeOf(trace.shape, position);
   const { model, rule } = trace.probabilities(position);
   const level = trace.level[position];

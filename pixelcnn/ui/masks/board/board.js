@@ -1,5 +1,10 @@
 // The controller of a board: what is hovered, chosen and played, and what the server is told.
 
+import { parseMessage } from "../../generate/player/trace.js";
+import { setText } from "../../generate/player/panels.js";
+import { boardTheme, drawKey, markColour } from "./looks.js";
+import { Grid } from "./grid.js";
+
 const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
 const AFTER_OTHERS_MS = 10; // a field that the click left is sent first: with it all would be one message
 const SEND_AFTER_MS = 100; // of a burst of arrow keys or of dragging the last is told, a click at once

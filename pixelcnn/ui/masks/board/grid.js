@@ -1,6 +1,10 @@
 // One panel of a board: its elements, its size, its canvases. Lengths are CSS pixels.
 
-class Grid {
+import { MAP_COLOURS, fitCanvas, hatch, rgba } from "../../generate/player/pictures.js";
+import { setText } from "../../generate/player/panels.js";
+import { LOOKS, fillLook, markColour, signedColour } from "./looks.js";
+
+export class Grid {
   constructor(board, index) {
     this.board = board;
     this.index = index;

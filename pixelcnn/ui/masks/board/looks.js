@@ -1,6 +1,9 @@
 // How cells are painted by what they are; the numbers are those of `Look` in message.py.
 
-const LOOKS = {
+import { fitCanvas, hatch, rgba } from "../../generate/player/pictures.js";
+import { readTheme } from "../../generate/player/panels.js";
+
+export const LOOKS = {
   1: { tint: [45, 130, 255], alpha: 0.5 }, // seen
   2: { tint: [245, 125, 20], alpha: 0.5, hatch: 0.95 }, // blind spot
   3: { tint: [120, 144, 180], alpha: 0.45, hatch: 0.35 }, // beyond reach
@@ -15,10 +18,10 @@ const LOOKS = {
   11: { tint: [128, 128, 140], alpha: 0.05 }, // entry that the convolution does not have
 };
 const MARK_COLOURS = { pixel: "#a12bd6", j: "#a12bd6", i: "#f0a000" };
-const markColour = (name) => MARK_COLOURS[name] ?? "#a12bd6";
+export const markColour = (name) => MARK_COLOURS[name] ?? "#a12bd6";
 
 // From blue over white to red, for values with a sign; `dark` makes the middle dark.
-function signedColour(shade, dark) {
+export function signedColour(shade, dark) {
   const middle = dark ? [38, 40, 48] : [247, 247, 247];
   const end = shade < 0 ? (dark ? [90, 160, 255] : [33, 102, 172]) : (dark ? [255, 110, 90] : [178, 24, 43]);
   const at = Math.min(1, Math.abs(shade));
@@ -27,7 +30,7 @@ function signedColour(shade, dark) {
 
 // Fills a path as a look wants it. On a kernel's plain ground the tints are told apart best when
 // solid; over a picture, `soft`, they let it shine through.
-function fillLook(ctx, path, look, theme, soft = false) {
+export function fillLook(ctx, path, look, theme, soft = false) {
   const style = LOOKS[look];
   if (!style) return;
   if (style.veil) {
@@ -44,13 +47,13 @@ function fillLook(ctx, path, look, theme, soft = false) {
 }
 
 // The page's colours; the future is veiled more than in the player, for it is the topic here.
-function boardTheme(root) {
+export function boardTheme(root) {
   const theme = readTheme(root);
   return { ...theme, futureVeil: theme.dark ? "rgba(20,24,34,.66)" : "rgba(255,255,255,.62)",
     ground: theme.dark ? "#1b2030" : "#f4f6fa" };
 }
 
-function drawKey(canvas, look, theme) {
+export function drawKey(canvas, look, theme) {
   const ctx = fitCanvas(canvas, 18, 18);
   const path = new Path2D();
   path.rect(0, 0, 18, 18);

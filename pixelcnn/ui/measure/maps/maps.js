@@ -1,6 +1,12 @@
 // The maps of one scored picture. Everything that is hovered is marked everywhere; the server is
 // told only of the pixel that is chosen.
 
+import { parseMessage } from "../../generate/player/trace.js";
+import {
+  MAP_COLOURS, barStep, drawColourBar, fitCanvas, outlinePixel, paintPixels, pixelUnder, valuesAt,
+} from "../../generate/player/pictures.js";
+import { readTheme } from "../../generate/player/panels.js";
+
 const SELECT_PAUSE = 160; // ms without another key before the server is told
 const LINE = { height: 190, left: 46, right: 10, top: 8, bottom: 34 };
 const SPENT = "#3f83cc", EXPECTED = "#8a93a3";

@@ -1,5 +1,11 @@
 // Several finished pictures played in step. All numbers are here; the server is not asked again.
 
+import { parseMessage } from "../../generate/player/trace.js";
+import {
+  MAP_COLOURS, fitCanvas, hatch, outlinePixel, paintPixels, pixelUnder, rgba, valuesAt,
+} from "../../generate/player/pictures.js";
+import { readTheme } from "../../generate/player/panels.js";
+
 const FAR = 255; // largest difference of two display values
 const THUMB = 8; // about half the width of the slider's thumb
 const KEYS_OF = "input, textarea, select, button, a, summary, [contenteditable], [role=slider],"
