@@ -73,7 +73,7 @@ export class Screen {
     // Thumbnails follow a few times a second: they are many, and small.
     if (!player.playing || now - (this.branchesAt ?? 0) > 150) {
       this.branchesAt = now;
-      player.strip.show(player.store, trace, position);
+      player.strip.show(player.store.traces, trace, position);
     }
     this.drawCode(now);
   }
@@ -124,7 +124,7 @@ export class Screen {
     const play = find(".pxc-play");
     const word = playing ? "Pause" : "Play";
     if (play.ariaLabel !== word) Object.assign(play, { ariaLabel: word, title: `${word} (Space)` });
-    Object.assign(player.root.dataset, { run: trace.run, position, playing });
+    Object.assign(player.root.dataset, { course: trace.name, position, playing });
   }
 
   // Slow enough to follow, the mark walks through the steps of each pixel in that pixel's time;
