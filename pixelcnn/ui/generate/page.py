@@ -30,7 +30,7 @@ def prepare(
     What cannot be drawn is said at the place given, and the page ends.
     """
     state = st.session_state
-    state["prepared"] = controls.settings()
+    before, state["prepared"] = state.get("prepared", {}), controls.settings()
     drawing: Drawing | None = state.get("drawing")
     identity = (subject, model.modified_ns)
     if drawing is None or state.get("identity") != identity:
@@ -46,6 +46,7 @@ def prepare(
         drawing.rule = rule
         drawing.current.draw(FIRST_SECONDS)
         state.update(drawing=drawing, identity=identity, message=drawing.message(0))
+        state["outdated"] = before
     elif drawing.rule != rule:
         drawing.rule = rule
         state["message"] = drawing.message(drawing.current.total)
@@ -174,8 +175,9 @@ def _on_ask() -> None:
     drawing: Drawing = state["drawing"]
     asked = state[PLAYER]["ask"]
     if asked["picture"] != drawing.picture:
-        # The browser has not heard of this picture: all settings that came with it are old.
-        state.update(state["prepared"])
+        # The browser has not heard of this picture, and may bring the settings of the last one.
+        old = state["outdated"]
+        state.update({k: v for k, v in state["prepared"].items() if state.get(k) == old.get(k)})
         return
     if asked["open"] is not None:
         _open(drawing, int(asked["open"]))
