@@ -67,7 +67,7 @@ def test_a_temperature_changed_during_play_acts_from_the_current_pixel_on(page, 
     rules = page.locator(PLAYER).evaluate("e => e.__player.trace.rules")
     assert rules[0]["temperature"] == 1.0 and rules[-1]["temperature"] == 0.8
     assert 40 <= rules[-1]["start"] < 784
-    assert "history=" in page.url
+    page.wait_for_url("**history=**")
     levels = finish(page)
     other = page.context.new_page()
     open_player(other, server, page.url.split("?")[1])
@@ -88,7 +88,7 @@ def test_ten_fast_presses_all_count_wherever_an_ask_comes_between(page, server):
         course = state(page)["course"]
         assert course.split("~")[-1].endswith(f"_{temperature:g}_0_1")
         assert page.locator(".pxc-branches button:visible").count() == 0
-    assert f"history={course}" in page.url and "temperature=0.5" in page.url
+    page.wait_for_url(lambda url: f"history={course}" in url and "temperature=0.5" in url)
 
 
 def test_whatever_is_lost_late_or_repeated_the_picture_is_that_of_its_link(page, server):
@@ -178,7 +178,7 @@ def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
     wait_for(page, "p.trace.name === `${a[0]}~f${a[1]}_${a[2]}`", parent, position, forced)
     second = finish(page)
     assert second[:position] == first[:position] and second[position] == forced
-    assert f"f{position}_{forced}" in page.url
+    page.wait_for_url(f"**f{position}_{forced}*")
     page.locator(".pxc-branches button").first.click()
     wait_for(page, "p.trace.name === a[0]", parent)
     assert page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]") == first

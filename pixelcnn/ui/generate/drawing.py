@@ -179,7 +179,6 @@ class Drawing:
             "num_images": self.subject.num_images,
             "columns": self.subject.columns,
             "captions": self.captions,
-            "rules": [{"start": at, **r.to_dict()} for at, r in course.history.rules],
             "forced": [
                 {"position": at, "level": level, "was": course.was.get(at)}
                 for at, level in course.history.forced.items()

@@ -21,12 +21,23 @@ export function parseMessage(view) {
   return { head, sections };
 }
 
+// A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255".
+const isRule = (part) => !part.startsWith("f");
+const startOf = (part) => Number(part.match(/\d+/)[0]);
+
+function rulesOf(name) {
+  return name.split("~").filter(isRule).map((part) => {
+    const [start, temperature, top_k, top_p] = part.split("_").map(Number);
+    return { start, temperature, top_k, top_p };
+  });
+}
+
 // Everything received about one course. Pixels 0..have-1 are here; `seen` is how far they were
 // shown. It shares the pixels before `fork` with the course `parent`; `text` says how it differs.
 class Trace {
   constructor(shape, { name, parent = null, fork = 0, text = "first drawing", seen = 0, left = 0 }) {
     Object.assign(this, { shape, name, parent, fork, text, seen, left, have: 0, done: false });
-    this.rules = [];
+    this.rules = rulesOf(name);
     this.forced = new Map();
     this.totalBits = null;
     this.pngBytes = null;
@@ -68,7 +79,6 @@ class Trace {
 
   copyPrefix(other, end) {
     const until = Math.min(end, other.have);
-    this.rules = other.rules; // until the first message about this course
     const theirs = new Map(other.arrays().map(([name, source]) => [name, source]));
     for (const [name, target, width] of this.arrays()) {
       target.set(theirs.get(name).subarray(0, until * width));
@@ -89,9 +99,7 @@ class Trace {
   }
 
   ruleAt(position) {
-    let rule = this.rules[0] ?? null;
-    for (const segment of this.rules) if (segment.start <= position) rule = segment;
-    return rule;
+    return this.rules.findLast(({ start }) => start <= position);
   }
 
   sumBits(until, image) {
@@ -113,30 +121,20 @@ class Trace {
   }
 }
 
-// A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255".
-const startOf = (part) => Number(part.match(/\d+/)[0]);
-
 export function lastRule(name) {
-  const rules = name.split("~").filter((part) => !part.startsWith("f"));
-  return rules.at(-1).replace(/^\d+_/, "");
+  return name.split("~").filter(isRule).at(-1).replace(/^\d+_/, "");
 }
 
 // The name of the course that goes on from a pixel by a rule, perhaps with a level forced there.
 // A pixel that was forced by `name` itself, as its last change, stays forced under another rule.
 export function courseFrom(name, position, rule, level = null) {
   const parts = name.split("~");
-  const rules = parts.filter((part) => !part.startsWith("f") && startOf(part) < position);
-  const forced = parts.filter((part) => part.startsWith("f") && (startOf(part) < position
+  const rules = parts.filter((part) => isRule(part) && startOf(part) < position);
+  const forced = parts.filter((part) => !isRule(part) && (startOf(part) < position
     || (level === null && position > 0 && startOf(part) === position)));
   if (rules.length === 0 || lastRule(rules.at(-1)) !== rule) rules.push(`${position}_${rule}`);
   if (level !== null) forced.push(`f${position}_${level}`);
   return [...rules, ...forced].join("~");
-}
-
-// "0.5_20_1" as an object, as in the headers of messages.
-function readRule(text) {
-  const [temperature, topK, topP] = text.split("_").map(Number);
-  return { temperature, top_k: topK, top_p: topP };
 }
 
 const MAX_TRACES = 8; // of those between the first and the newest, the oldest goes
@@ -171,7 +169,6 @@ export class Store {
     const trace = this.find(head.course);
     if (trace) {
       if (head.start <= trace.have) trace.append(head.start, head.count, sections);
-      trace.rules = head.rules;
       trace.forced = new Map(head.forced.map((pixel) => [pixel.position, pixel]));
       const { total_bits: totalBits, png_bytes: pngBytes } = head;
       Object.assign(trace, { done: totalBits !== null, totalBits, pngBytes });
@@ -190,7 +187,7 @@ export class Store {
     if (name === old.name) return old;
     const { row, col } = placeOf(this.shape, position);
     const place = position === 0 ? "from the start" : `from row ${row}, column ${col}`;
-    const text = level === null ? `${place}: ${ruleText(readRule(rule))}`
+    const text = level === null ? `${place}: ${ruleText(rulesOf(name).at(-1))}`
       : `row ${row}, column ${col}: level ${old.level[position]} → ${level}`;
     const unseen = old.seen <= position;
     const same = this.find(name);
