@@ -83,7 +83,7 @@ def pull_for_a_moment(page):
 
 def test_a_setting_that_arrives_together_with_a_pull_is_not_lost(page, server):
     open_player(page, server, "seed=3")
-    page.locator(".pxc-speed").select_option("15")
+    page.locator(".px-speed").select_option("15")
     for temperature in (0.95, 0.9, 0.85, 0.8):
         # The browser sends both in one message, and as if only the player had changed.
         pull_for_a_moment(page)
@@ -108,7 +108,7 @@ def test_an_address_that_arrives_late_does_not_take_a_setting_back(page, server)
 
     page.route_web_socket("**/_stcore/stream", connect)
     open_player(page, server, "seed=3")
-    page.locator(".pxc-speed").select_option("15")
+    page.locator(".px-speed").select_option("15")
     for temperature in (0.9, 0.8, 0.7, 0.6, 0.5):
         hold = True
         press(page, "Temperature", "ArrowLeft")
