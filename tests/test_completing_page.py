@@ -195,7 +195,7 @@ def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(wit
         "fashion-mnist-gated", 0.7, 50,
     )  # fmt: skip
     drawing = state["drawing"]
-    drawing.current.draw(784, 60)
+    drawing.current.draw(float("inf"))
     assert np.array_equal(drawing.current.levels().ravel(), arrays["level"].reshape(2, -1)[1])
 
 

@@ -45,8 +45,8 @@ function makeTransport(element) {
 }
 
 // What is shown of a trace. A subclass says how long the trace is (`total`) and at what `speed` it
-// plays; where needed how much of it is here (`have`), from where on there is something to see
-// (`first`), and whether playing `waits`.
+// plays; where needed how much of it is here (`have`) and from where on there is something
+// to see (`first`).
 export class Clock extends Component {
   constructor(root) {
     super(root);
@@ -58,7 +58,6 @@ export class Clock extends Component {
 
   get have() { return this.total; }
   get first() { return 0; }
-  get waits() { return false; }
 
   moveTo(position) {
     this.position = position;
@@ -91,7 +90,7 @@ export class Clock extends Component {
     if (this.goal !== null) {
       if (this.have > this.position) this.moveTo(Math.min(this.goal, this.have));
       if (this.position >= this.goal) this.goal = null;
-    } else if (this.playing && !this.waits) {
+    } else if (this.playing) {
       const from = Math.max(this.clock, this.first);
       const clock = Math.min(this.have, from + this.speed * seconds);
       if (Math.floor(clock) !== this.position) this.moveTo(Math.floor(clock));

@@ -13,7 +13,7 @@ from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
 from pixelcnn.ui.complete.posterior import PosteriorJob
 from pixelcnn.ui.complete.run import CompletionRun
-from pixelcnn.ui.generate.drawing import rule_text
+from pixelcnn.ui.shared.history import rule_text
 
 
 @dataclass(frozen=True)

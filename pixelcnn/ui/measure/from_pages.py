@@ -53,25 +53,21 @@ def of_generate(model: LoadedModel) -> Chosen | None:
         return None
     if not _fits(model, drawing.config, "Generate"):
         return None
-    branch = drawing.current
+    course = drawing.current
 
     def finish() -> Generator[float, None, bool]:
-        while not branch.done:
-            with drawing.lock:
-                branch.draw(branch.total, SECONDS)
-            yield branch.count / branch.total
-            time.sleep(0.001)  # a lock that is taken again at once is never passed on
+        yield from course.iter_finish()
         return True
 
-    if not branch.done and not result_of(
-        ("finish", branch.run, len(branch.rewinds)),
+    if not course.done and not result_of(
+        ("finish", drawing.picture, course.name),
         finish,
         slot="finish-drawing",
         button=None,
         what="Drawing the picture to its end",
     ):
         return None
-    levels = branch.levels()
+    levels = course.levels()
     image = _choose(len(levels))
     caption = drawing.captions[image]
     names = class_names(model.info.dataset, model.model.config.num_classes)

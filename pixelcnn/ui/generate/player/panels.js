@@ -62,7 +62,6 @@ export class PixelPanel {
       return this.say(`Level ${level} is already there: choose another from 0 to ${last}.`, true);
     }
     this.fork(this.asked, level);
-    this.say("Branching…");
   }
 
   say(text, wrong = false) {
@@ -76,7 +75,7 @@ export class PixelPanel {
     const { find } = this;
     this.showForm(trace, pinned, drawn);
     const forced = trace.forced.get(selected);
-    const state = [trace, trace.revision, selected, pinned, drawn, this.level, width, theme,
+    const state = [trace, trace.done, selected, pinned, drawn, this.level, width, theme,
       window.devicePixelRatio, forced?.level, forced?.was, trace.rules.length];
     if (this.state && state.every((value, i) => value === this.state[i])) return; // as while pinned
     this.state = state;
@@ -118,50 +117,41 @@ export class PixelPanel {
   }
 }
 
-// Thumbnails of the branches; a click switches.
+// Thumbnails of the courses; a click switches.
 export class BranchStrip {
   constructor(element, select) {
     this.element = element;
     this.select = select;
-    this.buttons = new Map();
   }
 
-  show(store, active, position) {
-    const { branches } = store;
-    this.element.hidden = branches.length < 2;
+  show(traces, active, position) {
+    const buttons = this.element.children;
+    this.traces = traces;
+    this.element.hidden = traces.length < 2;
     if (this.element.hidden) return;
-    const listed = new Set(branches.map((branch) => branch.run));
-    for (const [run, button] of this.buttons) {
-      if (listed.has(run)) continue;
-      button.remove();
-      this.buttons.delete(run);
-    }
-    for (const branch of branches) {
-      if (!this.buttons.has(branch.run)) this.add(branch);
-      const button = this.buttons.get(branch.run);
-      const current = branch.run === active.run;
-      const trace = store.traces.get(branch.run);
-      button.setAttribute("aria-pressed", String(current));
-      button.querySelector("b").textContent = branch.text;
-      if (trace) drawThumbnail(button.querySelector("canvas"), trace, current ? position : trace.have);
-      button.querySelector("small").textContent = current ? "shown now"
+    while (buttons.length > traces.length) this.element.lastChild.remove();
+    while (buttons.length < traces.length) this.add(buttons.length);
+    traces.forEach((trace, n) => {
+      const current = trace === active;
+      buttons[n].setAttribute("aria-pressed", String(current));
+      buttons[n].querySelector("b").textContent = trace.text;
+      drawThumbnail(buttons[n].querySelector("canvas"), trace, current ? position : trace.have);
+      buttons[n].querySelector("small").textContent = current ? "shown now"
         : this.difference(active, trace, position);
-    }
+    });
   }
 
   difference(active, trace, position) {
-    if (!trace || trace.have === 0 || active.shape.images > 1) return "";
+    if (trace.have === 0 || active.shape.images > 1) return "";
     const count = active.differences(trace, position);
     return `differs in ${count} ${count === 1 ? "pixel" : "pixels"}`;
   }
 
-  add({ run }) {
+  add(n) {
     const button = document.createElement("button");
     button.type = "button";
-    button.dataset.run = run;
     button.innerHTML = "<canvas width=1 height=1></canvas><span><b></b><small></small></span>";
-    button.addEventListener("click", () => this.select(run));
-    this.buttons.set(run, button);
+    button.addEventListener("click", () => this.select(this.traces[n]));
     this.element.append(button);
   }
 }

@@ -40,7 +40,7 @@ export class Screen {
         const name = captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
         return { title: `Picture ${name}: click to open it alone`, ariaLabel: `Open picture ${name}` };
       },
-      click: (image) => this.player.send("open", { image }),
+      click: (image) => this.player.open(image),
       hover: (image) => this.player.hoverPicture(image),
     });
   }
@@ -57,11 +57,11 @@ export class Screen {
     drawStrip(player.drawTrack(46), trace, theme);
     const { row, col } = placeOf(trace.shape, Math.max(0, position - 1));
     player.showTransport(`row ${row}, column ${col} · ${position} of ${total}`);
-    player.root.dataset.run = trace.run;
+    player.root.dataset.course = trace.name;
     // Thumbnails follow a few times a second: they are many, and small.
     if (!player.playing || now - (this.branchesAt ?? 0) > 150) {
       this.branchesAt = now;
-      player.strip.show(player.store, trace, position);
+      player.strip.show(player.store.traces, trace, position);
     }
     this.drawCode(now);
   }

@@ -3,10 +3,11 @@
 
 import { placeOf, thousands } from "../../browser/basics.js";
 
-// Everything received about one run. Pixels 0..have-1 are here; `seen` is how far they were shown.
+// Everything received about one course. Pixels 0..have-1 are here; `seen` is how far they were
+// shown. It shares the pixels before `fork` with the course `parent`; `text` says how it differs.
 class Trace {
-  constructor(shape, run, parent, fork) {
-    Object.assign(this, { shape, run, parent, fork, have: 0, seen: 0, revision: 0, done: false });
+  constructor(shape, { name, parent = null, fork = 0, text = "first drawing", seen = 0, left = 0 }) {
+    Object.assign(this, { shape, name, parent, fork, text, seen, left, have: 0, done: false });
     this.rules = [];
     this.forced = new Map();
     this.totalBits = null;
@@ -39,7 +40,8 @@ class Trace {
     const skip = this.have - start;
     if (skip >= count) return;
     for (const [name, target, width] of this.arrays()) {
-      const part = sections[name].subarray(skip * width, count * width);
+      const section = sections[name] ?? sections.model_probs; // the rule may leave them as they are
+      const part = section.subarray(skip * width, count * width);
       target.set(part, this.have * width);
     }
     this.addBits(this.have, start + count);
@@ -48,13 +50,13 @@ class Trace {
 
   copyPrefix(other, end) {
     const until = Math.min(end, other.have);
+    this.rules = other.rules; // until the first message about this course
     const theirs = new Map(other.arrays().map(([name, source]) => [name, source]));
     for (const [name, target, width] of this.arrays()) {
       target.set(theirs.get(name).subarray(0, until * width));
     }
     this.addBits(0, until);
     this.have = until;
-    this.seen = Math.min(until, other.seen);
   }
 
   addBits(from, until) {
@@ -93,74 +95,104 @@ class Trace {
   }
 }
 
-// All traces of one picture or sheet.
+// A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255".
+const startOf = (part) => Number(part.match(/\d+/)[0]);
+
+export function lastRule(name) {
+  const rules = name.split("~").filter((part) => !part.startsWith("f"));
+  return rules.at(-1).replace(/^\d+_/, "");
+}
+
+// The name of the course that goes on from a pixel by a rule, perhaps with a level forced there.
+// A pixel that was forced by `name` itself, as its last change, stays forced under another rule.
+export function courseFrom(name, position, rule, level = null) {
+  const parts = name.split("~");
+  const rules = parts.filter((part) => !part.startsWith("f") && startOf(part) < position);
+  const forced = parts.filter((part) => part.startsWith("f") && (startOf(part) < position
+    || (level === null && position > 0 && startOf(part) === position)));
+  if (rules.length === 0 || lastRule(rules.at(-1)) !== rule) rules.push(`${position}_${rule}`);
+  if (level !== null) forced.push(`f${position}_${level}`);
+  return [...rules, ...forced].join("~");
+}
+
+// "0.5_20_1" as an object, as in the headers of messages.
+function readRule(text) {
+  const [temperature, topK, topP] = text.split("_").map(Number);
+  return { temperature, top_k: topK, top_p: topP };
+}
+
+const MAX_TRACES = 8; // of those between the first and the newest, the oldest goes
+
+// The courses of one picture or sheet that are worth comparing, the first drawing first.
 export class Store {
   constructor() {
     this.picture = null;
-    this.traces = new Map();
-    this.branches = [];
+    this.traces = [];
     this.dependency = null; // {model, rows, stride}: survives a new picture of the same model
   }
 
+  find(name) { return this.traces.find((trace) => trace.name === name); }
+
+  // Takes a message; of a course that is not here any more, or with a gap before it, only the head.
   accept({ head, sections }) {
     const fresh = head.picture !== this.picture;
     if (fresh) {
       this.picture = head.picture;
-      this.traces.clear();
       this.shape = {
         width: head.width, height: head.height, total: head.total, levels: head.num_levels,
-        images: head.num_images, columns: head.columns, captions: head.captions ?? [],
+        images: head.num_images, columns: head.columns, captions: head.captions,
       };
+      this.traces = [new Trace(this.shape, { name: head.course })];
     }
     if (sections.dependency) {
       // A copy, so that the rest of the message can be freed.
       const rows = sections.dependency.slice();
       this.dependency = { model: head.model, rows, stride: (head.total + 7) >> 3 };
     }
-    this.branches = head.branches ?? [];
-    const born = !this.traces.has(head.run);
-    const trace = this.ensure(head.run, head.parent, head.fork);
-    if (born) trace.revision = head.revision;
-    const stale = head.revision < trace.revision; // written before a rewind we know about
-    let rewound = null;
-    if (head.revision > trace.revision) {
-      // Messages in between may have been lost: what any of their rewinds took back is not valid.
-      rewound = Math.min(...head.rewinds.slice(trace.revision));
-      trace.revision = head.revision;
-      trace.have = Math.min(trace.have, rewound);
-      trace.seen = Math.min(trace.seen, rewound);
+    const trace = this.find(head.course);
+    if (trace) {
+      if (head.start <= trace.have) trace.append(head.start, head.count, sections);
+      trace.rules = head.rules;
+      trace.forced = new Map(head.forced.map((pixel) => [pixel.position, pixel]));
+      const { total_bits: totalBits, png_bytes: pngBytes } = head;
+      Object.assign(trace, { done: totalBits !== null, totalBits, pngBytes });
     }
-    const gap = !stale && head.start > trace.have;
-    if (!stale) {
-      if (!gap) trace.append(head.start, head.count, sections);
-      trace.rules = head.rules ?? [];
-      trace.forced = new Map((head.forced ?? []).map((pixel) => [pixel.position, pixel]));
-      Object.assign(trace, {
-        done: head.done, totalBits: head.total_bits, pngBytes: head.png_bytes,
-      });
-    }
-    this.forgetUnlisted(head.run);
-    return { head, trace, fresh, rewound, gap };
+    return { head, fresh };
   }
 
-  // The trace of a run, made from its parent's pixels when it is not here yet.
-  ensure(run, parent, fork) {
-    let trace = this.traces.get(run);
+  restore(traces) {
+    this.traces = traces.map((trace) => new Trace(this.shape, trace));
+  }
+
+  // The course that goes on from `old` at a pixel, see `courseFrom`. It takes the place of `old` if
+  // nothing after that pixel was ever seen of it.
+  turn(old, position, rule, level = null) {
+    const name = courseFrom(old.name, position, rule, level);
+    if (name === old.name) return old;
+    const { row, col } = placeOf(this.shape, position);
+    const place = position === 0 ? "from the start" : `from row ${row}, column ${col}`;
+    const text = level === null ? `${place}: ${ruleText(readRule(rule))}`
+      : `row ${row}, column ${col}: level ${old.level[position]} → ${level}`;
+    const unseen = old.seen <= position;
+    const same = this.find(name);
+    let trace = same;
     if (!trace) {
-      trace = new Trace(this.shape, run, parent ?? null, fork ?? 0);
-      const source = this.traces.get(parent);
-      if (source) {
-        trace.copyPrefix(source, trace.fork);
-        trace.rules = source.rules;
+      trace = new Trace(this.shape, unseen
+        ? { ...old, name, text: old.parent !== null && old.fork === position ? text : old.text }
+        : { name, parent: old.name, fork: position, text, seen: position });
+      trace.copyPrefix(old, position);
+    }
+    if (unseen) {
+      for (const other of this.traces) if (other.parent === old.name) other.parent = name;
+      this.traces = this.traces.flatMap((other) => (other !== old ? other : same ? [] : trace));
+    } else if (!same) {
+      this.traces.push(trace);
+      if (this.traces.length > MAX_TRACES) {
+        const oldest = this.traces.slice(1).find((other) => other !== trace && other !== old);
+        this.traces = this.traces.filter((other) => other !== oldest);
       }
-      this.traces.set(run, trace);
     }
     return trace;
-  }
-
-  forgetUnlisted(current) {
-    const listed = new Set(this.branches.map((branch) => branch.run)).add(current);
-    for (const run of this.traces.keys()) if (!listed.has(run)) this.traces.delete(run);
   }
 
   // Which earlier pixels can influence the prediction at `position`; null if unknown.
