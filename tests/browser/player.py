@@ -83,13 +83,13 @@ def centre(page, position):
 def pin(page, position):
     page.mouse.click(*centre(page, position))
     page.mouse.move(0, 0)
-    wait_for(page, "p.pinned === a[0] && p.hovered === -1 && !p.screen.dirty", position)
+    wait_for(page, "p.pinned === a[0] && p.hovered === -1 && !p.dirty", position)
 
 
 def unpin(page):
     page.locator(".pxc-unpin").click()
     page.mouse.move(0, 0)
-    wait_for(page, "p.pinned === -1 && !p.screen.dirty")
+    wait_for(page, "p.pinned === -1 && !p.dirty")
 
 
 def colours(page, canvas):

@@ -76,7 +76,7 @@ def test_a_temperature_changed_during_play_acts_from_the_current_pixel_on(page, 
 
 def test_ten_fast_presses_all_count_wherever_an_ask_comes_between(page, server):
     open_player(page, server, "seed=3")
-    page.locator(".pxc-speed").select_option("15")
+    page.locator(".px-speed").select_option("15")
     # The browser sends both in one message, and as if only the player had changed.
     page.locator(PLAYER).evaluate("e => { setInterval(() => e.__player.ask(), 40); }")
     for key, temperature in (("ArrowLeft", 0.5), ("ArrowRight", 1.0), ("ArrowLeft", 0.5)):

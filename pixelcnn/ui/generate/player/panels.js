@@ -1,40 +1,10 @@
 // Parts of the page around the picture, each with its own elements: the panel of one pixel, the
-// branches, the code, the sheet's buttons. They show what they are given and keep no playback.
+// branches, the code. They show what they are given and keep no playback.
 
-import { placeOf, readout, ruleText, shortProbability } from "./trace.js";
-import { drawThumbnail, rgba } from "./pictures.js";
+import { placeOf, setText } from "../../browser/basics.js";
+import { readout, ruleText, shortProbability } from "./trace.js";
+import { drawThumbnail } from "./pictures.js";
 import { drawCumulative, drawDistribution, levelScale } from "./charts.js";
-
-// The page's colours in the form the canvases need.
-export function readTheme(root) {
-  const style = getComputedStyle(root);
-  const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const parse = (name, fallback) => {
-    probe.fillStyle = fallback;
-    probe.fillStyle = style.getPropertyValue(name).trim() || fallback;
-    probe.clearRect(0, 0, 1, 1);
-    probe.fillRect(0, 0, 1, 1);
-    return [...probe.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const light = ([r, g, b]) => 0.299 * r + 0.587 * g + 0.114 * b;
-  const text = parse("--st-text-color", "#31333f");
-  const background = parse("--st-background-color", "#ffffff");
-  const primary = parse("--st-primary-color", "#ff4b4b");
-  const dark = light(background) < 128;
-  return {
-    text: rgba(text, 1), strong: rgba(text, 1), muted: rgba(text, 0.72), border: rgba(text, 0.2),
-    background: rgba(background, 1), primary: rgba(primary, 1), pin: "#a12bd6",
-    onPrimary: light(primary) > 160 ? "#111" : "#fff",
-    empty: dark ? "rgba(120,144,180,.5)" : "rgba(90,115,155,.45)",
-    emptyBack: dark ? "rgba(120,144,180,.2)" : "rgba(120,144,180,.16)",
-    veil: rgba(background, 0.28), font: style.fontFamily || "sans-serif", dark,
-  };
-}
-
-// Sets a text only when it differs: the browser lays the page out again after each change.
-export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
 
 // The charts and sentences about one pixel, and the form that forces another level there.
 export class PixelPanel {
@@ -231,32 +201,5 @@ export class CodePanel {
       const text = texts[line].length ? `# ${texts[line].join(", ")}` : "";
       if (row.lastChild.textContent !== text) row.lastChild.textContent = text;
     });
-  }
-}
-
-// One real button over each picture of a sheet: pointer, keyboard and screen reader for free.
-export class SheetButtons {
-  constructor(element, { open, hover }) {
-    this.element = element;
-    this.open = open;
-    this.hover = hover;
-  }
-
-  lay(layout) {
-    if (layout.images === 1) return this.element.replaceChildren();
-    this.element.replaceChildren(...layout.cells.map(({ x, y }, n) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      const name = layout.captions[n] ? `${n + 1}, ${layout.captions[n]}` : `${n + 1}`;
-      button.title = `Picture ${name}: click to open it alone`;
-      button.setAttribute("aria-label", `Open picture ${name}`);
-      Object.assign(button.style, {
-        left: `${x}px`, top: `${y}px`, width: `${layout.cellWidth}px`, height: `${layout.cellHeight}px`,
-      });
-      button.addEventListener("click", () => this.open(n));
-      for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => this.hover(n));
-      for (const event of ["pointerleave", "blur"]) button.addEventListener(event, () => this.hover(-1));
-      return button;
-    }));
   }
 }

@@ -1,59 +1,36 @@
 // The controller: what is shown, what plays, what is asked of the server.
 
-import { Store, lastRule, placeOf, ruleText } from "./trace.js";
-import { BranchStrip, CodePanel, PixelPanel, SheetButtons } from "./panels.js";
-import { ask, isLeaving } from "./leaving.js";
-import { INSET } from "./charts.js";
+import { clamp, placeOf } from "../../browser/basics.js";
+import { ask, isLeaving } from "../../browser/leaving.js";
+import { mount } from "../../browser/mount.js";
+import { pixelUnder } from "../../browser/pixel_grid.js";
+import { INSET, Playback } from "../../browser/playback.js";
+import { Store, lastRule, ruleText } from "./trace.js";
+import { BranchStrip, CodePanel, PixelPanel } from "./panels.js";
 import { Screen } from "./screen.js";
 
 const AHEAD = 400; // pixels that are fetched before they are shown
 const RETRY_MS = 500; // what is asked can get lost when a rerun overtakes it
 const OPEN_RETRY_MS = 3000; // asked again too soon, it would bring the settings of the sheet back
-const CONTROLS = "input, textarea, select, button, a, summary, audio, video, [contenteditable],"
-  + " [role=slider], [role=combobox], [role=listbox], [role=option], [role=dialog], [role=tab]";
-const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
 
-// Settings of this browser tab; a browser that forbids storage just forgets them.
-const remember = (name, value) => {
-  try { sessionStorage.setItem(`pixelcnn-player-${name}`, JSON.stringify(value)); } catch { /* */ }
-};
-const recall = (name) => {
-  try { return JSON.parse(sessionStorage.getItem(`pixelcnn-player-${name}`)); } catch { return null; }
-};
-
-class Player {
-  constructor(parent) {
-    this.find = (selector) => parent.querySelector(selector);
-    this.root = this.find(".pxc");
-    this.root.__player = this; // for tests
-    this.generation = 0;
+class Player extends Playback {
+  constructor(root) {
+    super(root, "60");
     this.store = new Store();
-    this.trace = null; // of the run that is shown
-    this.position = 0; // pixels shown; the last of them is the current pixel
-    this.clock = 0; // the position as playing time goes on, with its fraction
-    this.goal = null; // a position to reach as soon as its pixels are here
-    this.playing = false;
+    this.trace = null; // of the course that is shown
     this.askedAt = null; // when the unanswered question was sent
     this.answered = null; // the course that the server knows to be shown
     this.rule = null; // what the sliders say, as far as is heard here
     this.opening = null; // the picture of a sheet that was clicked
     this.pinned = this.hovered = this.hoveredPicture = -1;
-    this.stop = new AbortController();
     this.panel = new PixelPanel(this.find, {
       pin: (position) => this.pin(position), fork: (position, level) => this.fork(position, level),
     });
     this.strip = new BranchStrip(this.find(".pxc-branches"), (trace) => this.select(trace));
     this.code = new CodePanel(this.find(".pxc-code"));
-    this.cells = new SheetButtons(this.find(".pxc-cells"), {
-      open: (image) => { this.opening = image; this.ask(); },
-      hover: (image) => { this.hoveredPicture = image; this.touch(); },
-    });
     this.screen = new Screen(this);
-    this.find(".pxc-speed").value = recall("speed") ?? "60";
-    if (!this.find(".pxc-speed").value) this.find(".pxc-speed").value = "60";
-    this.find(".pxc-field").checked = recall("field") ?? true;
+    this.find(".pxc-field").checked = this.recall("field") ?? true;
     this.listen();
-    this.frame = requestAnimationFrame((now) => this.tick(now));
   }
 
   get have() { return this.trace?.have ?? 0; }
@@ -62,10 +39,6 @@ class Player {
   get width() { return this.trace?.shape.width ?? 1; }
   get single() { return this.trace?.shape.images === 1; }
   get done() { return Boolean(this.trace?.done) && this.have >= this.total; }
-  get speed() {
-    const { value } = this.find(".pxc-speed");
-    return value === "fastest" ? Infinity : Number(value);
-  }
   get current() { return this.position - 1; }
   get selected() {
     return this.pinned >= 0 ? this.pinned : this.hovered >= 0 ? this.hovered : this.current;
@@ -77,13 +50,12 @@ class Player {
       level: this.trace.level[position], uniform: this.trace.uniform[position] };
   }
 
-  touch() { this.screen.dirty = true; }
-
   // --- messages ---
 
-  accept(view) {
+  accept(message) {
     const first = this.trace === null;
-    const { head, fresh } = this.store.accept(view);
+    const { head, fresh } = this.store.accept(message);
+    this.isReady = true;
     this.askedAt = null;
     this.answered = head.course;
     this.model = head.model;
@@ -99,12 +71,12 @@ class Player {
   startPicture(head, first) {
     this.pinned = this.hovered = this.hoveredPicture = -1;
     this.opening = null;
-    this.screen.resized = true;
+    this.resized = true;
     this.root.dataset.mode = this.store.shape.images === 1 ? "single" : "sheet";
     this.rule = head.rule; // where the course has another one, the sliders will follow
     this.show(this.store.traces[0], 0);
     this.playing = true;
-    const memory = first ? recall("place") : null; // a remount: go on where the visitor left
+    const memory = first ? this.recall("place") : null; // a remount: go on where the visitor left
     if (memory?.picture === this.picture) {
       this.store.restore(memory.traces);
       this.show(this.store.find(memory.course), memory.position);
@@ -188,117 +160,67 @@ class Player {
   // --- playback ---
 
   moveTo(position) {
-    this.position = position;
-    this.clock = position;
+    super.moveTo(position);
     this.trace.seen = Math.max(this.trace.seen, position);
-    this.touch();
-  }
-
-  // Goes to a position, or as near as what is here allows and on when more arrives.
-  seek(target) {
-    const wanted = Math.max(0, Math.min(this.total, Math.round(target)));
-    this.moveTo(Math.min(wanted, this.have));
-    this.goal = wanted > this.have ? wanted : null;
-  }
-
-  step(pixels) {
-    this.playing = false;
-    this.seek((this.goal ?? this.position) + pixels);
-  }
-
-  toggle() {
-    this.playing = !this.playing;
-    this.goal = null;
-    if (this.playing && this.position >= this.total) this.seek(0);
-    this.touch();
   }
 
   perform(action) {
-    if (!this.trace) return;
-    const { width } = this;
-    if (action === "play") this.toggle();
-    else if (action === "start") this.seek(0);
-    else if (action === "end") this.step(this.total);
-    else this.step({ "back": -1, "forward": 1, "row-back": -width, "row-forward": width }[action]);
+    if (action === "start" && this.trace) this.seek(0); // and plays on
+    else super.perform(action);
   }
 
-  advance(seconds) {
-    if (this.goal !== null) {
-      if (this.have > this.position) this.moveTo(Math.min(this.goal, this.have));
-      if (this.position >= this.goal) this.goal = null;
-    } else if (this.playing) {
-      const clock = Math.min(this.have, this.clock + this.speed * seconds);
-      if (Math.floor(clock) !== this.position) this.moveTo(Math.floor(clock));
-      this.clock = clock;
-    }
-    if (this.playing && this.position >= this.total) {
-      this.playing = false;
-      this.touch();
-    }
+  advance(seconds, now) {
+    super.advance(seconds);
+    this.askIfNeeded(now);
+    this.writeAddress();
+    if (this.playing && !this.dirty && !this.resized) this.screen.drawCode(now); // between pixels too
   }
 
-  tick(now) {
-    const seconds = Math.min(0.25, (now - (this.before ?? now)) / 1000); // a hidden tab stands still
-    this.before = now;
-    if (this.trace) {
-      this.advance(seconds);
-      this.askIfNeeded(now);
-      this.writeAddress();
-      this.screen.update(now);
-    }
-    this.frame = requestAnimationFrame((next) => this.tick(next));
+  lay() {
+    super.lay();
+    this.screen.lay();
   }
+
+  draw(now) { this.screen.draw(now); }
 
   // --- the visitor ---
 
   listen() {
-    const { signal } = this.stop;
-    const on = (selector, event, act) =>
-      this.find(selector).addEventListener(event, act, { signal });
-    for (const button of this.root.querySelectorAll("[data-do]")) {
-      button.addEventListener("click", () => this.perform(button.dataset.do), { signal });
-    }
-    for (const button of this.root.querySelectorAll("[data-view]")) {
-      button.addEventListener("click", () => this.screen.setView(button.dataset.view), { signal });
-    }
-    on(".pxc-scrub", "input", (event) => {
-      this.playing = false;
-      this.seek(Number(event.target.value));
-    });
-    on(".pxc-strip", "pointermove", (event) => this.explainStrip(event));
-    on(".pxc-scrub", "pointermove", (event) => this.explainStrip(event));
-    on(".pxc-speed", "change", (event) => remember("speed", event.target.value));
-    on(".pxc-field", "change", (event) => {
-      remember("field", event.target.checked);
+    this.on("[data-view]", "click", ({ currentTarget }) => this.screen.setView(currentTarget.dataset.view));
+    this.on(".px-strip, .px-scrub", "pointermove", (event) => this.explainStrip(event));
+    this.on(".pxc-field", "change", (event) => {
+      this.remember("field", event.target.checked);
       this.touch();
     });
-    on(".pxc-overlay", "pointermove", (event) => {
-      if (event.pointerType !== "touch") this.hover(this.pixelAt(event));
+    const overlay = this.find(".pxc-overlay");
+    this.on(overlay, "pointermove", (event) => {
+      if (event.pointerType !== "touch") this.hover(pixelUnder(overlay, event, this.trace.shape));
     });
-    on(".pxc-overlay", "pointerleave", () => this.hover(-1));
-    on(".pxc-overlay", "click", (event) => {
-      const position = this.pixelAt(event);
+    this.on(overlay, "pointerleave", () => this.hover(-1));
+    this.on(overlay, "click", (event) => {
+      const position = pixelUnder(overlay, event, this.trace.shape);
       this.pin(position === this.pinned ? -1 : position);
     });
-    on(".pxc-unpin", "click", () => this.pin(-1));
-    on(".pxc-code", "toggle", () => this.touch());
-    this.panel.listen(on, () => this.touch());
-    document.addEventListener("keydown", (event) => this.key(event), { signal });
-    this.sizes = new ResizeObserver(() => { this.screen.resized = true; });
-    this.sizes.observe(this.root);
+    this.on(".pxc-unpin", "click", () => this.escape());
+    this.on(".pxc-code", "toggle", () => this.touch());
+    this.panel.listen((...listener) => this.on(...listener), () => this.touch());
   }
 
-  pixelAt(event) {
-    const box = this.find(".pxc-overlay").getBoundingClientRect();
-    const { width, total } = this.trace.shape;
-    const col = Math.floor(((event.clientX - box.left) / box.width) * width);
-    const row = Math.floor(((event.clientY - box.top) / box.height) * (total / width));
-    return col < 0 || col >= width || row < 0 || row * width >= total ? -1 : row * width + col;
-  }
+  escape() { this.pin(-1); }
 
   hover(position) {
     if (position === this.hovered) return;
     this.hovered = position;
+    this.touch();
+  }
+
+  open(image) {
+    this.opening = image;
+    this.ask();
+  }
+
+  hoverPicture(image) {
+    this.hoveredPicture = image;
     this.touch();
   }
 
@@ -309,62 +231,26 @@ class Player {
 
   explainStrip(event) {
     if (!this.trace) return;
-    const box = this.find(".pxc-scrub").getBoundingClientRect();
+    const box = this.find(".px-scrub").getBoundingClientRect();
     const share = (event.clientX - box.left - INSET) / (box.width - 2 * INSET);
-    const position = Math.max(0, Math.min(this.total - 1, Math.floor(share * this.total)));
+    const position = clamp(Math.floor(share * this.total), 0, this.total - 1);
     const { row, col } = placeOf(this.trace.shape, position);
     const forced = this.trace.forced.get(position);
     event.currentTarget.title = `row ${row}, column ${col}: ${ruleText(this.trace.ruleAt(position))}`
       + (forced ? `, forced to level ${forced.level}` : "");
   }
 
-  key(event) {
-    if (!this.trace || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    const path = event.composedPath();
-    const inside = path.includes(this.root);
-    const target = path[0];
-    // Elsewhere on the page the keys belong to the control that has the focus, if any has it.
-    if (!inside && target.closest?.(CONTROLS)) return;
-    const { key } = event;
-    if (key === "Escape" && this.pinned >= 0) return this.pin(-1);
-    if (inside && target.matches("select, input[type=number]")) return;
-    if (inside && target.matches("input[type=range]") && key !== " ") return; // it scrubs itself
-    if (key === " " && inside && target.matches("button, summary, input[type=checkbox]")) return;
-    const action = { " ": "play", ArrowLeft: "back", ArrowRight: "forward", ArrowUp: "row-back",
-      ArrowDown: "row-forward", Home: "start", End: "end" }[key];
-    if (!action || (key === " " && event.repeat)) return;
-    event.preventDefault(); // the page would scroll
-    this.perform(action);
-  }
-
   destroy() {
     if (this.trace) {
-      remember("place", {
+      this.remember("place", {
         picture: this.picture, course: this.trace.name, position: this.goal ?? this.position,
         rule: this.rule, playing: this.playing, pinned: this.pinned, view: this.screen.view,
         traces: this.store.traces.map(({ name, parent, fork, text, seen, left }) => (
           { name, parent, fork, text, seen, left })),
       });
     }
-    cancelAnimationFrame(this.frame);
-    this.sizes.disconnect();
-    this.stop.abort();
+    super.destroy();
   }
 }
 
-// Streamlit calls this again for every message and theme; the clean-up of a superseded call must
-// do nothing, hence the generation.
-export default function (component) {
-  const { parentElement, data } = component;
-  let player = INSTANCES.get(parentElement);
-  if (!player) INSTANCES.set(parentElement, player = new Player(parentElement));
-  player.setTriggerValue = component.setTriggerValue;
-  const generation = ++player.generation;
-  player.screen.retheme();
-  if (data) player.accept(data);
-  return () => {
-    if (generation !== player.generation) return;
-    player.destroy();
-    INSTANCES.delete(parentElement);
-  };
-}
+export default mount(".pxc", Player);

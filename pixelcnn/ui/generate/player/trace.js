@@ -1,25 +1,7 @@
-// The player's memory: parses messages, keeps one trace per run, and words what a trace says.
+// The player's memory: keeps one trace per run, and words what a trace says.
 // Nothing in this file touches the page.
 
-const DTYPES = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array };
-const MAGIC = 0x31435850; // "PXC1" read as a little-endian number
-const align8 = (size) => (size + 7) & ~7;
-
-export function parseMessage(view) {
-  const bytes = view.slice(); // the view is unaligned inside a websocket message: copy it once
-  const numbers = new DataView(bytes.buffer);
-  if (numbers.getUint32(0, true) !== MAGIC) throw new Error("player: the message is not PXC1");
-  const end = 8 + numbers.getUint32(4, true);
-  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(8, end)));
-  const sections = {};
-  let offset = align8(end);
-  for (const { name, dtype, shape } of head.sections) {
-    const size = shape.reduce((product, length) => product * length, 1);
-    sections[name] = new DTYPES[dtype](bytes.buffer, offset, size);
-    offset = align8(offset + sections[name].byteLength);
-  }
-  return { head, sections };
-}
+import { placeOf, thousands } from "../../browser/basics.js";
 
 // A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255".
 const isRule = (part) => !part.startsWith("f");
@@ -150,8 +132,7 @@ export class Store {
   find(name) { return this.traces.find((trace) => trace.name === name); }
 
   // Takes a message; of a course that is not here any more, or with a gap before it, only the head.
-  accept(view) {
-    const { head, sections } = parseMessage(view);
+  accept({ head, sections }) {
     const fresh = head.picture !== this.picture;
     if (fresh) {
       this.picture = head.picture;
@@ -222,17 +203,12 @@ export class Store {
 
 // --- words -------------------------------------------------------------------------------------
 
-export const thousands = (number) => Math.round(number).toLocaleString("en-US");
 export const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) : 100);
 
 export function shortProbability(p) {
   if (p === 0) return "0";
   if (p < 0.0001) return p.toExponential(0);
   return p.toFixed(p < 0.001 ? 4 : p < 0.1 ? 3 : 2);
-}
-
-export function placeOf(shape, position) {
-  return { row: Math.floor(position / shape.width), col: position % shape.width };
 }
 
 // At least one decimal, so that 1 reads as a temperature and not as a count.
