@@ -38,7 +38,7 @@ COMPLETIONS = """wanted => {
 def measure_slider(page, player):
     """Give the seconds from a new temperature to its first pixel and to the whole picture."""
     element = player.element_handle()
-    player.locator(".pxc-speed").select_option("fastest")
+    player.locator(".px-speed").select_option("fastest")
     player.get_by_role("button", name="To the end").click()
     page.wait_for_function("e => e.__player.done", arg=element)
     page.wait_for_timeout(1000)  # the page is at rest
