@@ -23,7 +23,6 @@ from pixelcnn.ui.generate import page as generate  # noqa: E402
 from pixelcnn.ui.shared import controls, resources  # noqa: E402
 
 with st.sidebar:
-    controls.mend_address()
     model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
     subject = controls.choose_subject(model.name, model.model.config, model.info.dataset, loading)
     st.divider()

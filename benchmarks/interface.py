@@ -3,8 +3,9 @@
     python benchmarks/interface.py [--repeats 3]
 
 Needs Playwright and a Chromium (requirements-dev.txt, tests/browser/conftest.py). Every repeat
-starts a fresh server; seconds count from the start of `streamlit run app.py`, those of completions
-from the click on "Complete", 16 at once, the lower half being unknown.
+starts a fresh server; seconds count from the start of `streamlit run app.py`, those of a slider
+from the key that moves it, the picture being finished, those of completions from the click on
+"Complete", 16 at once, the lower half being unknown.
 """
 
 import argparse
@@ -32,6 +33,23 @@ COMPLETIONS = """wanted => {
   return sheet?.growth && sheet.position > sheet.growth.head.first
     && (wanted === "first" || sheet.position === sheet.total && sheet.done) && Date.now();
 }"""
+
+
+def measure_slider(page, player):
+    """Give the seconds from a new temperature to its first pixel and to the whole picture."""
+    element = player.element_handle()
+    player.locator(".px-speed").select_option("fastest")
+    player.get_by_role("button", name="To the end").click()
+    page.wait_for_function("e => e.__player.done", arg=element)
+    page.wait_for_timeout(1000)  # the page is at rest
+    page.evaluate(
+        "document.addEventListener('keydown', () => { window.pressed = Date.now(); }, true)"
+    )
+    page.get_by_role("slider", name="Temperature").press("ArrowLeft")
+    shown = "e => e.__player.trace.name === '0_0.95_0_1' && {} && Date.now()"
+    conditions = ("e.__player.position > 0", "e.__player.position === e.__player.total")
+    times = [page.wait_for_function(shown.format(c), arg=element).json_value() for c in conditions]
+    return [(at - page.evaluate("window.pressed")) / 1000 for at in times]
 
 
 def measure_completions(page, address):
@@ -80,9 +98,10 @@ def measure(browser):
         before, at = player.evaluate(POSITION), time.perf_counter()
         page.wait_for_timeout(5000)
         rate = (player.evaluate(POSITION) - before) / (time.perf_counter() - at)
+        slider = measure_slider(page, player)
         completions = measure_completions(page, address)
         page.close()
-        return seconds, rate, completions
+        return seconds, rate, slider, completions
     finally:
         server.terminate()
         server.wait()
@@ -95,10 +114,11 @@ def main():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGUMENTS)
         for _ in range(options.repeats):
-            seconds, rate, completions = measure(browser)
+            seconds, rate, slider, completions = measure(browser)
             times = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
             print(
-                f"{times}; at the 60 setting {rate:.1f} pixels/s; completions: first pixel "
+                f"{times}; at the 60 setting {rate:.1f} pixels/s; slider to first pixel "
+                f"{slider[0]:.2f} s, to picture {slider[1]:.2f} s; completions: first pixel "
                 f"{completions['first']:.1f} s, all {completions['all']:.1f} s",
                 flush=True,
             )

@@ -27,19 +27,17 @@ def open_page(**query) -> AppTest:
 
 
 def canvas_data(page: AppTest) -> dict:
-    return json.loads(page.get_by_key("canvas").proto.json)
+    return canvas_message(page)[0]
+
+
+def canvas_message(page: AppTest) -> tuple[dict, dict[str, np.ndarray]]:
+    return decode(page.get_by_key("canvas").proto.bytes)
 
 
 def shown(page: AppTest) -> Sketch:
     """What the canvas is sent."""
-    data = canvas_data(page)
-    level, state = (
-        np.frombuffer(base64.b64decode(data[name]), np.uint8).reshape(
-            data["height"], data["width"]
-        )
-        for name in ("level", "state")
-    )
-    return Sketch(level, state, data["levels"])
+    data, arrays = canvas_message(page)
+    return Sketch(arrays["level"], arrays["state"], data["levels"])
 
 
 def draw(page: AppTest, sketch: Sketch, revision: int | None = None) -> AppTest:

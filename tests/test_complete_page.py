@@ -1,12 +1,11 @@
 """The Complete page as Streamlit runs it, without a browser."""
 
-import json
-
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.data.datasets import DATASETS
+from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete.challenges import CHALLENGES
 from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, given, to_text
 
@@ -36,12 +35,12 @@ def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
     assert data["fresh"] and data["hints"] and data["live"] and not shown(page).known.any()
     with_gallery(page)
     found = [g for g in page.get("bidi_component") if "gallery" in g.proto.component_name]
-    found = [json.loads(gallery.proto.json) for gallery in found]
-    clothes, digits = (pictures for pictures in found if "drawn by" in pictures[0]["title"])
-    (challenges,) = (pictures for pictures in found if "drawn by" not in pictures[0]["title"])
-    assert [c["title"] for c in challenges] == [c.title for c in CHALLENGES]
+    found = [decode(gallery.proto.bytes)[0]["titles"] for gallery in found]
+    clothes, digits = (titles for titles in found if "drawn by" in titles[0])
+    (challenges,) = (titles for titles in found if "drawn by" not in titles[0])
+    assert challenges == [challenge.title for challenge in CHALLENGES]
     assert len(clothes) == len(digits) == 10
-    assert "Ankle boot" in clothes[9]["title"] and digits[9]["title"].startswith("9, ")
+    assert "Ankle boot" in clothes[9] and digits[9].startswith("9, ")
 
 
 def test_a_drawing_on_a_replaced_canvas_is_not_taken():
@@ -137,8 +136,8 @@ def test_an_image_of_the_test_set_is_taken_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
     page = start_from(open_page(), "Test image")
     assert not page.exception
-    pictures = json.loads(page.get_by_key("test-images").proto.json)
-    assert len(pictures) == 6 and pictures[3]["title"] == "test image 3, Dress"
+    head, pictures = decode(page.get_by_key("test-images").proto.bytes)
+    assert len(pictures) == 6 and head["titles"][3] == "test image 3, Dress"
     trigger(page, "test-images", "choose", {"index": 3})
     assert np.array_equal(shown(page).level, test[3])
     page.number_input(key="test_image").set_value(4).run()

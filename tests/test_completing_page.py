@@ -1,6 +1,5 @@
 """Completing on the Complete page as Streamlit runs it, without a browser."""
 
-import base64
 import dataclasses
 
 import numpy as np
@@ -21,6 +20,7 @@ from .complete_page import (
     ONE_ORDER,
     READER,
     canvas_data,
+    canvas_message,
     complete,
     draw,
     finish,
@@ -60,10 +60,8 @@ def test_clamping_says_what_it_ignores():
     page = draw(
         open_page(model=ONE_ORDER, completions_shown=2, method="Clamping"), half(slice(14, 28))
     )
-    ignored = np.unpackbits(
-        np.frombuffer(base64.b64decode(canvas_data(page)["ignored"]), np.uint8)
-    )
-    assert np.array_equal(ignored.reshape(28, 28), np.arange(28).repeat(28).reshape(28, 28) >= 14)
+    ignored = canvas_message(page)[1]["ignored"]
+    assert np.array_equal(ignored, np.arange(28).repeat(28).reshape(28, 28) >= 14)
     complete(page)
     assert "392 of 392 known pixels were ignored" in words(page)
 
@@ -197,7 +195,7 @@ def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(wit
         "fashion-mnist-gated", 0.7, 50,
     )  # fmt: skip
     drawing = state["drawing"]
-    drawing.current.draw(784, 60)
+    drawing.current.draw(float("inf"))
     assert np.array_equal(drawing.current.levels().ravel(), arrays["level"].reshape(2, -1)[1])
 
 

@@ -179,7 +179,7 @@ def test_the_generate_page_draws_the_same_picture(method, left, model, exactly):
         subject = Subject("tiny", seed=9, image=image, label=2)
         dependency = np.zeros((SIDE * SIDE, 5), np.uint8)
         drawing = Drawing(model, dependency, subject, history, [""])
-        drawing.current.draw(SIDE * SIDE, float("inf"))
+        drawing.current.draw(float("inf"))
         assert np.array_equal(drawing.current.levels()[0, 0], run.levels()[image])
 
 

@@ -1,4 +1,4 @@
-"""The server half of the player: pulls, new rules, lost messages, sheets."""
+"""The server half of the player: courses, what is asked in any order, sheets."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ import torch
 from pixelcnn.config import SamplingRule
 from pixelcnn.sampling import sample
 from pixelcnn.sampling.rules import draw
-from pixelcnn.ui.browser.wire import decode
+from pixelcnn.ui.generate import drawing as drawing_module
 from pixelcnn.ui.generate.code_panel import sampling_loop
-from pixelcnn.ui.generate.drawing import Drawing
-from pixelcnn.ui.shared.history import History, Subject, rule_text
+from pixelcnn.ui.generate.drawing import MAX_COURSES, Drawing
+from pixelcnn.ui.shared.history import History, Subject, from_text, rule_text
 
 from .tiny import tiny_model
 from .tiny_drawing import (
@@ -20,70 +20,110 @@ from .tiny_drawing import (
     PLAIN,
     TOTAL,
     WARM,
+    ask,
     expected,
     finish,
     new_drawing,
-    picture,
-    pull,
 )
 
-
-def test_pulled_pixels_make_the_picture_that_sample_draws():
-    drawing = new_drawing(label=1, image=2)
-    have, levels = 0, []
-    while have < TOTAL:
-        header, arrays = pull(drawing, have=have)
-        assert header["start"] == have and header["count"] == len(arrays["level"]) > 0
-        levels.append(arrays["level"][:, 0])
-        have += header["count"]
-    assert header["done"] and header["total"] == TOTAL
-    wanted = sample(MODEL, seed=5, first_image=2, label=1)
-    assert np.array_equal(np.concatenate(levels), wanted.flatten())
-    assert torch.equal(picture(drawing), wanted)
+COURSES = [
+    History(),
+    History(((0, PLAIN), (7, COLD))),
+    History(((0, PLAIN), (7, COLD), (40, WARM))),
+    History(((0, PLAIN), (7, COLD)), {20: 3}),
+    History(((0, PLAIN), (20, COLD)), {20: 3, 50: 0}),
+    History(((0, COLD),)),
+    History(((0, WARM),), {0: 2, 77: 1}),
+]
+"""Some share a beginning, some do not."""
 
 
-def test_a_pull_that_is_repeated_gets_the_same_pixels():
+@pytest.mark.parametrize("rule", [PLAIN, COLD, WARM])
+def test_a_course_is_the_picture_that_sample_draws(rule):
+    drawing = new_drawing(History(((0, rule),)), label=1, image=2)
+    wanted = sample(MODEL, seed=5, first_image=2, label=1, rule=rule)
+    assert torch.equal(finish(drawing.current).levels(), wanted)
+
+
+@pytest.mark.parametrize("random", range(6))
+def test_whatever_is_lost_repeated_or_overtaken_every_course_is_the_same(random, monkeypatch):
+    """A browser that forgets and repeats gets the pixels of the slow loop, and no others."""
+    monkeypatch.setattr(drawing_module, "MAX_COURSES", 1 + random)  # some are forgotten
+    random = np.random.default_rng(random)
+    drawing = new_drawing(label=2)
+    wanted = [expected(history, label=2).flatten().numpy() for history in COURSES]
+    held = [0] * len(COURSES)
+    for _ in range(120):
+        n = random.integers(len(COURSES))
+        have = int(random.choice([0, held[n], random.integers(TOTAL + 9), -3]))
+        course = drawing.course(COURSES[n])
+        if random.random() < 0.5:
+            course.draw(0)
+        head, arrays = ask(drawing, COURSES[n], have)
+        start, end = head["start"], head["start"] + head["count"]
+        assert 0 <= start <= max(have, 0) and end <= TOTAL and head["course"] == course.name
+        assert np.array_equal(arrays["level"][:, 0], wanted[n][start:end])
+        held[n] = max(held[n], end)
+    for n, history in enumerate(COURSES):
+        assert np.array_equal(finish(drawing.course(history)).level[:, 0], wanted[n])
+
+
+def test_a_course_shares_what_comes_before_its_first_difference_and_draws_only_the_rest():
     drawing = new_drawing()
-    _, first = pull(drawing, have=0)
-    pull(drawing, have=16)
-    for _ in range(3):
-        header, again = pull(drawing, have=0)
-        assert header["count"] >= 16 and header["revision"] == 0
-        for name, values in first.items():
-            assert np.array_equal(again[name][: len(values)], values)
-    assert len(drawing.branches) == 1
+    parent = finish(drawing.current)
+    for history, shared in ((COURSES[1], 7), (History(((0, PLAIN),), {30: 1}), 30)):
+        course = drawing.course(history)
+        assert course.count == shared
+        for name in ("level", "surprise_bits", "entropy_bits", "rule_probabilities"):
+            values = getattr(finish(course), name)[:shared]
+            assert np.array_equal(values, getattr(parent, name)[:shared])
+    # Of all that are kept, the one that shares most is taken.
+    assert drawing.course(History(((0, PLAIN), (7, COLD), (33, WARM)))).count == 33
+    assert drawing.course(COURSES[5]).count == 0
 
 
-def test_a_pull_without_need_draws_nothing():
+def test_of_two_histories_the_first_pixel_that_they_draw_differently_is_found():
+    for a in COURSES:
+        for b in COURSES:
+            differs = [
+                p for p in range(TOTAL)
+                if a.rule_at(p) != b.rule_at(p) or a.forced.get(p) != b.forced.get(p)
+            ]  # fmt: skip
+            assert a.first_difference(b) == (differs[0] if differs else None)
+
+
+def test_a_forced_level_stands_there_and_what_was_drawn_instead_is_told():
     drawing = new_drawing()
-    pull(drawing)
+    was = int(finish(drawing.current).level[20, 0])
+    level = (was + 1) % 4
+    head, arrays = ask(drawing, History(((0, PLAIN),), {20: level}), 20)
+    assert head["start"] == 20 and arrays["level"][0, 0] == level
+    assert head["forced"] == [{"position": 20, "level": level, "was": was}]
+
+
+def test_no_more_is_drawn_than_is_asked_for():
+    drawing = new_drawing()
+    head, _ = ask(drawing)
     count = drawing.current.count
-    header, _ = pull(drawing, have=3)
-    assert drawing.current.count == count and header["count"] == count - 3
+    assert count == head["count"] > 0
+    if count < TOTAL:  # else the machine was quick
+        assert ask(drawing, have=count - 1)[0]["count"] == 1
 
 
-def test_faster_playing_draws_more_at_once():
-    slow, fast = new_drawing(), new_drawing()
-    assert pull(slow)[0]["count"] == 16
-    assert pull(fast, speed=10_000)[0]["count"] > 16
-
-
-@pytest.mark.parametrize("numbers", [(-5, -7, -9), (10**9, 10**9, 0), (10**9, 0, 10**9)])
-def test_senseless_numbers_do_not_break_a_pull(numbers):
+def test_old_courses_are_forgotten():
     drawing = new_drawing()
-    pull(drawing)
-    have, position, revision = numbers
-    header, _ = pull(drawing, have=have, position=position, revision=revision)
-    assert 0 <= header["start"] <= header["start"] + header["count"] <= TOTAL
-    assert torch.equal(picture(drawing), sample(MODEL, seed=5))
+    first = finish(drawing.current)
+    for p in range(MAX_COURSES + 3):
+        drawing.course(History(((0, PLAIN),), {p: 1}))
+        assert len(drawing._courses) <= MAX_COURSES
+    again = drawing.course(first.history)
+    assert again is not first and np.array_equal(finish(again).level, first.level)
 
 
 def test_every_number_of_a_message_fits_the_pixel():
     drawing = new_drawing(History(((0, WARM),)))
-    _, arrays = pull(drawing, speed=10_000)
-    while not drawing.current.done:
-        pull(drawing, have=drawing.current.count, speed=10_000)
-    header, arrays = pull(drawing, have=0)
+    finish(drawing.current)
+    header, arrays = ask(drawing)
     level = arrays["level"].astype(int)
     np.testing.assert_allclose(arrays["model_probs"].sum(1), 1, atol=1e-6)
     np.testing.assert_allclose(arrays["rule_probs"].sum(1), 1, atol=1e-6)
@@ -98,75 +138,29 @@ def test_every_number_of_a_message_fits_the_pixel():
     np.testing.assert_allclose(arrays["entropy_bits"][:, 0], entropy, atol=1e-4)
 
 
-def test_the_receptive_field_is_sent_once():
+def test_what_the_browser_holds_or_can_tell_is_not_sent():
     drawing = new_drawing()
-    assert "dependency" not in pull(drawing)[1]
-    _, arrays = decode(drawing.message(drawing.current, 0, holds=None))
-    assert np.array_equal(arrays["dependency"], DEPENDENCY)
-
-
-def test_a_new_rule_for_a_finished_picture_draws_it_anew_from_the_start():
-    drawing = new_drawing()
-    finish(drawing)
-    trunk = drawing.current
-    drawing.want(COLD)
-    header, _ = pull(drawing, have=TOTAL)
-    assert header["fork"] == header["start"] == 0 and header["parent"] == trunk.run
-    assert header["branches"][1]["text"] == "from the start: temperature 0.5"
-    assert torch.equal(picture(drawing), sample(MODEL, seed=5, rule=COLD))
-    assert trunk.done
-
-
-def test_the_same_rule_again_changes_nothing():
-    drawing = new_drawing()
-    pull(drawing)
-    drawing.want(SamplingRule())
-    assert drawing.ask == 0
-    pull(drawing, have=16)
-    assert len(drawing.branches) == 1 and drawing.current.rewinds == []
-
-
-def test_a_rule_taken_back_before_the_pull_changes_nothing():
-    drawing = new_drawing()
-    pull(drawing)
-    drawing.want(COLD)
-    drawing.want(PLAIN)
-    header, _ = pull(drawing, have=16, position=4, seen=9)
-    assert drawing.ask == 2 and len(drawing.branches) == 1 and header["revision"] == 0
-
-
-def test_pixels_that_were_rewound_are_sent_again_after_a_lost_message():
-    drawing = new_drawing()
-    pull(drawing, speed=10_000)
-    count = drawing.current.count
-    for rule, position in ((COLD, 20), (WARM, 12)):
-        drawing.want(rule)
-        pull(drawing, have=count, position=position, revision=0)  # the answers are lost
-        drawing.current.draw(40, 1)
-    header, arrays = pull(drawing, have=count, position=9, seen=9, revision=0)
-    assert header["start"] == 12 and header["revision"] == 2
-    assert min(header["rewinds"]) == 12  # whatever message arrives, it tells what is not valid
-    wanted = expected(History(((0, PLAIN), (12, WARM))))
-    assert np.array_equal(arrays["level"][:, 0], wanted.flatten()[12 : 12 + header["count"]])
-    assert pull(drawing, have=30, position=9, revision=2)[0]["start"] == 30
+    plain = finish(drawing.current)
+    _, arrays = ask(drawing)
+    assert np.array_equal(arrays["dependency"], DEPENDENCY) and "rule_probs" not in arrays
+    assert np.array_equal(plain.rule_probabilities, plain.model_probabilities)
+    _, arrays = ask(drawing, COURSES[1], have=7)
+    assert "dependency" not in arrays and "rule_probs" in arrays
 
 
 def test_picture_i_of_a_sheet_is_the_picture_alone():
     sheet = new_drawing(num_images=5, image=3, label=1)
-    header, arrays = pull(sheet, speed=10_000)
+    header, arrays = ask(sheet)
     assert header["columns"] == 3 and header["num_images"] == 5 and header["code"] is None
     assert arrays["level"].shape[1] == 5
     assert not {"model_probs", "rule_probs", "dependency"} & arrays.keys()
-    together = picture(sheet)
+    together = finish(sheet.current)
     for i in range(5):
-        alone = new_drawing(image=3 + i, label=1)
-        assert torch.equal(picture(alone), together[i : i + 1])
-        np.testing.assert_allclose(
-            alone.current.surprise_bits[:, 0], sheet.current.surprise_bits[:, i], atol=1e-4
-        )
-        np.testing.assert_allclose(
-            alone.current.entropy_bits[:, 0], sheet.current.entropy_bits[:, i], atol=1e-4
-        )
+        alone = finish(new_drawing(image=3 + i, label=1).current)
+        assert torch.equal(alone.levels(), together.levels()[i : i + 1])
+        for name in ("surprise_bits", "entropy_bits"):
+            one, all_ = getattr(alone, name)[:, 0], getattr(together, name)[:, i]
+            np.testing.assert_allclose(one, all_, atol=1e-4)
 
 
 def test_a_sheet_can_show_one_class_per_row():
@@ -184,12 +178,13 @@ def test_what_cannot_be_drawn_is_refused():
         new_drawing(label=9)
     with pytest.raises(ValueError, match="`num_images`"):
         new_drawing(num_images=0)
-    with pytest.raises(ValueError, match="pixel 78 must lie in 0..77"):
-        new_drawing(History(((0, PLAIN),), {78: 0}))
-    with pytest.raises(ValueError, match="level 4 must lie in 0..3"):
-        new_drawing(History(((0, PLAIN),), {0: 4}))
-    with pytest.raises(ValueError, match="top-k 5 must lie in 1..4"):
-        new_drawing(History(((0, SamplingRule(top_k=5)),)))
+    for bad, message in (
+        ("0_1_0_1~f78_0", "pixel 78 must lie in 0..77"),
+        ("0_1_0_1~f0_4", "level 4 must lie in 0..3"),
+        ("0_1_5_1", "top-k 5 must lie in 1..4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            new_drawing().course(from_text(bad))
 
 
 def test_the_shown_loop_is_that_of_the_naive_sampler():

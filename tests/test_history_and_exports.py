@@ -101,19 +101,6 @@ def test_the_rule_of_a_pixel_is_the_last_one_that_began():
     assert history.last_rule == second
 
 
-def test_a_history_can_be_cut_and_goes_on():
-    history = History(((0, SamplingRule()), (7, COLD)), {3: 1, 9: 2})
-    assert history.before(7) == History(((0, SamplingRule()),), {3: 1})
-    assert history.before(8) == History(history.rules, {3: 1})
-    assert history.before(9).forced == {3: 1}
-    assert history.before(0).rules == ((0, SamplingRule()),)
-    assert history.with_rule(5, COLD).rules == ((0, SamplingRule()), (5, COLD))
-    assert history.with_rule(9, COLD).rules == history.rules
-    assert history.with_rule(0, COLD).rules == ((0, COLD),)
-    assert History().is_plain and not history.is_plain
-    assert not History().with_forced(0, 1).is_plain
-
-
 def test_a_history_must_fit_the_model():
     config = tiny_config()
     History(((0, COLD), (29, SamplingRule(top_k=4))), {29: 3}).check_fits(config)
@@ -142,14 +129,14 @@ def test_png_holds_the_exact_levels(num_levels):
 
 def test_an_export_finishes_the_picture_by_the_rule_in_force():
     drawing = new_drawing(history=History(((0, COLD),)), seed=3)
-    drawing.current.draw(4, 0)
+    drawing.current.draw(0)
     exports.as_json(drawing)
     assert drawing.current.done
     wanted = sample(tiny_model(dtype=torch.float32), seed=3, rule=COLD)
     assert torch.equal(drawing.current.levels(), wanted)
 
 
-def test_an_export_is_of_one_moment_while_the_player_goes_on():
+def test_an_export_is_the_whole_course_while_the_player_goes_on():
     drawing = new_drawing(seed=3)
     stop = threading.Event()
 
@@ -157,12 +144,8 @@ def test_an_export_is_of_one_moment_while_the_player_goes_on():
         for n in itertools.cycle(range(20)):
             if stop.is_set():
                 return
-            drawing.want(SamplingRule(temperature=0.5 + 0.05 * n))
-            with drawing.lock:
-                branch = drawing.current
-                drawing.answer_pull(
-                    branch.run, len(branch.rewinds), 0, n, n, 1000, "tiny", drawing.turn
-                )
+            rules = ((0, SamplingRule()), (1 + n, SamplingRule(temperature=0.5 + 0.05 * n)))
+            drawing.answer(drawing.course(History(rules)), n)
 
     player = threading.Thread(target=play)
     player.start()
@@ -175,11 +158,11 @@ def test_an_export_is_of_one_moment_while_the_player_goes_on():
         stop.set()
         player.join()
     for trace in traces:
-        again = new_drawing(history=from_text(trace["settings"]["history"]), seed=3)
+        again = new_drawing(history=from_text(trace["settings"]["history"]), seed=3).current
         finish(again)
-        assert np.array_equal(trace["level"], again.current.level)
+        assert np.array_equal(trace["level"], again.level)
         assert trace["settings"]["total_bits"] == [
-            pytest.approx(again.current.surprise_bits.sum(), rel=1e-5)
+            pytest.approx(again.surprise_bits.sum(), rel=1e-5)
         ]
 
 
@@ -269,7 +252,7 @@ def test_settings_reproduce_the_picture(traced):
     assert settings["forced"] == {"9": 2} and len(settings["rules"]) == 2
     assert (settings["height"], settings["width"], settings["num_levels"]) == (5, 6, 4)
     again = new_drawing(history=from_text(settings["history"]), seed=settings["seed"])
-    finish(again)
+    finish(again.current)
     assert torch.equal(again.current.levels(), traced.current.levels())
     total = traced.current.surprise_bits.sum()
     assert settings["total_bits"] == [pytest.approx(total, rel=1e-5)]

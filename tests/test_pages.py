@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.browser.wire import decode
-from pixelcnn.ui.generate.drawing import Drawing
+from pixelcnn.ui.generate.course import Course
 
 from . import components
 
@@ -29,31 +29,26 @@ def message(page: AppTest) -> tuple[dict, dict[str, np.ndarray]]:
     return decode(page.get_by_key("player").proto.bytes)
 
 
-def pull(page: AppTest, **changes) -> tuple[dict, dict[str, np.ndarray]]:
-    drawing: Drawing = page.session_state["drawing"]
-    branch = drawing.current
-    request = {
-        "run": branch.run,
-        "revision": len(branch.rewinds),
-        "have": branch.count,
-        "position": branch.count,
-        "seen": branch.count,
-        "speed": 10_000,
-        "holds": drawing.subject.checkpoint,
-        "turn": drawing.turn,
+def ask(page: AppTest, **changes) -> tuple[dict, dict[str, np.ndarray]]:
+    """Ask as the browser does, which has heard of all there is to hear of."""
+    head, _ = message(page)
+    asked = {
+        "picture": head["picture"],
+        "course": head["course"],
+        "have": head["start"] + head["count"],
+        "rule": head["rule"],
+        "open": None,
     }
-    trigger(page, "pull", request | changes)
+    trigger(page, "ask", asked | changes)
     assert not page.exception
     return message(page)
 
 
-def finish(page: AppTest) -> Drawing:
-    drawing: Drawing = page.session_state["drawing"]
-    for _ in range(200):
-        if drawing.current.done:
-            return drawing
-        pull(page)
-    raise AssertionError("the picture is not finished after 200 pulls")
+def finish(page: AppTest) -> Course:
+    course = page.session_state["drawing"].current
+    for _ in course.iter_finish():
+        pass
+    return course
 
 
 def test_the_first_page_opens_with_a_shipped_model_and_is_drawing():
@@ -64,32 +59,34 @@ def test_the_first_page_opens_with_a_shipped_model_and_is_drawing():
     assert sections["dependency"].shape == (784, 98)
 
 
-def test_pulls_draw_the_picture_to_its_end_and_every_distribution_sums_to_one():
-    page = open_page(seed=5)
-    drawing = finish(page)
-    header, sections = pull(page, have=0)
-    assert header["done"] and header["count"] == 784 and len(header["png_bytes"]) == 1
+def test_asks_draw_the_picture_to_its_end_and_every_distribution_sums_to_one():
+    page = open_page(seed=5, temperature=0.9)
+    head, sections = message(page)
+    for _ in range(784):
+        if head["total_bits"]:
+            break
+        head, sections = ask(page)
+    head, sections = ask(page, have=0)
+    assert head["count"] == 784 and len(head["png_bytes"]) == 1
     np.testing.assert_allclose(sections["rule_probs"].sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(sections["model_probs"].sum(1), 1, atol=1e-5)
     total = sections["surprise_bits"].sum(dtype=np.float64)
-    assert header["total_bits"][0] == pytest.approx(total, rel=1e-6)
-    assert drawing.current.done
+    assert head["total_bits"][0] == pytest.approx(total, rel=1e-6)
 
 
-def test_a_pull_that_arrives_while_the_visitor_goes_to_another_page_is_dropped():
+def test_what_is_asked_while_the_visitor_goes_to_another_page_is_dropped():
     page = open_page()
-    branch = page.session_state["drawing"].current
-    request = {"run": branch.run, "revision": 0, "have": 16, "position": 16, "seen": 16}
+    asked = {"picture": message(page)[0]["picture"], "course": "0_1_0_1", "have": 9}
     page.switch_page("pages/masks.py")
-    trigger(page, "pull", request | {"speed": 60, "holds": None, "turn": 0})
+    trigger(page, "ask", asked | {"rule": "1_0_1", "open": None})
     assert not page.exception and page.get_by_key("section").value == "Masks"
 
 
 def test_a_link_reproduces_the_picture():
     settings = {"seed": 11, "class": "Sandal", "temperature": 0.9, "top_k": 200, "top_p": 0.99}
-    first, second = (finish(open_page(**settings)).current.level for _ in range(2))
+    first, second = (finish(open_page(**settings)).level for _ in range(2))
     assert (first == second).all()
-    other = finish(open_page(**settings | {"seed": 12})).current.level
+    other = finish(open_page(**settings | {"seed": 12})).level
     assert (first != other).any()
 
 
@@ -100,37 +97,22 @@ def test_the_controls_show_the_settings_of_the_link():
     assert page.selectbox(key="class").value == "Bag"
 
 
-def test_a_new_temperature_acts_from_the_pixel_that_is_shown():
+def test_a_new_temperature_is_told_and_acts_in_the_course_that_is_asked_for():
     page = open_page(seed=1)
-    pull(page)
     before = page.session_state["drawing"].current.level.copy()
     page.slider(key="temperature").set_value(0.2).run()
-    header, _ = message(page)
-    assert header["ask"] == 1
-    assert "history" not in page.query_params, "the address still tells the old temperature"
-    page.query_params["temperature"] = "0.2"  # as the browser does
-    header, _ = pull(page, position=10, seen=10)
-    assert [(r["start"], r["temperature"]) for r in header["rules"]] == [(0, 1.0), (10, 0.2)]
-    drawing = page.session_state["drawing"]
-    assert (drawing.current.level[:10] == before[:10]).all() and len(drawing.branches) == 1
-    assert page.query_params["history"] == "0_1_0_1~10_0.2_0_1"
-
-
-def test_a_picture_of_a_sheet_with_rows_of_classes_has_a_link_with_its_history():
-    page = open_page(pictures=9, rows=True)
-    pull(page)
-    trigger(page, "open", {"image": 4})
-    pull(page, position=5, seen=5)
-    page.slider(key="temperature").set_value(0.2).run()
-    page.query_params["temperature"] = "0.2"  # as the browser does
-    pull(page, position=10, seen=10)
-    assert page.query_params["history"] == "0_1_0_1~10_0.2_0_1"
+    head, _ = message(page)
+    assert head["rule"] == "0.2_0_1" and head["course"] == "0_1_0_1" and head["count"] == 0
+    head, _ = ask(page, course="0_1_0_1~1_0.2_0_1", have=1)
+    assert head["course"] == "0_1_0_1~1_0.2_0_1"
+    assert head["start"] == 1 and page.slider(key="temperature").value == 0.2
+    assert (page.session_state["drawing"].current.level[:1] == before[:1]).all()
 
 
 def test_a_link_reproduces_a_picture_whose_rule_changed_and_whose_level_was_forced():
     history = "0_1_0_1~100_0.3_0_1~300_1.2_50_0.9~f200_255~f305_0"
     settings = {"seed": 3, "temperature": 1.2, "top_k": 50, "top_p": 0.9, "history": history}
-    first, second = (finish(open_page(**settings)).current for _ in range(2))
+    first, second = (finish(open_page(**settings)) for _ in range(2))
     assert (first.level == second.level).all()
     assert first.level[200, 0] == 255 and first.level[305, 0] == 0
 
@@ -139,67 +121,51 @@ def test_a_history_that_cannot_be_read_is_named_and_the_picture_is_drawn_without
     page = open_page(history="0_1_0_1~f9999_0")
     assert not page.exception
     assert "pixel 9999 must lie in 0..783" in page.warning[0].value
-    assert page.session_state["drawing"].current.history.is_plain
+    assert page.session_state["drawing"].current.name == "0_1_0_1"
 
 
-def test_a_forced_level_makes_a_branch_and_the_first_drawing_stays():
+def test_the_sliders_follow_the_viewer_to_another_course_but_not_against_his_will():
     page = open_page(seed=2)
-    drawing = finish(page)
-    parent = drawing.current
-    was = int(parent.level[300, 0])
-    forced = 255 if was < 128 else 0
-    request = {"run": parent.run, "position": 300, "level": forced, "id": "a"}
-    trigger(page, "fork", request)
-    header, _ = message(page)
-    assert header["parent"] == parent.run and header["fork"] == 300
-    assert header["forced"] == [{"position": 300, "level": forced, "was": was}]
-    branch = finish(page).current
-    assert branch is not parent and parent.level[300, 0] == was
-    assert (branch.level[:300] == parent.level[:300]).all()
-    assert page.query_params["history"] == f"0_1_0_1~f300_{forced}"
-    trigger(page, "fork", request | {"level": 999, "id": "b"})
-    assert "`level` (=999) must lie in 0..255" in page.warning[0].value
-
-
-def test_choosing_a_branch_sets_the_sliders_to_its_rule():
-    page = open_page(seed=2)
-    first = finish(page).current
     page.slider(key="temperature").set_value(0.5).run()
-    pull(page)
-    second = page.session_state["drawing"].current
-    assert second is not first and second.start == 0
-    trigger(page, "select", {"run": first.run})
-    assert page.session_state["drawing"].current is first
+    ask(page, course="0_0.5_0_1", have=0)
+    assert page.slider(key="temperature").value == 0.5
+    # A message from before he moved the slider: that course has the rule that he took back.
+    ask(page, course="0_1_0_1", rule="1_0_1")
     page.run()
-    assert page.slider(key="temperature").value == 1.0
+    assert page.slider(key="temperature").value == 0.5 and message(page)[0]["rule"] == "0.5_0_1"
+    # He knows what the sliders say and goes to the first course.
+    for _ in range(2):  # asked again, before the browser hears that the slider has moved
+        page.slider(key="temperature").set_value(0.5)
+        ask(page, course="0_1_0_1", rule="0.5_0_1")
+        page.run()
+        assert page.slider(key="temperature").value == 1.0
+        assert message(page)[0]["rule"] == "1_0_1"
+    assert page.session_state["drawing"].current.name == "0_1_0_1"
 
 
-def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened(monkeypatch):
-    monkeypatch.setattr("pixelcnn.ui.generate.page.LATE_SECONDS", 60)
+def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened():
     page = open_page(pictures=9, rows="true", seed=4)
-    pull(page)
     page.slider(key="temperature").set_value(0.8).run()
-    pull(page, position=5, seen=5)
-    sheet = finish(page)
-    assert len(sheet.current.history.rules) == 2
+    ask(page, course="0_1_0_1~5_0.8_0_1", have=0)
+    sheet = page.session_state["drawing"]
+    levels = finish(page).level
     assert sheet.captions[:4] == ["T-shirt/top"] * 3 + ["Trouser"]
-    levels = sheet.current.level
-    header, sections = message(page)
-    assert header["columns"] == 3 and "model_probs" not in sections
-    trigger(page, "open", {"image": 4})
+    head, sections = message(page)
+    assert head["columns"] == 3 and "model_probs" not in sections
+    ask(page, open=4)
     page.run()
-    single = finish(page)
+    single = page.session_state["drawing"]
     assert single.subject.image == 4 and single.captions == ["Trouser"]
-    assert (single.current.level[:, 0] == levels[:, 4]).all()
+    # What was asked before the browser heard of it brings the settings of the sheet.
+    page.slider(key="pictures").set_value(9)
+    ask(page, picture=head["picture"], open=5)
+    page.run()
+    assert page.session_state["drawing"] is single
+    assert (finish(page).level[:, 0] == levels[:, 4]).all()
     next(b for b in page.button if b.label == "Back to the sheet of 9").click().run()
-    again = page.session_state["drawing"]
-    assert again.subject == sheet.subject
-    assert (finish(page).current.level == levels).all()
+    assert page.session_state["drawing"].subject == sheet.subject
+    assert (finish(page).level == levels).all()
     assert not [b for b in page.button if b.label.startswith("Back")]
-    # A late message brings the settings of the single picture back for a moment.
-    page.slider(key="pictures").set_value(1).run()
-    page.slider(key="pictures").set_value(9).run()
-    assert (finish(page).current.level == levels).all()
 
 
 def test_a_sheet_that_ends_beyond_the_last_picture_is_refused():

@@ -1,7 +1,5 @@
 """A tiny picture being drawn, asked for pixels as the browser asks."""
 
-import math
-
 import numpy as np
 import torch
 
@@ -20,45 +18,22 @@ DEPENDENCY = np.packbits(dependency_maps(MODEL), axis=1)
 PLAIN, COLD, WARM = SamplingRule(), SamplingRule(temperature=0.5), SamplingRule(top_k=3)
 
 
-def new_drawing(history=None, **subject):
+def new_drawing(history=None, model=MODEL, **subject):
     subject = Subject("tiny", **({"seed": 5} | subject))
     captions = ["any class"] * subject.num_images
-    return Drawing(MODEL, DEPENDENCY, subject, history or History(), captions)
+    return Drawing(model, DEPENDENCY, subject, history or History(), captions)
 
 
-def pull(
-    drawing, run=None, *, revision=None, have=0, position=None, seen=None, speed=1.0, turn=None
-):
+def ask(drawing, history=None, have=0):
     """Ask as the browser does; returns header and arrays."""
-    branch = drawing.current
-    position = have if position is None else position
-    return decode(
-        drawing.answer_pull(
-            run=run or branch.run,
-            revision=len(branch.rewinds) if revision is None else revision,
-            have=have,
-            position=position,
-            seen=position if seen is None else seen,
-            speed=speed,
-            holds="tiny",
-            turn=drawing.turn if turn is None else turn,
-        )
-    )
+    course = drawing.current if history is None else drawing.course(history)
+    return decode(drawing.answer(course, have))
 
 
-def fork(drawing, position, level, request="1", run=None):
-    return decode(
-        drawing.answer_fork(run or drawing.current.run, position, level, request, "tiny")
-    )
-
-
-def finish(drawing):
-    drawing.current.draw(drawing.current.total, math.inf)
-
-
-def picture(drawing):
-    finish(drawing)
-    return drawing.current.levels()
+def finish(course):
+    for _ in course.iter_finish():
+        pass
+    return course
 
 
 def expected(history, **subject):

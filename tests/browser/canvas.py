@@ -21,7 +21,7 @@ def gallery(page, dataset="fashion-mnist"):
 def drawing(page):
     """Levels and states, 784 each."""
     return page.locator(CANVAS).evaluate(
-        "e => ({level: [...e.__canvas.grid.level], state: [...e.__canvas.grid.state]})"
+        "e => ({level: [...e.__canvas.sketch.level], state: [...e.__canvas.sketch.state]})"
     )
 
 

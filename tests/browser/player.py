@@ -8,7 +8,7 @@ PLAYER = ".pxc[data-position]"
 FIND = """document.querySelector(".st-key-player [data-testid=stBidiComponentIsolated]")
     ?.shadowRoot?.querySelector(".pxc")?.__player"""
 READ = "e => { const p = e.__player; return {position: p.position, have: p.have, total: p.total,"
-READ += " playing: p.playing, run: p.run, picture: p.picture, done: p.done}; }"
+READ += " playing: p.playing, course: p.trace.name, picture: p.picture, done: p.done}; }"
 
 RESTED = """() => {
     const app = document.querySelector("[data-testid=stApp]"), now = performance.now();
@@ -83,13 +83,13 @@ def centre(page, position):
 def pin(page, position):
     page.mouse.click(*centre(page, position))
     page.mouse.move(0, 0)
-    wait_for(page, "p.pinned === a[0] && p.hovered === -1 && !p.screen.dirty", position)
+    wait_for(page, "p.pinned === a[0] && p.hovered === -1 && !p.dirty", position)
 
 
 def unpin(page):
     page.locator(".pxc-unpin").click()
     page.mouse.move(0, 0)
-    wait_for(page, "p.pinned === -1 && !p.screen.dirty")
+    wait_for(page, "p.pinned === -1 && !p.dirty")
 
 
 def colours(page, canvas):

@@ -144,8 +144,9 @@ def test_a_drawing_that_is_replaced_in_mid_stroke_stays_as_it_was_sent(page, ser
     sent = page.locator(CANVAS).evaluate(
         """e => {
           const canvas = e.__canvas;
-          const level = btoa("\\x07".repeat(784)), state = btoa("\\x01".repeat(784));
-          canvas.accept({...canvas.data, level, state, revision: canvas.revision + 1});
+          const level = new Uint8Array(784).fill(7), state = new Uint8Array(784).fill(1);
+          const head = {...canvas.head, revision: canvas.revision + 1};
+          canvas.accept({head, sections: {level, state}});
           return canvas.revision;
         }"""
     )
@@ -221,9 +222,9 @@ def test_the_drawing_outlives_other_pages_and_a_reload(page, server):
 
 
 MISS_A_STROKE = """() => { // the browser has kept a stroke, the server has not been told
-  const memory = JSON.parse(sessionStorage.getItem("pixelcnn-canvas"));
+  const memory = JSON.parse(sessionStorage.getItem("pixelcnn-canvas-drawing"));
   memory.now = memory.undo.at(-1);
-  sessionStorage.setItem("pixelcnn-canvas", JSON.stringify(memory));
+  sessionStorage.setItem("pixelcnn-canvas-drawing", JSON.stringify(memory));
 }"""
 
 

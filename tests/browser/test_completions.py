@@ -164,7 +164,7 @@ def test_the_sheet_is_played_scrubbed_sorted_and_taken_back(page, server):
     for key, position in (("Home", 0), ("ArrowDown", 28), ("ArrowRight", 29), ("End", 784)):
         page.keyboard.press(key)
         page.locator(f"{SHEET}[data-position='{position}']").wait_for()
-    page.locator(f"{SHEET} .pxc-speed").select_option("5")
+    page.locator(f"{SHEET} .px-speed").select_option("5")
     page.keyboard.press("Space")
     page.locator(f"{SHEET}[data-playing=true]").wait_for()
     page.keyboard.press("Space")

@@ -67,67 +67,53 @@ def test_a_temperature_changed_during_play_acts_from_the_current_pixel_on(page, 
     rules = page.locator(PLAYER).evaluate("e => e.__player.trace.rules")
     assert rules[0]["temperature"] == 1.0 and rules[-1]["temperature"] == 0.8
     assert 40 <= rules[-1]["start"] < 784
-    assert "history=" in page.url
+    page.wait_for_url("**history=**")
     levels = finish(page)
     other = page.context.new_page()
     open_player(other, server, page.url.split("?")[1])
     assert finish(other) == levels, "the copied link draws another picture"
 
 
-def pull_for_a_moment(page):
+def test_ten_fast_presses_all_count_wherever_an_ask_comes_between(page, server):
+    open_player(page, server, "seed=3")
+    page.locator(".px-speed").select_option("15")
+    # The browser sends both in one message, and as if only the player had changed.
+    page.locator(PLAYER).evaluate("e => { setInterval(() => e.__player.ask(), 40); }")
+    for key, temperature in (("ArrowLeft", 0.5), ("ArrowRight", 1.0), ("ArrowLeft", 0.5)):
+        press(page, "Temperature", key, times=10)
+        wait_for(page, "p.rule === `${a[0]}_0_1` && p.have > p.position", temperature)
+        page.wait_for_timeout(1000)  # for what might take it back
+        thumb = page.get_by_role("slider", name="Temperature")
+        assert float(thumb.input_value()) == temperature
+        course = state(page)["course"]
+        assert course.split("~")[-1].endswith(f"_{temperature:g}_0_1")
+        assert page.locator(".pxc-branches button:visible").count() == 0
+    page.wait_for_url(lambda url: f"history={course}" in url and "temperature=0.5" in url)
+
+
+def test_whatever_is_lost_late_or_repeated_the_picture_is_that_of_its_link(page, server):
+    open_player(page, server, "seed=3")
     page.locator(PLAYER).evaluate(
-        "e => { const pulls = setInterval(() => e.__player.pull(), 5);"
-        " setTimeout(() => clearInterval(pulls), 500); }"
+        """e => { const p = e.__player, ask = p.ask.bind(p); let n = 0;
+            p.ask = () => {
+              p.askedAt = performance.now();
+              n += 1;
+              if (n % 3 === 0) return;
+              setTimeout(ask, 130 * (n % 4));
+              if (n % 5 === 0) ask();
+            }; }"""
     )
-
-
-def test_a_setting_that_arrives_together_with_a_pull_is_not_lost(page, server):
-    open_player(page, server, "seed=3")
-    page.locator(".pxc-speed").select_option("15")
-    for temperature in (0.95, 0.9, 0.85, 0.8):
-        # The browser sends both in one message, and as if only the player had changed.
-        pull_for_a_moment(page)
-        press(page, "Temperature", "ArrowLeft")
-        wait_for(page, "p.trace.rules.at(-1).temperature === a[0]", temperature)
-        page.wait_for_url(f"**_{temperature}_0_1**")
-        page.wait_for_url(f"**temperature={temperature}**")
-        page.wait_for_timeout(500)
-
-
-def test_an_address_that_arrives_late_does_not_take_a_setting_back(page, server):
-    late, hold = [], False
-
-    def connect(browser):
-        def receive(message):
-            if hold and (late or b"history=0_" in message):
-                late.append(lambda: browser.send(message))
-            else:
-                browser.send(message)
-
-        browser.connect_to_server().on_message(receive)
-
-    page.route_web_socket("**/_stcore/stream", connect)
-    open_player(page, server, "seed=3")
-    page.locator(".pxc-speed").select_option("15")
-    for temperature in (0.9, 0.8, 0.7, 0.6, 0.5):
-        hold = True
-        press(page, "Temperature", "ArrowLeft")
-        for _ in range(500):
-            if late:
-                break
-            page.wait_for_timeout(20)
-        assert late, "no address came"
-        pull_for_a_moment(page)
-        press(page, "Temperature", "ArrowLeft")
-        page.wait_for_url(f"**temperature={temperature}*")
-        hold = False
-        while late:
-            late.pop(0)()
-        wait_for(page, "p.trace.rules.at(-1).temperature === a[0]", temperature)
-        page.wait_for_url(f"**temperature={temperature}*")
-        page.wait_for_url(f"**_{temperature}_0_1*")
-        settled(page)
+    wait_for(page, "p.position > 20")
+    press(page, "Temperature", "ArrowLeft", times=3)
+    wait_for(page, "p.rule === '0.85_0_1' && p.position > 150")
+    pin(page, 100)
+    page.locator(".pxc-level").fill("77")
+    page.get_by_role("button", name="Branch", exact=True).click()
+    press(page, "Temperature", "ArrowRight")
+    wait_for(page, "p.rule === '0.9_0_1' && p.position > 200")
+    assert page.locator(".pxc-branches button").count() == 2
     levels = finish(page)
+    assert levels[100] == 77
     other = page.context.new_page()
     open_player(other, server, page.url.split("?")[1])
     assert finish(other) == levels, "the copied link draws another picture"
@@ -180,7 +166,7 @@ def test_a_link_reproduces_the_picture(page, server):
 def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
     open_player(page, server, "seed=2&class=Bag")
     first = finish(page)
-    parent = state(page)["run"]
+    parent = state(page)["course"]
     position = 9 * 28 + 14
     pin(page, position)
     forced = 0 if first[position] > 128 else 255
@@ -189,26 +175,34 @@ def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
     assert "300" in page.locator(".pxc-force-message").inner_text()
     page.locator(".pxc-level").fill(str(forced))
     page.get_by_role("button", name="Branch", exact=True).click()
-    wait_for(page, "p.run !== a[0] && p.position > p.trace.fork", parent)
+    wait_for(page, "p.trace.name === `${a[0]}~f${a[1]}_${a[2]}`", parent, position, forced)
     second = finish(page)
     assert second[:position] == first[:position] and second[position] == forced
-    assert f"f{position}_{forced}" in page.url
+    page.wait_for_url(f"**f{position}_{forced}*")
     page.locator(".pxc-branches button").first.click()
-    wait_for(page, "p.run === a[0]", parent)
+    wait_for(page, "p.trace.name === a[0]", parent)
     assert page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]") == first
 
 
-def test_a_refused_branch_is_told_at_once_and_the_player_goes_on(page, server):
+def test_a_course_that_was_left_is_as_it_was_and_the_sliders_follow(page, server):
     open_player(page, server, "seed=2&class=Bag")
-    finish(page)
-    run = state(page)["run"]
-    page.locator(PLAYER).evaluate("e => e.__player.fork(300, 999)")
-    page.get_by_text("(=999) must lie in 0..255").wait_for()
-    wait_for(page, "p.forking === null")
-    assert "No branch was made" in page.locator(".pxc-force-message").inner_text()
-    page.get_by_role("button", name="Play", exact=True).click()
-    wait_for(page, "p.playing && p.position > 5")
-    assert state(page)["run"] == run
+    first = finish(page)
+    press(page, "Temperature", "ArrowLeft")
+    wait_for(page, "p.trace.name === '0_0.95_0_1' && p.position > 5")
+    cards = page.locator(".pxc-branches button")
+    assert "from the start: temperature 0.95" in cards.nth(1).inner_text()
+    cards.first.click()
+    page.wait_for_url(lambda url: "temperature" not in url)
+    wait_for(page, "p.rule === '1_0_1' && p.trace.name === '0_1_0_1'")
+    assert finish(page) == first and cards.count() == 2
+    # Another page and back: every course is still there.
+    page.get_by_role("link", name="Masks").first.click()
+    page.wait_for_url("**/masks*")
+    page.get_by_role("link", name="Generate").first.click()
+    wait_for(page, "p.position === p.total && p.trace.name === '0_1_0_1'")
+    cards.nth(1).click()
+    wait_for(page, "p.trace.name === '0_0.95_0_1' && p.have > 5")
+    assert finish(page) != first
 
 
 def test_a_sheet_is_drawn_together_and_a_picture_of_it_opened(page, server):

@@ -184,7 +184,7 @@ def test_the_strip_shows_two_stretches_after_the_temperature_was_changed(page, s
         rule = SamplingRule(temperature=temperature)
         np.testing.assert_allclose(shown, probabilities(logits[position], rule), atol=1e-4)
     # And so are the colours under the time line.
-    strip = page.locator(".pxc-strip")
+    strip = page.locator(".px-strip")
     row = np.array(
         strip.evaluate(
             "c => [...c.getContext('2d').getImageData(0, 41, c.width, 1).data]",
@@ -195,10 +195,10 @@ def test_the_strip_shows_two_stretches_after_the_temperature_was_changed(page, s
     first, second = at[: start - 2], at[start + 4 :]
     assert (first == first[0]).all() and (second == second[0]).all()
     assert (first[0] != second[0]).any()
-    box = page.locator(".pxc-scrub").bounding_box()
+    box = page.locator(".px-scrub").bounding_box()
     for position, text in ((start - 3, "temperature 1.0"), (start + 3, "temperature 0.95")):
         page.mouse.move(box["x"] + place[position], box["y"] + box["height"] / 2)
-        assert text in page.locator(".pxc-scrub").get_attribute("title")
+        assert text in page.locator(".px-scrub").get_attribute("title")
 
 
 def comments(page):
@@ -242,7 +242,7 @@ def test_the_code_panel_shows_the_naive_loop_and_the_values_of_the_shown_pixel(
 def test_the_mark_walks_through_the_loop_while_a_pixel_is_drawn(page, server):
     open_player(page, server, "seed=5&class=Coat")
     wait_for(page, "p.position > 30")
-    page.locator(".pxc-speed").select_option("1")
+    page.locator(".px-speed").select_option("1")
     start = state(page)["position"]
     seen = page.locator(".pxc-code pre").evaluate(
         """pre => new Promise(resolve => {

@@ -90,7 +90,7 @@ def test_a_stroke_on_the_canvas_is_scored(page, server):
     page.locator(f"{MAPS} .pxm-readout:not(:empty)").wait_for()
     page.get_by_text("drawn by hand", exact=True).wait_for()
     levels = maps(page, "[...m.levels]")
-    drawn = page.locator(".pxd").evaluate("e => [...e.__canvas.grid.level]")
+    drawn = page.locator(".pxd").evaluate("e => [...e.__canvas.sketch.level]")
     assert levels == drawn and max(levels) == 255
 
 
@@ -164,7 +164,7 @@ def test_the_players_run_in_step_and_mark_the_first_difference(page, server):
         row, col = divmod(first[number], 28)
         told = page.locator(".pxt-told").nth(number).inner_text()
         assert f"row {row}, column {col}; {sum(differs)} of 784 pixels differ" in told
-    page.locator(".pxt-scrub").fill(str(first[1]))
+    page.locator(".px-scrub").fill(str(first[1]))
     page.get_by_text("Still the same.").first.wait_for()
     assert page.locator(".pxt-difference").nth(1).is_visible()
     page.get_by_label("Differences from the first").uncheck()

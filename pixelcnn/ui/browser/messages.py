@@ -30,6 +30,9 @@ def encode_score(score: Score, config: ModelConfig, selected: int) -> bytes:
         "surprise": score.surprise_bits.reshape(count).astype(np.float32),
         "entropy": score.entropy_bits.reshape(count).astype(np.float32),
         "scan": score.scan.astype(np.uint16),
+        "step": np.argsort(score.scan).astype(np.uint16),  # of each pixel
+        "spent": _sums(score.surprise_bits.reshape(count)[score.scan]),
+        "expected": _sums(score.entropy_bits.reshape(count)[score.scan]),
     }
     header = {
         "height": config.height,
@@ -79,6 +82,8 @@ def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
     for number, panel in enumerate(panels):
         drawn = panel.drawn
         sections[f"values{number}"] = panel.values
+        gaps = np.abs(panel.values.astype(np.int16) - panels[0].values)
+        sections[f"difference{number}"] = gaps.max(1).astype(np.uint8)
         sections[f"levels{number}"] = np.ascontiguousarray(
             drawn.levels[0].flatten(1).T.numpy().astype(np.uint8)
         )
@@ -116,6 +121,11 @@ def panel_columns(
         bits = panel.drawn.surprise_bits[0].sum(0).reshape(-1)
         columns[f"{number}: {panel.caption}, surprise in bits"] = bits.tolist()
     return columns
+
+
+def _sums(bits: NDArray) -> NDArray[np.float32]:
+    """Sum up what the first pixels cost together, from none to all."""
+    return np.concatenate([[0.0], np.cumsum(bits, dtype=np.float64)]).astype(np.float32)
 
 
 def _fingerprint(sections: dict[str, NDArray]) -> str:

@@ -1,7 +1,41 @@
-"""The server half of the player: pictures while they are drawn, with their branches.
+"""The server half of the player: pictures while they are drawn.
 
-Knows nothing of Streamlit. The browser asks for pixels with `pull`; every answer is one message of
-bytes, and asking twice for the same pixels gives the same answer.
+Knows nothing of Streamlit. A *course* of drawing is named by its history, which fixes every pixel:
+"0_1_0_1~341_0.5_20_1~f400_255" is temperature 1 from pixel 0, temperature 0.5 with top-k 20 from
+pixel 341, and level 255 forced at pixel 400 (see `pixelcnn.ui.shared.history`). Pixels are only
+ever appended to a course. Another rule or a forced level at pixel p is another course, which
+shares all pixels before p.
+
+The browser decides which course it shows. It says its name and how many of its pixels it holds,
+and gets those that it lacks:
+
+    visitor             browser                                        server
+
+    opens the page                                                     begins a course
+                        <-- picture, course "0_1_0_1", pixels 0..15 --
+                        -- ask: course "0_1_0_1", I hold 16 --------->  draws for 0.1 s
+                        <----------------------- pixels 16..500 ------
+                        plays, steps and scrubs by itself; asks while
+                        it holds fewer than 400 pixels more than shown
+    moves a slider      ---- the page runs again -------------------->
+                        <-- rule "0.5_0_1" (of the sliders) ----------
+    at pixel 40         shows "0_1_0_1~40_0.5_0_1", beginning with the
+                        40 pixels that both courses share
+                        -- ask: "0_1_0_1~40_0.5_0_1", I hold 40 ----->  forks, rewinds, draws
+                        <----------------------- pixels 40..520 ------
+    forces level 9      shows "...~f30_9", beginning with 30 pixels
+    at pixel 30         -- ask: "...~f30_9", I hold 30 -------------->  forks, rewinds, draws
+                        <----------------------- pixels 30..510 ------
+    goes back to the    shows it; the rule heard last is another
+    first course        -- ask: "0_1_0_1", I hold 784,
+                           I heard of rule "0.5_0_1" ---------------->  moves the sliders
+                        <-- rule "1_0_1" -----------------------------
+    clicks a picture    -- ask: ..., open 4 ------------------------->  sets the other controls
+    of a sheet          <-- picture, course "0_1_0_1", pixels 0..15 --
+
+An ask tells all that its answer depends on, and changes nothing that was drawn. So it may be lost,
+repeated or overtaken; it is repeated after half a second until the answer is there. What belongs
+to another picture is ignored, on both sides.
 """
 
 import threading
@@ -15,25 +49,24 @@ from pixelcnn.data.pictures import png_bytes
 from pixelcnn.models import Model
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.ui.browser.wire import encode
-from pixelcnn.ui.generate.branch import Branch
 from pixelcnn.ui.generate.code_panel import sampling_loop
-from pixelcnn.ui.shared.history import History, Subject, rule_text
+from pixelcnn.ui.generate.course import Course
+from pixelcnn.ui.shared.history import History, Subject, rule_to_text, to_text
 
-MAX_BRANCHES = 8
-"""Branches kept of one picture; of those between the first and the newest, the oldest goes."""
-SECONDS_PER_ANSWER = 0.12
-"""Time in which one answer computes pixels; short, so that the page stays responsive."""
+MAX_COURSES = 8
+"""Courses kept of one picture; one that is asked for again later is drawn again."""
 
 
 class Drawing:
-    """A picture or a sheet being drawn, with all its branches.
+    """A picture or a sheet being drawn, with its courses.
 
     Arguments:
         model: a grey model, in evaluation mode.
         dependency: `dependency_maps(model)` packed with `np.packbits(..., axis=1)`.
         subject: what is drawn.
-        history: rules and forced levels from the first pixel on.
+        history: of the first course.
         captions: one text for each image.
+        pin: pixel that the player shows first, on the finished picture; None for none.
 
     Raises:
         ValueError: if the subject or the history does not fit the model.
@@ -46,13 +79,13 @@ class Drawing:
         subject: Subject,
         history: History,
         captions: list[str],
+        pin: int | None = None,
     ) -> None:
         c = model.config
         if c.num_channels != 1:
             raise ValueError(
                 f"The player shows grey pictures; this model has {c.num_channels} channels."
             )
-        history.check_fits(c)
         noise = make_noise(
             c, num_images=subject.num_images, seed=subject.seed, first_image=subject.image
         )
@@ -61,210 +94,88 @@ class Drawing:
         self.subject = subject
         self.captions = captions
         self.dependency = dependency
+        self.pin = pin
         self.picture = uuid.uuid4().hex[:8]
-        self.current = Branch(Sampler(model, noise, label), history, "first drawing")
-        self.branches = [self.current]
         self.rule = history.last_rule
-        """The rule that the viewer wants from now on."""
-        self.ask = 0
-        self.lock = threading.RLock()
-        """Held while pixels are drawn: an export may finish the picture while it is played."""
-        self._forks: dict[str, str] = {}
-        self.pin: int | None = None
-        """The pixel that the player shows first, on the finished picture; None for none."""
-        self.turn = 0
-        """How often the drawing turned into a new branch; the viewer follows when it grows."""
+        """What the sliders said when the page ran last."""
+        self._blank = Sampler(model, noise, label)
+        self._courses: dict[str, Course] = {}
+        self._lock = threading.Lock()
+        self.current = self.course(history)
+        """The course that the viewer looks at."""
 
-    def want(self, rule: SamplingRule) -> None:
-        """Note a new rule; it acts from the pixel that the viewer is at, so he is asked for it."""
-        if rule != self.rule:
-            self.rule = rule
-            self.ask += 1
-
-    def answer_pull(
-        self,
-        run: str,
-        revision: int,
-        have: int,
-        position: int,
-        seen: int,
-        speed: float,
-        holds: str | None,
-        turn: int,
-    ) -> bytes:
-        """Answer "I have so many pixels of this run": draw on if needed, and send what is missing.
-
-        Arguments:
-            run: branch that the viewer looks at.
-            revision: how many times he knows it to have been rewound.
-            have: pixels that he holds of it.
-            position: pixels that he is shown.
-            seen: the most that he was ever shown.
-            speed: pixels per second that he plays.
-            holds: name of the model whose receptive field he holds.
-            turn: the newest turn into another branch that he has followed.
-        """
-        branch = self._branch(run)
-        # He looks at a branch that is dropped, or the message about a new one did not reach him.
-        if branch is None or turn < self.turn:
-            return self.message(self.current, self.current.start, holds)
-        if branch is not self.current:
-            self.select(run)
-        # What was drawn again since he last heard of it, he must get again.
-        valid = min([branch.count, *branch.rewinds[max(revision, 0) :]])
-        have = min(max(have, 0), valid)
-        position = min(max(position, 0), valid)  # a player mounted anew is ahead of what it has
-        if self.rule != branch.history.last_rule:
-            branch = self._change_rule(branch, position, max(seen, position))
-            have = min(have, branch.count)
-        if have >= branch.count and not branch.done:
-            branch.draw(max(16, int(speed * 0.5)), SECONDS_PER_ANSWER)
-        return self.message(branch, have, holds)
-
-    def answer_fork(
-        self, run: str, position: int, level: int, request: str, holds: str | None
-    ) -> bytes:
-        """Force another level at a drawn pixel and go on from there in a new branch.
-
-        A repeated request (the answer was lost) gives the branch that the first one made. A branch
-        that is dropped cannot be forked: the answer is then the current one.
+    def course(self, history: History) -> Course:
+        """Give the course with this history; a new one shares the pixels of those that are kept.
 
         Raises:
-            ValueError: if this is a sheet, the pixel is not drawn, or the level does not exist.
+            ValueError: if a pixel or level of the history does not exist.
         """
-        if (made := self._branch(self._forks.get(request, ""))) is not None:
-            return self.message(made, made.start, holds, request)
-        if self.subject.num_images > 1:
-            raise ValueError(
-                "A level is forced in a single picture; "
-                f"this is a sheet of {self.subject.num_images}."
-            )
-        parent = self._branch(run)
-        if parent is None:
-            return self.message(self.current, self.current.start, holds, request)
-        if not 0 <= position < parent.count:
-            raise ValueError(
-                f"`position` (={position}) must be a drawn pixel, 0..{parent.count - 1}."
-            )
-        if not 0 <= level < self.config.num_levels:
-            raise ValueError(f"`level` (={level}) must lie in 0..{self.config.num_levels - 1}.")
-        row, col = divmod(position, self.config.width)
-        text = f"row {row}, column {col}: level {parent.level[position, 0]} → {level}"
-        branch = parent.fork(position, text)
-        branch.history = branch.history.with_rule(position, self.rule)
-        branch.history = branch.history.with_forced(position, level)
-        self._add(branch)
-        self._forks[request] = branch.run
-        branch.draw(16, SECONDS_PER_ANSWER)
-        return self.message(branch, position, holds, request)
+        history.check_fits(self.config)
+        name = to_text(history)
+        with self._lock:
+            course = self._courses.pop(name, None) or self._begin(history)
+            self._courses[name] = course  # the newest comes last
+            if len(self._courses) > MAX_COURSES:
+                del self._courses[next(iter(self._courses))]
+        return course
 
-    def select(self, run: str) -> None:
-        """Make a branch the current one; its last rule becomes the wanted one."""
-        self.current = self._branch(run) or self.current
-        self.rule = self.current.history.last_rule
+    def answer(self, course: Course, have: int) -> bytes:
+        """Answer "I hold so many pixels of this course": draw on if needed, send the missing."""
+        self.current = course
+        if have >= course.count:
+            course.draw()
+        return self.message(have)
 
-    def message(
-        self,
-        branch: Branch,
-        start: int,
-        holds: str | None = None,
-        fork_request: str | None = None,
-    ) -> bytes:
-        """Encode what the player needs, with the pixels from `start` on.
-
-        `fork_request` is the request to fork that this answers, whether or not a branch was made.
-        """
-        c, done = self.config, branch.done
+    def message(self, have: int) -> bytes:
+        """Encode what somebody lacks who holds so many pixels of the current course."""
+        c, course = self.config, self.current
+        count = course.count  # another thread may draw on
+        start = min(max(have, 0), count)
+        done = count == course.total
         single = self.subject.num_images == 1
         header = {
             "picture": self.picture,
-            "run": branch.run,
-            "parent": branch.parent,
-            "fork": branch.start,
-            "model": self.subject.checkpoint,
+            "course": course.name,
             "start": start,
-            "count": branch.count - start,
-            "total": branch.total,
-            "revision": len(branch.rewinds),
-            "rewinds": branch.rewinds,
+            "count": count - start,
+            "total": course.total,
+            "rule": rule_to_text(self.rule),
+            "model": self.subject.checkpoint,
             "height": c.height,
             "width": c.width,
             "num_levels": c.num_levels,
             "num_images": self.subject.num_images,
             "columns": self.subject.columns,
             "captions": self.captions,
-            "rules": [{"start": at, **r.to_dict()} for at, r in branch.history.rules],
             "forced": [
-                {"position": at, "level": level, "was": branch.was.get(at)}
-                for at, level in branch.history.forced.items()
-                if at < branch.count
+                {"position": at, "level": level, "was": course.was.get(at)}
+                for at, level in course.history.forced.items()
+                if at < count
             ],
-            "branches": [
-                {
-                    "run": b.run,
-                    "parent": b.parent,
-                    "fork": b.start,
-                    "text": b.text,
-                }
-                for b in self.branches
-            ],
-            "done": done,
-            "total_bits": [float(v) for v in branch.surprise_bits.sum(0, dtype=np.float64)]
+            "total_bits": [float(v) for v in course.surprise_bits.sum(0, dtype=np.float64)]
             if done
             else None,
-            "png_bytes": [len(png_bytes(p)) for p in branch.pictures()] if done else None,
-            "ask": self.ask,
-            "turn": self.turn,
+            "png_bytes": [len(png_bytes(p)) for p in course.pictures()] if done else None,
             "pin": self.pin,
-            "fork_request": fork_request,
             "code": sampling_loop() if single else None,
         }
-        part = slice(start, branch.count)
+        part = slice(start, count)
         sections = {
-            "level": branch.level[part],
-            "uniform": branch.uniform[part],
-            "entropy_bits": branch.entropy_bits[part],
-            "surprise_bits": branch.surprise_bits[part],
+            "level": course.level[part],
+            "uniform": course.uniform[part],
+            "entropy_bits": course.entropy_bits[part],
+            "surprise_bits": course.surprise_bits[part],
         }
         if single:
-            sections["model_probs"] = branch.model_probabilities[part]
-            sections["rule_probs"] = branch.rule_probabilities[part]
-            if holds != self.subject.checkpoint:
+            sections["model_probs"] = course.model_probabilities[part]
+            if any(rule != SamplingRule() for _, rule in course.history.rules):  # else the same
+                sections["rule_probs"] = course.rule_probabilities[part]
+            if start == 0:
                 sections["dependency"] = self.dependency
         return encode(header, sections)
 
-    def _change_rule(self, branch: Branch, position: int, seen: int) -> Branch:
-        if position == branch.total:  # finished: draw it anew, the first one stays for comparison
-            position = 0
-        if seen > position:
-            branch = branch.fork(position, "")
-            self._add(branch)
-        else:
-            forced = branch.history.forced.get(position)
-            if position < branch.count:
-                branch.rewind(position)
-            else:
-                branch.history = branch.history.before(position)
-            if forced is not None:  # asked for, but not seen yet
-                branch.history = branch.history.with_forced(position, forced)
-        branch.history = branch.history.with_rule(position, self.rule)
-        if branch.parent and branch.start == position:
-            branch.text = f"{_place(position, self.config.width)}: {rule_text(self.rule)}"
-        return branch
-
-    def _add(self, branch: Branch) -> None:
-        self.branches.append(branch)
-        self.current = branch
-        self.turn += 1
-        if len(self.branches) > MAX_BRANCHES:
-            keep = (branch.run, branch.parent)
-            oldest = next(b for b in self.branches[1:] if b.run not in keep)
-            self.branches.remove(oldest)
-
-    def _branch(self, run: str) -> Branch | None:
-        return next((b for b in self.branches if b.run == run), None)
-
-
-def _place(position: int, width: int) -> str:
-    row, col = divmod(position, width)
-    return "from the start" if position == 0 else f"from row {row}, column {col}"
+    def _begin(self, history: History) -> Course:
+        kept = max(self._courses.values(), key=lambda c: c.shared_with(history), default=None)
+        if kept is None or kept.shared_with(history) == 0:
+            return Course(self._blank.fork(), history)
+        return kept.fork(history)

@@ -2,101 +2,78 @@
 
 import io
 import json
-import time
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
-from pixelcnn.progress import drain
-from pixelcnn.ui.generate.branch import Branch
-from pixelcnn.ui.generate.drawing import SECONDS_PER_ANSWER, Drawing
-from pixelcnn.ui.shared.history import to_text
+from pixelcnn.ui.generate.course import Course
+from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.shared.made import Made
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished branch, copied under the lock: playing on does not change it."""
-
-    levels: Tensor
-    """int64 (B, 1, H, W)."""
-    arrays: dict[str, np.ndarray]
-    """The whole trace, pixels in raster order first."""
-    settings: dict[str, object]
-    """All that reproduces the picture."""
 
 
 def made(drawing: Drawing) -> Made:
     """Describe the pictures of a drawing to the other pages."""
 
     def finish() -> Generator[float, None, Tensor]:
-        return (yield from iter_finished(drawing)).levels
+        course = drawing.current
+        yield from course.iter_finish()
+        return course.levels()
 
     by = f"the Generate page, drawn by {drawing.subject.checkpoint}"
     return Made(
         drawing.config,
         captions=[f"{by}: {caption}" for caption in drawing.captions],
         classes=list(drawing.captions),
-        key=lambda: (drawing.current.run, len(drawing.current.rewinds)),
+        key=lambda: (drawing.picture, drawing.current.name),
         finish=finish,
     )
 
 
-def finished(drawing: Drawing) -> Finished:
-    """Do the work of `iter_finished` to its end."""
-    return drain(iter_finished(drawing))
-
-
-def iter_finished(drawing: Drawing) -> Generator[float, None, Finished]:
-    """Draw the current branch to its end, a little at a time so that the player is answered."""
-    while True:
-        with drawing.lock:
-            branch = drawing.current
-            branch.draw(branch.total, SECONDS_PER_ANSWER)
-            if branch.done:
-                arrays = {name: values.copy() for name, values in _arrays(branch).items()}
-                return Finished(branch.levels(), arrays, _settings(drawing, branch))
-        yield branch.count / branch.total
-        time.sleep(0.001)  # a lock that is taken again at once is never passed on
+def finished(drawing: Drawing) -> Course:
+    """Draw the course that the viewer looks at to its end."""
+    course = drawing.current
+    for _ in course.iter_finish():
+        pass
+    return course
 
 
 def as_png(drawing: Drawing, scale: int) -> bytes:
     """Encode the finished picture or sheet, every pixel `scale` screen pixels wide."""
-    levels, columns = finished(drawing).levels, drawing.subject.columns
+    levels, columns = finished(drawing).levels(), drawing.subject.columns
     return png_bytes(sheet(levels, drawing.config.num_levels, columns=columns, scale=scale))
 
 
 def as_gif(drawing: Drawing) -> bytes:
     """Encode the drawing as an animation of about five seconds."""
-    levels, columns = finished(drawing).levels, drawing.subject.columns
+    levels, columns = finished(drawing).levels(), drawing.subject.columns
     scale = 10 if drawing.subject.num_images == 1 else 3
     return animated_sheet(levels, drawing.config.num_levels, columns=columns, scale=scale)
 
 
 def as_npz(drawing: Drawing) -> bytes:
     """Write the whole trace as arrays, pixels in raster order, with the settings as JSON text."""
-    done = finished(drawing)
+    course = finished(drawing)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, settings=json.dumps(done.settings), **done.arrays)
+    settings = json.dumps(_settings(drawing, course))
+    np.savez_compressed(buffer, settings=settings, **_arrays(course))
     return buffer.getvalue()
 
 
 def as_json(drawing: Drawing) -> bytes:
     """Write the whole trace as JSON; probabilities have six digits."""
-    done = finished(drawing)
+    course = finished(drawing)
     trace = {
         name: [[round(float(v), 6) for v in row] for row in values]
         if values.dtype.kind == "f"
         else values.tolist()
-        for name, values in done.arrays.items()
+        for name, values in _arrays(course).items()
     }
-    return json.dumps({"settings": done.settings, **trace}).encode()
+    return json.dumps({"settings": _settings(drawing, course), **trace}).encode()
 
 
-def _settings(drawing: Drawing, branch: Branch) -> dict[str, object]:
+def _settings(drawing: Drawing, course: Course) -> dict[str, object]:
     subject = drawing.subject
     return {
         "checkpoint": subject.checkpoint,
@@ -107,21 +84,21 @@ def _settings(drawing: Drawing, branch: Branch) -> dict[str, object]:
         "num_levels": drawing.config.num_levels,
         "height": drawing.config.height,
         "width": drawing.config.width,
-        "rules": [{"start": start, **rule.to_dict()} for start, rule in branch.history.rules],
-        "forced": {str(p): v for p, v in branch.history.forced.items()},
-        "history": to_text(branch.history),
-        "total_bits": [float(v) for v in branch.surprise_bits.sum(0, dtype=np.float64)],
+        "rules": [{"start": start, **rule.to_dict()} for start, rule in course.history.rules],
+        "forced": {str(p): v for p, v in course.history.forced.items()},
+        "history": course.name,
+        "total_bits": [float(v) for v in course.surprise_bits.sum(0, dtype=np.float64)],
     }
 
 
-def _arrays(branch: Branch) -> dict[str, np.ndarray]:
+def _arrays(course: Course) -> dict[str, np.ndarray]:
     arrays = {
-        "level": branch.level,
-        "uniform": branch.uniform,
-        "entropy_bits": branch.entropy_bits,
-        "surprise_bits": branch.surprise_bits,
+        "level": course.level,
+        "uniform": course.uniform,
+        "entropy_bits": course.entropy_bits,
+        "surprise_bits": course.surprise_bits,
     }
-    if branch.model_probabilities.shape[1]:
-        arrays["model_probabilities"] = branch.model_probabilities
-        arrays["rule_probabilities"] = branch.rule_probabilities
+    if course.model_probabilities.shape[1]:
+        arrays["model_probabilities"] = course.model_probabilities
+        arrays["rule_probabilities"] = course.rule_probabilities
     return arrays

@@ -30,51 +30,6 @@ def settings(keys: Sequence[str] = KEYS) -> dict[str, object]:
     return {key: st.session_state[key] for key in keys if key in st.session_state}
 
 
-def untold(config: ModelConfig) -> dict[str, object]:
-    """Give the settings that the address of the page does not tell; it lags a moment behind."""
-    default = {
-        "model": _default_checkpoint(_checkpoints()),
-        "class": ANY_CLASS,
-        "seed": 0,
-        "pictures": 1,
-        "rows": False,
-        "image": 0,
-        "temperature": 1.0,
-        "top_k": config.num_levels,
-        "top_p": 1.0,
-    }
-    shown = settings()
-    # Streamlit keeps the values of controls that are not on the page any more.
-    if not config.num_classes:
-        shown.pop("class", None)
-    if not config.num_classes or shown.get("pictures", 1) == 1:
-        shown.pop("rows", None)
-    return {
-        key: value
-        for key, value in shown.items()
-        if not _tells(st.query_params.get(key, str(default[key])), value)
-    }
-
-
-def mend_address() -> None:
-    """Have Streamlit write the settings into the address that it was found not to tell.
-
-    Only while nothing else has changed; else the next pull finds them again.
-    """
-    lost = st.session_state.pop("untold", {})
-    if lost and st.session_state["prepared"] == settings():
-        st.session_state.update(lost)
-
-
-def _tells(text: str, value: object) -> bool:
-    if isinstance(value, str | bool):
-        return text.lower() == str(value).lower()
-    try:
-        return float(text) == value
-    except ValueError:
-        return False
-
-
 def _default_checkpoint(names: list[str], preferred: str = DEFAULT_CHECKPOINT) -> str:
     return next((name for name in (preferred, DEFAULT_CHECKPOINT) if name in names), names[0])
 
@@ -216,7 +171,7 @@ def choose_subject(
 
 def choose_rule(num_levels: int) -> SamplingRule:
     """Let the visitor choose temperature, top-k and top-p."""
-    temperature = st.slider(
+    st.slider(
         "Temperature",
         0.0,
         2.0,
@@ -227,7 +182,7 @@ def choose_rule(num_levels: int) -> SamplingRule:
         help="1 is the model itself. Lower: safer and smoother. Higher: wilder. "
         "0 always takes the most probable level, often nothing but background.",
     )
-    top_k = st.slider(
+    st.slider(
         "Top-k",
         1,
         num_levels,
@@ -236,7 +191,7 @@ def choose_rule(num_levels: int) -> SamplingRule:
         bind="query-params",
         help=f"Keep only the k most probable levels. {num_levels} keeps all.",
     )
-    top_p = st.slider(
+    st.slider(
         "Top-p",
         0.05,
         1.0,
@@ -247,6 +202,12 @@ def choose_rule(num_levels: int) -> SamplingRule:
         help="Keep the smallest set of levels that together have probability p. 1 keeps all. "
         "Where the background is nearly certain, a low p leaves nothing else: all stays black.",
     )
+    return shown_rule(num_levels)
+
+
+def shown_rule(num_levels: int) -> SamplingRule:
+    """Read what the controls of `choose_rule` say at this moment."""
+    temperature, top_k, top_p = (st.session_state[k] for k in ("temperature", "top_k", "top_p"))
     return SamplingRule(
         temperature=temperature, top_k=None if top_k == num_levels else top_k, top_p=top_p
     )

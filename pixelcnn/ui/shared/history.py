@@ -1,4 +1,7 @@
-"""What is drawn, by which rules, with which levels forced: what a link must tell."""
+"""What is drawn, by which rules, with which levels forced: what a link must tell.
+
+As text it names a course of drawing, see `pixelcnn.ui.generate.drawing`.
+"""
 
 import math
 import re
@@ -59,32 +62,22 @@ class History:
         """The rule in force at the end."""
         return self.rules[-1][1]
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether one rule holds throughout and nothing is forced."""
-        return len(self.rules) == 1 and not self.forced
-
     def rule_at(self, position: int) -> SamplingRule:
         """Give the rule in force at a pixel."""
         return next(rule for start, rule in reversed(self.rules) if start <= position)
 
-    def before(self, position: int) -> "History":
-        """Keep what lies before a pixel, and the first rule."""
-        return History(
-            tuple((s, r) for s, r in self.rules if s < position or s == 0),
-            {p: v for p, v in self.forced.items() if p < position},
+    def first_difference(self, other: "History") -> int | None:
+        """Find the first pixel that the other history draws in another way; None for none."""
+        starts = {start for start, _ in self.rules + other.rules}
+        return next(
+            (
+                position
+                for position in sorted(starts | self.forced.keys() | other.forced.keys())
+                if self.rule_at(position) != other.rule_at(position)
+                or self.forced.get(position) != other.forced.get(position)
+            ),
+            None,
         )
-
-    def with_rule(self, position: int, rule: SamplingRule) -> "History":
-        """Let another rule act from a pixel on."""
-        earlier = tuple((s, r) for s, r in self.rules if s < position)
-        if earlier and earlier[-1][1] == rule:
-            return History(earlier, self.forced)
-        return History((*earlier, (position, rule)), self.forced)
-
-    def with_forced(self, position: int, level: int) -> "History":
-        """Force a level at a pixel."""
-        return History(self.rules, self.forced | {position: level})
 
     def check_fits(self, config: ModelConfig) -> None:
         """Check that all pixels and levels exist in a model.
@@ -125,12 +118,32 @@ def to_text(history: History) -> str:
     >>> to_text(History(rules, {400: 255}))
     '0_1_0_1~341_0.5_20_1~f400_255'
     """
-    parts = [
-        f"{start}_{rule.temperature!r}_{rule.top_k or 0}_{rule.top_p!r}".replace(".0_", "_")
-        for start, rule in history.rules
-    ]
-    parts = [re.sub(r"\.0$", "", part) for part in parts]
-    return "~".join(parts + [f"f{p}_{v}" for p, v in sorted(history.forced.items())])
+    rules = [f"{start}_{rule_to_text(rule)}" for start, rule in history.rules]
+    return "~".join(rules + [f"f{p}_{v}" for p, v in sorted(history.forced.items())])
+
+
+def rule_to_text(rule: SamplingRule) -> str:
+    """Write a rule for a link: temperature, top-k or 0, top-p.
+
+    >>> rule_to_text(SamplingRule(temperature=0.5, top_k=20))
+    '0.5_20_1'
+    """
+    numbers = (rule.temperature, rule.top_k or 0, rule.top_p)
+    return "_".join(re.sub(r"\.0$", "", repr(number)) for number in numbers)
+
+
+def rule_text(rule: SamplingRule) -> str:
+    """Describe a rule in a few words.
+
+    >>> rule_text(SamplingRule(temperature=0.5, top_k=20))
+    'temperature 0.5, top-k 20'
+    """
+    parts = [f"temperature {rule.temperature:g}"]
+    if rule.top_k is not None:
+        parts.append(f"top-k {rule.top_k}")
+    if rule.top_p < 1:
+        parts.append(f"top-p {rule.top_p:g}")
+    return ", ".join(parts)
 
 
 def from_text(text: str) -> History:

@@ -4,29 +4,18 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.browser.bundle import SHARED, read
-
-
-def _html() -> str:
-    """Put the player's transport, which is the same here, into the page."""
-    player = read("generate/player/player.html")
-    start = player.index('<div class="pxc-controls">')
-    transport = player[start : player.index('<div class="pxc-right', start)]
-    return read("complete/completions/completions.html").replace("TRANSPORT", transport)
-
+from pixelcnn.ui.browser.bundle import bundle, read
 
 _component = st.components.v2.component(
     "pixelcnn_completions",
-    html=_html(),
+    html=read("complete/completions/completions.html"),
     css=read(
-        "browser/base.css", "generate/player/player.css", "complete/completions/completions.css"
+        "browser/base.css",
+        "browser/playback.css",
+        "generate/player/player.css",
+        "complete/completions/completions.css",
     ),
-    js=read(
-        "generate/player/leaving.js",
-        *SHARED,
-        "complete/completions/growth.js",
-        "complete/completions/completions.js",
-    ),
+    js=bundle("complete/completions/completions.js"),
 )
 
 

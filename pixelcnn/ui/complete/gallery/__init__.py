@@ -1,18 +1,19 @@
 """Small pictures to choose from."""
 
-import base64
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import streamlit as st
 
-from pixelcnn.data.pictures import Picture, png_bytes
-from pixelcnn.ui.browser.bundle import read
+from pixelcnn.data.pictures import Picture
+from pixelcnn.ui.browser.bundle import bundle, read
+from pixelcnn.ui.browser.wire import encode
 
 _component = st.components.v2.component(
     "pixelcnn_gallery",
     html='<div class="pxg-frame"><div class="pxg" role="group"></div></div>',
     css=read("complete/gallery/gallery.css"),
-    js=read("complete/gallery/gallery.js"),
+    js=bundle("complete/gallery/gallery.js"),
 )
 
 
@@ -32,11 +33,8 @@ def gallery(
             `{index}`.
         on_choose: called after a click.
     """
-    _component(
-        key=key,
-        data=[
-            {"title": title, "png": base64.b64encode(png_bytes(picture)).decode()}
-            for picture, title in zip(pictures, titles, strict=True)
-        ],
-        on_choose_change=on_choose,
+    message = encode(
+        {"titles": list(titles)},
+        {f"picture{n}": np.atleast_3d(picture) for n, picture in enumerate(pictures)},
     )
+    _component(key=key, data=message, on_choose_change=on_choose)

@@ -1,23 +1,26 @@
 // One button for each picture; made anew only when the pictures change.
 
-const SHOWN = new WeakMap();
+import { Component, mount } from "../../browser/mount.js";
+import { valuesAt } from "../../browser/paint.js";
+import { paintAtlas } from "../../browser/pixel_grid.js";
 
-export default function ({ parentElement, data, setTriggerValue }) {
-  const root = parentElement.querySelector(".pxg");
-  root.choose = (index) => setTriggerValue("choose", { index });
-  const pictures = data ?? [];
-  const text = JSON.stringify(pictures);
-  if (SHOWN.get(root) === text) return;
-  SHOWN.set(root, text);
-  root.replaceChildren(...pictures.map(({ title, png }, index) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.title = title;
-    const image = document.createElement("img");
-    image.src = `data:image/png;base64,${png}`;
-    image.alt = title;
-    button.append(image);
-    button.addEventListener("click", () => root.choose(index));
-    return button;
-  }));
+class Gallery extends Component {
+  accept({ head, sections }) {
+    const pictures = Object.values(sections);
+    const shown = JSON.stringify([head, ...pictures.map(String)]);
+    if (shown === this.shown) return;
+    this.shown = shown;
+    this.root.replaceChildren(...pictures.map((values, index) => {
+      const [height, width, channels] = head.sections[index].shape;
+      const button = document.createElement("button"), canvas = document.createElement("canvas");
+      const title = head.titles[index];
+      Object.assign(button, { type: "button", title, ariaLabel: title });
+      paintAtlas(canvas, width, height, (pixel) => valuesAt(values, pixel, channels));
+      button.append(canvas);
+      button.addEventListener("click", () => this.setTriggerValue("choose", { index }));
+      return button;
+    }));
+  }
 }
+
+export default mount(".pxg", Gallery);

@@ -1,13 +1,16 @@
 // Charts on canvases: the two over the levels, which share their margins and so their x axis,
 // and the strip of rules under the time line.
 
+import { fitCanvas, greyOf, rgba } from "../../browser/paint.js";
+import { ruleText, temperatureText } from "./trace.js";
+
 // Not grey and of middling lightness, so that black, white and every grey between show on it.
 const PLATE = "#7890b4";
 const MODEL_LINE = "#ffc73a";
 const RULE_COLOURS = ["#3f83cc", "#b8701c", "#2f8a66", "#a455a8", "#b5504a", "#777c2c"];
 const MARGIN = { left: 40, right: 8 };
 
-function levelScale(width, levels) {
+export function levelScale(width, levels) {
   const span = width - MARGIN.left - MARGIN.right;
   return {
     left: MARGIN.left, span, bar: span / levels,
@@ -35,9 +38,9 @@ function levelAxis(ctx, scale, levels, y, theme) {
   // A ramp of the greys themselves says which number is dark and which is bright.
   const ramp = ctx.createLinearGradient(scale.left, 0, scale.left + scale.span, 0);
   for (let k = 0; k < levels; k += levels > 32 ? levels - 1 : 1) {
-    const grey = greyOf(k, levels);
+    const grey = rgba(greyOf(k, levels));
     const ends = levels > 32 ? [k / (levels - 1)] : [k / levels, (k + 1) / levels];
-    for (const end of ends) ramp.addColorStop(end, `rgb(${grey},${grey},${grey})`);
+    for (const end of ends) ramp.addColorStop(end, grey);
   }
   ctx.fillStyle = ramp;
   ctx.fillRect(scale.left, y, scale.span, 5);
@@ -79,7 +82,7 @@ function levelFlag(ctx, scale, level, top, theme) {
   ctx.fillText(`${level}`, middle, top - 13);
 }
 
-function drawDistribution(canvas, width, trace, position, hoveredLevel, theme) {
+export function drawDistribution(canvas, width, trace, position, hoveredLevel, theme) {
   const height = 190, top = 24, bottom = height - 24;
   const ctx = fitCanvas(canvas, width, height);
   const { levels } = trace.shape;
@@ -94,8 +97,8 @@ function drawDistribution(canvas, width, trace, position, hoveredLevel, theme) {
   const space = scale.bar > 4 ? 1 : 0;
   for (let k = 0; k < levels; k++) {
     if (drawn.rule[k] <= 0) continue;
-    const grey = greyOf(k, levels);
-    ctx.fillStyle = `rgb(${grey},${grey},${grey})`;
+    const grey = rgba(greyOf(k, levels));
+    ctx.fillStyle = grey;
     ctx.fillRect(scale.x(k) + space, y(drawn.rule[k]), Math.max(1, scale.bar - 2 * space),
       bottom - y(drawn.rule[k]));
   }
@@ -118,7 +121,7 @@ function drawDistribution(canvas, width, trace, position, hoveredLevel, theme) {
   levelFlag(ctx, scale, trace.level[position], top, theme);
 }
 
-function drawCumulative(canvas, width, trace, position, hoveredLevel, theme) {
+export function drawCumulative(canvas, width, trace, position, hoveredLevel, theme) {
   const height = 142, top = 6, bottom = height - 24;
   const ctx = fitCanvas(canvas, width, height);
   const { levels } = trace.shape;
@@ -181,22 +184,10 @@ function drawCumulative(canvas, width, trace, position, hoveredLevel, theme) {
   ctx.fillText(u.toFixed(3), scale.left - 6, Math.max(top + 4, Math.min(bottom - 2, y(u))));
 }
 
-// The time line: a track (shown, received, to come), under it the rule of each pixel. `inset` is
-// half the slider's thumb, so that both agree about where a pixel is.
-function drawStrip(canvas, width, trace, position, inset, theme) {
-  const ctx = fitCanvas(canvas, width, 46);
+// Under the time line's track: the rule of each pixel, and where a level is forced.
+export function drawStrip({ ctx, x, bar, pixel }, trace, theme) {
   const { total } = trace.shape;
-  const span = width - 2 * inset;
-  const x = (p) => inset + (span * p) / total;
-  const bar = (from, to, y, height, colour) => {
-    ctx.fillStyle = colour;
-    ctx.fillRect(x(from), y, Math.max(0, x(to) - x(from)), height);
-  };
-  bar(0, total, 9, 4, theme.border);
-  bar(0, trace.have, 9, 4, theme.muted);
-  bar(0, position, 9, 4, theme.primary);
   const kinds = [...new Set(trace.rules.map((rule) => ruleText(rule)))];
-  ctx.font = `11px ${theme.font}`;
   ctx.textAlign = "left";
   ctx.textBaseline = "middle";
   trace.rules.forEach((rule, i) => {
@@ -207,7 +198,7 @@ function drawStrip(canvas, width, trace, position, inset, theme) {
     ctx.globalAlpha = 0.35; // the rule that will apply if nothing changes
     bar(known, end, 24, 18, colour);
     ctx.globalAlpha = 1;
-    if (rule.start > 0) bar(rule.start, rule.start + (1.5 * total) / span, 22, 22, theme.background);
+    if (rule.start > 0) bar(rule.start, rule.start + 1.5 / pixel, 22, 22, theme.background);
     const room = x(end) - x(rule.start) - 12;
     const text = [ruleText(rule, true), `T ${temperatureText(rule)}`].find(
       (label) => ctx.measureText(label).width <= room);

@@ -1,39 +1,13 @@
 // Parts of the page around the picture, each with its own elements: the panel of one pixel, the
-// branches, the code, the sheet's buttons. They show what they are given and keep no playback.
+// branches, the code. They show what they are given and keep no playback.
 
-// The page's colours in the form the canvases need.
-function readTheme(root) {
-  const style = getComputedStyle(root);
-  const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const parse = (name, fallback) => {
-    probe.fillStyle = fallback;
-    probe.fillStyle = style.getPropertyValue(name).trim() || fallback;
-    probe.clearRect(0, 0, 1, 1);
-    probe.fillRect(0, 0, 1, 1);
-    return [...probe.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const light = ([r, g, b]) => 0.299 * r + 0.587 * g + 0.114 * b;
-  const text = parse("--st-text-color", "#31333f");
-  const background = parse("--st-background-color", "#ffffff");
-  const primary = parse("--st-primary-color", "#ff4b4b");
-  const dark = light(background) < 128;
-  return {
-    text: rgba(text, 1), strong: rgba(text, 1), muted: rgba(text, 0.72), border: rgba(text, 0.2),
-    background: rgba(background, 1), primary: rgba(primary, 1), pin: "#a12bd6",
-    onPrimary: light(primary) > 160 ? "#111" : "#fff",
-    empty: dark ? "rgba(120,144,180,.5)" : "rgba(90,115,155,.45)",
-    emptyBack: dark ? "rgba(120,144,180,.2)" : "rgba(120,144,180,.16)",
-    veil: rgba(background, 0.28), font: style.fontFamily || "sans-serif", dark,
-  };
-}
-
-// Sets a text only when it differs: the browser lays the page out again after each change.
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
+import { placeOf, setText } from "../../browser/basics.js";
+import { readout, ruleText, shortProbability } from "./trace.js";
+import { drawThumbnail } from "./pictures.js";
+import { drawCumulative, drawDistribution, levelScale } from "./charts.js";
 
 // The charts and sentences about one pixel, and the form that forces another level there.
-class PixelPanel {
+export class PixelPanel {
   constructor(find, { pin, fork }) {
     this.find = find;
     this.pin = pin;
@@ -88,7 +62,6 @@ class PixelPanel {
       return this.say(`Level ${level} is already there: choose another from 0 to ${last}.`, true);
     }
     this.fork(this.asked, level);
-    this.say("Branching…");
   }
 
   say(text, wrong = false) {
@@ -102,7 +75,7 @@ class PixelPanel {
     const { find } = this;
     this.showForm(trace, pinned, drawn);
     const forced = trace.forced.get(selected);
-    const state = [trace, trace.revision, selected, pinned, drawn, this.level, width, theme,
+    const state = [trace, trace.done, selected, pinned, drawn, this.level, width, theme,
       window.devicePixelRatio, forced?.level, forced?.was, trace.rules.length];
     if (this.state && state.every((value, i) => value === this.state[i])) return; // as while pinned
     this.state = state;
@@ -144,56 +117,47 @@ class PixelPanel {
   }
 }
 
-// Thumbnails of the branches; a click switches.
-class BranchStrip {
+// Thumbnails of the courses; a click switches.
+export class BranchStrip {
   constructor(element, select) {
     this.element = element;
     this.select = select;
-    this.buttons = new Map();
   }
 
-  show(store, active, position) {
-    const { branches } = store;
-    this.element.hidden = branches.length < 2;
+  show(traces, active, position) {
+    const buttons = this.element.children;
+    this.traces = traces;
+    this.element.hidden = traces.length < 2;
     if (this.element.hidden) return;
-    const listed = new Set(branches.map((branch) => branch.run));
-    for (const [run, button] of this.buttons) {
-      if (listed.has(run)) continue;
-      button.remove();
-      this.buttons.delete(run);
-    }
-    for (const branch of branches) {
-      if (!this.buttons.has(branch.run)) this.add(branch);
-      const button = this.buttons.get(branch.run);
-      const current = branch.run === active.run;
-      const trace = store.traces.get(branch.run);
-      button.setAttribute("aria-pressed", String(current));
-      button.querySelector("b").textContent = branch.text;
-      if (trace) drawThumbnail(button.querySelector("canvas"), trace, current ? position : trace.have);
-      button.querySelector("small").textContent = current ? "shown now"
+    while (buttons.length > traces.length) this.element.lastChild.remove();
+    while (buttons.length < traces.length) this.add(buttons.length);
+    traces.forEach((trace, n) => {
+      const current = trace === active;
+      buttons[n].setAttribute("aria-pressed", String(current));
+      buttons[n].querySelector("b").textContent = trace.text;
+      drawThumbnail(buttons[n].querySelector("canvas"), trace, current ? position : trace.have);
+      buttons[n].querySelector("small").textContent = current ? "shown now"
         : this.difference(active, trace, position);
-    }
+    });
   }
 
   difference(active, trace, position) {
-    if (!trace || trace.have === 0 || active.shape.images > 1) return "";
+    if (trace.have === 0 || active.shape.images > 1) return "";
     const count = active.differences(trace, position);
     return `differs in ${count} ${count === 1 ? "pixel" : "pixels"}`;
   }
 
-  add({ run }) {
+  add(n) {
     const button = document.createElement("button");
     button.type = "button";
-    button.dataset.run = run;
     button.innerHTML = "<canvas width=1 height=1></canvas><span><b></b><small></small></span>";
-    button.addEventListener("click", () => this.select(run));
-    this.buttons.set(run, button);
+    button.addEventListener("click", () => this.select(this.traces[n]));
     this.element.append(button);
   }
 }
 
 // The library's sampling loop with the line being executed and the values it works on.
-class CodePanel {
+export class CodePanel {
   constructor(details) {
     this.details = details;
     this.code = null;
@@ -237,32 +201,5 @@ class CodePanel {
       const text = texts[line].length ? `# ${texts[line].join(", ")}` : "";
       if (row.lastChild.textContent !== text) row.lastChild.textContent = text;
     });
-  }
-}
-
-// One real button over each picture of a sheet: pointer, keyboard and screen reader for free.
-class SheetButtons {
-  constructor(element, { open, hover }) {
-    this.element = element;
-    this.open = open;
-    this.hover = hover;
-  }
-
-  lay(layout) {
-    if (layout.images === 1) return this.element.replaceChildren();
-    this.element.replaceChildren(...layout.cells.map(({ x, y }, n) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      const name = layout.captions[n] ? `${n + 1}, ${layout.captions[n]}` : `${n + 1}`;
-      button.title = `Picture ${name}: click to open it alone`;
-      button.setAttribute("aria-label", `Open picture ${name}`);
-      Object.assign(button.style, {
-        left: `${x}px`, top: `${y}px`, width: `${layout.cellWidth}px`, height: `${layout.cellHeight}px`,
-      });
-      button.addEventListener("click", () => this.open(n));
-      for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => this.hover(n));
-      for (const event of ["pointerleave", "blur"]) button.addEventListener(event, () => this.hover(-1));
-      return button;
-    }));
   }
 }

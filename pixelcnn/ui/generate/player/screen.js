@@ -1,72 +1,67 @@
-// Puts the player's state on the page: once per frame at most, and only what has changed.
+// Puts the player's state on the page.
 
-class Screen {
+import { placeOf, setText } from "../../browser/basics.js";
+import { drawColourBar } from "../../browser/paint.js";
+import { drawSheet, layButtons, sheetLayout } from "../../browser/sheet.js";
+import { bitsLine, percent, sheetBitsLine, stepComments } from "./trace.js";
+import { drawOverlay, viewOf } from "./pictures.js";
+import { drawStrip } from "./charts.js";
+
+export class Screen {
   constructor(player) {
     this.player = player;
     this.find = player.find;
     this.view = "picture";
-    this.dirty = this.resized = true;
-    this.theme = null;
-    this.atlas = document.createElement("canvas");
-  }
-
-  update(now) {
-    const { player } = this;
-    if (this.resized || this.ratio !== window.devicePixelRatio) this.lay();
-    if (this.dirty) this.draw(now);
-    else if (player.playing) this.drawCode(now); // its mark moves between two pixels too
-  }
-
-  retheme() {
-    this.theme = null;
-    this.dirty = true;
   }
 
   setView(view) {
     this.view = view;
-    for (const button of this.player.root.querySelectorAll("[data-view]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.view === view));
-    }
-    this.dirty = true;
+    this.player.press("view", view);
+    this.player.touch();
   }
 
-  // Sizes, read only when they may have changed: reading them makes the browser lay out the page.
   lay() {
     const { player, find } = this;
-    this.resized = false;
-    this.dirty = true;
-    this.ratio = window.devicePixelRatio;
-    this.sheet = sheetLayout(player.trace.shape, Math.max(1, find(".pxc-left").clientWidth));
+    const { shape } = player.trace;
+    this.sheet = sheetLayout(shape, Math.max(1, find(".pxc-left").clientWidth));
     this.chartWidth = find(".pxc-charts").clientWidth;
-    this.stripWidth = find(".pxc-timeline").clientWidth;
     const key = JSON.stringify([player.picture, this.sheet]);
-    if (key !== this.sheetKey) player.cells.lay(this.sheet); // new buttons would drop the focus
+    if (key !== this.sheetKey) this.layButtons(); // new buttons would drop the focus
     this.sheetKey = key;
     if (this.codeOpened === undefined) {
       this.codeOpened = find(".pxc-code").open = player.root.clientWidth >= 740;
     }
   }
 
+  layButtons() {
+    const { images, captions } = this.player.trace.shape;
+    layButtons(this.find(".pxc-cells"), images === 1 ? { cells: [] } : this.sheet, {
+      describe: (n) => {
+        const name = captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
+        return { title: `Picture ${name}: click to open it alone`, ariaLabel: `Open picture ${name}` };
+      },
+      click: (image) => this.player.open(image),
+      hover: (image) => this.player.hoverPicture(image),
+    });
+  }
+
   draw(now) {
-    this.dirty = false;
     const { player, find, sheet } = this;
-    const { trace, position } = player;
-    this.theme ??= readTheme(player.root);
-    player.root.style.setProperty("--px-on-primary", this.theme.onPrimary);
-    const view = viewOf(this.view, trace, position);
-    paintAtlas(this.atlas, trace, position, view);
-    drawPictures(find(".pxc-picture"), this.atlas, sheet, trace, this.theme);
-    find(".pxc-colourbar").hidden = !view.values;
-    if (view.values) {
-      drawColourBar(find(".pxc-colourbar"), Math.min(440, sheet.width), view.max, this.theme);
-    }
+    const { trace, position, total, theme } = player;
+    const { colour, bar } = viewOf(this.view, trace, position);
+    drawSheet(find(".pxc-picture"), sheet, trace.shape, colour, trace.shape.captions, theme);
+    find(".pxc-colourbar").hidden = !bar;
+    if (bar) drawColourBar(find(".pxc-colourbar"), Math.min(440, sheet.width), bar, theme);
     if (player.single) this.drawPixel();
     else this.drawSheetText();
-    this.drawTransport();
+    drawStrip(player.drawTrack(46), trace, theme);
+    const { row, col } = placeOf(trace.shape, Math.max(0, position - 1));
+    player.showTransport(`row ${row}, column ${col} · ${position} of ${total}`);
+    player.root.dataset.course = trace.name;
     // Thumbnails follow a few times a second: they are many, and small.
     if (!player.playing || now - (this.branchesAt ?? 0) > 150) {
       this.branchesAt = now;
-      player.strip.show(player.store, trace, position);
+      player.strip.show(player.store.traces, trace, position);
     }
     this.drawCode(now);
   }
@@ -79,7 +74,7 @@ class Screen {
     find(".pxc-field").disabled = this.view !== "picture";
     const sees = selected >= 0 ? player.store.dependencyRow(selected, player.model) : null;
     drawOverlay(find(".pxc-overlay"), this.sheet, trace.shape,
-      { sees: field ? sees : null, selected, current, hovered, pinned }, this.theme);
+      { sees: field ? sees : null, selected, current, hovered, pinned }, player.theme);
     let seen = 0;
     if (sees) for (let p = 0; p < selected; p++) seen += sees(p);
     const past = Math.max(0, selected);
@@ -90,7 +85,7 @@ class Screen {
     find(".pxc-field-legend").hidden = this.view !== "picture";
     setText(find(".pxc-bits"), bitsLine(trace, position));
     const drawn = selected >= 0 && selected < position;
-    player.panel.show(trace, { selected, pinned, drawn }, this.chartWidth, this.theme);
+    player.panel.show(trace, { selected, pinned, drawn }, this.chartWidth, player.theme);
   }
 
   drawSheetText() {
@@ -101,23 +96,6 @@ class Screen {
       ? `picture ${name}: ${bitsLine(trace, position, n)}` : sheetBitsLine(trace, position));
     setText(this.find(".pxc-sheet-note"), `${images} pictures drawn together. Click one to `
       + "open it alone and see its distributions.");
-  }
-
-  drawTransport() {
-    const { player, find } = this;
-    const { trace, position, total, playing } = player;
-    drawStrip(find(".pxc-strip"), this.stripWidth, trace, position, INSET, this.theme);
-    const scrub = find(".pxc-scrub");
-    if (scrub.max !== String(total)) scrub.max = total;
-    scrub.value = position;
-    const { row, col } = placeOf(trace.shape, Math.max(0, position - 1));
-    const place = `row ${row}, column ${col} · ${position} of ${total}`;
-    setText(find(".pxc-position"), place);
-    scrub.ariaValueText = place;
-    const play = find(".pxc-play");
-    const word = playing ? "Pause" : "Play";
-    if (play.ariaLabel !== word) Object.assign(play, { ariaLabel: word, title: `${word} (Space)` });
-    Object.assign(player.root.dataset, { run: trace.run, position, playing });
   }
 
   // Slow enough to follow, the mark walks through the steps of each pixel in that pixel's time;

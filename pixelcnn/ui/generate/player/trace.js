@@ -1,31 +1,25 @@
-// The player's memory: parses messages, keeps one trace per run, and words what a trace says.
+// The player's memory: keeps one trace per run, and words what a trace says.
 // Nothing in this file touches the page.
 
-const DTYPES = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array };
-const MAGIC = 0x31435850; // "PXC1" read as a little-endian number
-const align8 = (size) => (size + 7) & ~7;
+import { placeOf, thousands } from "../../browser/basics.js";
 
-function parseMessage(view) {
-  const bytes = view.slice(); // the view is unaligned inside a websocket message: copy it once
-  const numbers = new DataView(bytes.buffer);
-  if (numbers.getUint32(0, true) !== MAGIC) throw new Error("player: the message is not PXC1");
-  const end = 8 + numbers.getUint32(4, true);
-  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(8, end)));
-  const sections = {};
-  let offset = align8(end);
-  for (const { name, dtype, shape } of head.sections) {
-    const size = shape.reduce((product, length) => product * length, 1);
-    sections[name] = new DTYPES[dtype](bytes.buffer, offset, size);
-    offset = align8(offset + sections[name].byteLength);
-  }
-  return { head, sections };
+// A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255".
+const isRule = (part) => !part.startsWith("f");
+const startOf = (part) => Number(part.match(/\d+/)[0]);
+
+function rulesOf(name) {
+  return name.split("~").filter(isRule).map((part) => {
+    const [start, temperature, top_k, top_p] = part.split("_").map(Number);
+    return { start, temperature, top_k, top_p };
+  });
 }
 
-// Everything received about one run. Pixels 0..have-1 are here; `seen` is how far they were shown.
+// Everything received about one course. Pixels 0..have-1 are here; `seen` is how far they were
+// shown. It shares the pixels before `fork` with the course `parent`; `text` says how it differs.
 class Trace {
-  constructor(shape, run, parent, fork) {
-    Object.assign(this, { shape, run, parent, fork, have: 0, seen: 0, revision: 0, done: false });
-    this.rules = [];
+  constructor(shape, { name, parent = null, fork = 0, text = "first drawing", seen = 0, left = 0 }) {
+    Object.assign(this, { shape, name, parent, fork, text, seen, left, have: 0, done: false });
+    this.rules = rulesOf(name);
     this.forced = new Map();
     this.totalBits = null;
     this.pngBytes = null;
@@ -57,7 +51,8 @@ class Trace {
     const skip = this.have - start;
     if (skip >= count) return;
     for (const [name, target, width] of this.arrays()) {
-      const part = sections[name].subarray(skip * width, count * width);
+      const section = sections[name] ?? sections.model_probs; // the rule may leave them as they are
+      const part = section.subarray(skip * width, count * width);
       target.set(part, this.have * width);
     }
     this.addBits(this.have, start + count);
@@ -72,7 +67,6 @@ class Trace {
     }
     this.addBits(0, until);
     this.have = until;
-    this.seen = Math.min(until, other.seen);
   }
 
   addBits(from, until) {
@@ -87,9 +81,7 @@ class Trace {
   }
 
   ruleAt(position) {
-    let rule = this.rules[0] ?? null;
-    for (const segment of this.rules) if (segment.start <= position) rule = segment;
-    return rule;
+    return this.rules.findLast(({ start }) => start <= position);
   }
 
   sumBits(until, image) {
@@ -111,75 +103,93 @@ class Trace {
   }
 }
 
-// All traces of one picture or sheet.
-class Store {
+export function lastRule(name) {
+  return name.split("~").filter(isRule).at(-1).replace(/^\d+_/, "");
+}
+
+// The name of the course that goes on from a pixel by a rule, perhaps with a level forced there.
+// A pixel that was forced by `name` itself, as its last change, stays forced under another rule.
+export function courseFrom(name, position, rule, level = null) {
+  const parts = name.split("~");
+  const rules = parts.filter((part) => isRule(part) && startOf(part) < position);
+  const forced = parts.filter((part) => !isRule(part) && (startOf(part) < position
+    || (level === null && position > 0 && startOf(part) === position)));
+  if (rules.length === 0 || lastRule(rules.at(-1)) !== rule) rules.push(`${position}_${rule}`);
+  if (level !== null) forced.push(`f${position}_${level}`);
+  return [...rules, ...forced].join("~");
+}
+
+const MAX_TRACES = 8; // of those between the first and the newest, the oldest goes
+
+// The courses of one picture or sheet that are worth comparing, the first drawing first.
+export class Store {
   constructor() {
     this.picture = null;
-    this.traces = new Map();
-    this.branches = [];
+    this.traces = [];
     this.dependency = null; // {model, rows, stride}: survives a new picture of the same model
   }
 
-  accept(view) {
-    const { head, sections } = parseMessage(view);
+  find(name) { return this.traces.find((trace) => trace.name === name); }
+
+  // Takes a message; of a course that is not here any more, or with a gap before it, only the head.
+  accept({ head, sections }) {
     const fresh = head.picture !== this.picture;
     if (fresh) {
       this.picture = head.picture;
-      this.traces.clear();
       this.shape = {
         width: head.width, height: head.height, total: head.total, levels: head.num_levels,
-        images: head.num_images, columns: head.columns, captions: head.captions ?? [],
+        images: head.num_images, columns: head.columns, captions: head.captions,
       };
+      this.traces = [new Trace(this.shape, { name: head.course })];
     }
     if (sections.dependency) {
       // A copy, so that the rest of the message can be freed.
       const rows = sections.dependency.slice();
       this.dependency = { model: head.model, rows, stride: (head.total + 7) >> 3 };
     }
-    this.branches = head.branches ?? [];
-    const born = !this.traces.has(head.run);
-    const trace = this.ensure(head.run, head.parent, head.fork);
-    if (born) trace.revision = head.revision;
-    const stale = head.revision < trace.revision; // written before a rewind we know about
-    let rewound = null;
-    if (head.revision > trace.revision) {
-      // Messages in between may have been lost: what any of their rewinds took back is not valid.
-      rewound = Math.min(...head.rewinds.slice(trace.revision));
-      trace.revision = head.revision;
-      trace.have = Math.min(trace.have, rewound);
-      trace.seen = Math.min(trace.seen, rewound);
+    const trace = this.find(head.course);
+    if (trace) {
+      if (head.start <= trace.have) trace.append(head.start, head.count, sections);
+      trace.forced = new Map(head.forced.map((pixel) => [pixel.position, pixel]));
+      const { total_bits: totalBits, png_bytes: pngBytes } = head;
+      Object.assign(trace, { done: totalBits !== null, totalBits, pngBytes });
     }
-    const gap = !stale && head.start > trace.have;
-    if (!stale) {
-      if (!gap) trace.append(head.start, head.count, sections);
-      trace.rules = head.rules ?? [];
-      trace.forced = new Map((head.forced ?? []).map((pixel) => [pixel.position, pixel]));
-      Object.assign(trace, {
-        done: head.done, totalBits: head.total_bits, pngBytes: head.png_bytes,
-      });
-    }
-    this.forgetUnlisted(head.run);
-    return { head, trace, fresh, rewound, gap };
+    return { head, fresh };
   }
 
-  // The trace of a run, made from its parent's pixels when it is not here yet.
-  ensure(run, parent, fork) {
-    let trace = this.traces.get(run);
+  restore(traces) {
+    this.traces = traces.map((trace) => new Trace(this.shape, trace));
+  }
+
+  // The course that goes on from `old` at a pixel, see `courseFrom`. It takes the place of `old` if
+  // nothing after that pixel was ever seen of it.
+  turn(old, position, rule, level = null) {
+    const name = courseFrom(old.name, position, rule, level);
+    if (name === old.name) return old;
+    const { row, col } = placeOf(this.shape, position);
+    const place = position === 0 ? "from the start" : `from row ${row}, column ${col}`;
+    const text = level === null ? `${place}: ${ruleText(rulesOf(name).at(-1))}`
+      : `row ${row}, column ${col}: level ${old.level[position]} → ${level}`;
+    const unseen = old.seen <= position;
+    const same = this.find(name);
+    let trace = same;
     if (!trace) {
-      trace = new Trace(this.shape, run, parent ?? null, fork ?? 0);
-      const source = this.traces.get(parent);
-      if (source) {
-        trace.copyPrefix(source, trace.fork);
-        trace.rules = source.rules;
+      trace = new Trace(this.shape, unseen
+        ? { ...old, name, text: old.parent !== null && old.fork === position ? text : old.text }
+        : { name, parent: old.name, fork: position, text, seen: position });
+      trace.copyPrefix(old, position);
+    }
+    if (unseen) {
+      for (const other of this.traces) if (other.parent === old.name) other.parent = name;
+      this.traces = this.traces.flatMap((other) => (other !== old ? other : same ? [] : trace));
+    } else if (!same) {
+      this.traces.push(trace);
+      if (this.traces.length > MAX_TRACES) {
+        const oldest = this.traces.slice(1).find((other) => other !== trace && other !== old);
+        this.traces = this.traces.filter((other) => other !== oldest);
       }
-      this.traces.set(run, trace);
     }
     return trace;
-  }
-
-  forgetUnlisted(current) {
-    const listed = new Set(this.branches.map((branch) => branch.run)).add(current);
-    for (const run of this.traces.keys()) if (!listed.has(run)) this.traces.delete(run);
   }
 
   // Which earlier pixels can influence the prediction at `position`; null if unknown.
@@ -193,25 +203,20 @@ class Store {
 
 // --- words -------------------------------------------------------------------------------------
 
-const thousands = (number) => Math.round(number).toLocaleString("en-US");
-const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) : 100);
+export const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) : 100);
 
-function shortProbability(p) {
+export function shortProbability(p) {
   if (p === 0) return "0";
   if (p < 0.0001) return p.toExponential(0);
   return p.toFixed(p < 0.001 ? 4 : p < 0.1 ? 3 : 2);
 }
 
-function placeOf(shape, position) {
-  return { row: Math.floor(position / shape.width), col: position % shape.width };
-}
-
 // At least one decimal, so that 1 reads as a temperature and not as a count.
-const temperatureText = ({ temperature }) => (Number.isInteger(temperature * 10)
+export const temperatureText = ({ temperature }) => (Number.isInteger(temperature * 10)
   ? temperature.toFixed(1) : String(+temperature.toFixed(2)));
 
 // "temperature 0.9, top-k 50", or short for the strip: "T 0.9 · top-k 50"
-function ruleText(rule, short = false) {
+export function ruleText(rule, short = false) {
   if (!rule) return "";
   const temperature = temperatureText(rule);
   const parts = [short ? `T ${temperature}` : `temperature ${temperature}`];
@@ -228,7 +233,7 @@ function entropyOf(probabilities) {
 }
 
 // The sentence under the charts, for a drawn pixel.
-function readout(trace, position) {
+export function readout(trace, position) {
   const { rule } = trace.probabilities(position);
   const level = trace.level[position];
   const forced = trace.forced.get(position);
@@ -248,7 +253,7 @@ function bitsPerDim(bits, pixels) {
 }
 
 // The line under the picture: what the drawn pixels cost so far, or the finished picture's size.
-function bitsLine(trace, position, image = 0) {
+export function bitsLine(trace, position, image = 0) {
   const { total, width, height, levels } = trace.shape;
   if (position === 0) return `${width} × ${height} pixels, ${levels} levels, nothing drawn yet`;
   if (position >= total && trace.done && trace.totalBits) {
@@ -263,7 +268,7 @@ function bitsLine(trace, position, image = 0) {
     + `${position === 1 ? "pixel" : "pixels"} (${bitsPerDim(bits, position)})`;
 }
 
-function sheetBitsLine(trace, position) {
+export function sheetBitsLine(trace, position) {
   const { images, total } = trace.shape;
   if (position === 0) return `${images} pictures, nothing drawn yet`;
   let bits = 0;
@@ -274,7 +279,7 @@ function sheetBitsLine(trace, position) {
 }
 
 // What each kind of step did at a pixel, as the comment beside its line of code.
-function stepComments(trace, position) {
+export function stepComments(trace, position) {
   const { row, col } = placeOf(trace.shape, position);
   const { model, rule } = trace.probabilities(position);
   const level = trace.level[position];

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.browser.bundle import SHARED, read
+from pixelcnn.ui.browser.bundle import bundle, read
 from pixelcnn.ui.masks.board.message import Board, Frames, Look, Panel
 
 __all__ = ["Board", "Frames", "Look", "Panel", "board"]
@@ -13,7 +13,7 @@ _component = st.components.v2.component(
     "pixelcnn_board",
     html=read("masks/board/board.html"),
     css=read("browser/base.css", "masks/board/board.css"),
-    js=read(*SHARED, "masks/board/looks.js", "masks/board/grid.js", "masks/board/board.js"),
+    js=bundle("masks/board/board.js"),
 )
 
 

@@ -1,22 +1,23 @@
 // The controller of a board: what is hovered, chosen and played, and what the server is told.
 
-const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
+import { placeOf, setText } from "../../browser/basics.js";
+import { mount } from "../../browser/mount.js";
+import { pixelBeside, pixelUnder } from "../../browser/pixel_grid.js";
+import { Clock } from "../../browser/playback.js";
+import { boardTheme, drawKey, markColour } from "./looks.js";
+import { Panel } from "./panel.js";
+
 const AFTER_OTHERS_MS = 10; // a field that the click left is sent first: with it all would be one message
 const SEND_AFTER_MS = 100; // of a burst of arrow keys or of dragging the last is told, a click at once
 const GAP = 26; // between panels, as in board.css
 const SMALL = 300; // panels up to this size may share a row on a phone
 
-class Board {
-  constructor(parent) {
-    this.find = (selector) => parent.querySelector(selector);
-    this.root = this.find(".pcb");
-    this.root.__board = this; // for tests
-    this.generation = 0;
+class Board extends Clock {
+  constructor(root) {
+    super(root);
     this.grids = [];
     this.marks = {};
     this.identity = null;
-    this.frame = 0;
-    this.playing = false;
     this.pick = null; // the mark that a click moves
     this.number = 0; // of the last pick that was told to the server
     this.unsent = null;
@@ -24,19 +25,11 @@ class Board {
     this.hover = { grid: -1, cell: -1 };
     this.kernelIndex = -1; // the kernel panel that lies over the picture
     this.entry = -1; // its entry that was hovered last
-    this.theme = null;
-    this.dirty = this.resized = true;
-    this.stop = new AbortController();
-    const { signal } = this.stop;
-    this.find(".pcb-play").addEventListener("click", () => this.togglePlay(), { signal });
-    this.find(".pcb-scrub").addEventListener("input", (event) => {
-      this.playing = false;
-      this.goTo(Number(event.target.value));
-    }, { signal });
-    this.sizes = new ResizeObserver(() => { this.resized = true; });
-    this.sizes.observe(this.root);
-    this.request = requestAnimationFrame((now) => this.tick(now));
+    this.on(".pcb-play", "click", () => this.toggle());
+    this.on(".pcb-scrub", "input", (event) => this.scrub(Number(event.target.value)));
   }
+
+  readTheme() { return boardTheme(this.root); }
 
   // Whether a kernel slides over a picture here.
   get link() { return this.kernelIndex >= 0; }
@@ -45,8 +38,7 @@ class Board {
 
   // --- messages ---
 
-  accept(view) {
-    const { head, sections } = parseMessage(view);
+  accept({ head, sections }) {
     const isNew = head.identity !== this.identity;
     this.head = head;
     this.identity = head.identity;
@@ -59,27 +51,28 @@ class Board {
     if (isNew || !kernels.includes(this.kernelIndex)) this.kernelIndex = kernels[0] ?? -1;
     while (this.grids.length > head.panels.length) this.grids.pop().element.remove();
     while (this.grids.length < head.panels.length) {
-      this.grids.push(new Grid(this, this.grids.length));
-      this.find(".pcb-panels").append(this.grids.at(-1).element);
+      const grid = new Panel(this.grids.length);
+      this.grids.push(grid);
+      this.listenTo(grid);
+      this.find(".pcb-panels").append(grid.element);
     }
     const names = head.picks.map(([name]) => name);
     if (!names.includes(this.pick)) this.pick = names[0] ?? null;
-    head.panels.forEach((panel, n) => this.grids[n].accept(panel, sections));
+    head.panels.forEach((panel, n) => this.grids[n].accept(panel, sections, this.link));
     // What the visitor chose since then is newer than what the server says.
     if (head.echo >= this.number && this.unsent === null) this.marks = { ...head.marks };
     this.number = Math.max(this.number, head.echo);
-    if (isNew) {
-      this.playing = false;
-      this.frame = head.start;
-    }
-    this.frame = Math.min(this.frame, this.lastFrame);
-    if (head.frames?.slides) this.frame = this.marks[head.frames.slides];
+    if (isNew) this.playing = false;
+    const slides = head.frames?.slides;
+    super.moveTo(slides ? this.marks[slides] : Math.min(isNew ? head.start : this.frame, this.total));
     this.showPicks();
     this.showFrames();
-    this.resized = this.dirty = true;
+    this.isReady = this.resized = true;
   }
 
-  get lastFrame() { return Math.max(0, (this.head.frames?.count ?? 1) - 1); }
+  get total() { return Math.max(0, (this.head.frames?.count ?? 1) - 1); }
+  get speed() { return this.head.frames.rate; }
+  get frame() { return this.position; }
 
   showPicks() {
     const box = this.find(".pcb-picks"), { picks } = this.head;
@@ -104,17 +97,17 @@ class Board {
 
   showFrames() {
     this.find(".pcb-frames").hidden = !this.head.frames;
-    this.find(".pcb-scrub").max = this.lastFrame;
+    this.find(".pcb-scrub").max = this.total;
     this.find(".pcb-scrub").ariaLabel = this.head.frames?.button ?? "";
   }
 
   // --- the visitor ---
 
   listenTo(grid) {
-    const { signal } = this.stop;
-    const on = (event, act) => grid.over.addEventListener(event, act, { signal });
+    const on = (event, act) => this.on(grid.over, event, act);
+    const cellAt = (event) => pixelUnder(grid.over, event, grid);
     on("pointerdown", (event) => {
-      const cell = grid.cellAt(event);
+      const cell = cellAt(event);
       if (cell < 0 || event.button !== 0) return;
       this.hoverOver(grid, cell);
       if (!grid.panel.choosable || this.pick === null) return;
@@ -124,12 +117,12 @@ class Board {
     });
     on("pointermove", (event) => {
       if (event.pointerType === "touch") return;
-      const cell = grid.cellAt(event);
+      const cell = cellAt(event);
       this.hoverOver(grid, cell);
       if (this.dragging === grid && cell >= 0 && cell !== this.centre) this.choose(cell);
     });
     on("click", (event) => { // a finger chooses when it is lifted, so that it can scroll the page
-      const cell = grid.cellAt(event);
+      const cell = cellAt(event);
       if (cell >= 0 && event.pointerType === "touch" && grid.panel.choosable) this.choose(cell);
       if (!this.link && this.head.picks.length > 1) this.nextPick();
     });
@@ -161,25 +154,19 @@ class Board {
   key(event, grid) {
     const chooses = grid.panel.choosable && this.pick !== null;
     if (!chooses && !grid.isKernel) return;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const here = this.hover.grid === grid.index ? this.hover.cell : grid.total >> 1;
-    const { row, col } = grid.place(chooses ? this.marks[this.pick] : here);
-    const step = event.shiftKey && !grid.panel.tile ? 5 : 1;
-    const [down, right] = grid.panel.tile ?? [step, step];
-    const moved = { ArrowLeft: [row, col - right], ArrowRight: [row, col + right],
-      ArrowUp: [row - down, col], ArrowDown: [row + down, col] }[event.key];
-    if (!moved) return;
+    const step = event.shiftKey ? 5 : 1;
+    const cell = pixelBeside(event, chooses ? this.marks[this.pick] : here, grid,
+      grid.panel.tile ?? [step, step]);
+    if (cell < 0) return;
     event.preventDefault(); // the page would scroll
-    const clamp = (value, end) => Math.max(0, Math.min(end - 1, value));
-    const { height, width } = grid.panel;
-    const cell = clamp(moved[0], height) * width + clamp(moved[1], width);
     if (chooses) this.choose(cell);
     else this.hoverOver(grid, cell);
   }
 
   choose(cell) {
     this.playing = false;
-    if (this.head.frames?.slides === this.pick) this.frame = cell;
+    if (this.head.frames?.slides === this.pick) super.moveTo(cell);
     this.setMark(cell);
   }
 
@@ -204,75 +191,38 @@ class Board {
 
   // --- frames ---
 
-  togglePlay() {
-    this.playing = !this.playing;
-    if (this.playing && this.frame >= this.lastFrame) this.goTo(0);
-    this.clock = this.frame;
+  toggle() {
+    super.toggle();
     this.tellPlace();
-    this.dirty = true;
   }
 
   // While frames play the server hears nothing; when they stop, which one it is.
   tellPlace() {
-    if (this.playing) return;
+    if (this.playing || !this.head.frames) return;
     if (this.head.frames.slides) this.setMark(this.frame);
     else if (this.head.frames.told) this.tellSoon();
   }
 
-  goTo(frame) {
-    this.frame = frame;
-    this.clock = frame;
-    this.dirty = true;
+  moveTo(frame) {
+    super.moveTo(frame);
     const { slides } = this.head.frames;
-    if (!slides) {
-      this.tellPlace();
-      return;
+    if (slides) {
+      this.pick = slides;
+      this.marks[slides] = frame;
     }
-    this.pick = slides;
-    if (!this.playing) this.setMark(frame);
-    else this.marks[slides] = frame;
+    this.tellPlace();
   }
 
   advance(seconds) {
-    const before = this.frame;
-    this.clock = Math.min(this.lastFrame, this.clock + seconds * this.head.frames.rate);
-    const frame = Math.floor(this.clock);
-    if (frame !== before) {
-      const { clock } = this;
-      this.goTo(frame);
-      this.clock = clock;
-    }
-    if (frame >= this.lastFrame) {
-      this.playing = false;
-      this.tellPlace();
-      this.dirty = true;
-    }
-  }
-
-  tick(now) {
-    const seconds = Math.min(0.25, (now - (this.before ?? now)) / 1000); // a hidden tab stands still
-    this.before = now;
-    if (this.head) {
-      if (this.playing) this.advance(seconds);
-      if (this.resized || this.ratio !== window.devicePixelRatio) this.lay();
-      if (this.dirty && !this.resized) this.draw(); // not before there is room for it
-    }
-    this.request = requestAnimationFrame((next) => this.tick(next));
+    const { playing } = this;
+    super.advance(seconds);
+    if (playing && !this.playing) this.tellPlace();
   }
 
   // --- the screen ---
 
-  retheme() {
-    this.theme = null;
-    this.dirty = true;
-  }
-
   lay() {
     const available = this.root.clientWidth - 8;
-    if (available <= 0) return;
-    this.resized = false;
-    this.ratio = window.devicePixelRatio;
-    this.dirty = true;
     const sizes = this.grids.map((grid) => grid.panel.size);
     const gaps = GAP * (sizes.length - 1);
     const share = (available - gaps) / sizes.reduce((sum, size) => sum + size, 0);
@@ -285,10 +235,7 @@ class Board {
   }
 
   draw() {
-    this.dirty = false;
     const { head, hover } = this;
-    this.theme ??= boardTheme(this.root);
-    this.root.style.setProperty("--px-on-primary", this.theme.onPrimary);
     const { frames } = head;
     for (const grid of this.grids) {
       grid.draw(frames?.slides ? 0 : this.frame, this.theme);
@@ -315,10 +262,10 @@ class Board {
     status.dataset.idle = !text;
     if (!head.frames) return;
     const { labels, button } = head.frames;
-    const place = this.grids.at(-1).place(this.frame);
+    const place = placeOf(this.grids.at(-1), this.frame);
     setText(this.find(".pcb-label"), labels[this.frame]
       ?? (head.frames.slides ? `row ${place.row}, column ${place.col}`
-        : `${this.frame} of ${this.lastFrame} pixels`));
+        : `${this.frame} of ${this.total} pixels`));
     this.find(".pcb-scrub").value = this.frame;
     setText(this.find(".pcb-play"), this.playing ? "Pause" : button);
   }
@@ -330,7 +277,7 @@ class Board {
     if (grid.values) parts.push(this.tellValue(grid, cell));
     const look = this.kernel ? this.lookUnderKernel(grid, cell)
       : grid.lookAt(cell, this.frame);
-    return [...parts, wordFor(this.head, look)].filter(Boolean).join(" · ");
+    return [...parts, this.wordFor(look)].filter(Boolean).join(" · ");
   }
 
   tellValue(grid, cell) {
@@ -343,10 +290,8 @@ class Board {
 
   // The look of the kernel's entry that lies over a pixel, 0 where none does.
   lookUnderKernel(grid, cell) {
-    const { row, col } = grid.place(cell), at = grid.place(this.centre);
     for (let e = 0; e < this.kernel.total; e++) {
-      const { down, right } = this.kernel.offset(e);
-      if (at.row + down === row && at.col + right === col) return this.kernel.lookAt(e, 0);
+      if (grid.pixelRead(this.kernel, e, this.centre) === cell) return this.kernel.lookAt(e, 0);
     }
     return 0;
   }
@@ -356,15 +301,13 @@ class Board {
     const steps = (count, negative, positive) => (count === 0 ? ""
       : `${Math.abs(count)} ${count < 0 ? negative : positive}`);
     const where = [steps(down, "up", "down"), steps(right, "left", "right")].filter(Boolean).join(", ");
-    const parts = [`entry ${where || "in the centre"}`, wordFor(this.head, grid.lookAt(entry, 0))];
+    const parts = [`entry ${where || "in the centre"}`, this.wordFor(grid.lookAt(entry, 0))];
     if (grid.panel.unit) parts.push(this.tellValue(grid, entry)); // a mask's 0 and 1 are in the words
     if (this.link) {
       const picture = this.grids.find((other) => other.panel.choosable);
-      const at = picture.place(this.centre);
-      const row = at.row + down, col = at.col + right;
-      const outside = row < 0 || row >= picture.panel.height || col < 0 || col >= picture.panel.width;
-      const pixel = row * picture.panel.width + col;
-      parts.push(outside ? "outside the picture, where it would read 0"
+      const pixel = picture.pixelRead(grid, entry, this.centre);
+      const { row, col } = placeOf(picture, pixel);
+      parts.push(pixel < 0 ? "outside the picture, where it would read 0"
         : `over row ${row}, column ${col}`
           + (picture.values ? ` (${this.tellValue(picture, pixel)})` : ""));
     }
@@ -385,31 +328,12 @@ class Board {
     }));
   }
 
+  wordFor(look) { return this.head.words[look] ?? ""; }
+
   destroy() {
-    cancelAnimationFrame(this.request);
     if (this.unsent !== null) clearTimeout(this.unsent);
-    this.sizes.disconnect();
-    this.stop.abort();
+    super.destroy();
   }
 }
 
-function wordFor(head, look) {
-  return head.words[look] ?? "";
-}
-
-// Streamlit calls this again for every message and theme; the clean-up of a superseded call must
-// do nothing, hence the generation.
-export default function (component) {
-  const { parentElement, data } = component;
-  let board = INSTANCES.get(parentElement);
-  if (!board) INSTANCES.set(parentElement, board = new Board(parentElement));
-  board.setTriggerValue = component.setTriggerValue;
-  const generation = ++board.generation;
-  board.retheme();
-  if (data) board.accept(data);
-  return () => {
-    if (generation !== board.generation) return;
-    board.destroy();
-    INSTANCES.delete(parentElement);
-  };
-}
+export default mount(".pcb", Board);

@@ -1,56 +1,43 @@
 // How cells are painted by what they are; the numbers are those of `Look` in message.py.
 
+import { fitCanvas, readTheme } from "../../browser/paint.js";
+import { fillLook } from "../../browser/pixel_grid.js";
+
+const BLUE = [45, 130, 255], GREEN = [20, 160, 110], GREY = [128, 128, 140];
+export const PAST = 7;
+export const PRESENT = 8;
+const FUTURE = 4;
 const LOOKS = {
-  1: { tint: [45, 130, 255], alpha: 0.5 }, // seen
+  1: { tint: BLUE, alpha: 0.5 }, // seen
   2: { tint: [245, 125, 20], alpha: 0.5, hatch: 0.95 }, // blind spot
   3: { tint: [120, 144, 180], alpha: 0.45, hatch: 0.35 }, // beyond reach
-  4: { veil: true }, // future
   5: { tint: [161, 43, 214], alpha: 0.5 }, // the predicted pixel
   6: { tint: [225, 20, 45], alpha: 0.85 }, // leak
-  7: { tint: [45, 130, 255], alpha: 0.85 }, // entry that reads the past
-  8: { tint: [20, 160, 110], alpha: 0.85 }, // entry that reads the present position
-  9: { tint: [20, 160, 110], alpha: 0.12, hatch: 0.75 }, // hidden entry at the present position
-  10: { tint: [128, 128, 140], alpha: 0.12, hatch: 0.6 }, // hidden entry in the future
+  [PAST]: { tint: BLUE, alpha: 0.85 }, // entry that reads the past
+  [PRESENT]: { tint: GREEN, alpha: 0.85 }, // entry that reads the present position
+  9: { tint: GREEN, alpha: 0.12, hatch: 0.75 }, // hidden entry at the present position
+  10: { tint: GREY, alpha: 0.12, hatch: 0.6 }, // hidden entry in the future
+  11: { tint: GREY, alpha: 0.05 }, // entry that the convolution does not have
   12: { tint: [120, 90, 220], alpha: 0.85 }, // entry that reads what knows rows above only
-  11: { tint: [128, 128, 140], alpha: 0.05 }, // entry that the convolution does not have
 };
-const MARK_COLOURS = { pixel: "#a12bd6", j: "#a12bd6", i: "#f0a000" };
-const markColour = (name) => MARK_COLOURS[name] ?? "#a12bd6";
-
-// From blue over white to red, for values with a sign; `dark` makes the middle dark.
-function signedColour(shade, dark) {
-  const middle = dark ? [38, 40, 48] : [247, 247, 247];
-  const end = shade < 0 ? (dark ? [90, 160, 255] : [33, 102, 172]) : (dark ? [255, 110, 90] : [178, 24, 43]);
-  const at = Math.min(1, Math.abs(shade));
-  return middle.map((v, c) => Math.round(v + at * (end[c] - v)));
-}
-
-// Fills a path as a look wants it. On a kernel's plain ground the tints are told apart best when
-// solid; over a picture, `soft`, they let it shine through.
-function fillLook(ctx, path, look, theme, soft = false) {
-  const style = LOOKS[look];
-  if (!style) return;
-  if (style.veil) {
-    ctx.fillStyle = theme.futureVeil;
-    ctx.fill(path);
-    return;
-  }
-  ctx.fillStyle = rgba(style.tint, soft && !style.hatch ? Math.min(style.alpha, 0.5) : style.alpha);
-  ctx.fill(path);
-  if (style.hatch) {
-    ctx.fillStyle = hatch(ctx, rgba(style.tint, style.hatch), null, 7);
-    ctx.fill(path);
-  }
-}
+export const markColour = (name) => (name === "i" ? "#f0a000" : "#a12bd6");
 
 // The page's colours; the future is veiled more than in the player, for it is the topic here.
-function boardTheme(root) {
+export function boardTheme(root) {
   const theme = readTheme(root);
-  return { ...theme, futureVeil: theme.dark ? "rgba(20,24,34,.66)" : "rgba(255,255,255,.62)",
-    ground: theme.dark ? "#1b2030" : "#f4f6fa" };
+  const veil = theme.dark ? "rgba(20,24,34,.66)" : "rgba(255,255,255,.62)";
+  return { ...theme, looks: { ...LOOKS, [FUTURE]: { veil } }, ground: theme.dark ? "#1b2030" : "#f4f6fa" };
 }
 
-function drawKey(canvas, look, theme) {
+// On a kernel's plain ground the tints are told apart best when solid; over a picture, `soft`, they
+// let it shine through.
+export function paintLook(ctx, path, look, { looks }, soft = false) {
+  const style = looks[look];
+  if (!style) return;
+  fillLook(ctx, path, soft && !style.hatch ? { ...style, alpha: Math.min(style.alpha, 0.5) } : style);
+}
+
+export function drawKey(canvas, look, theme) {
   const ctx = fitCanvas(canvas, 18, 18);
   const path = new Path2D();
   path.rect(0, 0, 18, 18);
@@ -60,7 +47,7 @@ function drawKey(canvas, look, theme) {
     ctx.fillStyle = "#000";
     ctx.fillRect(0, 0, 9, 18);
   }
-  fillLook(ctx, path, look, theme);
+  paintLook(ctx, path, look, theme);
   ctx.strokeStyle = theme.border;
   ctx.strokeRect(0.5, 0.5, 17, 17);
 }

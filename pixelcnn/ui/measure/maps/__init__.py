@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.browser.bundle import SHARED, read
+from pixelcnn.ui.browser.bundle import bundle, read
 
 _component = st.components.v2.component(
     "pixelcnn_maps",
     html=read("measure/maps/maps.html"),
     css=read("browser/base.css", "measure/maps/maps.css"),
-    js=read(*SHARED, "measure/maps/maps.js"),
+    js=bundle("measure/maps/maps.js"),
 )
 
 

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from pixelcnn.ui.browser.bundle import SHARED, read
+from pixelcnn.ui.browser.bundle import bundle, read
 
 _component = st.components.v2.component(
     "pixelcnn_together",
     html=read("measure/side_by_side/together.html"),
-    css=read("browser/base.css", "measure/side_by_side/together.css"),
-    js=read(*SHARED, "measure/side_by_side/together.js"),
+    css=read("browser/base.css", "browser/playback.css", "measure/side_by_side/together.css"),
+    js=bundle("measure/side_by_side/together.js"),
 )
 
 

@@ -7,20 +7,15 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pixelcnn.ui.browser.bundle import SHARED, read
+from pixelcnn.ui.browser.bundle import bundle, read
+from pixelcnn.ui.browser.wire import encode
 from pixelcnn.ui.shared.sketch import Sketch
 
 _component = st.components.v2.component(
     "pixelcnn_canvas",
     html=read("shared/canvas/canvas.html"),
     css=read("browser/base.css", "shared/canvas/canvas.css"),
-    js=read(
-        *SHARED,
-        "generate/player/leaving.js",
-        "shared/canvas/grid.js",
-        "shared/canvas/paint.js",
-        "shared/canvas/canvas.js",
-    ),
+    js=bundle("shared/canvas/canvas.js"),
 )
 
 
@@ -56,25 +51,21 @@ def canvas(
         ignored: (H, W), known pixels to be crossed out.
         on_change: called after every change.
     """
-    bits = None if ignored is None or not ignored.any() else np.packbits(ignored)
-    _component(
-        key=key,
-        data={
-            "height": sketch.height,
-            "width": sketch.width,
-            "levels": sketch.num_levels,
-            "level": _base64(sketch.level),
-            "state": _base64(sketch.state),
-            "revision": revision,
-            "fresh": fresh,
-            "link": link,
-            "order": order,
-            "hints": hints,
-            "live": live,
-            "ignored": None if bits is None else _base64(bits),
-        },
-        on_drawing_change=on_change,
-    )
+    sections = {"level": sketch.level, "state": sketch.state}
+    if ignored is not None and ignored.any():
+        sections["ignored"] = ignored.astype(np.uint8)
+    header = {
+        "height": sketch.height,
+        "width": sketch.width,
+        "levels": sketch.num_levels,
+        "revision": revision,
+        "fresh": fresh,
+        "link": link,
+        "order": order,
+        "hints": hints,
+        "live": live,
+    }
+    _component(key=key, data=encode(header, sections), on_drawing_change=on_change)
 
 
 def read_change(value: dict[str, object], sketch: Sketch) -> Sketch:
@@ -90,7 +81,3 @@ def read_change(value: dict[str, object], sketch: Sketch) -> Sketch:
     return Sketch(
         level.reshape(sketch.level.shape), state.reshape(sketch.level.shape), sketch.num_levels
     )
-
-
-def _base64(array: NDArray[np.uint8]) -> str:
-    return base64.b64encode(array.tobytes()).decode()

@@ -1,8 +1,13 @@
-// The controller: pointer, keyboard and buttons change the grid; the server is told after each
+// The controller: pointer, keyboard and buttons change the sketch; the server is told after each
 // change and can replace the drawing by sending another revision.
 
-const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
-const MEMORY = "pixelcnn-canvas";
+import { clamp, placeOf, setText } from "../../browser/basics.js";
+import { LEAVING_MS, way } from "../../browser/leaving.js";
+import { Component, mount } from "../../browser/mount.js";
+import { pixelBeside, placeUnder } from "../../browser/pixel_grid.js";
+import { paintSketch } from "./paint.js";
+import { DRAWN, GIVEN, Sketch, UNKNOWN, fromBase64, toBase64 } from "./sketch.js";
+
 const ZOOMS = [1, 1.5, 2, 3];
 const PAUSE_MS = 300; // after a stroke, before what depends on it is computed
 const KEYS = {
@@ -11,65 +16,63 @@ const KEYS = {
   k: ["paint", "background"], u: ["paint", "unknown"],
 };
 
-class Canvas {
-  constructor(parent) {
-    this.find = (selector) => parent.querySelector(selector);
-    this.root = this.find(".pxd");
-    this.root.__canvas = this; // for tests
+class Canvas extends Component {
+  constructor(root) {
+    super(root);
     this.element = this.find(".pxd-canvas");
-    this.generation = 0;
-    this.grid = null;
+    this.levelInput = this.find(".pxd-level");
+    this.sketch = null;
     this.revision = null; // of the server's last replacement that was taken
     this.tool = "brush";
     this.size = 2;
     this.unknown = false;
     this.zoom = 0;
     this.gesture = null; // {pointer (null: keyboard), tool, paint, from, at, before}
-    this.hovered = null;
-    this.cursor = null; // of the keyboard
-    this.stop = new AbortController();
+    this.hovered = this.cursor = -1; // pixels; the cursor is that of the keyboard
     this.listen();
   }
 
   // --- messages ---
 
-  accept(data) {
-    if (data.revision !== this.revision) this.cancel(); // it changed what is replaced now
-    const first = this.grid === null || !this.grid.fits(data); // of this size and these levels
-    if (first) this.grid = new Grid(data);
-    this.data = { ...data, ignoredBits: data.ignored ? fromBase64(data.ignored) : null };
-    this.findLevel().max = data.levels - 1;
-    if (first) this.findLevel().value = data.levels - 1;
-    if (data.revision !== this.revision) this.replace(data, first);
-    this.revision = data.revision;
+  accept({ head, sections }) {
+    if (head.revision !== this.revision) this.cancel(); // it changed what is replaced now
+    const first = !this.sketch?.fits(head); // of this size and these levels
+    if (first) this.sketch = new Sketch(head);
+    this.head = head;
+    this.ignored = sections.ignored ?? null;
+    this.levelInput.max = head.levels - 1;
+    if (first) this.levelInput.value = head.levels - 1;
+    if (head.revision !== this.revision) this.replace(head, sections, first);
+    this.revision = head.revision;
     this.keep();
-    this.draw();
+    this.isReady = true;
+    this.touch();
   }
 
   // The server's drawing takes the place of the one here, which can be taken back.
-  replace(data, first) {
-    const theirs = { level: fromBase64(data.level), state: fromBase64(data.state) };
-    const memory = first ? this.recall(data) : null;
+  replace(head, theirs, first) {
+    const { sketch } = this;
+    const memory = first ? this.recallDrawing(head) : null;
     if (memory) {
-      Object.assign(this.grid, { undoStack: memory.undo, redoStack: memory.redo });
-      this.grid.put(memory);
-      if (this.grid.equals(theirs)) return;
+      Object.assign(sketch, { undoStack: memory.undo, redoStack: memory.redo });
+      sketch.put(memory);
+      if (sketch.equals(theirs)) return;
       // The new session after a reload knows nothing of this drawing yet, and one whose drawing
       // was not replaced since has missed the last stroke before the page was left.
-      if (data.fresh || memory.revision === data.revision) {
+      if (head.fresh || memory.revision === head.revision) {
         setTimeout(() => this.send());
         return;
       }
     }
-    const before = this.grid.copy();
-    this.grid.put(theirs);
-    if (!first || memory) this.grid.remember(before);
+    const before = sketch.copy();
+    sketch.put(theirs);
+    if (!first || memory) sketch.remember(before);
   }
 
   send() {
     clearTimeout(this.waiting);
     this.setStateValue("drawing", {
-      revision: this.revision, level: toBase64(this.grid.level), state: toBase64(this.grid.state),
+      revision: this.revision, level: toBase64(this.sketch.level), state: toBase64(this.sketch.state),
     });
     this.keep();
   }
@@ -87,62 +90,48 @@ class Canvas {
   // The drawing and what can be taken back outlive a reload and other pages, in this tab.
   keep() {
     const pack = ({ level, state }) => toBase64(level) + " " + toBase64(state);
-    const { grid, data } = this;
-    const value = {
-      link: data.link, revision: this.revision,
-      height: grid.height, width: grid.width, levels: grid.levels, now: pack(grid),
-      undo: grid.undoStack.slice(-20).map(pack), redo: grid.redoStack.slice(-20).map(pack),
-    };
-    try { sessionStorage.setItem(MEMORY, JSON.stringify(value)); } catch { /* forgets */ }
+    const { sketch } = this, { height, width, levels } = sketch;
+    this.remember("drawing", {
+      link: this.head.link, revision: this.revision, height, width, levels, now: pack(sketch),
+      undo: sketch.undoStack.slice(-20).map(pack), redo: sketch.redoStack.slice(-20).map(pack),
+    });
   }
 
-  recall(data) {
+  recallDrawing({ link }) {
     const unpack = (text) => {
       const [level, state] = text.split(" ").map(fromBase64);
       return { level, state };
     };
-    try {
-      const value = JSON.parse(sessionStorage.getItem(MEMORY));
-      // A new session without a link goes on with what was drawn last, under whatever link.
-      if (!value || (data.link && value.link !== data.link) || !this.grid.fits(value)) return null;
-      const [undo, redo] = [value.undo, value.redo].map((steps) => steps.map(unpack));
-      return { ...unpack(value.now), undo, redo, revision: value.revision };
-    } catch {
-      return null;
-    }
+    const value = this.recall("drawing");
+    // A new session without a link goes on with what was drawn last, under whatever link.
+    if (!value || (link && value.link !== link) || !this.sketch.fits(value)) return null;
+    const [undo, redo] = [value.undo, value.redo].map((steps) => steps.map(unpack));
+    return { ...unpack(value.now), undo, redo, revision: value.revision };
   }
 
   // --- what the tools do ---
 
-  findLevel() { return this.find(".pxd-level"); }
-  get paint() { return { unknown: this.unknown, level: Number(this.findLevel().value) }; }
+  get paint() { return { unknown: this.unknown, level: Number(this.levelInput.value) }; }
 
   // The pixels that a gesture changes; a stroke has changed the earlier ones already.
   pixels(tool, from, to) {
-    const { grid } = this;
-    if (tool === "brush") return grid.stroke(from, to, this.size);
-    if (tool === "rectangle") return grid.rectangle(from, to);
-    if (tool === "above") return grid.above(to);
-    if (tool === "below") return grid.below(to);
-    return grid.area(to);
+    if (tool === "brush") return this.sketch.stroke(from, to, this.size);
+    return tool === "rectangle" ? this.sketch.rectangle(from, to) : this.sketch[tool](to);
   }
 
   begin(at, erase, pointer) {
     const paint = erase ? { unknown: true } : this.paint;
-    this.gesture = { pointer, tool: this.tool, paint, from: at, at, before: this.grid.copy() };
+    this.gesture = { pointer, tool: this.tool, paint, from: at, at, before: this.sketch.copy() };
     this.move(at);
   }
 
   move(at) {
-    const { gesture, grid } = this;
-    if (gesture.tool === "brush") {
-      grid.apply(this.pixels("brush", gesture.at, at), gesture.paint);
-    } else { // what a shape covers is only what it covers at last
-      grid.put(gesture.before);
-      grid.apply(this.pixels(gesture.tool, gesture.from, at), gesture.paint);
-    }
+    const { gesture, sketch } = this;
+    const isBrush = gesture.tool === "brush";
+    if (!isBrush) sketch.put(gesture.before); // what a shape covers is only what it covers at last
+    sketch.apply(this.pixels(gesture.tool, isBrush ? gesture.at : gesture.from, at), gesture.paint);
     gesture.at = at;
-    this.draw();
+    this.touch();
   }
 
   end() {
@@ -153,271 +142,205 @@ class Canvas {
 
   cancel() {
     if (!this.gesture) return;
-    this.grid.put(this.gesture.before);
+    this.sketch.put(this.gesture.before);
     this.gesture = null;
-    this.draw();
+    this.touch();
   }
 
   changed(before) {
-    if (this.grid.remember(before)) {
-      if (this.data.live) {
-        this.keep();
-        this.sendSoon();
-      } else this.send();
-    }
-    this.draw();
+    this.touch();
+    if (!this.sketch.remember(before)) return;
+    this.keep();
+    if (this.head.live) this.sendSoon();
+    else this.send();
   }
 
   perform(action) {
-    const { grid } = this;
-    if (this.gesture) this.cancel();
+    const { sketch } = this;
+    this.cancel();
+    this.touch();
     if (action === "undo" || action === "redo") {
-      if (grid[action]()) this.send();
-      return this.draw();
-    }
-    if (action === "larger" || action === "smaller") {
+      if (sketch[action]()) this.send();
+    } else if (action === "larger" || action === "smaller") {
       this.zoom = clamp(this.zoom + (action === "larger" ? 1 : -1), 0, ZOOMS.length - 1);
-      return this.draw();
+    } else {
+      const before = sketch.copy();
+      sketch[action]();
+      this.changed(before);
     }
-    const before = grid.copy();
-    grid[action]();
-    this.changed(before);
   }
 
   choose(kind, value) {
     if (kind === "tool") this.tool = value;
     else if (kind === "size") this.size = Number(value);
     else if (value === "unknown") this.unknown = true;
-    else this.setLevel(value === "ink" ? this.grid.levels - 1 : 0);
-    this.draw();
+    else this.setLevel(value === "ink" ? this.sketch.levels - 1 : 0);
+    this.touch();
   }
 
   setLevel(level) {
     this.unknown = false;
-    this.findLevel().value = clamp(level, 0, this.grid.levels - 1);
-    this.draw();
+    this.levelInput.value = clamp(level, 0, this.sketch.levels - 1);
+    this.touch();
   }
 
   // --- the visitor ---
 
   listen() {
-    const { signal } = this.stop;
-    const on = (target, event, act) => target.addEventListener(event, act, { signal });
     for (const kind of ["tool", "size", "paint"]) {
-      for (const button of this.root.querySelectorAll(`[data-${kind}]`)) {
-        on(button, "click", () => this.choose(kind, button.dataset[kind]));
-      }
+      this.on(`[data-${kind}]`, "click", (event) => this.choose(kind, event.currentTarget.dataset[kind]));
     }
-    for (const button of this.root.querySelectorAll("[data-do]")) {
-      on(button, "click", () => this.perform(button.dataset.do));
-    }
-    on(this.findLevel(), "input", (event) => this.setLevel(Number(event.target.value)));
-    on(this.find(".pxd-order"), "change", () => this.draw());
+    this.on("[data-do]", "click", (event) => this.perform(event.currentTarget.dataset.do));
+    this.on(this.levelInput, "input", () => this.setLevel(this.paint.level));
+    this.on(".pxd-order", "change", () => this.touch());
     const { element } = this;
-    on(element, "contextmenu", (event) => event.preventDefault());
-    on(element, "pointerdown", (event) => {
+    const on = (event, act) => this.on(element, event, act);
+    on("contextmenu", (event) => event.preventDefault());
+    on("pointerdown", (event) => {
       if (event.button !== 0 && event.button !== 2) return;
       if (this.gesture) return this.cancel(); // a second finger, or the other button
       element.setPointerCapture(event.pointerId);
-      this.cursor = null;
+      this.cursor = -1;
       this.begin(this.pixelAt(event), event.button === 2, event.pointerId);
     });
-    on(element, "pointermove", (event) => {
+    on("pointermove", (event) => {
       const at = this.pixelAt(event);
       if (event.pointerType !== "touch") this.hovered = at;
-      if (this.gesture?.pointer !== event.pointerId) return this.draw();
+      this.touch();
+      if (this.gesture?.pointer !== event.pointerId) return;
       for (const part of event.getCoalescedEvents?.() ?? []) this.move(this.pixelAt(part));
       this.move(at);
     });
-    on(element, "pointerup", ({ pointerId }) => {
+    on("pointerup", ({ pointerId }) => {
       if (this.gesture?.pointer === pointerId) this.end();
     });
-    on(element, "pointercancel", () => this.cancel());
-    on(element, "pointerleave", () => {
-      this.hovered = null;
-      this.draw();
+    on("pointercancel", () => this.cancel());
+    on("pointerleave", () => {
+      this.hovered = -1;
+      this.touch();
     });
-    on(element, "focus", () => {
-      if (element.matches(":focus-visible")) this.cursor ??= this.middle();
-      this.draw();
+    on("focus", () => {
+      if (element.matches(":focus-visible")) this.cursor = this.here;
+      this.touch();
     });
-    on(element, "blur", () => {
+    on("blur", () => {
       this.cancel();
-      this.cursor = null;
-      this.draw();
+      this.cursor = -1;
+      this.touch();
     });
-    on(this.root, "keydown", (event) => this.key(event));
-    this.sizes = new ResizeObserver(() => this.draw());
-    this.sizes.observe(this.root);
+    this.on(this.root, "keydown", (event) => this.key(event));
   }
 
-  middle() { return { row: this.grid.height >> 1, col: this.grid.width >> 1 }; }
+  // Where the keyboard is, or would begin.
+  get here() {
+    const { height, width } = this.sketch;
+    return this.cursor >= 0 ? this.cursor : (height >> 1) * width + (width >> 1);
+  }
 
+  // A stroke goes on outside, along the edge.
   pixelAt(event) {
-    const box = this.element.getBoundingClientRect();
-    const { height, width } = this.grid;
-    return {
-      row: clamp(Math.floor(((event.clientY - box.top) / box.height) * height), 0, height - 1),
-      col: clamp(Math.floor(((event.clientX - box.left) / box.width) * width), 0, width - 1),
-    };
+    const { height, width } = this.sketch;
+    const { row, col } = placeUnder(this.element, event, this.sketch);
+    return clamp(row, 0, height - 1) * width + clamp(col, 0, width - 1);
   }
 
   key(event) {
-    const { key } = event;
-    const done = () => {
-      event.preventDefault();
-      event.stopPropagation(); // Streamlit and the player have keys of their own
-    };
-    if (event.ctrlKey || event.metaKey) {
-      const action = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key.toLowerCase()];
-      if (!action || event.altKey) return;
-      done();
-      return this.perform(action);
-    }
-    if (event.altKey || event.target !== this.element) return;
-    const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[key];
-    if (way) {
-      done();
-      this.step(way, event.shiftKey);
-    } else if (key === " " || key === "Enter") {
-      done();
-      if (!event.repeat) this.stamp(this.paint);
-    } else if (key === "Delete" || key === "Backspace") {
-      done();
-      this.stamp({ unknown: true });
-    } else if (key === "Escape" && this.gesture) {
-      done();
-      this.cancel();
-    } else if (key === "[" || key === "]") {
-      done();
-      const step = Math.max(1, Math.round(this.grid.levels / 16));
-      this.setLevel(this.paint.level + (key === "]" ? step : -step));
-    } else if (key === "+" || key === "-") {
-      done();
-      this.perform(key === "+" ? "larger" : "smaller");
-    } else if (KEYS[key.toLowerCase()]) {
-      done();
-      this.choose(...KEYS[key.toLowerCase()]);
-    }
+    const action = this.actionOf(event);
+    if (!action) return;
+    event.preventDefault();
+    event.stopPropagation(); // Streamlit and the player have keys of their own
+    action();
   }
 
-  step([rows, cols], painting) {
-    const from = this.cursor ?? this.middle();
-    this.cursor = {
-      row: clamp(from.row + rows, 0, this.grid.height - 1),
-      col: clamp(from.col + cols, 0, this.grid.width - 1),
-    };
-    if (this.gesture) this.move(this.cursor); // a rectangle that was begun with Space
+  actionOf(event) {
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (event.ctrlKey || event.metaKey) {
+      const action = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key];
+      return action && !event.altKey ? () => this.perform(action) : null;
+    }
+    if (event.altKey || event.target !== this.element) return null;
+    const beside = pixelBeside(event, this.here, this.sketch);
+    if (beside >= 0) return () => this.step(beside, event.shiftKey);
+    if (key === " " || key === "Enter") return () => { if (!event.repeat) this.stamp(this.paint); };
+    if (key === "Delete" || key === "Backspace") return () => this.stamp({ unknown: true });
+    if (key === "Escape") return this.gesture && (() => this.cancel());
+    if (key === "[" || key === "]") {
+      const step = Math.max(1, Math.round(this.sketch.levels / 16));
+      return () => this.setLevel(this.paint.level + (key === "]" ? step : -step));
+    }
+    if (key === "+" || key === "-") return () => this.perform(key === "+" ? "larger" : "smaller");
+    return KEYS[key] && (() => this.choose(...KEYS[key]));
+  }
+
+  step(to, painting) {
+    const from = this.here;
+    this.cursor = to;
+    if (this.gesture) this.move(to); // a rectangle that was begun with Space
     else if (painting && this.tool === "brush") {
-      const before = this.grid.copy();
-      this.grid.apply(this.pixels("brush", from, this.cursor), this.paint);
+      const before = this.sketch.copy();
+      this.sketch.apply(this.pixels("brush", from, to), this.paint);
       this.changed(before);
     }
-    this.draw();
-    const cell = this.cell, frame = this.find(".pxd-frame");
-    const into = (at, size, scroll) => clamp(scroll, (at + 2) * cell - size, (at - 1) * cell);
-    frame.scrollLeft = into(this.cursor.col, frame.clientWidth, frame.scrollLeft);
-    frame.scrollTop = into(this.cursor.row, frame.clientHeight, frame.scrollTop);
+    this.touch();
+    const frame = this.find(".pxd-frame"), { row, col } = placeOf(this.sketch, to);
+    const into = (at, size, scroll) => clamp(scroll, (at + 2) * this.cell - size, (at - 1) * this.cell);
+    frame.scrollLeft = into(col, frame.clientWidth, frame.scrollLeft);
+    frame.scrollTop = into(row, frame.clientHeight, frame.scrollTop);
   }
 
   // Uses the tool at the cursor; a rectangle takes two corners.
   stamp(paint) {
-    this.cursor ??= this.middle();
     if (this.gesture) return this.end();
+    this.cursor = this.here;
     this.begin(this.cursor, paint.unknown, null);
     if (this.tool !== "rectangle") this.end();
   }
 
   // --- the screen ---
 
-  // Once per frame at most, however often it is asked for.
+  lay() { this.room = Math.max(64, this.find(".pxd-frame").clientWidth || this.root.clientWidth); }
+
   draw() {
-    if (this.frame) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = null;
-      if (this.grid) this.show();
-    });
-  }
-
-  show() {
-    const { grid, data, root, find } = this;
-    this.theme ??= {
-      ...readTheme(root), edge: "rgb(46,140,255)", hint: "rgb(255,136,40)", order: "rgb(58,190,120)",
-    };
+    const { sketch, head, find, gesture, ignored } = this;
     const ratio = window.devicePixelRatio || 1;
-    const room = Math.max(64, find(".pxd-frame").clientWidth || root.clientWidth);
-    const fitting = Math.min(room / grid.width, 448 / Math.max(grid.width, grid.height));
+    const fitting = Math.min(this.room / sketch.width, 448 / Math.max(sketch.width, sketch.height));
     this.cell = Math.max(2, Math.floor(fitting * ZOOMS[this.zoom] * ratio)) / ratio; // crisp
-    const at = this.cursor ?? this.hovered;
-    const marked = at && !this.gesture ? this.pixels(this.tool, at, at) : null;
-    const order = find(".pxd-order").checked && data.order !== null ? data.order : null;
-    paintGrid(this.element, grid, this.cell, {
-      order, marked, cursor: this.cursor, painting: this.gesture !== null, ignored: data.ignoredBits,
-      hints: data.hints,
+    const at = this.cursor >= 0 ? this.cursor : this.hovered;
+    const showsOrder = find(".pxd-order").checked && !gesture;
+    paintSketch(this.element, sketch, this.cell, {
+      order: showsOrder ? head.order : null, ignored, hints: head.hints, cursor: this.cursor,
+      marked: at >= 0 && !gesture ? this.pixels(this.tool, at, at) : null,
     }, this.theme);
-    const pressed = (kind, value) => {
-      for (const button of root.querySelectorAll(`[data-${kind}]`)) {
-        button.setAttribute("aria-pressed", String(button.dataset[kind] === String(value)));
-      }
-    };
     const { level } = this.paint;
-    pressed("tool", this.tool);
-    pressed("size", this.size);
-    pressed("paint", this.unknown ? "unknown"
-      : level === 0 ? "background" : level === grid.levels - 1 ? "ink" : "");
+    this.press("tool", this.tool);
+    this.press("size", this.size);
+    this.press("paint", this.unknown ? "unknown"
+      : level === 0 ? "background" : level === sketch.levels - 1 ? "ink" : "");
     setText(find(".pxd-value"), this.unknown ? "–" : `${level}`);
-    find("[data-do=undo]").disabled = !grid.undoStack.length;
-    find("[data-do=redo]").disabled = !grid.redoStack.length;
-    find("[data-do=smaller]").disabled = this.zoom === 0;
-    find("[data-do=larger]").disabled = this.zoom === ZOOMS.length - 1;
-    find(".pxd-order").disabled = data.order === null;
+    const disable = (selector, disabled) => { find(selector).disabled = disabled; };
+    disable("[data-do=undo]", !sketch.undoStack.length);
+    disable("[data-do=redo]", !sketch.redoStack.length);
+    disable("[data-do=smaller]", this.zoom === 0);
+    disable("[data-do=larger]", this.zoom === ZOOMS.length - 1);
+    disable(".pxd-order", head.order === null);
     for (const state of [UNKNOWN, GIVEN, DRAWN]) {
-      setText(find(`[data-count="${state}"]`), `${grid.count(state)}`);
+      setText(find(`[data-count="${state}"]`), `${sketch.count(state)}`);
     }
-    setText(find(".pxd-drawn-word"), data.hints ? "hints, drawn by hand" : "by hand");
-    this.showIgnored();
-    setText(find(".pxd-status"), this.gesture?.tool === "rectangle" && this.cursor
-      ? "Move to the other corner, then press Space. Escape cancels." : at ? grid.describe(at) : "");
-    Object.assign(root.dataset, { revision: this.revision, known: grid.total - grid.count(UNKNOWN) });
-  }
-
-  showIgnored() {
-    const { grid, data, find } = this;
-    const bits = data.ignoredBits;
-    let count = 0;
-    for (let i = 0; bits && i < grid.total; i++) {
-      if (bits[i >> 3] & (0x80 >> (i & 7)) && grid.state[i] !== UNKNOWN) count += 1;
-    }
-    find(".pxd-ignored").hidden = count === 0;
-    setText(find(".pxd-ignored b"), `${count}`);
-  }
-
-  retheme() {
-    this.theme = null;
-    this.draw();
+    setText(find(".pxd-drawn-word"), head.hints ? "hints, drawn by hand" : "by hand");
+    const crossed = ignored ? ignored.filter((isIgnored, i) => isIgnored && sketch.state[i]).length : 0;
+    find(".pxd-ignored").hidden = crossed === 0;
+    setText(find(".pxd-ignored b"), `${crossed}`);
+    setText(find(".pxd-status"), gesture?.tool === "rectangle" && this.cursor >= 0
+      ? "Move to the other corner, then press Space. Escape cancels." : at >= 0 ? sketch.describe(at) : "");
+    Object.assign(this.root.dataset, {
+      revision: this.revision, known: sketch.total - sketch.count(UNKNOWN),
+    });
   }
 
   destroy() {
     clearTimeout(this.waiting);
-    cancelAnimationFrame(this.frame);
-    this.sizes.disconnect();
-    this.stop.abort();
+    super.destroy();
   }
 }
 
-// Streamlit calls this again for every message and theme; the clean-up of a superseded call must
-// do nothing, hence the generation.
-export default function (component) {
-  const { parentElement, data } = component;
-  let canvas = INSTANCES.get(parentElement);
-  if (!canvas) INSTANCES.set(parentElement, canvas = new Canvas(parentElement));
-  canvas.setStateValue = component.setStateValue;
-  const generation = ++canvas.generation;
-  if (data) canvas.accept(data);
-  canvas.retheme();
-  return () => {
-    if (generation !== canvas.generation) return;
-    canvas.destroy();
-    INSTANCES.delete(parentElement);
-  };
-}
+export default mount(".pxd", Canvas);

@@ -1,79 +1,64 @@
 // The drawing on its canvas. Lengths are CSS pixels.
 
-function paintGrid(canvas, grid, cell, view, theme) {
-  const ctx = fitCanvas(canvas, grid.width * cell, grid.height * cell);
-  const place = (pixel) => [(pixel % grid.width) * cell, Math.floor(pixel / grid.width) * cell];
-  const hatching = hatch(ctx, theme.empty, theme.emptyBack);
-  for (let i = 0; i < grid.total; i++) {
-    const [x, y] = place(i);
-    if (grid.state[i] === UNKNOWN) {
-      ctx.fillStyle = hatching;
-    } else {
-      const grey = greyOf(grid.level[i], grid.levels);
-      ctx.fillStyle = `rgb(${grey},${grey},${grey})`;
-    }
-    ctx.fillRect(x, y, cell, cell);
+import { fitCanvas, greyOf, strokeWith } from "../../browser/paint.js";
+import { PixelGrid } from "../../browser/pixel_grid.js";
+import { DRAWN, UNKNOWN } from "./sketch.js";
+
+const KNOWN_LINE = "rgb(46,140,255)", HINT_LINE = "rgb(255,136,40)", ORDER = "rgb(58,190,120)";
+
+export function paintSketch(canvas, sketch, cell, view, theme) {
+  const ctx = fitCanvas(canvas, sketch.width * cell, sketch.height * cell);
+  const grid = new PixelGrid(ctx, sketch, cell);
+  const known = (pixel) => sketch.state[pixel] !== UNKNOWN;
+  const isHint = (pixel) => view.hints && sketch.state[pixel] === DRAWN;
+  grid.fillEmpty(theme);
+  grid.paint((pixel) => (known(pixel) ? greyOf(sketch.level[pixel], sketch.levels) : null));
+  paintLines(grid);
+  ctx.lineCap = "square";
+  strokeWith(ctx, grid.border((pixel) => known(pixel) && !isHint(pixel)), [KNOWN_LINE, 1.5]);
+  strokeWith(ctx, grid.border(isHint), [HINT_LINE, 1.5]);
+  if (view.ignored) paintIgnored(grid, (pixel) => view.ignored[pixel] && known(pixel));
+  if (view.order !== null) paintOrder(grid, view.order);
+  if (view.marked) { // what the tool would change, as one outline around all its pixels
+    const marked = new Set(view.marked);
+    strokeWith(ctx, grid.border((pixel) => marked.has(pixel), true),
+      ["rgba(0,0,0,.7)", 3.5], [theme.primary, 1.75]);
   }
-  paintLines(ctx, grid, cell);
-  const isHint = (state) => view.hints && state === DRAWN;
-  paintBorder(ctx, grid, cell, theme.edge, (state) => state !== UNKNOWN && !isHint(state));
-  paintBorder(ctx, grid, cell, theme.hint, isHint);
-  if (view.ignored) paintIgnored(ctx, grid, cell, view.ignored);
-  if (view.order !== null && !view.painting) paintOrder(ctx, grid, cell, view.order, theme);
-  if (view.marked) paintMarked(ctx, grid, cell, view.marked, theme);
-  if (view.cursor) {
-    const { row, col } = view.cursor;
-    outline(ctx, [[col * cell, row * cell, cell, cell]], theme.primary, 2);
-  }
+  grid.outline(view.cursor, theme.primary, 2);
 }
 
-function paintLines(ctx, grid, cell) {
+function paintLines({ ctx, width, height, cell }) {
   if (cell < 6) return;
   for (const [colour, every] of [["rgba(128,138,155,.22)", 1], ["rgba(128,138,155,.42)", 7]]) {
     ctx.fillStyle = colour;
-    for (let col = every; col < grid.width; col += every) ctx.fillRect(col * cell - 0.5, 0, 1, grid.height * cell);
-    for (let row = every; row < grid.height; row += every) ctx.fillRect(0, row * cell - 0.5, grid.width * cell, 1);
+    for (let col = every; col < width; col += every) ctx.fillRect(col * cell - 0.5, 0, 1, height * cell);
+    for (let row = every; row < height; row += every) ctx.fillRect(0, row * cell - 0.5, width * cell, 1);
   }
-}
-
-// A line around the pixels of some states.
-function paintBorder(ctx, grid, cell, colour, inside) {
-  ctx.lineCap = "square";
-  ctx.strokeStyle = colour;
-  ctx.lineWidth = 1.5;
-  ctx.stroke(borderPath(grid.width, grid.height, cell, (at) => inside(grid.state[at])));
 }
 
 // Crosses over the known pixels that the chosen method does not look at.
-function paintIgnored(ctx, grid, cell, ignored) {
+function paintIgnored(grid, isIgnored) {
   const path = new Path2D();
-  const inset = cell * 0.24;
-  for (let i = 0; i < grid.total; i++) {
-    if (!(ignored[i >> 3] & (0x80 >> (i & 7))) || grid.state[i] === UNKNOWN) continue;
-    const x = (i % grid.width) * cell, y = Math.floor(i / grid.width) * cell;
-    path.moveTo(x + inset, y + inset);
-    path.lineTo(x + cell - inset, y + cell - inset);
-    path.moveTo(x + cell - inset, y + inset);
-    path.lineTo(x + inset, y + cell - inset);
+  for (let pixel = 0; pixel < grid.total; pixel++) {
+    if (!isIgnored(pixel)) continue;
+    const [x, y, side] = grid.box(pixel), near = side * 0.24, far = side - near;
+    path.moveTo(x + near, y + near);
+    path.lineTo(x + far, y + far);
+    path.moveTo(x + far, y + near);
+    path.lineTo(x + near, y + far);
   }
-  for (const [colour, width] of [["rgba(0,0,0,.55)", 2.6], ["rgb(255,136,40)", 1.3]]) {
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = width;
-    ctx.stroke(path);
-  }
+  strokeWith(grid.ctx, path, ["rgba(0,0,0,.55)", 2.6], [HINT_LINE, 1.3]);
 }
 
 // Thin arrows along three lines of the scan, a thick one over the lines in turn.
-function paintOrder(ctx, grid, cell, order, theme) {
+function paintOrder({ ctx, width, height, cell }, order) {
   const columns = (order & 4) !== 0; // bits as in pixelcnn/orders.py
-  const width = grid.width * cell, height = grid.height * cell;
-  const lines = columns ? width : height, along = columns ? height : width;
+  const lines = cell * (columns ? width : height), along = cell * (columns ? height : width);
   const point = (line, at) => {
     const u = order & 2 ? lines - line : line, v = order & 1 ? along - at : at;
     return columns ? [u, v] : [v, u];
   };
-  const arrow = (from, to, head) => {
-    const path = new Path2D();
+  const arrow = (path, from, to, head) => {
     const angle = Math.atan2(to[1] - from[1], to[0] - from[0]);
     path.moveTo(...from);
     path.lineTo(...to);
@@ -81,52 +66,16 @@ function paintOrder(ctx, grid, cell, order, theme) {
       path.moveTo(...to);
       path.lineTo(to[0] + head * Math.cos(angle + turn), to[1] + head * Math.sin(angle + turn));
     }
-    return path;
   };
-  const thin = [1, 3, 5].map((part) => {
+  const thin = new Path2D(), thick = new Path2D();
+  for (const part of [1, 3, 5]) {
     const line = (lines * part) / 6;
-    return arrow(point(line, along * 0.13), point(line, along * 0.93), cell * 0.75);
-  });
-  const thick = arrow(point(lines * 0.06, along * 0.06), point(lines * 0.94, along * 0.06), cell);
+    arrow(thin, point(line, along * 0.13), point(line, along * 0.93), cell * 0.75);
+  }
+  arrow(thick, point(lines * 0.06, along * 0.06), point(lines * 0.94, along * 0.06), cell);
   ctx.lineCap = ctx.lineJoin = "round";
-  for (const [colour, more] of [["rgba(0,0,0,.6)", 2.5], ["rgba(255,255,255,.9)", 1], [theme.order, 0]]) {
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = 1.5 + more;
-    for (const path of thin) ctx.stroke(path);
-    ctx.lineWidth = 4 + more;
-    ctx.stroke(thick);
-  }
-}
-
-// What the tool would change, as one outline around all its pixels.
-function paintMarked(ctx, grid, cell, marked, theme) {
-  const inside = new Set(marked);
-  const path = new Path2D();
-  for (const pixel of marked) {
-    const col = pixel % grid.width, x = col * cell, y = Math.floor(pixel / grid.width) * cell;
-    const edge = (open, x0, y0, x1, y1) => {
-      if (!open) return;
-      path.moveTo(x0, y0);
-      path.lineTo(x1, y1);
-    };
-    edge(!inside.has(pixel - grid.width), x, y, x + cell, y);
-    edge(!inside.has(pixel + grid.width), x, y + cell, x + cell, y + cell);
-    edge(col === 0 || !inside.has(pixel - 1), x, y, x, y + cell);
-    edge(col === grid.width - 1 || !inside.has(pixel + 1), x + cell, y, x + cell, y + cell);
-  }
-  for (const [colour, width] of [["rgba(0,0,0,.7)", 3.5], [theme.primary, 1.75]]) {
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = width;
-    ctx.stroke(path);
-  }
-}
-
-function outline(ctx, boxes, colour, width) {
-  for (const box of boxes) {
-    for (const [stroke, more] of [["rgba(0,0,0,.75)", 3], ["rgba(255,255,255,.9)", 1], [colour, 0]]) {
-      ctx.strokeStyle = stroke;
-      ctx.lineWidth = width + more;
-      ctx.strokeRect(...box);
-    }
+  for (const [colour, more] of [["rgba(0,0,0,.6)", 2.5], ["rgba(255,255,255,.9)", 1], [ORDER, 0]]) {
+    strokeWith(ctx, thin, [colour, 1.5 + more]);
+    strokeWith(ctx, thick, [colour, 4 + more]);
   }
 }

@@ -1,14 +1,18 @@
 // The drawing itself: levels and states of all pixels, and what the tools do to them.
 // Nothing in this file touches the page.
 
-const UNKNOWN = 0, GIVEN = 1, DRAWN = 2; // as in pixelcnn/ui/complete/sketch.py
+import { placeOf } from "../../browser/basics.js";
+
+// States of a pixel, as in pixelcnn/ui/shared/sketch.py.
+export const UNKNOWN = 0;
+export const GIVEN = 1;
+export const DRAWN = 2;
 const MAX_UNDO = 60;
 
-const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+export const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+export const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-class Grid {
+export class Sketch {
   constructor({ height, width, levels }) {
     Object.assign(this, { height, width, levels }); // `levels` is their number
     this.level = new Uint8Array(height * width);
@@ -94,46 +98,38 @@ class Grid {
     return pixels;
   }
 
-  brush({ row, col }, size) {
-    const before = Math.floor((size - 1) / 2);
-    return this.block(row - before, col - before, row - before + size - 1, col - before + size - 1);
-  }
-
-  // All brush marks from one pixel to another, so that a quick stroke has no gaps.
+  // All marks of a brush from one pixel to another, so that a quick stroke has no gaps.
   stroke(from, to, size) {
-    const steps = Math.max(Math.abs(to.row - from.row), Math.abs(to.col - from.col), 1);
+    const a = placeOf(this, from), b = placeOf(this, to), before = Math.floor((size - 1) / 2);
+    const steps = Math.max(Math.abs(b.row - a.row), Math.abs(b.col - a.col), 1);
     const pixels = new Set();
     for (let i = 0; i <= steps; i++) {
-      const at = {
-        row: Math.round(from.row + ((to.row - from.row) * i) / steps),
-        col: Math.round(from.col + ((to.col - from.col) * i) / steps),
-      };
-      for (const pixel of this.brush(at, size)) pixels.add(pixel);
+      const row = Math.round(a.row + ((b.row - a.row) * i) / steps) - before;
+      const col = Math.round(a.col + ((b.col - a.col) * i) / steps) - before;
+      for (const pixel of this.block(row, col, row + size - 1, col + size - 1)) pixels.add(pixel);
     }
     return [...pixels];
   }
 
-  rectangle(a, b) {
+  rectangle(from, to) {
+    const a = placeOf(this, from), b = placeOf(this, to);
     return this.block(Math.min(a.row, b.row), Math.min(a.col, b.col),
       Math.max(a.row, b.row), Math.max(a.col, b.col));
   }
 
-  above({ row }) { return this.block(0, 0, row, this.width - 1); }
+  above(pixel) { return this.block(0, 0, placeOf(this, pixel).row, this.width - 1); }
 
-  below({ row }) { return this.block(row, 0, this.height - 1, this.width - 1); }
+  below(pixel) { return this.block(placeOf(this, pixel).row, 0, this.height - 1, this.width - 1); }
 
   // The connected pixels that look like this one.
-  area({ row, col }) {
+  fill(first) {
     const look = (pixel) => (this.state[pixel] === UNKNOWN ? -1 : this.level[pixel]);
-    const first = row * this.width + col;
-    const wanted = look(first);
     const found = new Set([first]);
     for (const pixel of found) {
-      const x = pixel % this.width;
-      for (const [next, there] of [[pixel - this.width, pixel >= this.width],
-        [pixel + this.width, pixel < this.total - this.width],
-        [pixel - 1, x > 0], [pixel + 1, x < this.width - 1]]) {
-        if (there && look(next) === wanted) found.add(next);
+      const { row, col } = placeOf(this, pixel);
+      for (const next of [[row - 1, col], [row + 1, col], [row, col - 1], [row, col + 1]]) {
+        const [beside] = this.block(...next, ...next); // none outside of the picture
+        if (beside !== undefined && look(beside) === look(first)) found.add(beside);
       }
     }
     return [...found];
@@ -143,8 +139,8 @@ class Grid {
 
   count(state) { return this.state.reduce((sum, value) => sum + (value === state), 0); }
 
-  describe({ row, col }) {
-    const pixel = row * this.width + col;
+  describe(pixel) {
+    const { row, col } = placeOf(this, pixel);
     const what = ["unknown", "given", "drawn"][this.state[pixel]];
     return `row ${row}, column ${col}: ${what}`
       + (this.state[pixel] === UNKNOWN ? "" : `, level ${this.level[pixel]}`);

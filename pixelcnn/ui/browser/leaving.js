@@ -2,10 +2,10 @@
 // ask the server for more: Streamlit 1.67 may run the question after the new page, whose elements
 // the browser then never gets: the page stays blank.
 
-const LEAVING_MS = 3000; // if the link led nowhere, all goes on after this time
+export const LEAVING_MS = 3000; // if the link led nowhere, all goes on after this time
 const PAGE = location.pathname;
 // Kept by the window: this script may be loaded anew between the click and the new page.
-const way = window.pixelcnnWay ??= watchLinks();
+export const way = window.pixelcnnWay ??= watchLinks();
 let hasAsked = false;
 
 function watchLinks() {
@@ -25,7 +25,7 @@ function watchLinks() {
   return found;
 }
 
-function isLeaving() {
+export function isLeaving() {
   if (location.pathname !== PAGE || performance.now() - way.leftAt < LEAVING_MS) return true;
   // The link may have been clicked before this script was there.
   const app = document.querySelector("[data-testid=stApp]");
@@ -33,7 +33,7 @@ function isLeaving() {
 }
 
 // Asks the server by a trigger. Streamlit sends it by a timer of its own, after which ours comes.
-function ask(component, name, value) {
+export function ask(component, name, value) {
   hasAsked = true;
   way.asking += 1;
   component.setTriggerValue(name, value);
