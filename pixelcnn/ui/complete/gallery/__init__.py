@@ -22,6 +22,7 @@ def gallery(
     *,
     key: str,
     on_choose: Callable[[], None],
+    named: bool = False,
 ) -> None:
     """Show pictures as buttons.
 
@@ -31,11 +32,12 @@ def gallery(
         key: key of the component; while `on_choose` runs, `st.session_state[key]["choose"]` is
             `{index}`.
         on_choose: called after a click.
+        named: whether the titles stand under the pictures.
     """
     _component(
         key=key,
         data=[
-            {"title": title, "png": base64.b64encode(png_bytes(picture)).decode()}
+            {"title": title, "named": named, "png": base64.b64encode(png_bytes(picture)).decode()}
             for picture, title in zip(pictures, titles, strict=True)
         ],
         on_choose_change=on_choose,

@@ -9,6 +9,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const text = JSON.stringify(pictures);
   if (SHOWN.get(root) === text) return;
   SHOWN.set(root, text);
+  root.classList.toggle("pxg-named", Boolean(pictures[0]?.named));
   root.replaceChildren(...pictures.map(({ title, png }, index) => {
     const button = document.createElement("button");
     button.type = "button";
