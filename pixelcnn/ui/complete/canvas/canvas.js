@@ -4,7 +4,6 @@
 const INSTANCES = new WeakMap(); // by parent element, which stays the same for a mount
 const MEMORY = "pixelcnn-canvas";
 const ZOOMS = [1, 1.5, 2, 3];
-const PAUSE_MS = 300; // after a stroke, before what depends on it is computed
 const KEYS = {
   b: ["tool", "brush"], r: ["tool", "rectangle"], a: ["tool", "above"], l: ["tool", "below"],
   f: ["tool", "fill"], 1: ["size", 1], 2: ["size", 2], 3: ["size", 3], i: ["paint", "ink"],
@@ -81,7 +80,7 @@ class Canvas {
       const isLeaving = way.leftAt > since && performance.now() - way.leftAt < LEAVING_MS;
       if (isLeaving) this.sendSoon(since);
       else this.send();
-    }, PAUSE_MS);
+    }, this.data.pause_ms);
   }
 
   // The drawing and what can be taken back outlive a reload and other pages, in this tab.
@@ -160,7 +159,7 @@ class Canvas {
 
   changed(before) {
     if (this.grid.remember(before)) {
-      if (this.data.live) {
+      if (this.data.pause_ms) {
         this.keep();
         this.sendSoon();
       } else this.send();

@@ -63,10 +63,14 @@ class Completions {
       const seconds = (performance.now() - this.begun.at) / 1000;
       this.rate = (head.count - this.begun.count) / seconds;
     }
+    this.showPin();
     this.touch();
   }
 
   begin(head) {
+    this.find(".pxr-pin").hidden = !head.class_names.length;
+    this.find(".pxr-pin select").replaceChildren(...["not pinned", ...head.class_names].map(
+      (name, i) => new Option(name, i - 1)));
     const memory = recall("place");
     const back = memory?.run === head.run; // mounted anew: go on where the visitor left
     this.begun = { at: performance.now(), count: head.count };
@@ -178,6 +182,8 @@ class Completions {
       button.addEventListener("click", () => this.setTriggerValue(button.dataset.act,
         { run: this.growth.head.run, ...this.chosen }), { signal });
     }
+    on(".pxr-pin select", "change", ({ target }) => this.setTriggerValue("pin", {
+      run: this.growth.head.run, ...this.chosen, label: target.value < 0 ? null : +target.value }));
     on(".pxc-scrub", "input", (event) => {
       this.playing = false;
       this.seek(Number(event.target.value));
@@ -211,8 +217,11 @@ class Completions {
     this.perform(action);
   }
 
+  showPin() { this.find(".pxr-pin select").value = this.growth.head.pins[this.chosen?.image] ?? -1; }
+
   choose(chosen) {
     this.chosen = chosen;
+    this.showPin();
     this.touch();
   }
 
@@ -309,7 +318,7 @@ class Completions {
     if (!chosen) return;
     const { row, col } = placeOf(growth.shape, chosen.pixel);
     setText(find(".pxr-name"), `${this.nameOf(chosen.image)} · row ${row}, column ${col}`);
-    for (const button of this.root.querySelectorAll("[data-act]")) button.disabled = !head.done;
+    for (const one of find(".pxr-actions").querySelectorAll("button, select")) one.disabled = !head.done;
   }
 
   hoverText(image) {
