@@ -248,8 +248,10 @@ def test_a_completion_takes_a_class_of_its_own_and_the_others_stay(method, left,
     assert "pinned the class of 4 (three), 1 (one)" in outcome.describe(run)[0].text
     again = finish(begin(run.wish.pins))  # as a link begins
     assert np.array_equal(again.levels(), run.levels()) and again.bits() == run.bits()
+    run.pin(((1, 2), (3, 2)))
+    assert not np.array_equal(run.levels()[1], run.levels()[3])  # one class, and yet two pictures
     if method == "learned":
-        for image, label in enumerate(expected):
+        for image, label in enumerate(run.labels):
             alone = complete(model, *run.evidence, method=method, label=label, first_image=image)
             assert np.array_equal(run.levels()[image], alone.levels[0, 0, 0])
     run.pin(())

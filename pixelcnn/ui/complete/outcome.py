@@ -65,13 +65,19 @@ def _learned(run: CompletionRun, known: int, rule: str, sure: str) -> Report:
         f"believes, given {' and '.join(given)}.{_pins(run)}"
     )
     if (bits := estimate(run)) is not None:
-        share = np.exp(weights := run.results("log_weights")) / np.exp(weights).sum()
+        share = _shares(run)
         text += (
             f" Their rough estimate of log₂ p(known): {bits:,.0f} bits; weighed by the model "
             f"without the encoder they count as {1 / (share**2).sum():.1f} of {len(share)}."
             f"{_other_estimate(run)}"
         )
     return Report(text)
+
+
+def _shares(run: CompletionRun) -> NDArray[np.float64]:
+    """Give the share that each completion has of all weight, (n,)."""
+    weights = run.results("log_weights")
+    return np.exp(weights - np.logaddexp.reduce(weights))
 
 
 def _sure(run: CompletionRun, posterior: PosteriorJob | None) -> str:
@@ -116,8 +122,7 @@ def _other_estimate(run: CompletionRun) -> str:
 
 def _clamping(run: CompletionRun, known: int) -> Report:
     ignored = int(run.parts[0].result.ignored.sum())
-    weights = run.results("log_weights")
-    weights = np.exp(weights - np.logaddexp.reduce(weights))
+    weights = _shares(run)
     text = (
         f"**These do not heed all that you gave.** {ignored} of {known} known pixels were ignored "
         "by what was drawn before them."

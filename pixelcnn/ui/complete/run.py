@@ -356,9 +356,13 @@ class CompletionRun:
         ]
 
     def _pinned_part(self, image: int, label: int) -> Part:
-        return Part(self._scan([label], [image]), [image])
+        # With particles each has its own seed, or two of one class would be the same picture.
+        seed = self.wish.seed + (1 + image) * self._with_particles
+        return Part(self._scan([label], [image], seed), [image])
 
-    def _scan(self, labels: Sequence[int | None], images: Sequence[int]) -> Scan:
+    def _scan(
+        self, labels: Sequence[int | None], images: Sequence[int], seed: int | None = None
+    ) -> Scan:
         wish, count = self.wish, len(images)
         share = round(wish.num_particles * count / wish.num_images)
         fewer = max(FEWEST_PARTICLES, count, share)
@@ -367,7 +371,7 @@ class CompletionRun:
             *self.evidence,
             method=wish.method,
             num_images=count,
-            seed=wish.seed,
+            seed=wish.seed if seed is None else seed,
             rule=wish.rule,
             label=labels if len(set(labels)) > 1 else labels[0],
             first_image=0 if self._with_particles else images[0],
