@@ -3,7 +3,7 @@
     python benchmarks/completion.py bits DATASET [--num-images 200]
     python benchmarks/completion.py weights DATASET [--num-images 10]
     python benchmarks/completion.py sketches DATASET [--num-images 100]
-    python benchmarks/completion.py drawings FILE.png
+    python benchmarks/completion.py drawings
     python benchmarks/completion.py time CHECKPOINT [--repeats 5]
 
 DATASET is fashion-mnist or mnist; the models are DATASET-complete and, without its evidence, the
@@ -16,7 +16,9 @@ gated model that it began with. `bits`, `weights` and `sketches` need the data.
   the estimate of log2 p(known), the effective number of pictures begun, and how many of 16 differ.
 - `sketches`: test images drawn by a made-up unsteady hand, completed without and with their class;
   the share of completions of which a classifier, trained on real images, finds the class.
-- `drawings`: a sheet of the challenges of the Complete page and their completions.
+- `drawings`: the challenges of the Complete page and their completions, as the page draws them:
+  the sheet of the README, and the small pictures that the page shows. Run it after a change of the
+  shipped models; it takes a minute.
 - `time`: seconds as the Complete page computes them, without a browser: until an unknown pixel can
   be shown, of the longest single answer, until all is drawn and summed up; medians.
 """
@@ -26,7 +28,6 @@ import math
 import os
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -40,12 +41,14 @@ from pixelcnn.models import Evidence
 from pixelcnn.progress import drain
 from pixelcnn.storage import write_atomically
 from pixelcnn.training.evidence import sketches
-from pixelcnn.ui.complete.challenges import CHALLENGES
+from pixelcnn.ui.complete.challenges import CHALLENGES, PICTURES
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.shared.sketch import given
 
 KINDS = ("upper-half", "lower-half", "left-half", "around-box", "random-half")
 SIDE, PER_PASS = 28, 20
+STROKES = np.array([255, 136, 40], np.uint8)
+"""The colour of strokes, as on the canvas."""
 
 
 def test_images(dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -143,23 +146,28 @@ def completed(
 
 
 def drawings(options: argparse.Namespace) -> None:
-    """Draw the sheet: a challenge in each row, then its completions."""
-    rows = []
+    """Draw the challenges and their completions, into checkpoints/pictures/."""
+    sheet, small = [], []
     for challenge in CHALLENGES:
         model, sketch = model_of(challenge.dataset), challenge.sketch()
         evidence = sketch.evidence(exactly=False)
         posterior = pixelcnn.class_posterior(model, *evidence)
-        probabilities = posterior.probabilities
-        shown = completed(model, evidence, 10, label=posterior.draw(10, seed=0))
-        drawn = torch.from_numpy(sketch.level)[None, None].long()
-        rows += pictures(torch.cat([drawn, shown]), 256)
+        label = posterior.draw(16, seed=0)
+        shown = pictures(completed(model, evidence, label=label), 256)
+        sheet += [sketch.level, *shown]
+        most = max(label, key=label.count)
+        likely = [picture for picture, one in zip(shown, label, strict=True) if one == most][:2]
+        strokes = sketch.known[:, :, None] * STROKES
+        small += [strokes, *(picture[:, :, None].repeat(3, 2) for picture in likely)]
         names = class_names(challenge.dataset, model.config.num_classes)
-        best = int(probabilities.argmax())
+        best = int(posterior.probabilities.argmax())
         print(
             f"{challenge.title}: meant {names[challenge.label]}, guessed {names[best]} "
-            f"({100 * float(probabilities[best]):.0f} %)"
+            f"({100 * float(posterior.probabilities[best]):.0f} %)",
+            flush=True,
         )
-    write_atomically(options.output, png_bytes(enlarge(grid(rows, 11), 3)))
+    write_atomically(PICTURES.with_name("drawings.png"), png_bytes(enlarge(grid(sheet, 17), 2)))
+    write_atomically(PICTURES, png_bytes(grid(small, 3)))
 
 
 QUESTIONS = (
@@ -234,7 +242,6 @@ def main() -> None:
         command.add_argument("--num-images", type=int, default=count)
         command.set_defaults(run=run)
     command = commands.add_parser("drawings", help=drawings.__doc__)
-    command.add_argument("output", type=Path)
     command.set_defaults(run=drawings)
     command = commands.add_parser("time", help=seconds.__doc__)
     command.add_argument("checkpoint", nargs="?", default="fashion-mnist-complete")

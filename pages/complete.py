@@ -8,8 +8,8 @@ begin_importing_torch()
 
 page(
     "Complete",
-    "Draw a part of a picture, and let the model complete it. Your strokes are hints; pixels of a "
-    "picture that you start from stay as they are.",
+    "Draw a part of a picture, and the model completes it. Your strokes are hints, which it may "
+    "draw over. Pixels of a picture that you start from stay as they are.",
 )
 loading = st.empty()
 if "complete_model" not in st.session_state:  # later it would push the page down for a moment

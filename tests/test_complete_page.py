@@ -32,13 +32,19 @@ def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
     assert not page.exception and not page.error
     data = canvas_data(page)
     assert (data["height"], data["width"], data["levels"]) == (28, 28, 256)
-    assert data["fresh"] and data["hints"] and data["live"] and not shown(page).known.any()
+    assert data["fresh"] and data["hints"] and data["pause_ms"] == 300
+    assert not shown(page).known.any()
     with_gallery(page)
     found = [g for g in page.get("bidi_component") if "gallery" in g.proto.component_name]
-    found = [decode(gallery.proto.bytes)[0]["titles"] for gallery in found]
-    clothes, digits = (titles for titles in found if "drawn by" in titles[0])
-    (challenges,) = (titles for titles in found if "drawn by" not in titles[0])
-    assert challenges == [challenge.title for challenge in CHALLENGES]
+    found = [decode(gallery.proto.bytes) for gallery in found]
+    titles = [head["titles"] for head, _ in found]
+    clothes, digits = (one for one in titles if "drawn by" in one[0])
+    ((head, sections),) = (one for one in found if "drawn by" not in one[0]["titles"][0])
+    assert head["titles"] == [challenge.title for challenge in CHALLENGES] and head["named"]
+    for challenge, picture in zip(CHALLENGES, sections.values(), strict=True):
+        strokes, *drawn = (picture[:, i * 30 :][:, :28] for i in range(3))
+        assert np.array_equal(strokes.any(-1), challenge.sketch().known)
+        assert all((one > 0).sum() > 100 for one in drawn)
     assert len(clothes) == len(digits) == 10
     assert "Ankle boot" in clothes[9] and digits[9].startswith("9, ")
 
@@ -91,6 +97,14 @@ def test_the_model_follows_the_picture_unless_the_viewer_chose_one():
     press(page, "Use mnist-complete")
     assert model_of(page) == "mnist-complete" and not page.warning
     assert (shown(page).state == GIVEN).all()
+
+
+def test_after_a_reload_a_model_that_the_page_chose_is_still_no_choice_of_the_viewer():
+    page = choose(open_page(live="false"), 3, "mnist")
+    assert page.query_params["followed"] == model_of(page)
+    again = open_page(complete_model=model_of(page), followed=model_of(page))
+    choose(again, 3)
+    assert model_of(again) == READER and not again.warning
 
 
 def test_a_picture_of_the_gallery_is_wholly_known_and_others_can_be_drawn():

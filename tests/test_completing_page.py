@@ -45,14 +45,16 @@ def radio_captions(page: AppTest) -> str:
 def test_a_lower_half_is_completed_by_particles_that_say_how_far_to_trust_them():
     page = open_page(model=ONE_ORDER, completions_shown=2, particles=16)
     draw(page, half(slice(14, 28)))
-    assert not canvas_data(page)["hints"] and run_of(page) is None  # no encoder: facts, no haste
+    assert not canvas_data(page)["hints"]  # no encoder: facts
+    assert canvas_data(page)["pause_ms"] == 1000 and run_of(page).quiet  # slower, so more rest
     assert "comes first in the model's only order" in radio_captions(page)
     assert "16 pictures grow together" in radio_captions(page)
     complete(page)
     head, arrays = message(page)
     assert head["particles"] == 16
     assert (arrays["level"].reshape(2, 28, 28)[:, 14:] == half(slice(14, 28)).level[14:]).all()
-    assert "**Approximate.** 16 particles" in words(page) and "log₂ p(known)" in words(page)
+    assert "**Approximate.** Method: *particles*. 16 particles" in words(page)
+    assert "log₂ p(known)" in words(page)
     assert any(b.label == "Estimate the class" for b in page.button)
 
 
@@ -77,7 +79,7 @@ def test_strokes_are_hints_that_are_completed_again_after_each_change():
     assert np.array_equal(run_of(page).known, mixed.state == GIVEN)
     levels = message(finish(page))[1]["level"].reshape(2, 28, 28)
     assert (levels[:, 14:] == mixed.level[14:]).all() and (levels[:, :14] != 0).any()
-    assert "guesses for your drawing" in words(page) and "392 pixels of hints" in words(page)
+    assert "guesses that fit your drawing" in words(page) and "392 pixels of hints" in words(page)
     before = run_of(page)
     page.toggle(key="exactly").set_value(True).run()
     assert run_of(page) is before  # now every pixel is known
@@ -85,28 +87,57 @@ def test_strokes_are_hints_that_are_completed_again_after_each_change():
     page.toggle(key="live").set_value(False).run()
     draw(page, half(slice(3, 5)))
     assert run_of(page) is before
-    assert "of an earlier drawing or other settings" in words(page)
+    assert "belong to an earlier drawing or other settings" in words(page)
     assert not press(page, "Complete").exception and not run_of(page).quiet
 
 
-def test_a_model_without_an_encoder_stops_neither_live_completions_nor_hints_for_good():
+def test_live_completions_need_no_encoder_but_a_class_that_is_quickly_known():
     page = draw(open_page(model=ONE_ORDER, completions_shown=1), half())
-    assert page.toggle(key="exactly-always").value and run_of(page) is None
+    assert page.toggle(key="exactly-always").value and run_of(page).wish.method == "prefix"
+    page.selectbox(key="complete_class").select("inferred").run()
+    before = run_of(page)
+    draw(page, half(slice(14, 28)))
+    live = page.toggle(key="live")
+    assert live.disabled and "guesses the class" in live.help and run_of(page) is before
+    assert canvas_data(page)["pause_ms"] == 0
     page.selectbox(key="complete_model").select(READER).run()
     assert not run_of(page).wish.exactly and run_of(page).wish.method == "learned"
 
 
 def test_each_completion_shows_its_class_be_it_chosen_guessed_or_left_open():
     page = draw(open_page(completions_shown=2, complete_class="Bag"), half())
-    for chosen in ("Bag", "inferred", "any"):
+    for chosen in ("Bag", "inferred", "any", "each"):
         page.selectbox(key="complete_class").select(chosen).run()
         head = message(finish(page))[0]
         looks = [name for name, _ in head["looks"]]
         assert set(looks) <= set(class_names("fashion-mnist", 10))
         assert all(0 <= percent <= 100 for _, percent in head["looks"])
-        asked = {"Bag": ["Bag", "Bag"], "inferred": looks, "any": ["", ""]}
+        one_of_each = ["T-shirt/top", "Trouser"]
+        asked = {"Bag": ["Bag", "Bag"], "inferred": looks, "any": ["", ""], "each": one_of_each}
         assert head["captions"] == asked[chosen]
-        assert "As the encoder learned it" in words(page)
+        assert "The encoder's guess" in words(page)
+
+
+def test_a_class_pinned_in_the_sheet_draws_that_completion_anew_and_a_link_keeps_it():
+    page = finish(draw(open_page(completions_shown=3, complete_class="Bag"), half()))
+    head, arrays = message(page)
+    trigger(page, "completions", "pin", {"run": head["run"], "image": 1, "pixel": 9, "label": 3})
+    assert page.multiselect(key="pinned_classes").value == ["2: Dress"] and not page.exception
+    pinned, after = message(page)
+    assert pinned["captions"] == ["Bag", "Dress", "Bag"] and pinned["pins"] == {"1": 3}
+    assert pinned["run"] == head["run"] and pinned["done"]  # the sheet stays as it is
+    same_levels = (after["level"] == arrays["level"]).reshape(3, 784).all(1)
+    assert same_levels.tolist() == [True, False, True]
+    link = {name: page.query_params[name] for name in ("drawing", "v", "complete_class")}
+    link["pinned_classes"] = "2: Dress"
+    again = finish(
+        open_page(
+            completions_shown=3, **{n: v[0] if isinstance(v, list) else v for n, v in link.items()}
+        )
+    )
+    assert np.array_equal(message(again)[1]["level"], after["level"])
+    page.multiselect(key="pinned_classes").set_value([]).run()
+    assert np.array_equal(message(page)[1]["level"], arrays["level"])
 
 
 @pytest.mark.parametrize("exactly", ["true", "false"])
@@ -155,9 +186,9 @@ def test_stopping_an_inferred_class_ends_the_completions_and_they_can_begin_agai
     )
     press(page, "Complete")
     head = message(page)[0]
-    assert "inferring the class" in head["waiting"]
+    assert "guessing the class" in head["waiting"]
     (stop,) = [b for b in page.button if b.label == "Stop"]
-    assert "given up" in stop.help
+    assert "gives up the completions" in stop.help
     stop.click()
     # A request for more comes in the same moment.
     trigger(page, "completions", "pull", {"run": head["run"], "serial": head["serial"]})
@@ -184,7 +215,8 @@ def test_an_estimate_of_the_class_can_be_stopped_and_begun_again():
 
 
 def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(with_orders):
-    page = open_page(model="fashion-mnist-gated", completions_shown=2, temperature=0.7, top_k=50)
+    query = {"completions_shown": 2, "temperature": 0.7, "top_k": 50, "live": "false"}
+    page = open_page(model="fashion-mnist-gated", **query)
     complete(draw(page, half()))
     head, arrays = message(page)
     page.slider(key="temperature").set_value(1.5)
@@ -202,7 +234,7 @@ def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(wit
 @pytest.mark.parametrize(
     ("query", "state", "why"),
     [
-        ({}, UNKNOWN, "Nothing is known yet"),
+        ({}, UNKNOWN, "Nothing to complete yet"),
         ({}, GIVEN, "Every pixel is known"),
         ({"exactly": "true"}, DRAWN, "Every pixel is known"),
         ({"method": "Particles"}, DRAWN, "not possible with this drawing"),

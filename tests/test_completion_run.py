@@ -1,5 +1,7 @@
 """Completions while they are drawn: the same as the library's, at every moment consistent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -227,6 +229,43 @@ def test_inferred_classes_follow_the_posterior(method, left, model):
             assert np.array_equal(run.levels()[image], alone.levels[0, 0, 0])
 
 
+@pytest.mark.parametrize("classes", ["each", "any", 1, "inferred"])
+@pytest.mark.parametrize(
+    ("method", "left", "model"),
+    [("learned", "around-box", READER), ("particles", "around-box", MODEL)],
+)
+def test_a_completion_takes_a_class_of_its_own_and_the_others_stay(method, left, model, classes):
+    settings = {"inferred": True} if classes == "inferred" else {}
+    if classes != "inferred":
+        settings["label"] = {"each": (0, 1, 2, 0, 1), "any": None}.get(classes, classes)
+    wish = Wish("tiny", method, num_images=5, num_particles=20, **settings)
+    sketch = sketch_of(left, model)
+
+    def begin(pins):
+        job = inferring(model, sketch) if wish.inferred else None
+        return CompletionRun(model, sketch, replace(wish, pins=pins), NAMES, job)
+
+    plain, run = finish(begin(())), finish(begin(()))
+    run.pin(((3, 2), (0, 0)))
+    expected = [0, *plain.labels[1:3], 2, plain.labels[4]]
+    assert run.labels == expected and run.done
+    assert [name for name, _ in run.looks_like() or []][3:4] in ([], [NAMES[2]])
+    others = [1, 2, 4]
+    assert np.array_equal(run.levels()[others], plain.levels()[others])
+    assert run.bits()[4] == plain.bits()[4]
+    assert "pinned the class of 4 (three), 1 (one)" in outcome.describe(run)[0].text
+    again = finish(begin(run.wish.pins))  # as a link begins
+    assert np.array_equal(again.levels(), run.levels()) and again.bits() == run.bits()
+    run.pin(((1, 2), (3, 2)))
+    assert not np.array_equal(run.levels()[1], run.levels()[3])  # one class, and yet two pictures
+    if method == "learned":
+        for image, label in enumerate(run.labels):
+            alone = complete(model, *run.evidence, method=method, label=label, first_image=image)
+            assert np.array_equal(run.levels()[image], alone.levels[0, 0, 0])
+    run.pin(())
+    assert np.array_equal(run.levels(), plain.levels()) and run.labels == plain.labels
+
+
 def test_the_job_computes_every_class_and_shows_how_far_the_clouds_differ():
     job = inferring(MODEL, sketch_of("around-box"))
     job.wait(60)
@@ -265,7 +304,7 @@ def test_a_posterior_that_is_exact_or_learned_is_drawn_as_bars(exactly):
     job = inferring(READER, sketch, exactly)
     job.wait(60)
     text = outcome.posterior_text(job.latest, NAMES)
-    assert ("Exact" in text, "As the encoder learned it" in text) == (exactly, not exactly)
+    assert ("Exact" in text, "The encoder's guess" in text) == (exactly, not exactly)
     (shown,) = posterior_chart(job.latest, NAMES).data
     np.testing.assert_allclose(shown.x, 100 * job.latest.probabilities)
     assert list(shown.y) == list(NAMES)
@@ -330,12 +369,21 @@ def test_the_outcome_says_exact_only_of_exact_completions():
     assert "Approximate" in reports[0].text and "log₂ p(known)" in reports[0].text
     for exactly in (True, False):
         run = finish(new_run("learned", "around-box", READER, exactly=exactly))
-        (learned,) = outcome.describe(run)
+        *_, posterior = iter_posterior(READER, run.sketch, 0.0, 0, exactly)
+        (learned,) = outcome.describe(run, posterior)
+        best = NAMES[int(posterior.probabilities.argmax())]
+        assert f"Most probable: {best} (" in learned.text
         hints = int(run.sketch.hints(exactly).sum())
-        assert "guesses for your drawing" in learned.text and not learned.is_warning
+        assert "guesses that fit your drawing" in learned.text and not learned.is_warning
         assert f"{run.known.sum()} known pixels" in learned.text
         assert (f" {hints} pixels of hints" in learned.text) == (not exactly)
         assert ("log₂ p(known)" in learned.text) == exactly  # hints have no probability
+        assert (outcome.estimate(run) is not None) == exactly
+    weighed = finish(new_run("weighed", "around-box", READER))
+    weighed.other_estimate = ("learned", -12.0)
+    text = outcome.describe(weighed)[0].text
+    assert f"log₂ p(known): {outcome.estimate(weighed):,.0f} bits" in text
+    assert "Method: *weighed*" in text and "The method *learned* estimated -12 bits" in text
 
 
 def test_a_collapse_is_warned_of_and_the_beginnings_are_counted():

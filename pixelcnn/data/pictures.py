@@ -15,6 +15,8 @@ Picture = NDArray[np.uint8]
 
 GIF_FRAMES = 100
 """Frames of an animation, roughly."""
+GAP = 2
+"""White pixels between the pictures of a sheet."""
 UNDRAWN = np.array([222, 226, 234], dtype=np.uint8)
 """Colour of pixels not drawn yet, bluish so that it is no grey of a picture."""
 
@@ -38,13 +40,12 @@ def grid(parts: Sequence[Picture], columns: int) -> Picture:
     """
     if columns < 1:
         raise ValueError(f"`columns` (={columns}) must be at least 1.")
-    gap = 2
     height, width, *channels = parts[0].shape
     rows, columns = -(-len(parts) // columns), min(columns, len(parts))
-    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, *channels)
+    shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, *channels)
     result = np.full(shape, 255, dtype=np.uint8)
     for i, part in enumerate(parts):
-        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        top, left = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
         result[top : top + height, left : left + width] = part
     return result
 

@@ -142,7 +142,7 @@ def test_the_address_holds_the_drawing_only_while_it_tells_the_settings_too(page
     seed.fill("8")
     seed.press("Enter")
     page.wait_for_url("**complete_seed=8**")
-    page.get_by_text("of an earlier drawing or other settings").wait_for()
+    page.get_by_text("belong to an earlier drawing or other settings").wait_for()
     settled(page)
     assert "drawing=" not in page.url and "complete_seed=8" in page.url
     assert seed.input_value() == "8"
@@ -194,7 +194,7 @@ def test_clicks_in_one_message_with_a_request_of_the_sheet_count(page, server):
         before = page.locator(SHEET).get_attribute("data-run")
         page.locator(SHEET).evaluate(PULL_AND_CLICK, name)
         if name == "New":
-            page.get_by_text("The completions are of an earlier drawing").wait_for()
+            page.get_by_text("The completions belong to an earlier drawing").wait_for()
         else:
             page.locator(f"{SHEET}:not([data-run='{before}'])").wait_for()
     wait_done(page)

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
+from pixelcnn.data.pictures import GAP, Picture
+from pixelcnn.storage import CHECKPOINT_DIR
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
 SIDE = 28
+PICTURES = CHECKPOINT_DIR / "pictures" / "challenges.png"
+"""Each challenge and two completions in a row; `benchmarks/completion.py drawings` draws them."""
 
 Stroke = tuple[int, tuple[tuple[int, int], ...]]
 """Width of the brush in pixels, and the pixels (row, column) between which it goes."""
@@ -84,3 +89,9 @@ CHALLENGES = (
     Challenge("Half a 0", "mnist", 0, ((2, ((5, 16), (7, 11), (13, 8), (19, 10), (22, 14))),)),
 )
 """Three of them are digits."""
+
+
+def pictures() -> list[Picture]:
+    """Cut the rows out of `PICTURES`, one for each challenge."""
+    sheet = np.asarray(Image.open(PICTURES))
+    return [sheet[i * (SIDE + GAP) :][:SIDE] for i in range(len(CHALLENGES))]

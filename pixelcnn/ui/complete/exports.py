@@ -107,7 +107,7 @@ def _arrays(run: CompletionRun) -> dict[str, np.ndarray]:
         "hints": run.hints,
         "given": np.where(run.sketch.known, run.sketch.level, 0),
         "bits": np.array(run.bits()),
-        "log_weights": np.concatenate([part.result.log_weights[0] for part in run.parts]),
+        "log_weights": run.results("log_weights"),
         "mean": mean,
         "deviation": deviation,
         "effective_sample_size": sizes,

@@ -20,30 +20,29 @@ PARTICLE_COUNTS = (16, 32, 64, 128, 256)
 """How many particles it offers."""
 
 EXPLANATION = """
-**Learned.** An encoder, a network without masks, reads the whole drawing at once: the pixels that
-you know, and your strokes as hints. The PixelCNN then draws pixel by pixel, and takes account of
-everything that the encoder found, also of what comes later. How good that is depends on how well
-the encoder was trained.
+**Learned.** An encoder, a network without masks, reads your whole drawing at once: the pixels that
+you know, and your strokes as hints. The PixelCNN then draws pixel by pixel and heeds all that the
+encoder found, also what comes later. How good that is depends on how well the encoder was trained.
 
 **Prefix.** The model draws in a fixed order. If everything known comes before everything unknown,
 each completion is an independent draw from the model's distribution, given what is known: exact.
 
-**Weighed.** The encoder's drawings, corrected. Many pictures grow together; each is weighted by
-how probable it is without the encoder, and now and then the pictures are drawn again in proportion
-to their weights (sequential Monte Carlo). With many pictures this approaches the exact answer.
-Hints cannot be weighed: they are no facts.
+**Weighed.** The encoder's drawings, corrected. Many pictures grow together. Each is weighed by how
+probable it is without the encoder, and now and then the pictures are drawn again in proportion to
+their weights (sequential Monte Carlo). With many pictures this approaches the exact answer. Hints
+cannot be weighed: they are no facts.
 
-**Particles.** The same without an encoder. At a known pixel each picture is weighted by the
+**Particles.** The same without an encoder. At a known pixel each picture is weighed by the
 probability that it gives to the known level. What is known late comes too late to guide the
-pictures: where a whole half is late, hardly any picture fits. A model of eight orders then begins
+pictures: if you give the lower half, hardly any picture fits. A model of eight orders then begins
 at another side. The pictures grow in clouds that never mix; how far the clouds differ shows how
 rough the estimate of p(known) is.
 
-**Tolerance**, for particles only. A known level is then read as the picture's own level plus noise
+**Tolerance**, for particles only. It reads a known level as the picture's own level plus noise
 from a Laplace distribution of this scale. The completions still show your pixels.
 
-**Clamping.** The usual shortcut: known pixels overwrite what is drawn. Pixels drawn before them
-take no account of them.
+**Clamping.** The usual shortcut: your known pixels overwrite what is drawn. Pixels drawn before
+them take no account of them.
 
 **Temperature, top-k and top-p** change the model at unknown pixels only.
 """
@@ -101,7 +100,8 @@ def plan(
         best = LEARNED
         for name in set(promises) - {LEARNED}:
             promises[name] = Promise(
-                False, "**Not possible here**: strokes are hints. Use your pixels exactly for it."
+                False,
+                "**Not possible here**: your strokes are hints. Turn on *Use my pixels exactly*.",
             )
     return Plan(order, promises, best, ignored)
 
@@ -130,7 +130,7 @@ def order_text(order: int, num_orders: int) -> str:
 def _learned(reads_evidence: bool) -> Promise:
     if not reads_evidence:
         return Promise(False, "**Not possible here**: this model has no encoder.")
-    return Promise(True, "**Learned**: every pixel is drawn from all that you gave, as learned.")
+    return Promise(True, "**Learned**: the network believes this, given all that you drew.")
 
 
 def _weighed(reads_evidence: bool, num_particles: int) -> Promise:
@@ -138,8 +138,8 @@ def _weighed(reads_evidence: bool, num_particles: int) -> Promise:
         return Promise(False, "**Not possible here**: this model has no encoder.")
     return Promise(
         True,
-        f"**Approximate**: {num_particles} learned drawings, corrected by their weights; exact in "
-        "the limit of many.",
+        f"**Weighed**: {num_particles} learned drawings, corrected by their weights. The more, "
+        "the closer to exact.",
     )
 
 
@@ -158,9 +158,9 @@ def _clamping(exact: bool, late: int, total: int) -> Promise:
         return Promise(True, "**Exact here**, the same as *prefix*: nothing known comes late.")
     return Promise(
         True,
-        "**Wrong in general**: a known pixel is put in place when its turn comes; what was drawn "
-        f"before ignored it. So here with {late} of {total} known pixels; while this method is "
-        "chosen the canvas crosses them out.",
+        "**Wrong in general**: each known pixel is put in place when its turn comes, and what was "
+        f"drawn before ignored it. Here that happens to {late} of {total} known pixels, which the "
+        "canvas then crosses out.",
     )
 
 
@@ -170,6 +170,6 @@ def _particles(exact: bool, num_particles: int, tolerance: float) -> Promise:
     within = f", within a tolerance of {tolerance:g} levels" if tolerance else ""
     return Promise(
         True,
-        f"**Approximate**: {num_particles} pictures grow together, weighted by how probable they "
-        f"make the known pixels{within}; exact in the limit of many.",
+        f"**Approximate**: {num_particles} pictures grow together, weighed by how probable they "
+        f"make the known pixels{within}. The more there are, the closer to exact.",
     )

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pixelcnn.completion import ClassPosterior, ParticleReport, is_prefix
 from pixelcnn.config import SamplingRule
+from pixelcnn.models import Model
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
 from pixelcnn.ui.complete.posterior import classes_done
-from pixelcnn.ui.complete.run import CompletionRun
+from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.shared.charts.classes import percent
 from pixelcnn.ui.shared.history import rule_text
 
 
@@ -23,8 +26,13 @@ class Report:
     is_warning: bool = False
 
 
-def describe(run: CompletionRun) -> list[Report]:
-    """Tell what finished completions are: exact or not, and how far to trust them."""
+def describe(run: CompletionRun, posterior: ClassPosterior | None = None) -> list[Report]:
+    """Tell what finished completions are: exact or not, and how far to trust them.
+
+    Arguments:
+        run: finished completions.
+        posterior: how probable each class is, if that is known.
+    """
     known = int(run.known.sum())
     results = [part.result for part in run.parts]
     rule = "" if run.wish.rule == SamplingRule() else f" with {rule_text(run.wish.rule)}"
@@ -35,49 +43,94 @@ def describe(run: CompletionRun) -> list[Report]:
         return [
             Report(
                 f"**Exact.** {run.wish.num_images} independent draws of the model{rule}, given "
-                f"the {known} known pixels; scanned by {ORDER_NAMES[run.order]}."
+                f"the {known} known pixels; the order is {ORDER_NAMES[run.order]}."
                 + (classes if run.wish.inferred else "")
+                + _pins(run)
             )
         ]
     if method == "learned":
-        return [_learned(run, known, rule)]
+        return [_learned(run, known, rule, _sure(run, posterior))]
     if method == "clamping":
         return [_clamping(run, known)]
     reports = [result.particles[0] for result in results]
     return _particles(run, reports)
 
 
-def _learned(run: CompletionRun, known: int, rule: str) -> Report:
+def _learned(run: CompletionRun, known: int, rule: str, sure: str) -> Report:
     hints = int(run.hints.sum())
     given = [f"{known} known pixels"] * bool(known) + [f"{hints} pixels of hints"] * bool(hints)
     text = (
-        f"**These are guesses for your drawing.** {run.wish.num_images} independent draws{rule} "
-        f"of what the network learned, given {' and '.join(given)}: approximate. How closely they "
-        "follow it depends on how well the encoder was trained."
+        f"**These are guesses that fit your drawing.**{sure} Method: *learned*, "
+        f"approximate: {run.wish.num_images} independent draws{rule} of what the network "
+        f"believes, given {' and '.join(given)}.{_pins(run)}"
     )
-    if not hints and not rule and not run.wish.inferred:
-        weights = torch.cat([part.result.log_weights[0] for part in run.parts])
-        bits = float(weights.logsumexp(0) - math.log(len(weights))) / math.log(2)
-        share = weights.softmax(0)
+    if (bits := estimate(run)) is not None:
+        share = _shares(run)
         text += (
-            f" A rough estimate of log₂ p(known) from them: {bits:,.0f} bits. By their weights "
-            f"under the model without the encoder they amount to "
-            f"{float(1 / (share**2).sum()):.1f} of {len(weights)}."
+            f" Their rough estimate of log₂ p(known): {bits:,.0f} bits; weighed by the model "
+            f"without the encoder they count as {1 / (share**2).sum():.1f} of {len(share)}."
+            f"{_other_estimate(run)}"
         )
     return Report(text)
 
 
+def _shares(run: CompletionRun) -> NDArray[np.float64]:
+    """Give the share that each completion has of all weight, (n,)."""
+    weights = run.results("log_weights")
+    return np.exp(weights - np.logaddexp.reduce(weights))
+
+
+def _sure(run: CompletionRun, posterior: ClassPosterior | None) -> str:
+    """Say how sure the model is of the class."""
+    if posterior is None:
+        return ""
+    shares = posterior.probabilities
+    best = [(run.class_names[i], percent(100 * float(shares[i]))) for i in shares.argsort()]
+    (name, percent), (next_name, next_percent) = best[:-3:-1]
+    return f" Most probable: {name} ({percent}), then {next_name} ({next_percent})."
+
+
+def _pins(run: CompletionRun) -> str:
+    pinned = [f"{i + 1} ({run.class_names[label]})" for i, label in run.wish.pins]
+    return f" You pinned the class of {', '.join(pinned)}." if pinned else ""
+
+
+def estimate(run: CompletionRun) -> float | None:
+    """Estimate log2 p(known) from finished learned or weighed completions; None if they cannot.
+
+    They can where strokes and sampling rules play no part, and all have the same class.
+    """
+    plain = run.wish.rule == SamplingRule() and not run.hints.any()
+    if not plain or len(set(run.labels)) > 1 or run.wish.inferred:
+        return None
+    if run.wish.method == "learned":
+        weights = run.results("log_weights")
+        nats = np.logaddexp.reduce(weights) - math.log(len(weights))
+    elif run.wish.method == "weighed":
+        nats = run.parts[0].result.particles[0].log_evidence
+    else:
+        return None
+    return float(nats) / math.log(2)
+
+
+def _other_estimate(run: CompletionRun) -> str:
+    if run.other_estimate is None:
+        return ""
+    method, bits = run.other_estimate
+    return f" The method *{method}* estimated {bits:,.0f} bits."
+
+
 def _clamping(run: CompletionRun, known: int) -> Report:
     ignored = int(run.parts[0].result.ignored.sum())
-    weights = torch.cat([part.result.log_weights[0] for part in run.parts]).softmax(0)
+    weights = _shares(run)
     text = (
-        f"**Not draws given all that is known.** {ignored} of {known} known pixels were ignored "
+        f"**These do not heed all that you gave.** {ignored} of {known} known pixels were ignored "
         "by what was drawn before them."
     )
     if len(weights) > 1:
         text += (
-            f" Weighted by how probable those pixels are after each completion, one of the "
-            f"{len(weights)} would have {100 * float(weights.max()):.0f} % of all weight."
+            f" Weigh the {len(weights)} completions by how probable they make those pixels, and "
+            f"one of them has {100 * float(weights.max()):.0f} % of all weight."
         )
     return Report(text, is_warning=True)
 
@@ -90,21 +143,21 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     effective = sum(report.effective_beginnings for report in reports)
     images = run.wish.num_images
     text = (
-        f"**Approximate.** {run.num_particles} particles"
+        f"**Approximate.** Method: *{run.wish.method}*. {run.num_particles} particles"
         + (f" in {clouds} clouds that do not mix" if clouds > 1 else "")
         + f"{_under_the_rule(run)}, resampled {resampled} times. {distinct} of the {images} "
         f"completions differ; they come from {beginnings} of the {run.num_particles} pictures "
-        f"begun. By weight the particles amount to {effective:.1f} of these."
+        f"begun. By weight the particles count as {effective:.1f} of these.{_pins(run)}"
     )
     if len(reports) == 1:
-        text += f" {_evidence(run, reports[0])}"
+        text += f" {_evidence(run, reports[0])}{_other_estimate(run)}"
     found = [Report(text)]
     if any(report.collapsed for report in reports):
         found.append(
             Report(
-                "**The particles collapsed:** most of the weight comes from few of the pictures "
-                "begun, so the completions vary less than the model would have them, most of all "
-                f"in what was drawn first.{_advice(run)}",
+                "**The particles collapsed:** most of the weight comes from a few of the pictures "
+                "begun. The completions vary too little, most of all in what was drawn first."
+                f"{_advice(run)}",
                 is_warning=True,
             )
         )
@@ -143,7 +196,9 @@ def _under_the_rule(run: CompletionRun) -> str:
 def _evidence(run: CompletionRun, report: ParticleReport) -> str:
     known = int(run.known.sum())
     if not math.isfinite(report.log_evidence):
-        return "Under this rule no particle reached the known pixels: they are not to be trusted."
+        return (
+            "Under this rule no particle reached the known pixels: do not trust the completions."
+        )
     bits = report.log_evidence / math.log(2)
     what = "log₂ p(known)" + ("" if run.wish.rule == SamplingRule() else " under this rule")
     text = f"Estimate of {what}: {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
@@ -153,11 +208,11 @@ def _evidence(run: CompletionRun, report: ParticleReport) -> str:
     return text + "."
 
 
-def posterior_is_quick(run: CompletionRun) -> bool:
+def posterior_is_quick(model: Model, known: NDArray[np.bool_], order: int, wish: Wish) -> bool:
     """Say whether the posterior over classes needs no particles."""
-    tolerance = run.wish.tolerance if run.wish.method == "particles" else 0.0
-    is_exact = is_prefix(torch.from_numpy(run.known.copy()), run.order)
-    return tolerance == 0 and (run.model.reads_evidence or is_exact)
+    tolerance = wish.tolerance if wish.method == "particles" else 0.0
+    is_exact = is_prefix(torch.from_numpy(known.copy()), order)
+    return tolerance == 0 and (model.reads_evidence or is_exact)
 
 
 def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> str:
@@ -167,18 +222,18 @@ def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> s
         return f"After {done} classes; the others are to come."
     best = class_names[int(posterior.probabilities.argmax())]
     if posterior.is_learned:
-        return f"As the encoder learned it from drawings made up for training. Best guess: {best}."
+        return f"The encoder's guess, learned from made-up drawings. Most probable: {best}."
     if posterior.is_exact:
         return f"Exact, every class being equally likely beforehand. Most probable: {best}."
     text = (
-        f"A rough estimate by particles, every class being equally likely beforehand; the lines "
-        f"reach from the worst to the best of {posterior.cloud_log_evidence.shape[1]} independent "
-        f"clouds. "
+        "A rough estimate by particles, every class being equally likely beforehand. The lines go "
+        f"from the lowest to the highest of {posterior.cloud_log_evidence.shape[1]} independent "
+        "clouds. "
     )
     if posterior.rivals:
         names = ", ".join(class_names[label] for label in posterior.rivals)
         return text + (
-            f"**The ranking is not settled:** {best} leads, but within the difference between "
-            f"clouds it may also be {names}."
+            f"**The ranking is not settled:** {best} leads, but the clouds differ so much that it "
+            f"may also be {names}."
         )
     return text + f"Most probable: {best}, by more than the clouds differ."

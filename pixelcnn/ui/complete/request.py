@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pixelcnn.data.datasets import DATASETS
-from pixelcnn.ui.complete import methods, results, settings, starts
+from pixelcnn.ui.complete import methods, outcome, results, settings, starts
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.complete.settings import (
     LINK_VERSION,
@@ -44,6 +44,7 @@ def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan
         tolerance=tolerance,
         label=chosen.label,
         inferred=chosen.inferred,
+        pins=chosen.pins,
         seed=chosen.seed,
         rule=chosen.rule,
         exactly=exactly,
@@ -61,14 +62,16 @@ def draw(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
     if settings.follow_drawing(model, desk.current()):
         st.rerun()
     _warn_of_another_kind(model)
+    results.pin(desk.current(), wish)
     _keep_link(wish)
+    waits = _why_not_live(model, wish, plan)
     desk.show_canvas(
         order=plan.order,
         hints=not wish.exactly,
-        live=model.model.reads_evidence and bool(state.get("live", True)),
+        pause_ms=_pause_ms(wish) if state.get("live", True) and not waits else 0,
         ignored=plan.ignored if wish.method == methods.CLAMPING else None,
     )
-    _offer_completion(model, wish, plan)
+    _offer_completion(model, wish, plan, waits)
 
 
 def _warn_of_another_kind(model: LoadedModel) -> None:
@@ -79,8 +82,8 @@ def _warn_of_another_kind(model: LoadedModel) -> None:
     config = model.model.config
     other = best_for(dataset, config.height, config.width)
     st.warning(
-        f"This drawing is from {DATASETS[dataset].title}, but the model has learned "
-        f"{DATASETS[model.info.dataset].title}: it will make that of it.",
+        f"This picture is from {DATASETS[dataset].title}, but the model has learned "
+        f"{DATASETS[model.info.dataset].title}, and that is what it will draw.",
         icon=":material/swap_horiz:",
     )
     if other:
@@ -107,7 +110,7 @@ def _is_asked(run: CompletionRun, wish: Wish) -> bool:
 
 
 def _choose_method(plan: methods.Plan) -> str:
-    captions = [f"The best for this drawing: now **{plan.automatic}**."]
+    captions = [f"What suits your drawing best: now **{plan.automatic}**."]
     captions += [plan.promises[name].text for name in methods.METHODS[1:]]
     chosen = st.radio(
         "**Method**",
@@ -130,7 +133,7 @@ def _suggest_orders(model: LoadedModel, plan: methods.Plan, tolerance: float) ->
             icon=":material/swap_vert:",
             on_click=_change_model,
             args=(name,),
-            help="That model knows eight orders, and reads all that is known here first.",
+            help="That model knows eight orders. In one of them it reads all that you gave first.",
         )
 
 
@@ -138,17 +141,33 @@ def _change_model(name: str) -> None:
     st.session_state["change_model_to"] = name
 
 
-def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
+def _pause_ms(wish: Wish) -> int:
+    """How long the hand must rest before completions begin again: longer where they are slow."""
+    return 1000 if wish.method in (methods.PARTICLES, methods.WEIGHED) else 300
+
+
+def _why_not_live(model: LoadedModel, wish: Wish, plan: methods.Plan) -> str:
+    """Say why completions cannot begin again after each stroke; "" if they can."""
+    known = desk.current().known
+    if not wish.inferred or outcome.posterior_is_quick(model.model, known, plan.order, wish):
+        return ""
+    return (
+        "Not now: this model guesses the class of such a drawing by particles, which takes "
+        "minutes. Choose a class, or *Any class*."
+    )
+
+
+def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan, waits: str) -> None:
     state, sketch, run = st.session_state, desk.current(), results.current()
     can_read = model.model.reads_evidence
     left, right = st.columns(2)
     live = left.toggle(
         "Complete while I draw",
-        can_read,
-        key="live" if can_read else "live-never",
-        bind="query-params" if can_read else None,
-        disabled=not can_read,
-        help="Completions begin again after each stroke. Needs a model that reads evidence.",
+        True,
+        key="live",
+        bind="query-params",
+        disabled=bool(waits),
+        help=waits or "Completions begin again a moment after each stroke.",
     )
     exactly = right.toggle(
         "Use my pixels exactly",
@@ -156,19 +175,20 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
         key="exactly" if can_read else "exactly-always",
         bind="query-params" if can_read else None,
         disabled=not can_read,
-        help="Off: your strokes are hints, and the model draws over them. On: every pixel that "
-        "you drew stays as it is. Pixels from a picture always stay.",
+        help="Off: your strokes are hints, and the model may draw over them. On: every pixel that "
+        "you drew stays as it is. Pixels from a picture always stay."
+        + ("" if can_read else " This model has no encoder, so it cannot take hints."),
     )
     if can_read and exactly != wish.exactly:
         st.rerun()  # the methods and their words depend on it
     hindrance = None
     if not sketch.known.any():
-        hindrance = "Nothing is known yet: draw something, or choose a picture to start from."
+        hindrance = "Nothing to complete yet: draw something, or start from a picture."
     elif (sketch.known & ~sketch.hints(wish.exactly)).all():
-        hindrance = "Every pixel is known: erase something, or cover a part."
+        hindrance = "Every pixel is known: erase some, or cover a part of the picture."
     elif not plan.promises[wish.method].possible:
         title = wish.method.capitalize()
-        hindrance = f"{title} is not possible with this drawing: choose another method."
+        hindrance = f"{title} is not possible with this drawing. Choose another method."
     from_link = state.get("begin_from_link", False)
     # The callback only notes the click: it may come in one message with a request of the sheet, of
     # which Streamlit then runs the fragment alone.
@@ -182,7 +202,7 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
     )
     is_asked = run is not None and _is_asked(run, wish)
     tried = (to_text(sketch), wish)
-    live_now = live and can_read and not is_asked and state.get("live_tried") != tried
+    live_now = live and not waits and not is_asked and state.get("live_tried") != tried
     begin = hindrance is None and (from_link or live_now or "complete_asked" in state)
     asked = "complete_asked" in state
     if begin:
@@ -191,7 +211,7 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan) -> Non
     elif hindrance:
         st.caption(hindrance)
     elif run is not None and not is_asked:
-        st.caption("The completions are of an earlier drawing or other settings.")
+        st.caption("The completions belong to an earlier drawing or other settings.")
     # Noted only now: any access to the session's state may end this run for another one.
     for note in ("complete_asked", "begin_from_link"):
         state.pop(note, None)

@@ -1,5 +1,7 @@
 """The lower part of the Complete page: the completions, and what they mean."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from pixelcnn.data.datasets import class_names
@@ -33,10 +35,11 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -
     names = class_names(model.info.dataset, model.model.config.num_classes)
     if job := state.get("posterior"):
         job.cancel(visitor())
-    job = run = None
+    job, run, before = None, None, current()
     try:
         job = _infer(model.model, sketch, wish) if wish.inferred else None
         run = CompletionRun(model.model, sketch, wish, names, job, quiet)
+        run.other_estimate = _estimate_by_another(before, run)
         run.draw(0.1)
     except ValueError as error:
         run = None
@@ -44,6 +47,27 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -
     state["posterior"], state["completion"] = job, run
     state["completion_message"] = run.message() if run else b""
     state["completion_dataset"] = model.info.dataset or ""
+
+
+def _estimate_by_another(before: CompletionRun | None, run: CompletionRun) -> tuple | None:
+    """Keep what the completions before said of the same drawing, if only the method is another."""
+    if before is None or not before.done or not before.sketch.same_evidence(run.sketch):
+        return None
+    if before.wish == run.wish:
+        return before.other_estimate
+    same = replace(before.wish, method=run.wish.method) == run.wish
+    bits = outcome.estimate(before) if same else None
+    return None if bits is None else (before.wish.method, bits)
+
+
+def pin(sketch: Sketch, wish: Wish) -> None:
+    """Have the completions shown follow a wish that differs in what is pinned alone."""
+    state, run = st.session_state, current()
+    if run is None or run.wish.pins == wish.pins or not run.sketch.same_evidence(sketch):
+        return
+    if replace(run.wish, pins=wish.pins) == wish:
+        run.pin(wish.pins)
+        state["completion_message"] = run.message()
 
 
 def show() -> None:
@@ -62,6 +86,9 @@ def show() -> None:
     if st.session_state.pop("taken", False):
         st.toast("Taken to the canvas. Undo brings the drawing before it back.")
     _sheet()
+    wanted = run.class_names and run.done and st.session_state.get("posterior") is None
+    if wanted and outcome.posterior_is_quick(run.model, run.known, run.order, run.wish):
+        _begin_posterior()
     _notes(run)
     if run.class_names:
         _posterior()
@@ -87,6 +114,7 @@ def _sheet() -> None:
             on_pull=_on_pull,
             on_take=_on_take,
             on_open=_on_open,
+            on_pin=_on_pin,
         )
 
 
@@ -94,7 +122,8 @@ def _notes(run: CompletionRun) -> None:
     """Say what the completions are worth; the sheet has the page run again when they are done."""
     if not run.done:
         return
-    for report in outcome.describe(run):
+    job: Job | None = st.session_state.get("posterior")
+    for report in outcome.describe(run, job.latest if job and job.done == 1 else None):
         show_it = st.warning if report.is_warning else st.markdown
         show_it(report.text, **({"icon": ":material/warning:"} if report.is_warning else {}))
 
@@ -109,11 +138,9 @@ def _posterior() -> None:
     """Show how probable each class is; cheap if exact, else only when it is asked for."""
     job: Job | None = st.session_state.get("posterior")
     run = current()
-    if job is None and run.done and outcome.posterior_is_quick(run):
-        job = _begin_posterior()
     st.markdown("**What is it?**")
     if job is None:
-        st.caption("How probable each class is, before anything is drawn.")
+        st.caption("How probable is each class, given your drawing?")
     elif job.asked_by(visitor()):
         _posterior_pending(job)
         return
@@ -124,17 +151,16 @@ def _posterior() -> None:
             "Estimate the class" if job is None else "Estimate again",
             icon=":material/bar_chart:",
             on_click=_begin_posterior,
-            help="By particles for every class in turn. It takes about as long as completing by "
-            f"{PARTICLES * run.config.num_classes} particles: a bar says how long, and it can be "
-            "stopped.",
+            help="By particles, one class after the other. It takes as long as completing with "
+            f"{PARTICLES * run.config.num_classes} particles. A bar says how long, and you can "
+            "stop it.",
         )
 
 
-def _begin_posterior() -> Job:
+def _begin_posterior() -> None:
     state, run = st.session_state, current()
     state["posterior"] = _infer(run.model, run.sketch, run.wish)
     state["posterior"].wait(0.3)  # what is quick needs no bar
-    return state["posterior"]
 
 
 @st.fragment(run_every=0.5)
@@ -150,7 +176,7 @@ def _posterior_pending(job: Job) -> None:
         "Stop",
         on_click=_stop,
         args=(job,),
-        help="The completions, which need the classes, are given up."
+        help="This gives up the completions too: they need the classes."
         if needed
         else "The classes computed so far stay.",
     )
@@ -180,7 +206,7 @@ def _export(run: CompletionRun) -> None:
     """Offer the completions as files; outside of `_sheet`, so that a pull does not send it."""
     name = f"{run.wish.checkpoint}-{run.wish.method}-seed{run.wish.seed}"
     with st.popover("Download", icon=":material/download:"):
-        st.caption("The finished completions: what is not drawn yet is drawn first.")
+        st.caption("What is not drawn yet is drawn first.")
         formats = downloads.picture_formats(exports, large=8, data="Data")
         downloads.offer(formats, run, name, "completions")
 
@@ -221,6 +247,13 @@ def _on_take() -> None:
         picture = run.sketch.filled(run.levels()[image], run.wish.exactly)
         desk.put(picture, st.session_state["completion_dataset"])
         st.session_state["taken"] = st.session_state["rerun_completions"] = True
+
+
+def _on_pin() -> None:
+    if chosen := _chosen("pin"):
+        label = st.session_state[SHEET]["pin"]["label"]
+        st.session_state["change_pin_to"] = chosen[1], None if label is None else int(label)
+        st.session_state["rerun_completions"] = True
 
 
 def _on_open() -> None:

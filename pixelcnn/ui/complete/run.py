@@ -8,8 +8,8 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -45,10 +45,12 @@ class Wish:
     """Particles of the methods that have any."""
     tolerance: float = 0.0
     """How far a known level may be off, in levels; heeded by particles only."""
-    label: int | None = None
-    """Class that is asked for; None for any class."""
+    label: int | tuple[int, ...] | None = None
+    """Class that is asked for, or one for each completion; None for any class."""
     inferred: bool = False
     """Whether the class of each completion is drawn from the posterior."""
+    pins: tuple[tuple[int, int], ...] = ()
+    """Completions, counted from 0, whose class is another, and that class."""
     seed: int = 0
     """Fixes all random numbers."""
     rule: SamplingRule = SamplingRule()
@@ -59,10 +61,11 @@ class Wish:
 
 @dataclass
 class Part:
-    """The completions that are drawn together: with particles those of one class, else all."""
+    """Completions drawn together: all, with particles those of one class, or a pinned one."""
 
     scan: Scan
-    num_images: int
+    images: list[int]
+    """Which completions of the run they are."""
     sizes: list[float] = field(default_factory=list)
     """Effective sample size after each step."""
     ancestors: list[int] = field(default_factory=list)
@@ -93,7 +96,7 @@ class Part:
         levels = self.scan.levels[:, 0].numpy()
         if isinstance(self.scan, ParticleScan):
             clouds = self.scan.num_clouds
-            image = np.arange(self.num_images)
+            image = np.arange(len(self.images))
             size = len(levels) // clouds
             return levels[image % clouds * size + image // clouds % size]
         return levels
@@ -136,11 +139,14 @@ class CompletionRun:
         self._looks: list[tuple[str, float]] | None = None
         self.lock = threading.RLock()
         """Held while pixels are drawn: an export may finish what is played."""
-        self.labels: list[int] | None = None
-        """Class of each completion; None for any class, or if it is not known yet."""
-        self.parts: list[Part] = []
+        self.other_estimate: tuple[str, float] | None = None
+        """What another method said of the same drawing: its name, and log2 p(known)."""
         self._with_particles = wish.method in ("particles", "weighed")
-        scan = self._scan(wish.label, 0, wish.num_images, wish.num_particles)
+        one = not isinstance(wish.label, Sequence)
+        self._asked = [wish.label] * wish.num_images if one else list(wish.label)
+        self._parts = [] if posterior else self._divide()
+        self._pinned = {pin: self._pinned_part(*pin) for pin in map(tuple, wish.pins)}
+        scan = self._parts[0].scan if self._parts else self._scan([None], [0])
         self.order = scan.order
         """Raster order of the scan."""
         self.steps = scan.num_steps
@@ -150,9 +156,17 @@ class CompletionRun:
         """The pixel that each step of the scan draws."""
         self.first = int((~self.known.flatten()[self.pixels]).argmax())
         """The first step that draws a pixel."""
-        if posterior is None:
-            self.parts = [Part(scan, wish.num_images)]
-            self.labels = None if wish.label is None else [wish.label] * wish.num_images
+
+    @property
+    def parts(self) -> list[Part]:
+        """What is drawn: a pinned completion twice, the last one counts. Empty without classes."""
+        return [*self._parts, *self._pinned.values()] if self._parts else []
+
+    @property
+    def labels(self) -> list[int | None]:
+        """Class of each completion; None for any class, or if it is not known yet."""
+        pinned = dict(self.wish.pins)
+        return [pinned.get(image, label) for image, label in enumerate(self._asked)]
 
     @property
     def count(self) -> int:
@@ -171,7 +185,18 @@ class CompletionRun:
 
     def class_name(self, image: int) -> str | None:
         """Name the class that a completion was asked for; None for any class."""
-        return None if self.labels is None else self.class_names[self.labels[image]]
+        label = self.labels[image]
+        return None if label is None else self.class_names[label]
+
+    def pin(self, pins: tuple[tuple[int, int], ...]) -> None:
+        """Change which completions have a class of their own; only these are drawn, at once."""
+        with self.lock:
+            self.wish = replace(self.wish, pins=pins)
+            self._pinned = {p: self._pinned.get(p) or self._pinned_part(*p) for p in pins}
+            for part in self._pinned.values():
+                while self._parts and part.result is None:
+                    part.step()
+            self._looks = None
 
     def draw(self, seconds: float) -> None:
         """Do at least a piece of the work, then more until the time is over.
@@ -197,10 +222,18 @@ class CompletionRun:
 
     def levels(self) -> NDArray[np.int64]:
         """The completions shown, (n, H, W); of unknown pixels not drawn yet 0."""
-        if not self.parts:
-            given = np.where(self.known, self.sketch.level, 0)[None]
-            return given.repeat(self.wish.num_images, 0)
-        return np.concatenate([part.levels() for part in self.parts])
+        given = np.where(self.known, self.sketch.level, 0).astype(np.int64)[None]
+        levels = given.repeat(self.wish.num_images, 0)
+        for part in self.parts:
+            levels[part.images] = part.levels()
+        return levels
+
+    def results(self, name: str) -> NDArray[np.float64]:
+        """Give a value of every finished completion: a field of `Completion`, (n,)."""
+        values = np.empty(self.wish.num_images)
+        for part in self.parts:
+            values[part.images] = getattr(part.result, name)[0].numpy()
+        return values
 
     def mean_and_deviation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Compute mean and standard deviation of each pixel over the completions, (H, W)."""
@@ -209,10 +242,7 @@ class CompletionRun:
 
     def bits(self) -> list[float] | None:
         """Give -log2 of the model's probability of each completion, (n,); None until done."""
-        if not self.done:
-            return None
-        log_prob = torch.cat([part.result.log_prob[0] for part in self.parts])
-        return (-log_prob / math.log(2)).tolist()
+        return (-self.results("log_prob") / math.log(2)).tolist() if self.done else None
 
     def sizes_and_ancestors(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Give effective sample size and distinct ancestors after each step; else empty."""
@@ -250,10 +280,13 @@ class CompletionRun:
             levels = torch.from_numpy(self.levels()[:, None])
             known = torch.ones_like(levels, dtype=torch.bool)
             percent = 100 * self.model.class_probabilities(Evidence(levels, known, ~known))
-            label = percent.argmax(1) if self.labels is None else torch.tensor(self.labels)
-            found = percent.gather(1, label[:, None])[:, 0].tolist()
+            labels = [
+                int(one.argmax()) if label is None else label
+                for one, label in zip(percent, self.labels, strict=True)
+            ]
             self._looks = [
-                (self.class_names[i], p) for i, p in zip(label.tolist(), found, strict=True)
+                (self.class_names[label], float(one[label]))
+                for one, label in zip(percent, labels, strict=True)
             ]
         return self._looks
 
@@ -275,6 +308,8 @@ class CompletionRun:
             "num_images": self.wish.num_images,
             "columns": self.columns,
             "captions": [self.class_name(i) or "" for i in range(self.wish.num_images)],
+            "class_names": self.class_names,
+            "pins": dict(self.wish.pins),
             "looks": self.looks_like(),
             "bits": self.bits(),
             "particles": self.num_particles,
@@ -301,40 +336,48 @@ class CompletionRun:
         job = self.posterior
         left = "" if job.seconds_left is None else f", {job.seconds_left:.0f} s left"
         count = 0 if job.latest is None else classes_done(job.latest)
-        return f"inferring the class: {count} of {self.config.num_classes}{left}"
+        return f"guessing the class: {count} of {self.config.num_classes}{left}"
 
     def _begin_classes(self) -> None:
-        job, wish = self.posterior, self.wish
+        job = self.posterior
         goes_on = job.keep()
         if job.done < 1 and not goes_on:
             raise ValueError(job.error or "The posterior over the classes was stopped.")
-        if job.done < 1:
-            return
-        self.labels = job.latest.draw(wish.num_images, wish.seed)
+        if job.done == 1:
+            self._asked = job.latest.draw(self.wish.num_images, self.wish.seed)
+            self._parts = self._divide()
+
+    def _divide(self) -> list[Part]:
+        """Divide the completions, without what is pinned, into those that are drawn together."""
+        images = range(self.wish.num_images)
         if not self._with_particles:
-            self.parts = [Part(self._scan(self.labels, 0, wish.num_images, 1), wish.num_images)]
-            return
-        for label in sorted(set(self.labels)):
-            first, count = self.labels.index(label), self.labels.count(label)
-            particles = max(
-                FEWEST_PARTICLES, count, round(wish.num_particles * count / wish.num_images)
-            )
-            scan = self._scan(label, first, count, particles)
-            self.parts.append(Part(scan, count))
+            return [Part(self._scan(self._asked, images), list(images))]
+        return [
+            Part(self._scan([label], same), same)
+            for label in dict.fromkeys(self._asked)
+            for same in [[i for i in images if self._asked[i] == label]]
+        ]
+
+    def _pinned_part(self, image: int, label: int) -> Part:
+        # With particles each has its own seed, or two of one class would be the same picture.
+        seed = self.wish.seed + (1 + image) * self._with_particles
+        return Part(self._scan([label], [image], seed), [image])
 
     def _scan(
-        self, label: int | list[int] | None, first: int, count: int, num_particles: int
+        self, labels: Sequence[int | None], images: Sequence[int], seed: int | None = None
     ) -> Scan:
-        wish, particles = self.wish, self._with_particles
+        wish, count = self.wish, len(images)
+        share = round(wish.num_particles * count / wish.num_images)
+        fewer = max(FEWEST_PARTICLES, count, share)
         return begin_completion(
             self.model,
             *self.evidence,
             method=wish.method,
             num_images=count,
-            seed=wish.seed,
+            seed=wish.seed if seed is None else seed,
             rule=wish.rule,
-            label=label,
-            first_image=0 if particles else first,
-            num_particles=num_particles,
+            label=labels if len(set(labels)) > 1 else labels[0],
+            first_image=0 if self._with_particles else images[0],
+            num_particles=fewer if count < wish.num_images else wish.num_particles,
             tolerance=wish.tolerance if wish.method == "particles" else 0.0,
         )

@@ -17,14 +17,17 @@ from pixelcnn.ui.shared.controls import MAX_SEED, choose_checkpoint, choose_rule
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
-GUESS, ANY_CLASS = "inferred", "any"
-CLASS_WORDS = {GUESS: "Let the model guess", ANY_CLASS: "Any class"}
-MODEL = "complete_model"
+GUESS, ANY_CLASS, EACH = "inferred", "any", "each"
+CLASS_WORDS = {GUESS: "Let the model guess", ANY_CLASS: "Any class", EACH: "One of each class"}
+MODEL, PINS = "complete_model", "pinned_classes"
+FOLLOWED = "followed"
+"""In the address: the model that the page changed to by itself, which a reload leaves to it."""
 LINK_VERSION = "2"
 """Of links with a drawing; those of version 1 read strokes as facts."""
 KEYS = (
     MODEL,
     "complete_class",
+    PINS,
     "completions_shown",
     "particles",
     "tolerance",
@@ -41,10 +44,12 @@ class Settings:
 
     num_images: int
     """Completions, 1 to 16."""
-    label: int | None
-    """Class that is asked for; None for any class, or an inferred one."""
+    label: int | tuple[int, ...] | None
+    """Class that is asked for, or one for each completion; None for any, or inferred ones."""
     inferred: bool
     """Whether the class of each completion is drawn from the posterior, given the drawing."""
+    pins: tuple[tuple[int, int], ...]
+    """Completions, counted from 0, whose class is another, and that class."""
     seed: int
     """Fixes all random numbers."""
     rule: SamplingRule
@@ -55,10 +60,12 @@ def choose_model(place: DeltaGenerator) -> str:
     """Let the viewer choose a checkpoint; the page begins with the one that completes best."""
     state, query = st.session_state, st.query_params
     if name := state.pop("change_model_to", None):
+        query[FOLLOWED] = name
         infos = resources.grey_checkpoints(28, 28)
         datasets = {infos[n].dataset if n in infos else n for n in (name, state[MODEL])}
         if len(datasets) > 1:
-            state.pop("complete_class", None)  # the other model has other classes
+            for key in ("complete_class", PINS):  # the other model has other classes
+                state.pop(key, None)
         state[MODEL] = name
     elif MODEL not in state:
         earlier = "drawing" in query and query.get("v") != LINK_VERSION and MODEL not in query
@@ -67,7 +74,8 @@ def choose_model(place: DeltaGenerator) -> str:
             state["exactly"] = True
         elif "model" in query and MODEL not in query:
             state[MODEL] = query["model"]
-        if {MODEL, "model"} & set(query) or earlier:
+        named = query.get(MODEL, query.get("model"))
+        if earlier or named not in (None, query.get(FOLLOWED)):
             _note_own_choice()
     best = best_for("fashion-mnist", 28, 28)
     return choose_checkpoint(place, best, MODEL, _note_own_choice)
@@ -133,25 +141,7 @@ def choose_settings(model: Model, dataset: str | None) -> Settings:
     """Let the viewer choose what everybody may want to change."""
     config = model.config
     names = class_names(dataset, config.num_classes)
-    label, inferred = None, False
-    if names:
-        options = [GUESS, ANY_CLASS, *names]
-        linked = st.query_params.get("complete_class")
-        if linked in CLASS_WORDS and "complete_class" not in st.session_state:
-            st.session_state["complete_class"] = linked  # links of earlier versions; now in words
-        name = st.selectbox(
-            "What is it?",
-            options,
-            0 if model.reads_evidence else 1,
-            format_func=lambda name: CLASS_WORDS.get(name, name),
-            key="complete_class",
-            bind="query-params",
-            help="Choose a class if you know what you drew. *Let the model guess*: the model says "
-            "how probable each class is, and the class of every completion is drawn accordingly. "
-            "*Any class* leaves it open while drawing.",
-        )
-        inferred = name == GUESS
-        label = names.index(name) if name in names else None
+    place = st.container()
     num_images = st.slider(
         "Completions",
         1,
@@ -161,6 +151,16 @@ def choose_settings(model: Model, dataset: str | None) -> Settings:
         bind="query-params",
         help="Drawn together, each with random numbers of its own.",
     )
+    label, inferred, pins = None, False, ()
+    if names:
+        with place:
+            name = _choose_class(names, model.reads_evidence)
+            pins = _choose_pins(names, num_images)
+        inferred = name == GUESS
+        if name == EACH:
+            label = tuple(image % len(names) for image in range(num_images))
+        elif name in names:
+            label = names.index(name)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     seed = left.number_input(
         "Seed",
@@ -174,7 +174,47 @@ def choose_settings(model: Model, dataset: str | None) -> Settings:
     right.button("New", icon=":material/casino:", width="stretch", on_click=_new_seed)
     with st.expander("Sampling rule"):
         rule = choose_rule(config.num_levels)
-    return Settings(num_images, label, inferred, seed, rule)
+    return Settings(num_images, label, inferred, pins, seed, rule)
+
+
+def _choose_class(names: tuple[str, ...], reads_evidence: bool) -> str:
+    linked = st.query_params.get("complete_class")
+    if linked in CLASS_WORDS and "complete_class" not in st.session_state:
+        st.session_state["complete_class"] = linked  # links of earlier versions; now in words
+    return st.selectbox(
+        "What is it?",
+        [*CLASS_WORDS, *names],
+        0 if reads_evidence else 1,
+        format_func=lambda name: CLASS_WORDS.get(name, name),
+        key="complete_class",
+        bind="query-params",
+        help="Choose a class if you know what you drew. *Let the model guess*: the model says "
+        "how probable each class is, and each completion gets a class accordingly. *Any class* "
+        "leaves it open while drawing. *One of each class*: the first completion gets the first "
+        "class, the second the next.",
+    )
+
+
+def _choose_pins(names: tuple[str, ...], num_images: int) -> tuple[tuple[int, int], ...]:
+    """Let the viewer give completions a class of their own, here or in the sheet."""
+    state = st.session_state
+    options = {f"{i + 1}: {n}": (i, c) for i in range(num_images) for c, n in enumerate(names)}
+    if change := state.pop("change_pin_to", None):
+        image, label = change
+        others = [pin for pin in state.get(PINS, ()) if options.get(pin, (image,))[0] != image]
+        state[PINS] = others if label is None else [*others, f"{image + 1}: {names[label]}"]
+    elif not set(state.get(PINS, ())) <= set(options):
+        state[PINS] = [pin for pin in state[PINS] if pin in options]
+    chosen = st.multiselect(
+        "Pinned classes",
+        list(options),
+        key=PINS,
+        bind="query-params",
+        placeholder="None",
+        help="Completions with a class of their own, whatever you choose above. Choose them here, "
+        "or click a completion.",
+    )
+    return tuple({options[pin][0]: options[pin] for pin in chosen}.values())
 
 
 def choose_particles(config: ModelConfig) -> tuple[int, float]:
@@ -186,8 +226,8 @@ def choose_particles(config: ModelConfig) -> tuple[int, float]:
         64,
         key="particles",
         bind="query-params",
-        help="For *weighed* and *particles*: how many pictures are drawn at once. More are nearer "
-        "to the exact answer, and slower.",
+        help="For *weighed* and *particles*: how many pictures are drawn at once. More come "
+        "closer to the exact answer, and take longer.",
     )
     tolerance = right.slider(
         "Tolerance",

@@ -15,7 +15,7 @@ from pixelcnn.data.pictures import pictures
 from pixelcnn.models import Model, ModelConfig
 from pixelcnn.sampling import iter_samples
 from pixelcnn.storage import CheckpointError
-from pixelcnn.ui.complete import real_start, settings
+from pixelcnn.ui.complete import challenges, real_start, settings
 from pixelcnn.ui.complete.challenges import CHALLENGES, SIDE
 from pixelcnn.ui.complete.gallery import gallery
 from pixelcnn.ui.shared import desk, resources
@@ -41,12 +41,13 @@ def offer_challenges(config: ModelConfig) -> None:
     """Offer drawings to begin with, as long as there is nothing to see yet."""
     if st.session_state.get("completion") or (config.height, config.width) != (SIDE, SIDE):
         return
-    st.markdown("**Draw something** on the left, or begin with one of these:")
+    st.markdown("**Draw something** on the canvas, or try one of these. Strokes are orange.")
     gallery(
-        pictures(torch.from_numpy(np.stack([c.sketch().level for c in CHALLENGES]))[:, None], 256),
+        challenges.pictures(),
         [challenge.title for challenge in CHALLENGES],
         key="challenges",
         on_choose=_on_challenge,
+        named=True,
     )
 
 
@@ -84,7 +85,7 @@ def choose_start(config: ModelConfig, dataset: str | None) -> None:
             on_click=lambda: desk.put(blank(config.height, config.width, config.num_levels)),
             help="All pixels unknown. Undo brings the drawing back.",
         )
-        st.caption("Then draw on it with the mouse, a finger or the keyboard.")
+        st.caption("Then draw with the mouse, a finger or the keyboard.")
 
 
 def _choose_upload(config: ModelConfig) -> None:
@@ -128,7 +129,7 @@ def _on_upload(config: ModelConfig) -> None:
             invert=bool(state.get("upload_invert")),
         )
     except PictureError as error:
-        state["upload_problem"] = f"{error} The drawing is left as it was."
+        state["upload_problem"] = f"{error} Your drawing is as it was."
         return
     desk.put(given(values[0], 256), "")  # nobody knows what kind of picture it is
 
@@ -141,7 +142,7 @@ def choose_cover(config: ModelConfig) -> None:
                 covered,
                 on_click=_cover,
                 args=(left, config),
-                help="Becomes unknown; the rest of the picture is known.",
+                help="The model draws this part; the rest of the picture stays.",
                 key=f"cover-{left}",
             )
 

@@ -132,20 +132,6 @@ def rule_to_text(rule: SamplingRule) -> str:
     return "_".join(re.sub(r"\.0$", "", repr(number)) for number in numbers)
 
 
-def rule_text(rule: SamplingRule) -> str:
-    """Describe a rule in a few words.
-
-    >>> rule_text(SamplingRule(temperature=0.5, top_k=20))
-    'temperature 0.5, top-k 20'
-    """
-    parts = [f"temperature {rule.temperature:g}"]
-    if rule.top_k is not None:
-        parts.append(f"top-k {rule.top_k}")
-    if rule.top_p < 1:
-        parts.append(f"top-p {rule.top_p:g}")
-    return ", ".join(parts)
-
-
 def from_text(text: str) -> History:
     """Read what `to_text` wrote.
 

@@ -53,10 +53,14 @@ class Completions extends Playback {
       const seconds = (performance.now() - this.begun.at) / 1000;
       this.rate = (head.count - this.begun.count) / seconds;
     }
+    this.showPin();
     this.touch();
   }
 
   begin(head) {
+    this.find(".pxr-pin").hidden = !head.class_names.length;
+    this.find(".pxr-pin select").replaceChildren(...["not pinned", ...head.class_names].map(
+      (name, i) => new Option(name, i - 1)));
     const memory = this.recall("place");
     const back = memory?.run === head.run; // mounted anew: go on where the visitor left
     this.begun = { at: performance.now(), count: head.count };
@@ -93,8 +97,11 @@ class Completions extends Playback {
 
   escape() { this.choose(null); }
 
+  showPin() { this.find(".pxr-pin select").value = this.growth.head.pins[this.chosen?.image] ?? -1; }
+
   choose(chosen) {
     this.chosen = chosen;
+    this.showPin();
     this.touch();
   }
 
@@ -168,7 +175,7 @@ class Completions extends Playback {
     if (!chosen) return;
     const { row, col } = placeOf(growth.shape, chosen.pixel);
     setText(find(".pxr-name"), `${this.nameOf(chosen.image)} · row ${row}, column ${col}`);
-    for (const button of this.all("[data-act]")) button.disabled = !head.done;
+    for (const one of this.find(".pxr-actions").querySelectorAll("button, select")) one.disabled = !head.done;
   }
 
   hoverText(image) {

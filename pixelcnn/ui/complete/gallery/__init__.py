@@ -23,6 +23,7 @@ def gallery(
     *,
     key: str,
     on_choose: Callable[[], None],
+    named: bool = False,
 ) -> None:
     """Show pictures as buttons.
 
@@ -32,9 +33,10 @@ def gallery(
         key: key of the component; while `on_choose` runs, `st.session_state[key]["choose"]` is
             `{index}`.
         on_choose: called after a click.
+        named: whether the titles stand under the pictures.
     """
     message = encode(
-        {"titles": list(titles)},
+        {"titles": list(titles), "named": named},
         {f"picture{n}": np.atleast_3d(picture) for n, picture in enumerate(pictures)},
     )
     _component(key=key, data=message, on_choose_change=on_choose)

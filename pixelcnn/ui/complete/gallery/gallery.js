@@ -10,6 +10,7 @@ class Gallery extends Component {
     const shown = JSON.stringify([head, ...pictures.map(String)]);
     if (shown === this.shown) return;
     this.shown = shown;
+    this.root.classList.toggle("pxg-named", head.named);
     this.root.replaceChildren(...pictures.map((values, index) => {
       const [height, width, channels] = head.sections[index].shape;
       const button = document.createElement("button"), canvas = document.createElement("canvas");

@@ -28,7 +28,7 @@ def canvas(
     link: str,
     order: int | None = None,
     hints: bool = False,
-    live: bool = False,
+    pause_ms: int = 0,
     ignored: NDArray[np.bool_] | None = None,
     on_change: Callable[[], None],
 ) -> None:
@@ -47,7 +47,7 @@ def canvas(
             drawn under the same address.
         order: raster order to show as arrows, 0..7.
         hints: whether pixels that are drawn by hand are hints.
-        live: whether a change is sent only when no other has followed it for a moment.
+        pause_ms: how long no other change may follow before one is sent; 0 sends it at once.
         ignored: (H, W), known pixels to be crossed out.
         on_change: called after every change.
     """
@@ -63,7 +63,7 @@ def canvas(
         "link": link,
         "order": order,
         "hints": hints,
-        "live": live,
+        "pause_ms": pause_ms,
     }
     _component(key=key, data=encode(header, sections), on_drawing_change=on_change)
 

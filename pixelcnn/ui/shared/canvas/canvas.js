@@ -9,7 +9,6 @@ import { paintSketch } from "./paint.js";
 import { DRAWN, GIVEN, Sketch, UNKNOWN, fromBase64, toBase64 } from "./sketch.js";
 
 const ZOOMS = [1, 1.5, 2, 3];
-const PAUSE_MS = 300; // after a stroke, before what depends on it is computed
 const KEYS = {
   b: ["tool", "brush"], r: ["tool", "rectangle"], a: ["tool", "above"], l: ["tool", "below"],
   f: ["tool", "fill"], 1: ["size", 1], 2: ["size", 2], 3: ["size", 3], i: ["paint", "ink"],
@@ -84,7 +83,7 @@ class Canvas extends Component {
       const isLeaving = way.leftAt > since && performance.now() - way.leftAt < LEAVING_MS;
       if (isLeaving) this.sendSoon(since);
       else this.send();
-    }, PAUSE_MS);
+    }, this.head.pause_ms);
   }
 
   // The drawing and what can be taken back outlive a reload and other pages, in this tab.
@@ -151,7 +150,7 @@ class Canvas extends Component {
     this.touch();
     if (!this.sketch.remember(before)) return;
     this.keep();
-    if (this.head.live) this.sendSoon();
+    if (this.head.pause_ms) this.sendSoon();
     else this.send();
   }
 

@@ -33,7 +33,7 @@ def _bars(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
             x=percent,
             y=list(class_names),
             orientation="h",
-            text=[_percent(value) for value in percent],
+            text=[percent(value) for value in percent],
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.3g} %<extra></extra>",
@@ -71,7 +71,7 @@ def _ranges(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figur
     return figure
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
     """Write a percentage, so that neither nothing nor all is said of what is not."""
     if 0 < value < 1:
         return "< 1 %"
