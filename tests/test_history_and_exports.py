@@ -31,6 +31,7 @@ HISTORIES = [
     History(((0, SamplingRule(temperature=0.1 + 0.2, top_p=1 - 2**-53)),)),
     History(((0, SamplingRule(temperature=0.1 * 3 / 7, top_k=256)),)),
     History(((0, SamplingRule(temperature=1, top_p=1)),)),
+    History(((0, COLD),), {3: 1}, "completions"),
 ]
 
 
@@ -104,6 +105,7 @@ def test_the_rule_of_a_pixel_is_the_last_one_that_began():
 def test_a_history_can_be_cut_and_goes_on():
     history = History(((0, SamplingRule()), (7, COLD)), {3: 1, 9: 2})
     assert history.before(7) == History(((0, SamplingRule()),), {3: 1})
+    assert not History(stream="completions").before(0).is_plain
     assert history.before(8) == History(history.rules, {3: 1})
     assert history.before(9).forced == {3: 1}
     assert history.before(0).rules == ((0, SamplingRule()),)

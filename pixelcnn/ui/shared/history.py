@@ -1,10 +1,11 @@
-"""Which rule was in force where and which levels were forced: what a link must tell."""
+"""What a link must tell of a drawing: rules, forced levels, the stream of random numbers."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import ModelConfig
+from pixelcnn.sampling.noise import STREAMS
 
 MAX_LENGTH = 40_000
 """Characters of a history in a link; more than a rule and a forced level at each of 784 pixels."""
@@ -21,6 +22,8 @@ class History:
     """(start, rule), the first one starts at 0, starts rise."""
     forced: dict[int, int] = field(default_factory=dict)
     """Level by position."""
+    stream: str = "samples"
+    """Random numbers that draw the rest, one of `pixelcnn.sampling.noise.STREAMS`."""
 
     @property
     def last_rule(self) -> SamplingRule:
@@ -29,8 +32,8 @@ class History:
 
     @property
     def is_plain(self) -> bool:
-        """Whether one rule holds throughout and nothing is forced."""
-        return len(self.rules) == 1 and not self.forced
+        """Whether one rule holds throughout and nothing is forced, as in any new picture."""
+        return self == History(self.rules[:1])
 
     def rule_at(self, position: int) -> SamplingRule:
         """Give the rule in force at a pixel."""
@@ -38,21 +41,22 @@ class History:
 
     def before(self, position: int) -> "History":
         """Keep what lies before a pixel, and the first rule."""
-        return History(
-            tuple((s, r) for s, r in self.rules if s < position or s == 0),
-            {p: v for p, v in self.forced.items() if p < position},
+        return replace(
+            self,
+            rules=tuple((s, r) for s, r in self.rules if s < position or s == 0),
+            forced={p: v for p, v in self.forced.items() if p < position},
         )
 
     def with_rule(self, position: int, rule: SamplingRule) -> "History":
         """Let another rule act from a pixel on."""
         earlier = tuple((s, r) for s, r in self.rules if s < position)
         if earlier and earlier[-1][1] == rule:
-            return History(earlier, self.forced)
-        return History((*earlier, (position, rule)), self.forced)
+            return replace(self, rules=earlier)
+        return replace(self, rules=(*earlier, (position, rule)))
 
     def with_forced(self, position: int, level: int) -> "History":
         """Force a level at a pixel."""
-        return History(self.rules, self.forced | {position: level})
+        return replace(self, forced=self.forced | {position: level})
 
     def check_fits(self, config: ModelConfig) -> None:
         """Check that all pixels and levels exist in a model.
@@ -84,7 +88,8 @@ def to_text(history: History) -> str:
         for start, rule in history.rules
     ]
     parts = [re.sub(r"\.0$", "", part) for part in parts]
-    return "~".join(parts + [f"f{p}_{v}" for p, v in sorted(history.forced.items())])
+    parts += [f"f{p}_{v}" for p, v in sorted(history.forced.items())]
+    return "~".join(parts if history.stream == "samples" else [*parts, history.stream])
 
 
 def from_text(text: str) -> History:
@@ -100,6 +105,7 @@ def from_text(text: str) -> History:
         raise ValueError(f"{len(text)} characters are more than {MAX_LENGTH}")
     rules: list[tuple[int, SamplingRule]] = []
     forced: dict[int, int] = {}
+    stream = "samples"
     number = r"(\d{1,6}(?:\.\d{1,21})?(?:e-\d{1,3})?)"
     for part in text.split("~"):
         if match := re.fullmatch(r"f(\d{1,5})_(\d{1,3})", part):
@@ -109,9 +115,11 @@ def from_text(text: str) -> History:
                 temperature=float(match[2]), top_k=int(match[3]) or None, top_p=float(match[4])
             )
             rules.append((int(match[1]), rule))
+        elif part in STREAMS:
+            stream = part
         else:
             raise ValueError(f"{part[:40]!r} is no rule and no forced level")
     starts = [start for start, _ in rules]
     if not starts or starts[0] != 0 or starts != sorted(set(starts)):
         raise ValueError(f"rules start at {starts}; they must start at 0 and rise")
-    return History(tuple(rules), forced)
+    return History(tuple(rules), forced, stream)
