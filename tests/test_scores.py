@@ -87,7 +87,10 @@ def test_codes_are_whole_files_that_can_be_read_again():
     packed = gzip.compress(bytes(levels.flatten().tolist()), 9, mtime=0)
     assert bits["gzip"] == 8 * len(packed)
     sizes = []
-    for how in ({"optimize": True}, *({"compress_level": 9, "compress_type": n} for n in range(5))):
+    for how in (
+        {"optimize": True},
+        *({"compress_level": 9, "compress_type": n} for n in range(5)),
+    ):
         buffer = io.BytesIO()
         Image.fromarray(levels[0].numpy().astype(np.uint8)).save(buffer, "PNG", **how)
         sizes.append(len(buffer.getvalue()))
