@@ -5,7 +5,8 @@
 
 `--equal` counts instead how many pictures are the same by both samplers, and in batches of 1 and
 16. They round float32 in other places; where a uniform number lies that close to an edge of the
-cumulative probabilities, another level is drawn, and from there on the picture differs.
+cumulative probabilities, another level is drawn, and from there on the picture differs. Products
+image by image would make batches equal, but cost what drawing image by image costs.
 
 The naive sampler is timed over its first pixels (every pixel costs it one whole pass, so they are
 all alike) and scaled to the picture; the cached one over whole pictures. Passes are timed beside
