@@ -19,7 +19,7 @@ from pixelcnn.evaluation.likelihoods import bits_per_dim, ensemble_bits_per_dim
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.progress import drain
 from pixelcnn.sampling import sample
-from pixelcnn.storage import checkpoint_path, list_stages, load_checkpoint, read_info, stage_path
+from pixelcnn.storage import checkpoint_path, load_checkpoint, read_info
 
 from .commands import RUN, SHAPE, refused, train_new, working_folder
 from .tiny import tiny_model
@@ -102,16 +102,6 @@ def test_an_ensemble_is_the_mean_probability():
     expected = -torch.log2(probabilities.mean(1)) / 4
     torch.testing.assert_close(ensemble_bits_per_dim(bits, 4), expected)
     assert (ensemble_bits_per_dim(bits, 4) <= bits.mean(1)).all()
-
-
-def test_stages_are_kept_with_their_scores(folder):
-    command = f"train new {SHAPE} {RUN} --total-images 20 --stages 5 13"
-    assert main(command.split()) == 0
-    path = checkpoint_path("run:new")
-    assert list_stages(path) == [stage_path(path, 5), stage_path(path, 15)]
-    infos = [read_info(stage) for stage in list_stages(path)]
-    assert [info.images_seen for info in infos] == [5, 15]
-    assert all(info.bits_per_dim.keys() == {"validation"} for info in infos)
 
 
 @pytest.mark.parametrize("stages", [(0,), (5, 5), (7, 3), (1.5,), [3]])

@@ -205,27 +205,6 @@ def test_particles_agree_with_the_exact_distribution(architecture, num_orders, r
     assert clouds_off(report, known, evidence, wrong, 3) > CHANCE
 
 
-@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
-def test_many_particles_find_the_exact_distribution(architecture):
-    model, known = sharp_model(architecture), known_of(MIDDLE)
-    levels = drawing(model.config, seed=1)
-    evidence, probability = exact(model, levels, known)
-    result = complete(
-        model, levels, known, method="particles", num_particles=8000, num_clouds=1, num_images=2000
-    )
-    report = result.particles[0]
-    assert report.resampled_at and report.ancestors[-1] < 8000
-    assert np.exp(report.log_evidence) == pytest.approx(evidence, rel=0.1)
-    # The completions are drawn from the particles by weight.
-    for pictures, weights in (
-        (report.levels, np.exp(report.log_weights)),
-        (result.levels[0], np.full(2000, 1 / 2000)),
-    ):
-        shares = weights @ pairs(pictures, known, 3).numpy()
-        assert abs(shares - probability).max() < 0.06
-    assert abs(exact(model, (levels + 1) % 3, known)[1] - probability).max() > 0.2
-
-
 @pytest.mark.parametrize("num_clouds", [1, 500])
 def test_completions_come_from_clouds_in_proportion_to_their_evidence(num_clouds):
     model, known = sharp_model("gated"), known_of(LOWER)

@@ -181,8 +181,16 @@ def test_the_generate_page_draws_the_same_picture(method, left, model, exactly):
         subject = Subject("tiny", seed=9, image=image, label=2)
         dependency = np.zeros((SIDE * SIDE, 5), np.uint8)
         drawing = Drawing(model, dependency, subject, history, [""])
-        drawing.current.draw(float("inf"))
-        assert np.array_equal(drawing.current.levels()[0, 0], run.levels()[image])
+        course = drawing.current
+        course.draw(float("inf"))
+        assert np.array_equal(course.levels()[0, 0], run.levels()[image])
+        if model is MODEL and method != "particles":  # drawn there as here: the rest is not forced
+            assert set(history.forced) == set(np.flatnonzero(run.known))
+        if (model, method) == (MODEL, "prefix"):  # so a course of its own goes on as it was, too
+            level = int(course.levels().ravel()[run.first])
+            again = drawing.course(replace(history, forced=history.forced | {run.first: level}))
+            again.draw(float("inf"))
+            assert np.array_equal(again.levels(), course.levels())
 
 
 # --- the class -----------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ HISTORIES = [
     History(((0, SamplingRule(temperature=0.1 + 0.2, top_p=1 - 2**-53)),)),
     History(((0, SamplingRule(temperature=0.1 * 3 / 7, top_k=256)),)),
     History(((0, SamplingRule(temperature=1, top_p=1)),)),
+    History(((0, COLD),), {3: 1}, "completions"),
 ]
 
 

@@ -53,16 +53,6 @@ def expected_masked(out_features, in_features, kernel_size, dilation, num_channe
     return past[None, :, None, :] | (own[None, :, None, :] & visible[:, None, :, None])
 
 
-@pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-def test_kernel_mask_is_one_exactly_before_the_centre(kernel_size, mask_type):
-    flat = kernel_mask(kernel_size, mask_type).flatten()
-    centre = kernel_size**2 // 2
-    assert flat[:centre].all()
-    assert flat[centre] == (mask_type == "B")
-    assert not flat[centre + 1 :].any()
-
-
 @pytest.mark.parametrize(
     ("build", "message"),
     [

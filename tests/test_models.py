@@ -163,10 +163,11 @@ def test_a_configuration_is_read_as_it_was_written_and_says_what_is_wrong_with_i
             read_config(values | change)
 
 
-@pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize(("num_channels", "num_orders"), [(1, 1), (3, 1), (1, 8)])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_check_causality_passes_and_counts_what_it_saw(architecture, num_channels):
-    model = tiny_model(architecture, num_channels=num_channels, num_classes=2)
+def test_check_causality_passes_and_counts_what_it_saw(architecture, num_channels, num_orders):
+    shape = {"num_channels": num_channels, "num_orders": num_orders, "num_classes": 2}
+    model = tiny_model(architecture, width=5 if num_orders == 8 else 6, **shape)
     total = model.config.num_dims
     report = check_causality(model, range(total))
     assert report.is_causal and report.positions_checked == report.num_dims == total

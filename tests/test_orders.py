@@ -5,7 +5,6 @@ import torch
 
 from pixelcnn import bits_per_dim, sample
 from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
-from pixelcnn.inspection.receptive_field import check_causality
 from pixelcnn.models import GatedConfig
 from pixelcnn.orders import (
     NUM_ORDERS,
@@ -82,11 +81,6 @@ def test_the_order_acts_on_the_prediction_and_none_means_order_0(architecture):
         model(levels[:2], None, torch.tensor([0, 8]))
     with pytest.raises(ValueError, match=r"`order` .* must be int64 \(2,\)"):
         model(levels[:2], None, torch.tensor([0]))
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_model_of_eight_orders_is_causal(architecture):
-    assert check_causality(tiny_orders_model(architecture), range(25)).is_causal
 
 
 def test_only_square_images_have_eight_orders_and_other_numbers_are_refused():

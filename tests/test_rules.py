@@ -141,18 +141,6 @@ def test_draw_takes_the_first_level_beyond_the_uniform_number(num_levels):
             assert row[:level].sum() <= u + 1e-12
 
 
-def test_draw_takes_each_level_as_often_as_it_is_probable_also_at_the_ends():
-    probability = np.array([0.0, 0.1, 0.0, 0.6, 0.3, 0.0])
-    uniform = (np.arange(1000) + 0.5) / 1000
-    counts = np.bincount(draw(np.tile(probability, (1000, 1)), uniform), minlength=6)
-    assert counts.tolist() == [0, 100, 0, 600, 300, 0]
-    assert [draw(probability, u) for u in (0.0, 0.1, LAST_UNIFORM)] == [1, 3, 4]
-    for num_levels in range(2, 257):  # thirds do not sum to one exactly
-        probability = np.full(num_levels, 1 / num_levels)
-        assert draw(probability, LAST_UNIFORM) == num_levels - 1
-        assert draw(probability, 0.0) == 0
-
-
 @pytest.mark.parametrize("num_levels", [2, 256])
 @pytest.mark.parametrize("rule", EVERY_RULE)
 def test_explain_tells_what_probabilities_and_draw_do(rule, num_levels):

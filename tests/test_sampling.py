@@ -161,8 +161,11 @@ def test_wandering_back_and_forth_under_other_rules_leaves_no_trace(architecture
     )
 
 
+@pytest.mark.parametrize("start", [0, 5, 12, 22, 35])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_fork_with_a_forced_level_is_the_naive_picture_with_that_level(architecture):
+def test_forks_that_are_drawn_in_turn_are_the_naive_pictures_with_their_levels(
+    architecture, start
+):
     model = tiny_model(architecture, num_channels=3, height=3, width=4, num_classes=2)
     noise = make_noise(model.config, num_images=2, seed=8)
     label = torch.tensor([0, 2])
@@ -173,54 +176,23 @@ def test_a_fork_with_a_forced_level_is_the_naive_picture_with_that_level(archite
     trunk = Sampler(model, noise, label)
     picture = finished(trunk, rules)
     assert np.array_equal(picture, naive_levels(model, noise, rules, label).numpy())
-    for position in (0, 5, 12, 22, 35):
-        fork = trunk.fork()
-        fork.rewind(position)
-        row, col, channel = fork.config.coordinates(position)
-        other = (picture[:, channel, row, col] + 1) % 4
-        level, _ = fork.step(rules(position), forced=other)
-        assert np.array_equal(level, other)
-        wanted = naive_levels(model, noise, rules, label, forced={position: other})
-        assert np.array_equal(finished(fork, rules), wanted.numpy())
-        assert not np.array_equal(fork.levels, picture)
-        assert np.array_equal(trunk.levels, picture)
-
-
-@pytest.mark.parametrize("start", [0, 8, 13])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_forks_that_are_drawn_in_turn_do_not_meet(architecture, start):
-    model = tiny_model(architecture)
-    noise = make_noise(model.config, num_images=1, seed=2)
-    trunk = begun(model, noise, start)
+    trunk.rewind(start)
     forks = [trunk.fork() for _ in range(4)]
     for level, fork in enumerate(forks):
-        fork.step(SHARP, forced=level)
+        assert (fork.step(rules(start), forced=level)[0] == level).all()
     logits = [[] for _ in forks]
     while not trunk.done:
         for fork, kept in zip(forks, logits, strict=True):
             if not fork.done:
-                kept.append(fork.step(SHARP)[1])
-        trunk.step(SHARP)
-
-    def rules(position):
-        return SHARP if position >= start else RULES[0]
-
-    assert np.array_equal(trunk.levels, naive_levels(model, noise, rules).numpy())
+                kept.append(fork.step(rules(fork.position))[1])
+        trunk.step(rules(trunk.position))
+    assert np.array_equal(trunk.levels, picture)
     for level, (fork, kept) in enumerate(zip(forks, logits, strict=True)):
-        wanted = naive_levels(model, noise, rules, forced={start: level})
+        wanted = naive_levels(model, noise, rules, label, forced={start: level})
         assert np.array_equal(fork.levels, wanted.numpy())
-        whole = in_order(model(wanted))[start + 1 :]
-        np.testing.assert_allclose(np.stack(kept), whole, rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_float32_models_sample_the_same_with_both_methods(architecture):
-    model = tiny_model(architecture, dtype=torch.float32, num_classes=2)
-    noise = make_noise(model.config, num_images=3, seed=0)
-    cached, logits = drawn(model, noise, RULES[0], torch.tensor([0, 1, 2]))
-    assert logits.dtype == np.float32
-    naive = sample_naive(model, noise, RULES[0], torch.tensor([0, 1, 2]))
-    assert np.array_equal(cached, naive.numpy())
+        whole = in_order(model(wanted, label))[start + 1 :]
+        for ours, theirs in zip(kept, whole, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
 
 
 def test_a_model_that_still_records_gradients_can_be_sampled_but_not_in_training_mode():

@@ -30,7 +30,7 @@ def complete(
     """Complete drawings; the same arguments give the same pictures.
 
     A drawing's completions do not depend on the other drawings, and without particles completion
-    i is the same in any number of them.
+    i is the same in any number of them; in float32 up to rounding, see `sample`.
 
     Arguments:
         model: a model in evaluation mode.

@@ -1,4 +1,4 @@
-"""The gated PixelCNN: two stacks without a blind spot, trained in one pass, drawn by rows.
+"""The gated PixelCNN: two stacks, trained in one pass, drawn by rows.
 
 Shapes: B batch, F features, H rows, W columns.
 """
@@ -38,7 +38,7 @@ class VerticalConv2d(nn.Conv2d):
 
     In the vertical stack the features of row r know only pixels of rows above r: type A (the first
     layer) reads rows r-k//2 .. r-1, type B reads features of rows up to and including r. So the
-    stack widens on both sides from its first layer on and no corner is lost.
+    stack widens on both sides from its first layer on.
 
     Arguments:
         in_features: input features.
@@ -187,8 +187,8 @@ class GatedBlock(nn.Module):
 class GatedPixelCNN(ConvolutionModel):
     """The gated model: a vertical stack for the rows above, a horizontal one for this row.
 
-    No corner is lost to a blind spot; what dilations skip, and no other layer fills, still is, see
-    `dependencies`.
+    Without dilations it sees all that its kernels reach. What dilations skip, and no other layer
+    fills, is a blind spot of this model too, see `dependencies`.
 
     References:
         van den Oord et al. 2016, arXiv 1606.05328, section 2.
@@ -196,7 +196,10 @@ class GatedPixelCNN(ConvolutionModel):
 
     Config = GatedConfig
     title = "Gated PixelCNN"
-    about = "Two stacks: one for the rows above, one for this row. It loses no corner."
+    about = (
+        "Two stacks, one for the rows above, one for this row: no blind spot, unless dilations "
+        "leave gaps."
+    )
     about_masks = (
         "This model is gated: it cuts the same window into two kernels, the rows above and the "
         "row to the left, which together read what the mask lets through."

@@ -19,6 +19,7 @@ from pixelcnn.completion import Completion, ParticleScan, Scan, begin_completion
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
+from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.ui.browser.wire import encode
 from pixelcnn.ui.complete.posterior import classes_done
 from pixelcnn.ui.shared.history import History
@@ -261,12 +262,24 @@ class CompletionRun:
         return sum(len(scan.noise) for scan in scans)
 
     def history(self, image: int) -> History:
-        """Say how the Generate page draws a finished completion: with every level forced.
+        """Say how the Generate page draws a finished completion: with which levels forced.
 
-        Its own random numbers are others than those of completions.
+        Where its random numbers lead from the known pixels to the same completion there too,
+        those are all that is forced; else every pixel is.
         """
-        levels = self.levels()[image].flatten().tolist()
-        return History(((0, self.wish.rule),), dict(enumerate(levels)))
+        wanted, c = self.levels()[image].ravel(), self.config
+        noise = make_noise(
+            c, num_images=1, seed=self.wish.seed, first_image=image, stream="completions"
+        )
+        label = None if self.labels is None else self.labels[image]
+        sampler = Sampler(self.model, noise, label_tensor(label, 1))
+        known = self.known.ravel()
+        for level, fixed in zip(wanted, known, strict=True):
+            sampler.step(self.wish.rule, level if fixed else None)
+        same = np.array_equal(sampler.levels.ravel(), wanted)
+        forced = np.flatnonzero(known) if same else range(wanted.size)
+        levels = {int(at): int(wanted[at]) for at in forced}
+        return History(((0, self.wish.rule),), levels, "completions")
 
     def looks_like(self) -> list[tuple[str, float]] | None:
         """Name the class of each finished completion, and how probable it is in percent.

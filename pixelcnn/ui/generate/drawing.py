@@ -87,7 +87,11 @@ class Drawing:
                 f"The player shows grey pictures; this model has {c.num_channels} channels."
             )
         noise = make_noise(
-            c, num_images=subject.num_images, seed=subject.seed, first_image=subject.image
+            c,
+            num_images=subject.num_images,
+            seed=subject.seed,
+            first_image=subject.image,
+            stream=history.stream,
         )
         label = label_tensor(subject.labels(c.num_classes), subject.num_images)
         self.config = c

@@ -28,8 +28,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "One layer reads its kernel. The next reads what that one knew, and so on: the field "
         "grows. In the **classic** stack a step to the right always costs a step up, so pixels "
         "above and to the right stay unseen: the **blind spot**. The **gated** model gives the "
-        "rows above a stack of their own, so no such corner is lost; what dilations skip, and no "
-        "other layer fills, still is."
+        "rows above a stack of their own: then only what dilations skip stays unseen."
     )
     both = both_fields(model)
     layers = both[next(iter(both))]

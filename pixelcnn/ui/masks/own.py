@@ -91,8 +91,7 @@ def choose_config(config: ModelConfig) -> ModelConfig:
     net = st.segmented_control(
         "Architecture", [name.capitalize() for name in kinds], default="Classic",
         required=True, key="net", bind="query-params",
-        help=" ".join(f"{name.capitalize()}: {kind.about}" for name, kind in kinds.items())
-        + " Dilations may leave gaps between the entries of the kernels.",
+        help=" ".join(f"{name.capitalize()}: {kind.about}" for name, kind in kinds.items()),
     )  # fmt: skip
     first, later = st.columns(2)
     sizes = (3, 5, 7, 9)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import ModelConfig
+from pixelcnn.sampling.noise import STREAMS
 
 MAX_LENGTH = 40_000
 """Characters of a history in a link; more than a rule and a forced level at each of 784 pixels."""
@@ -56,6 +57,8 @@ class History:
     """(start, rule), the first one starts at 0, starts rise."""
     forced: dict[int, int] = field(default_factory=dict)
     """Level by position."""
+    stream: str = "samples"
+    """Random numbers that draw the rest, one of `pixelcnn.sampling.noise.STREAMS`."""
 
     @property
     def last_rule(self) -> SamplingRule:
@@ -68,6 +71,8 @@ class History:
 
     def first_difference(self, other: "History") -> int | None:
         """Find the first pixel that the other history draws in another way; None for none."""
+        if self.stream != other.stream:
+            return 0
         starts = {start for start, _ in self.rules + other.rules}
         return next(
             (
@@ -118,8 +123,9 @@ def to_text(history: History) -> str:
     >>> to_text(History(rules, {400: 255}))
     '0_1_0_1~341_0.5_20_1~f400_255'
     """
-    rules = [f"{start}_{rule_to_text(rule)}" for start, rule in history.rules]
-    return "~".join(rules + [f"f{p}_{v}" for p, v in sorted(history.forced.items())])
+    parts = [f"{start}_{rule_to_text(rule)}" for start, rule in history.rules]
+    parts += [f"f{p}_{v}" for p, v in sorted(history.forced.items())]
+    return "~".join(parts if history.stream == "samples" else [*parts, history.stream])
 
 
 def rule_to_text(rule: SamplingRule) -> str:
@@ -145,6 +151,7 @@ def from_text(text: str) -> History:
         raise ValueError(f"{len(text)} characters are more than {MAX_LENGTH}")
     rules: list[tuple[int, SamplingRule]] = []
     forced: dict[int, int] = {}
+    stream = "samples"
     number = r"(\d{1,6}(?:\.\d{1,21})?(?:e-\d{1,3})?)"
     for part in text.split("~"):
         if match := re.fullmatch(r"f(\d{1,5})_(\d{1,3})", part):
@@ -154,9 +161,11 @@ def from_text(text: str) -> History:
                 temperature=float(match[2]), top_k=int(match[3]) or None, top_p=float(match[4])
             )
             rules.append((int(match[1]), rule))
+        elif part in STREAMS:
+            stream = part
         else:
             raise ValueError(f"{part[:40]!r} is no rule and no forced level")
     starts = [start for start, _ in rules]
     if not starts or starts[0] != 0 or starts != sorted(set(starts)):
         raise ValueError(f"rules start at {starts}; they must start at 0 and rise")
-    return History(tuple(rules), forced)
+    return History(tuple(rules), forced, stream)

@@ -3,8 +3,10 @@
 
 import { placeOf, thousands } from "../../browser/basics.js";
 
-// A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255".
-const isRule = (part) => !part.startsWith("f");
+// A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255"; at the end may
+// stand which random numbers draw it, "completions".
+const isRule = (part) => /^\d/.test(part);
+const isForced = (part) => /^f\d/.test(part);
 const startOf = (part) => Number(part.match(/\d+/)[0]);
 
 function rulesOf(name) {
@@ -112,11 +114,12 @@ export function lastRule(name) {
 export function courseFrom(name, position, rule, level = null) {
   const parts = name.split("~");
   const rules = parts.filter((part) => isRule(part) && startOf(part) < position);
-  const forced = parts.filter((part) => !isRule(part) && (startOf(part) < position
+  const forced = parts.filter((part) => isForced(part) && (startOf(part) < position
     || (level === null && position > 0 && startOf(part) === position)));
+  const stream = parts.filter((part) => !isRule(part) && !isForced(part));
   if (rules.length === 0 || lastRule(rules.at(-1)) !== rule) rules.push(`${position}_${rule}`);
   if (level !== null) forced.push(`f${position}_${level}`);
-  return [...rules, ...forced].join("~");
+  return [...rules, ...forced, ...stream].join("~");
 }
 
 const MAX_TRACES = 8; // of those between the first and the newest, the oldest goes

@@ -27,13 +27,13 @@ def posterior_chart(posterior: ClassPosterior, class_names: tuple[str, ...]) -> 
 
 
 def _bars(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
-    percent = 100 * posterior.probabilities.numpy()
+    shares = 100 * posterior.probabilities.numpy()
     figure = go.Figure(
         go.Bar(
-            x=percent,
+            x=shares,
             y=list(class_names),
             orientation="h",
-            text=[percent(value) for value in percent],
+            text=[percent(value) for value in shares],
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.3g} %<extra></extra>",
