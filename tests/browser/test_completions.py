@@ -123,6 +123,13 @@ def test_a_prefix_is_exact_and_its_link_draws_the_same_again(page, server):
     assert set(sheet(page)[1]["captions"]) == {"Sneaker"}
     page.locator(".js-plotly-plot .bars").wait_for()  # the posterior over the classes
     page.get_by_text("Exact, every class being equally likely").wait_for()
+    page.locator(".pxr .pxc-cells button").nth(1).click()
+    page.locator(".pxr-pin select").select_option(label="Bag")
+    page.wait_for_url("**pinned_classes=2**")
+    settled(page)
+    before, levels = levels, assert_known_pixels_unchanged(page)
+    assert (levels != before).any(1).tolist() == [False, True, False, False, False]
+    assert sheet(page)[1]["captions"] == ["Sneaker", "Bag", "Sneaker", "Sneaker", "Sneaker"]
     address = page.url
     other = page.context.browser.new_context().new_page()  # another visitor opens the link
     other.set_default_timeout(60_000)
