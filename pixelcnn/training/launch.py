@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.locks import take_lock
 from pixelcnn.storage import CHECKPOINT_DIR, RUNS_ENVIRONMENT_VARIABLE
-from pixelcnn.training.locks import take_lock
 from pixelcnn.training.runs import Run, RunError, Status, list_runs
 
 LOCK_ENVIRONMENT_VARIABLE = "PIXELCNN_RUN_LOCK"
