@@ -10,6 +10,7 @@ import platform
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -147,3 +148,18 @@ def _is_dead(path: Path, match: re.Match[str]) -> bool:
     except OSError:
         pass  # it is somebody else's
     return False
+
+
+def say(text: str) -> None:
+    """Print a line; work goes on when nobody listens any more, or the disk of a log is full."""
+    with suppress(OSError):
+        print(text, flush=True)
+    hush()
+
+
+def hush() -> None:
+    """Turn the output off if nobody takes it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - to the end of the program

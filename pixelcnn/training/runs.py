@@ -58,7 +58,8 @@ OURS = STRICT | ConfigDict(allow_inf_nan=True)
 """How a run's numbers are read back: a score may be infinite."""
 Number = Annotated[int, Field(ge=0, le=10**15)]
 Amount = Annotated[float, Field(ge=0, le=1e15)]
-Words = Annotated[str, Field(max_length=10_000)]
+MAX_WORDS = 10_000
+Words = Annotated[str, Field(max_length=MAX_WORDS)]
 MAX_METRICS_BYTES = 2**26
 MAX_NAME, MAX_NOTE = 80, 2000
 RESERVED = ("images", "imported")
