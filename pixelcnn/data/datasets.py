@@ -144,8 +144,8 @@ def _read_torchvision(
 ) -> tuple[Tensor, Tensor]:
     """Read the training or the test images of torchvision: uint8 (N, C, H, W), int64 (N,)."""
     folder = data_dir(directory)
-    where = f"{dataset.title} in the folder {printable(str(folder))!r}"
-    elsewhere = f"another copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}"
+    where = f"in the folder {printable(str(folder))!r}"
+    how = f"copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}"
     kind = getattr(_torchvision_datasets(), dataset.torchvision_name)
     read = partial(kind, folder, train=split != "test")
     try:
@@ -161,17 +161,17 @@ def _read_torchvision(
         reason = " ".join(str(error).split())  # torchvision lists one mirror a line
         if isinstance(error, OSError) or re.search("not found|Error downloading", reason):
             raise DataError(
-                f"{where} is not there and could not be fetched ({printable(reason)}). "
-                f"Name {elsewhere}."
+                f"{dataset.title} is not {where} and could not be fetched "
+                f"({printable(reason)}). Name a local {how}."
             ) from error
         raise DamagedDataError(
-            f"{where} is damaged ({error!r}). Delete it, or name {elsewhere}."
+            f"{dataset.title} {where} is damaged ({error!r}). Delete it, or name another {how}."
         ) from error
     if wrong:
         raise DamagedDataError(
-            f"{where} is not the one that torchvision fetches: the MD5 of {wrong} is another. "
-            f"Delete it, or name {elsewhere}. (If it is meant so, say so in a file {SUMS} beside "
-            "it, as md5sum writes it.)"
+            f"{dataset.title} {where} is not the one that torchvision fetches: the MD5 of "
+            f"{wrong} is another. Delete it, or name another {how}. (If it is meant so, say so in "
+            f"a file {SUMS} beside it, as md5sum writes it.)"
         )
     values = torch.as_tensor(loaded.data)
     values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)  # (N, C, H, W)
@@ -182,8 +182,8 @@ def _read_torchvision(
 
 def _changed_file(loaded: Any, split: Split) -> str | None:  # noqa: ANN401 - of torchvision
     """Name a file that was read and is not what it should be; CIFAR checks its own."""
-    folder, wanted = getattr(loaded, "raw_folder", ""), MD5.get(type(loaded).__name__, {})
-    if os.path.exists(stated := os.path.join(folder, SUMS)):
+    wanted, folder = MD5.get(type(loaded).__name__, {}), getattr(loaded, "raw_folder", None)
+    if folder is not None and os.path.exists(stated := os.path.join(folder, SUMS)):
         lines = read_file(stated).decode(errors="replace").splitlines()
         wanted = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
     prefix = "t10k" if split == "test" else "train"
