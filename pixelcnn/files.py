@@ -5,6 +5,7 @@ links that lead nowhere, or what nobody here may read.
 """
 
 import json
+import math
 import os
 import platform
 import re
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic_core import from_json
 
@@ -48,22 +49,15 @@ def names_in(folder: str | os.PathLike[str]) -> list[str]:
         return []
 
 
-def check_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
-    """Check a file by its size before it is read; returns its first 8 bytes.
+@contextmanager
+def open_file(path: str | os.PathLike[str], most_bytes: float = math.inf) -> Iterator[BinaryIO]:
+    """Open a file to read it, once its kind and its size are known to be in bounds.
 
     Raises:
         OSError: if it cannot be opened.
         ValueError: if it is no file, or larger than that.
     """
-    return _read(path, most_bytes, 8)
 
-
-def read_file(path: str | os.PathLike[str], most_bytes: int = MAX_JSON_BYTES) -> bytes:
-    """Read a whole file; raises as `check_file` does."""
-    return _read(path, most_bytes, -1)
-
-
-def _read(path: str | os.PathLike[str], most_bytes: int, count: int) -> bytes:
     def patient(name: str, flags: int) -> int:  # but nobody waits for the other end of a pipe
         return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
@@ -75,11 +69,24 @@ def _read(path: str | os.PathLike[str], most_bytes: int, count: int) -> bytes:
             raise ValueError(
                 f"its {about.st_size:,} bytes are more than the limit of {most_bytes:,}"
             )
+        yield file
+
+
+def read_file(path: str | os.PathLike[str], most_bytes: int = MAX_JSON_BYTES) -> bytes:
+    """Read a whole file; raises as `open_file` does."""
+    with open_file(path, most_bytes) as file:
+        return file.read()
+
+
+def read_end(path: str | os.PathLike[str], count: int) -> bytes:
+    """Read the last bytes of a file, however large; raises as `open_file` does."""
+    with open_file(path) as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - count, 0))
         return file.read(count)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any JSON value
-    """Read a JSON file; raises as `check_file` does, and ValueError if it is no JSON."""
+    """Read a JSON file; raises as `open_file` does, and ValueError if it is no JSON."""
     return from_json(read_file(path))
 
 

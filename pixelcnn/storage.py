@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pixelcnn.config import STRICT, fault_of
-from pixelcnn.files import as_path, check_file, names_in, read_file, write_atomically
+from pixelcnn.files import as_path, names_in, open_file, read_file, write_atomically
 from pixelcnn.models import Model, ModelConfig, architecture, build_model, read_config
 
 FORMAT = "pixelcnn-checkpoint-1"
@@ -257,8 +257,8 @@ def open_safetensors(
     Raises:
         OSError, SafetensorError, ValueError: if it is missing, damaged, or not of this format.
     """
-    head = check_file(path, MAX_BYTES if most_bytes is None else most_bytes)
-    header = int.from_bytes(head, "little")
+    with open_file(path, MAX_BYTES if most_bytes is None else most_bytes) as opened:
+        header = int.from_bytes(opened.read(8), "little")
     if MAX_HEADER_BYTES < header <= os.path.getsize(path):
         raise ValueError(
             f"its header of {header:,} bytes is larger than the limit of {MAX_HEADER_BYTES:,}"
