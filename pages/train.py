@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pixelcnn.training.locks import HAVE_LOCKS, NO_LOCKS
+from pixelcnn.locks import HAVE_LOCKS, NO_LOCKS
 from pixelcnn.ui.shared.layout import begin_importing_torch, page
 
 begin_importing_torch()

@@ -16,6 +16,7 @@ import pydantic
 from pydantic import ConfigDict, Field, ValidationError
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
+Text = Annotated[str, Field(max_length=4096), "be a text of at most 4096 characters, in UTF-8"]
 Share = Annotated[float, Field(ge=0, le=1)]
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 """How everything from outside is read: no value is converted, nothing unknown is taken in."""
@@ -42,16 +43,19 @@ class Settings:
             ValueError: if a field is unknown, missing or no longer supported, or a value breaks
                 its rule.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{cls.__name__} (={reprlib.repr(values)}) must be an object.")
         values = cls._added_later | dict(values)
         for name, (nothing, what) in cls._taken_back.items():
             if (value := values.pop(name, nothing)) != nothing:
-                raise ValueError(f"`{name}` (={value!r}): {what} are no longer supported.")
+                shown = reprlib.repr(value)
+                raise ValueError(f"`{name}` (={shown}): {what} are no longer supported.")
         names = {f.name for f in fields(cls)}
         unknown, missing = sorted(values.keys() - names), sorted(names - values.keys())
         if unknown or missing:
             raise ValueError(
-                f"{cls.__name__}: unknown fields {unknown}, missing fields {missing}; "
-                f"expected exactly {sorted(names)}."
+                f"{cls.__name__}: unknown fields {reprlib.repr(unknown)}, missing fields "
+                f"{missing}; expected exactly {sorted(names)}."
             )
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
@@ -76,7 +80,7 @@ else:
         check = made.__init__
 
         @functools.wraps(check)
-        def initialize(self: Any, **values: Any) -> None:
+        def initialize(self: Any, /, **values: Any) -> None:
             try:
                 check(self, **values)
             except ValidationError as error:
@@ -91,12 +95,16 @@ def fault_of(error: Exception, cls: type | None = None) -> str:
 
     It is the first fault; of the fields of `cls`, if they are such, with the rule of the field.
     """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
     if not isinstance(error, ValidationError):
         return str(error).removesuffix(".")
-    fault = error.errors()[0]
+    fault = error.errors(include_url=False)[0]
     if text := str(fault.get("ctx", {}).get("error", "")):  # of `require`
         return text.removesuffix(".")
-    names, value = [str(part) for part in fault["loc"]], reprlib.repr(fault["input"])
+    # What people chose as a name may be long, or no text that can be shown.
+    names = [reprlib.repr(str(part)).strip("'") for part in fault["loc"]]
+    value = reprlib.repr(fault["input"])
     if cls is None:
         return f"{'.'.join(names)} (={value}): {fault['msg']}" if names else fault["msg"]
     if names[0] not in cls.__pydantic_fields__:
@@ -155,7 +163,7 @@ class TrainConfig(Settings):
 
     _added_later = {"label_contrast": 0.0, "encoder_images": 0}
 
-    dataset: str = "fashion-mnist"
+    dataset: Text = "fashion-mnist"
     """Name of a data set, see `pixelcnn.data.datasets.DATASETS`."""
     total_images: Count = 60_000
     """Images to be seen in all; the learning rate reaches zero there."""

@@ -94,10 +94,10 @@ def convolution_mask(
     Arguments and errors are those of both.
 
     Returns:
-        int64 (out_features, in_features, k, k).
+        uint8 (out_features, in_features, k, k).
     """
     centre = kernel_size // 2
-    mask = kernel_mask(kernel_size, mask_type).repeat(out_features, in_features, 1, 1)
+    mask = kernel_mask(kernel_size, mask_type).byte().repeat(out_features, in_features, 1, 1)
     mask[:, :, centre, centre] = channel_mask(out_features, in_features, num_channels, mask_type)
     return mask
 
@@ -113,11 +113,13 @@ def horizontal_mask(
         [[1, 1]]
 
     Returns:
-        int64 (out_features, in_features, 1, k // 2 + 1).
+        uint8 (out_features, in_features, 1, k // 2 + 1).
 
     References:
         van den Oord et al. 2016, arXiv 1606.05328, section 2.2.
     """
     centre = kernel_size // 2
-    full = convolution_mask(out_features, in_features, kernel_size, num_channels, mask_type)
-    return full[:, :, centre : centre + 1, : centre + 1]
+    row = kernel_mask(kernel_size, mask_type)[centre : centre + 1, : centre + 1].byte()
+    mask = row.repeat(out_features, in_features, 1, 1)
+    mask[:, :, 0, centre] = channel_mask(out_features, in_features, num_channels, mask_type)
+    return mask

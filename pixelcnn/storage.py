@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 import os
 import re
-import tempfile
+import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,12 +19,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pixelcnn.config import STRICT, fault_of
+from pixelcnn.files import as_path, names_in, open_file, read_file, write_atomically
 from pixelcnn.models import Model, ModelConfig, architecture, build_model, read_config
 
 FORMAT = "pixelcnn-checkpoint-1"
 LIBRARY_VERSION = "0.1.0"
 CHECKPOINT_DIR = Path(__file__).resolve().parent.parent / "checkpoints"
 MAX_BYTES = 512 * 2**20
+MAX_HEADER_BYTES = 4 * 2**20
+"""Of the names and shapes of all tensors, and the metadata."""
+MAX_METADATA_BYTES = 2**18
+FLOATS = ("F64", "F32", "F16", "BF16")
+"""Types of numbers that weights may have."""
 RUNS_ENVIRONMENT_VARIABLE = "PIXELCNN_RUNS"
 RUN_ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}"
 """What the name of a run's folder may be: it can leave no folder, and needs no quoting."""
@@ -43,13 +50,16 @@ class CheckpointInfo:
         PlainSerializer(ModelConfig.to_dict),
     ]
     """Shape of the model."""
-    dataset: str | None
+    dataset: Annotated[str, Field(max_length=4096)] | None
     """Name of the data set it learned, see `pixelcnn.data.datasets.DATASETS`."""
-    images_seen: Annotated[int, Field(ge=0)]
+    images_seen: Annotated[int, Field(ge=0, le=10**15)]
     """Training progress."""
-    bits_per_dim: dict[str, Annotated[float, Field(ge=0)]]
+    bits_per_dim: Annotated[
+        dict[Annotated[str, Field(max_length=40)], Annotated[float, Field(ge=0, le=1e6)]],
+        Field(max_length=20),
+    ]
     """Measured bits/dim by split ("validation", "test"); absent where not measured."""
-    library_version: str = LIBRARY_VERSION
+    library_version: Annotated[str, Field(max_length=80)] = LIBRARY_VERSION
     """Version of this library that wrote the file."""
 
     def to_metadata(self) -> dict[str, str]:
@@ -82,32 +92,29 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Model, CheckpointInfo
     Raises:
         CheckpointError: if the file is missing, damaged, foreign or incompatible.
     """
-    info, tensors = _read(Path(path), with_tensors=True)
-    held = sum(t.numel() for t in tensors.values())
-    if info.config.fewest_parameters > held:  # a small file must not make a huge model
-        raise CheckpointError(
-            f"{path}: the weights do not fit the configuration, {held:,} numbers are too few."
-        )
-    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
-        model = build_model(info.config)
-    wanted, found = ({(k, v.shape) for k, v in t.items()} for t in (model.state_dict(), tensors))
-    if wrong := sorted(name for name, _ in wanted ^ found):
-        raise CheckpointError(
-            f"{path}: the weights do not fit the configuration, first at {wrong[0]!r}."
-        )
-    weights = {k: v.float() for k, v in tensors.items()}
-    for name, weight in weights.items():
-        if not tensors[name].is_floating_point() or not bool(torch.isfinite(weight).all()):
-            raise CheckpointError(
-                f"{path}: the weight {name!r} holds values that are not numbers."
-            )
-    model.load_state_dict(weights)
+    with _opened(path) as (info, file):
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
+            # A small file must not make a huge model.
+            model = build_model(info.config, sum(map(math.prod, found.values())))
+        weights = model.state_dict()
+        wanted = {name: tuple(weight.shape) for name, weight in weights.items()}
+        if wrong := sorted(name for name, _ in wanted.items() ^ found.items()):
+            raise ValueError(f"the weights do not fit the configuration, first at {wrong[0]!r}")
+        for name, weight in weights.items():
+            if file.get_slice(name).get_dtype() in FLOATS:
+                weight.copy_(file.get_tensor(name))
+            else:
+                weight.fill_(math.nan)
+            if not bool(torch.isfinite(weight).all()):
+                raise ValueError(f"the weight {name!r} holds values that are not numbers")
     return model.eval().requires_grad_(False), info
 
 
 def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:
     """Read only what a checkpoint says about itself; raises as `load_checkpoint` does."""
-    return _read(Path(path), with_tensors=False)[0]
+    with _opened(path) as (info, _):
+        return info
 
 
 def checkpoint_path(name: str | os.PathLike[str]) -> Path:
@@ -121,11 +128,11 @@ def checkpoint_path(name: str | os.PathLike[str]) -> Path:
     """
     if str(name).startswith(("run:", "imported:")):
         path = _run_checkpoint_path(str(name))
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):
             raise CheckpointError(f"{name}: no such checkpoint in the folder of runs.")
         return path
-    for path in (Path(name), CHECKPOINT_DIR / f"{name}.safetensors"):
-        if path.is_file():
+    for path in (as_path(name), CHECKPOINT_DIR / f"{name}.safetensors"):
+        if os.path.isfile(path):
             return path
     raise CheckpointError(
         f"{name}: no such checkpoint; shipped: {', '.join(list_checkpoints()) or 'none'}."
@@ -143,13 +150,13 @@ def _run_checkpoint_path(name: str) -> Path | None:
             path = path.with_stem("best") if stage == "best" else stage_path(path, int(stage))
     else:
         return None
-    inside = path.resolve().is_relative_to(folder.resolve())  # a link could lead out
-    return path if inside else None
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    return path if inside else None  # a link could lead out
 
 
 def runs_dir() -> Path:
     """Return the folder of the runs: $PIXELCNN_RUNS, else `runs/` beside `checkpoints/`."""
-    return Path(os.environ.get(RUNS_ENVIRONMENT_VARIABLE) or CHECKPOINT_DIR.parent / "runs")
+    return as_path(os.environ.get(RUNS_ENVIRONMENT_VARIABLE) or CHECKPOINT_DIR.parent / "runs")
 
 
 def list_checkpoints() -> dict[str, Path]:
@@ -171,11 +178,26 @@ def list_scored_checkpoints() -> dict[str, Path]:
 
 
 def list_trained_checkpoints() -> dict[str, Path]:
-    """List what was trained or imported here, by the names of `checkpoint_path`, newest first."""
-    imported = {f"imported:{p.stem}": p for p in (runs_dir() / "imported").glob("*.safetensors")}
-    trained = {f"run:{p.parent.name}": p for p in runs_dir().glob("*/checkpoint.safetensors")}
-    names = {n: p for n, p in (trained | imported).items() if _run_checkpoint_path(n) is not None}
-    return dict(sorted(names.items(), key=lambda item: -item[1].stat().st_mtime))
+    """List what was trained or imported here, by the names of `checkpoint_path`, newest first.
+
+    Files that cannot be read are in it too; reading one says what is wrong with it.
+    """
+    folder, found = runs_dir(), {}
+    for name in names_in(folder / "imported"):
+        if name.endswith(".safetensors"):
+            found[f"imported:{name.removesuffix('.safetensors')}"] = folder / "imported" / name
+    for name in names_in(folder):
+        if os.path.lexists(path := folder / name / "checkpoint.safetensors"):
+            found[f"run:{name}"] = path
+    names = {n: p for n, p in found.items() if _run_checkpoint_path(n) is not None}
+    return dict(sorted(names.items(), key=lambda item: -_changed_at(item[1])))
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def stage_path(path: Path, images_seen: int) -> Path:
@@ -187,7 +209,8 @@ def stage_path(path: Path, images_seen: int) -> Path:
 
 def list_stages(path: Path) -> list[Path]:
     """List the stages of a checkpoint's training that were kept, the earliest first."""
-    return sorted(stage_path(path, 0).parent.glob("*.safetensors"))
+    folder = stage_path(path, 0).parent
+    return [folder / n for n in names_in(folder) if re.fullmatch(r"[0-9]{8,12}\.safetensors", n)]
 
 
 def weights_digest(path: str | os.PathLike[str]) -> str:
@@ -199,9 +222,9 @@ def weights_digest(path: str | os.PathLike[str]) -> str:
         CheckpointError: if the file cannot be read.
     """
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}).") from error
+        content = read_file(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({fault_of(error)}).") from error
     header = 8 + int.from_bytes(content[:8], "little")
     return hashlib.sha256(content[header:]).hexdigest()[:16]
 
@@ -225,48 +248,39 @@ def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 
 @contextmanager
 def open_safetensors(
-    path: str | os.PathLike[str], kind: str, about: str
+    path: str | os.PathLike[str], kind: str, about: str, *, most_bytes: int | None = None
 ) -> Iterator[tuple[safe_open, str]]:
     """Open one of our files; yields it, and what its metadata hold under `about`, JSON.
+
+    Nothing of it is read before its size and that of its header are known to be in bounds.
 
     Raises:
         OSError, SafetensorError, ValueError: if it is missing, damaged, or not of this format.
     """
+    with open_file(path, MAX_BYTES if most_bytes is None else most_bytes) as opened:
+        header = int.from_bytes(opened.read(8), "little")
+    if MAX_HEADER_BYTES < header <= os.path.getsize(path):
+        raise ValueError(
+            f"its header of {header:,} bytes is larger than the limit of {MAX_HEADER_BYTES:,}"
+        )
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if (found := metadata.get("format")) != kind:
-            raise ValueError(f"its format (={found!r}) is not {kind!r}")
-        yield file, metadata.get(about, "")
+            raise ValueError(f"its format (={reprlib.repr(found)}) is not {kind!r}")
+        if len(text := metadata.get(about, "")) > MAX_METADATA_BYTES:
+            raise ValueError(
+                f"its {about!r} of {len(text):,} characters is longer than the limit of "
+                f"{MAX_METADATA_BYTES:,}"
+            )
+        yield file, text
 
 
-def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Replace a file in one step, so that a reader or a crash never meets half of it.
-
-    Durable: a moment without power cannot take it back either; costs a wait for the disk.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[CheckpointInfo, safe_open]]:
+    """Open a checkpoint; whatever is wrong with it while it is read is a `CheckpointError`."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _read(path: Path, *, with_tensors: bool) -> tuple[CheckpointInfo, dict[str, Tensor]]:
-    try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise ValueError(f"{size} bytes are more than the limit of {MAX_BYTES}")
         with open_safetensors(path, FORMAT, "pixelcnn") as (file, about):
-            info = _INFO.validate_json(about)
-            names = file.keys() if with_tensors else ()
-            return info, {name: file.get_tensor(name) for name in names}
+            yield _INFO.validate_json(about), file
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except SafetensorError as error:

@@ -1,5 +1,7 @@
 """Made-up data sets in the raw layout of torchvision, so that no test needs the network."""
 
+import hashlib
+
 import numpy as np
 
 
@@ -21,4 +23,7 @@ def write_mnist_like(folder, name="FashionMNIST", *, train=20, test=6):
         write_idx(folder / name / "raw" / f"{prefix}-images-idx3-ubyte", images)
         write_idx(folder / name / "raw" / f"{prefix}-labels-idx1-ubyte", labels)
         values[prefix] = images
+    raw = folder / name / "raw"
+    sums = (f"{hashlib.md5(p.read_bytes()).hexdigest()}  {p.name}\n" for p in raw.glob("*ubyte"))
+    (raw / "MD5SUMS").write_text("".join(sums))
     return values["train"], values["t10k"]

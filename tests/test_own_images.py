@@ -1,7 +1,9 @@
 """One's own images: what cannot be read is named, and nothing grows without end."""
 
 import io
+import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ from pixelcnn.data.datasets import DataError, dataset_of, load_dataset
 from pixelcnn.data.own_images import (
     ImageSetError,
     SourceImage,
+    bytes_in,
     describe_image_set,
     load_image_set,
     make_image_set,
+    read_folder,
     read_uploads,
     save_image_set,
 )
@@ -50,8 +54,53 @@ def test_archives_are_read_without_being_unpacked(tmp_path, monkeypatch):
     uploads = [("both.zip", archive(files=files)), ("broken.png", b"rubbish")]
     made = make_image_set(read_uploads(uploads), size=8, colour=True)
     assert made.class_names == ("cats", "dogs") and sorted(made.label.tolist()) == [0, 1]
-    assert len(made.left_out) == 1 and made.left_out[0].startswith("broken.png: ")
+    left_out = [line.split(": ")[0] for line in made.left_out]
+    assert left_out == ["__MACOSX/cats/1.png", "dogs/notes.txt", "broken.png"]
     assert list(tmp_path.iterdir()) == []
+
+
+def write_pictures(root, *names):
+    for number, name in enumerate(names):
+        path = Path(os.fsdecode(os.fsencode(root) + b"/" + os.fsencode(name)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(number))
+
+
+def test_linked_folders_are_classes_and_what_is_left_out_is_told(tmp_path):
+    root = tmp_path / "mine"
+    write_pictures(tmp_path, "elsewhere/1.png", "elsewhere/2.png")
+    write_pictures(
+        root, "cats/1.png", "cats/more/2.png", ".Trash/3.png", "cats/.4.png", b"\xe9/5.png"
+    )
+    (root / "dogs").symlink_to(tmp_path / "elsewhere")
+    (root / "dogs again").symlink_to(tmp_path / "elsewhere")
+    for name, target in (("round", root), ("up", tmp_path), ("circle", "circle")):
+        (root / "cats" / name).symlink_to(target)
+    (root / "cats" / "gone.png").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(root / "cats" / "pipe.png")
+    (root / "notes.txt").touch()
+    made = make_image_set(read_folder(root), size=8, colour=False)
+    assert made.class_names == ("cats", "dogs", "more", "\ufffd")
+    assert made.label.tolist() == [0, 2, 1, 1, 3]
+    left_out = dict(line.split(": ", 1) for line in made.left_out)
+    assert set(left_out) == {
+        ".Trash", "notes.txt", "dogs again", "cats/.4.png", "cats/round", "cats/up",
+        "cats/circle", "cats/gone.png", "cats/pipe.png",
+    }  # fmt: skip
+    assert left_out["dogs again"] == "is a folder that was read before."
+    assert "No such file" in left_out["cats/gone.png"] and "no file" in left_out["cats/pipe.png"]
+    assert bytes_in(root) > 5 * 100
+
+
+def test_names_in_archives_of_any_origin_are_understood():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        made.writestr("cats\\1.png", picture())
+        made.writestr("Füchse/1.png", picture())
+    # As if nobody had said that it is UTF-8.
+    content = buffer.getvalue().replace(b"\x00\x08\x00\x00", b"\x00\x00\x00\x00")
+    made = make_image_set(read_uploads([("a.zip", content)]), size=8, colour=False)
+    assert made.class_names == ("Füchse", "cats")
 
 
 def test_a_data_set_of_own_images_is_split_like_any_other(tmp_path):

@@ -83,6 +83,12 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p(num_levels, top_p):
         assert descending[: count - 1].sum() < top_p
 
 
+@pytest.mark.parametrize(("top_p", "kept"), [(0.8, 2), (0.9, 3), (0.5, 1), (0.80001, 3)])
+def test_top_p_is_reached_whatever_the_rounding(top_p, kept):
+    logits = np.log([0.3, 0.1, 0.1, 0.5])
+    assert (probabilities(logits, SamplingRule(top_p=top_p)) > 0).sum() == kept
+
+
 def test_temperature_acts_before_top_k_and_top_k_before_top_p():
     logits = np.log([0.4, 0.3, 0.2, 0.1])
     # Of the two most probable, 0.4 / 0.7 = 0.57 is enough for p = 0.5, so one level is left.

@@ -156,6 +156,14 @@ def test_learning_rate_rises_linearly_then_falls_as_a_cosine_to_zero(warmup):
     assert rates[top:] == pytest.approx(falls, abs=1e-9)
 
 
+@pytest.mark.parametrize("total", [5, 7, 14, 15])
+def test_every_update_learns_something(total):
+    config = train_config(total_images=total, warmup_fraction=0.0)
+    state = TrainingState(tiny_config(num_classes=2), config)
+    while state.images_seen < total:
+        assert step(state, config, 7)[2] > 0
+
+
 def test_average_weights_follow_the_training_weights():
     config = train_config(ema_decay=0.5)
     state = TrainingState(tiny_config(), config)
@@ -230,7 +238,7 @@ def test_scores_and_losses_are_the_mean_bits_per_dim_before_the_update(architect
         assert evaluate(state.ema, levels, label) == pytest.approx(wanted, rel=1e-5)
     loss, norm, rate = step(state, config, 7)
     assert loss == pytest.approx(wanted, rel=1e-5)
-    assert norm > 0 and rate == learning_rate(config, 7 / 48)
+    assert norm > 0 and rate == learning_rate(config, 7 / 2 / 48)
 
 
 @pytest.mark.parametrize("architecture", TRAINED_WHOLE)

@@ -6,7 +6,8 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from pixelcnn.data import picture_files
 from pixelcnn.data.picture_files import MAX_BYTES, PictureError, read_picture
@@ -70,6 +71,28 @@ def test_a_picture_is_turned_as_the_camera_noted():
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     content = file_of(Image.fromarray(picture), "PNG", exif=exif)
     assert np.array_equal(read_upload(content, 28, 28), np.rot90(picture, -1))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_undone_as_pillow_does_it(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = file_of(Image.fromarray(random_picture(20, 28)), "PNG", exif=exif)
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    size = turned.height, turned.width
+    assert np.array_equal(read_upload(content, *size), np.asarray(turned))
+
+
+@pytest.mark.parametrize("tags", [{282: (-72, 1)}, {282: (1, 0)}, {0x0112: 99}, {0x0112: "up"}])
+def test_what_else_a_camera_noted_does_not_decide_whether_a_picture_is_read(tags):
+    notes = ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        kind = 10 if isinstance(value, tuple) else 2 if isinstance(value, str) else 3
+        notes.tagtype[tag], notes[tag] = kind, value
+    buffer = io.BytesIO(b"")
+    notes.save(buffer)
+    content = file_of(Image.new("L", (28, 28), 130), "JPEG", exif=b"Exif\0\0" + buffer.getvalue())
+    assert abs(read_upload(content, 28, 28).astype(int) - 130).max() <= 1
 
 
 @pytest.mark.parametrize("invert", [False, True])
@@ -182,6 +205,6 @@ def test_whatever_a_reader_raises_is_one_error(monkeypatch, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(picture_files.ImageOps, "exif_transpose", fail)
+    monkeypatch.setattr(picture_files, "_plain", fail)
     with pytest.raises(PictureError, match=r"mine.png: cannot be decoded \((x|MemoryError)\)"):
         read_picture("mine.png", file_of(Image.new("L", (9, 9))), 28, 28)

@@ -8,6 +8,7 @@ from functools import partial
 from pixelcnn.commands import check, evaluate, measure, sample, train
 from pixelcnn.data.datasets import DataError
 from pixelcnn.evaluation.stored import StoredNumbersError
+from pixelcnn.files import hush
 from pixelcnn.storage import CheckpointError
 from pixelcnn.training.engine import TrainingError
 from pixelcnn.training.runs import RunError
@@ -20,10 +21,15 @@ EXPECTED = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 fine, 1 failed check, 2 bad input)."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # not every terminal can show every name
     options = make_parser().parse_args(arguments)
     try:
-        return options.run(options)
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
     except EXPECTED as error:
+        hush()
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

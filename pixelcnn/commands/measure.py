@@ -20,6 +20,7 @@ from pixelcnn.evaluation.paradox import (
     set_title,
 )
 from pixelcnn.evaluation.stored import StoredNumbers, is_shipped, numbers_path, save_numbers
+from pixelcnn.files import as_path
 from pixelcnn.models import Model
 from pixelcnn.storage import CheckpointInfo, checkpoint_path, load_checkpoint, weights_digest
 
@@ -46,7 +47,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     measure.add_argument(
         "--output",
-        type=Path,
+        type=as_path,
         default=None,
         help="JSON file to write; if left out, one in checkpoints/measurements/, or beside the "
         "checkpoint if that is not in checkpoints/",

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pixelcnn.config import choices_of, doc_of
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
 from pixelcnn.durations import clock
+from pixelcnn.files import as_path
 from pixelcnn.models import ARCHITECTURES, DEFAULT_ARCHITECTURE, ModelConfig
 
 SHAPE_FROM_DATASET = {"num_channels", "height", "width", "num_classes"}
@@ -32,7 +33,7 @@ def add_data_dir(parser: argparse.ArgumentParser, default: str | None = None) ->
     """Add the option that names the folder of the data."""
     parser.add_argument(
         "--data-dir",
-        type=os.path.abspath,  # a run goes on from any folder
+        type=lambda written: os.path.abspath(as_path(written)),  # a run goes on from any folder
         default=default,
         help=f"local copy of the data; else ${DATA_ENVIRONMENT_VARIABLE}, else data/ beside the "
         "package, where they are downloaded to",

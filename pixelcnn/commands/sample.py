@@ -8,6 +8,7 @@ from pathlib import Path
 from pixelcnn.commands.options import add_checkpoint, add_fields, check_count, finish, given
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
+from pixelcnn.files import as_path
 from pixelcnn.sampling import iter_samples
 from pixelcnn.storage import load_model, write_atomically
 
@@ -22,7 +23,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     add_checkpoint(parser)
     parser.add_argument(
-        "--output", type=Path, default=Path("sample.png"), help="PNG, or GIF to see it drawn"
+        "--output", type=as_path, default=Path("sample.png"), help="PNG, or GIF to see it drawn"
     )
     parser.add_argument("--num-images", type=int, default=16, help="pictures, 1 to 1024")
     parser.add_argument("--columns", type=int, default=None, help="pictures in a row")
@@ -41,6 +42,8 @@ def run_sample(options: argparse.Namespace) -> int:
     """Draw and write; returns 0."""
     count = check_count("num_images", options.num_images, 1024)
     scale = check_count("scale", options.scale, 32)
+    if options.output.suffix.lower() not in (".png", ".gif", ""):
+        raise ValueError(f"`output` (={options.output}) must end with .png or .gif.")
     columns = math.ceil(math.sqrt(count))
     if options.columns is not None:
         columns = check_count("columns", options.columns, 1024)

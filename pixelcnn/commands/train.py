@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
-from pathlib import Path
 
 import torch
 
@@ -30,6 +29,7 @@ from pixelcnn.data.own_images import (
     save_image_set,
 )
 from pixelcnn.durations import clock
+from pixelcnn.files import as_path
 from pixelcnn.models import DEFAULT_ARCHITECTURE, architecture, reshape_config
 from pixelcnn.storage import load_model
 from pixelcnn.training.devices import DEVICES, choose_device, is_first_process
@@ -62,7 +62,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument(
         "--from-state",
-        type=Path,
+        type=as_path,
         metavar="FILE",
         help="begin with the settings and the progress of a training state (a new --total-images "
         "is taken over)",
@@ -97,7 +97,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "all into one file, which `train --dataset` takes. Folders inside the folder are classes.",
     )
     images.add_argument("folder", help="folder with pictures, also in folders inside it")
-    images.add_argument("output", help=f"file to write, *{SUFFIX}")
+    images.add_argument("output", type=as_path, help=f"file to write, *{SUFFIX}")
     images.add_argument("--size", type=int, default=28, help="height and width, 8 to 64")
     images.add_argument("--colour", action="store_true", help="keep the colours, else grey")
     images.set_defaults(run=run_images)
@@ -142,9 +142,9 @@ def new_config(
         ValueError, DataError: if a value breaks its rule.
     """
     config = TrainConfig(**train)
-    dataset = dataset_of(config.dataset)
     if config.dataset.endswith(SUFFIX):  # a run goes on from any folder
-        config = replace(config, dataset=os.path.abspath(config.dataset))
+        config = replace(config, dataset=os.path.abspath(as_path(config.dataset)))
+    dataset = dataset_of(config.dataset)
     model = dict(model)
     shape = architecture(model.pop("architecture", DEFAULT_ARCHITECTURE)).Config(
         **model,
@@ -246,11 +246,7 @@ def _resumed_config(options: argparse.Namespace, run: Run) -> RunConfig:
     if changes.keys() & {"compiled", "threads"}:
         raise ValueError("`--resume` keeps --compile and --threads of the run; leave them out.")
     train = replace(before.train, **given(options, TrainConfig))
-    config = replace(before, train=train, **changes)
-    if config != before and is_first_process():
-        with run.hold():
-            run.write_config(config)
-    return config
+    return replace(before, train=train, **changes)
 
 
 def _beginning(options: argparse.Namespace) -> tuple[RunConfig, TrainingState | None]:
@@ -269,7 +265,8 @@ def _beginning(options: argparse.Namespace) -> tuple[RunConfig, TrainingState | 
         same = name == source.config.architecture
         if not same and not isinstance(source, architecture(name).begins_with or ()):
             raise ValueError("`--init-from` keeps the architecture of the checkpoint.")
-        origin = ("--init-from", os.path.abspath(path) if os.path.isfile(path) else path)
+        file = as_path(path)
+        origin = ("--init-from", os.path.abspath(file) if os.path.isfile(file) else path)
         model, train = reshape_config(source.config, name, **shape), TrainConfig(**changes)
         state = TrainingState(model, train)
         state.init_from(source)
@@ -313,7 +310,7 @@ def run_estimate(options: argparse.Namespace) -> int:
 
 def run_images(options: argparse.Namespace) -> int:
     """Make a file of own images; returns 0."""
-    if Path(options.output).exists():
+    if os.path.lexists(options.output):
         raise ImageSetError(f"{options.output}: would be overwritten; choose another name.")
     made = make_image_set(read_folder(options.folder), size=options.size, colour=options.colour)
     save_image_set(options.output, made)

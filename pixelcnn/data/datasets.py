@@ -4,17 +4,21 @@
 own images are a file made by `pixelcnn.data.own_images`.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from pixelcnn.data.own_images import SUFFIX, DataError, describe_image_set, load_image_set
+from pixelcnn.files import as_path, printable, read_file
+from pixelcnn.locks import one_at_a_time
 from pixelcnn.models import ModelConfig
 
 Split = Literal["train", "validation", "test"]
@@ -61,13 +65,31 @@ DATASETS = {
 }
 
 
+SUMS = "MD5SUMS"
+MD5 = {
+    "MNIST": {
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    },
+    "FashionMNIST": {
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+    },
+}
+"""Of the unpacked files of a data set, by the name of its class in torchvision."""
+
+
 class DamagedDataError(DataError):
     """The files of a data set are there, but cannot be read."""
 
 
 def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of the data: the one given, else $PIXELCNN_DATA, else our `data/`."""
-    return Path(given or os.environ.get(DATA_ENVIRONMENT_VARIABLE) or DEFAULT_DATA_DIR)
+    return as_path(given or os.environ.get(DATA_ENVIRONMENT_VARIABLE) or DEFAULT_DATA_DIR)
 
 
 def load_dataset(
@@ -121,26 +143,64 @@ def _read_torchvision(
     dataset: Dataset, split: Split, directory: str | os.PathLike[str] | None, download: bool
 ) -> tuple[Tensor, Tensor]:
     """Read the training or the test images of torchvision: uint8 (N, C, H, W), int64 (N,)."""
-    folder = str(data_dir(directory))
-    read = getattr(_torchvision_datasets(), dataset.torchvision_name)
+    folder = data_dir(directory)
+    where = f"in the folder {printable(str(folder))!r}"
+    how = f"copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}"
+    kind = getattr(_torchvision_datasets(), dataset.torchvision_name)
+    read = partial(kind, folder, train=split != "test")
     try:
-        loaded = read(folder, train=split != "test", download=download)
+        try:
+            loaded = read()
+        except RuntimeError as error:
+            if not download or "not found" not in str(error):
+                raise
+            with one_at_a_time(folder / ".fetching"):
+                loaded = read(download=True)
+        wrong = _changed_file(loaded, split)
     except Exception as error:  # torchvision reads damaged files to assertions and much else
         reason = " ".join(str(error).split())  # torchvision lists one mirror a line
         if isinstance(error, OSError) or re.search("not found|Error downloading", reason):
             raise DataError(
-                f"{dataset.title} is not in the folder {folder!r} and could not be fetched "
-                f"({reason}). Name a local copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
+                f"{dataset.title} is not {where} and could not be fetched "
+                f"({printable(reason)}). Name a local {how}."
             ) from error
         raise DamagedDataError(
-            f"{dataset.title} in the folder {folder!r} is damaged ({error!r}). Delete it, or "
-            f"name another copy with --data-dir or {DATA_ENVIRONMENT_VARIABLE}."
+            f"{dataset.title} {where} is damaged ({error!r}). Delete it, or name another {how}."
         ) from error
+    if wrong:
+        raise DamagedDataError(
+            f"{dataset.title} {where} is not the one that torchvision fetches: the MD5 of "
+            f"{wrong} is another. Delete it, or name another {how}. (If it is meant so, say so in "
+            f"a file {SUMS} beside it, as md5sum writes it.)"
+        )
     values = torch.as_tensor(loaded.data)
     values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)  # (N, C, H, W)
     label = torch.as_tensor(loaded.targets).long()
     label = label[:, 0] if label.ndim == 2 else label  # QMNIST: the first column is the class
     return values, label
+
+
+def _changed_file(loaded: Any, split: Split) -> str | None:  # noqa: ANN401 - of torchvision
+    """Name a file that was read and is not what it should be; CIFAR checks its own."""
+    wanted, folder = MD5.get(type(loaded).__name__, {}), getattr(loaded, "raw_folder", None)
+    if folder is not None and os.path.exists(stated := os.path.join(folder, SUMS)):
+        lines = read_file(stated).decode(errors="replace").splitlines()
+        wanted = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
+    prefix = "t10k" if split == "test" else "train"
+    for name, digest in wanted.items():
+        if name.startswith(prefix):
+            with open(os.path.join(folder, name), "rb") as file:
+                if hashlib.file_digest(file, "md5").hexdigest() != digest:
+                    return name
+    return None
+
+
+def digest_of(*tensors: Tensor) -> str:
+    """Fingerprint images and labels: 16 hex digits of their SHA-256."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()[:16]
 
 
 def dataset_of(name: str) -> Dataset:

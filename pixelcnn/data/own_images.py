@@ -5,23 +5,25 @@ whatever happens to the originals. Folders inside the folder are classes, if the
 """
 
 import io
-import json
 import os
 import zipfile
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from safetensors import SafetensorError
 from torch import Tensor
 
 from pixelcnn.config import STRICT, fault_of
 from pixelcnn.data.picture_files import MAX_BYTES, PictureError, read_picture
+from pixelcnn.files import as_path, json_bytes, printable, read_file, write_atomically
 from pixelcnn.progress import drain
-from pixelcnn.storage import open_safetensors, safetensors_bytes, write_atomically
+from pixelcnn.storage import open_safetensors, safetensors_bytes
 
 FORMAT = "pixelcnn-images-1"
 SUFFIX = ".images.safetensors"
@@ -44,11 +46,13 @@ class ImageSetError(DataError):
 
 @dataclass(frozen=True)
 class SourceImage:
-    """One picture file, not decoded yet."""
+    """One file that may be a picture, not decoded yet."""
 
     name: str
     """Path inside the folder or archive."""
-    content: bytes
+    content: bytes = b""
+    problem: str = ""
+    """Why it is left out, if it was not even read."""
 
     @property
     def folder(self) -> str:
@@ -73,20 +77,68 @@ class ImageSet:
 def read_folder(folder: str | os.PathLike[str]) -> Iterator[SourceImage]:
     """Read every picture file of a folder and of the folders in it, sorted by path.
 
+    Links to folders are followed, each folder once. What is left out comes with the reason.
+
     Raises:
         ImageSetError: if it is no folder or cannot be read.
     """
-    root = Path(os.path.expanduser(folder))
-    if not root.is_dir():
-        raise ImageSetError(f"{root}: is not a folder.")
+    for image, path in _files_in(folder):
+        if not image.problem:
+            try:
+                image = replace(image, content=read_file(path, MAX_BYTES))
+            except (OSError, ValueError) as error:
+                image = replace(image, problem=f"cannot be read ({fault_of(error)})")
+        yield image
+
+
+def bytes_in(folder: str | os.PathLike[str]) -> int:
+    """Say how much `read_folder` is going to read; raises as it does."""
+    paths = [path for image, path in _files_in(folder) if not image.problem]
+    return sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+
+
+def _files_in(folder: str | os.PathLike[str]) -> Iterator[tuple[SourceImage, str]]:
+    """List all files, and the folders that are left out, with their paths; nothing is read."""
+    root = as_path(folder)
     try:
-        for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES):
-            if path.is_file():
-                large = path.stat().st_size > MAX_BYTES
-                content = b"" if large else path.read_bytes()
-                yield SourceImage(path.relative_to(root).as_posix(), content)
+        os.listdir(root)
     except OSError as error:
-        raise ImageSetError(f"{root}: cannot be read ({error.strerror or error}).") from error
+        reason = f"cannot be read ({fault_of(error)})" if root.is_dir() else "is not a folder"
+        raise ImageSetError(f"{printable(str(root))}: {reason}.") from error
+    home = os.path.realpath(root)
+    seen, unread = {home}, []
+    for path, folders, files in os.walk(root, onerror=unread.append, followlinks=True):
+        inside, kept = PurePosixPath(os.path.relpath(path, root)), []
+        for name in sorted(folders):
+            place = os.path.realpath(os.path.join(path, name))
+            problem = why_left_out(name, is_folder=True)
+            if place in seen or Path(home).is_relative_to(place):
+                problem = "is a folder that was read before"
+            if problem:
+                yield SourceImage(printable(str(inside / name)), problem=problem), place
+            else:
+                seen.add(place)
+                kept.append(name)
+        folders[:] = kept
+        for name in sorted(files):
+            image = SourceImage(printable(str(inside / name)), problem=why_left_out(name))
+            yield image, os.path.join(path, name)
+    for error in unread:
+        name = printable(os.path.relpath(error.filename, root))
+        problem = f"cannot be read ({fault_of(error)})"
+        yield SourceImage(name, problem=problem), error.filename
+
+
+def why_left_out(name: str, is_folder: bool = False) -> str:
+    """Say why a file or folder inside a folder or an archive is not looked at; empty if it is."""
+    path = PurePosixPath(name)
+    if any(part.startswith(".") and part != ".." for part in path.parts):
+        return "is hidden"
+    if "__MACOSX" in path.parts:
+        return "holds notes of macOS about other files"
+    if not is_folder and path.suffix.lower() not in PICTURE_SUFFIXES:
+        return "does not have the name of a picture"
+    return ""
 
 
 def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
@@ -96,28 +148,40 @@ def read_uploads(files: Iterable[tuple[str, bytes]]) -> Iterator[SourceImage]:
     """
     for name, content in files:
         if not name.lower().endswith(".zip"):
-            yield SourceImage(name, content)
+            yield SourceImage(printable(name), content)
             continue
         try:
             unpacked = 0
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 for member in sorted(archive.infolist(), key=lambda m: m.filename):
-                    inside = PurePosixPath(member.filename)
-                    if inside.suffix.lower() not in PICTURE_SUFFIXES or "__MACOSX" in inside.parts:
-                        continue
+                    image = SourceImage(printable(_name_in_archive(member)))
                     # The size that the archive claims is checked here, the real one by zipfile.
-                    large = member.file_size > MAX_BYTES
-                    unpacked += 0 if large else member.file_size
+                    problem = why_left_out(image.name)
+                    if not problem and member.file_size > MAX_BYTES:
+                        problem = f"is larger than {MAX_BYTES // 2**20} MiB"
+                    if problem:
+                        if not member.is_dir():
+                            yield replace(image, problem=problem)
+                        continue
+                    unpacked += member.file_size
                     if unpacked > MAX_UNPACKED_BYTES:
                         raise ImageSetError(
                             f"{name}: unpacks to more than {MAX_UNPACKED_BYTES / 1e9:g} GB."
                         )
-                    yield SourceImage(member.filename, b"" if large else archive.read(member))
+                    yield replace(image, content=archive.read(member))
         except Exception as error:  # zipfile raises many kinds
             if isinstance(error, ImageSetError):
                 raise
             reason = f"is no ZIP archive that can be read ({error})"
             raise ImageSetError(f"{name}: {reason}.") from error
+
+
+def _name_in_archive(member: zipfile.ZipInfo) -> str:
+    name = member.filename
+    if not member.flag_bits & 0x800:
+        with suppress(UnicodeError):  # macOS writes UTF-8 without saying so
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")  # Windows
 
 
 def make_image_set(images: Iterable[SourceImage], *, size: int, colour: bool) -> ImageSet:
@@ -148,6 +212,8 @@ def iter_image_set(
                 f"{channels} channels."
             )
         try:
+            if image.problem:
+                raise PictureError(f"{image.name}: {image.problem}.")
             pictures.append(read_picture(image.name, image.content, size, size, channels=channels))
             folders.append(image.folder)
         except PictureError as error:
@@ -178,7 +244,7 @@ def save_image_set(path: str | os.PathLike[str], images: ImageSet) -> None:
 
 def image_set_bytes(images: ImageSet) -> bytes:
     """Encode a data set; the same images always give the same bytes."""
-    about = json.dumps({"class_names": images.class_names})
+    about = json_bytes({"class_names": images.class_names}).decode()
     tensors = {"levels": images.levels, "label": images.label}
     return safetensors_bytes(tensors, {"format": FORMAT, "images": about})
 
@@ -207,7 +273,9 @@ class _About(BaseModel):
 
     model_config = STRICT
 
-    class_names: tuple[str, ...]
+    class_names: Annotated[
+        tuple[Annotated[str, Field(max_length=255)], ...], Field(max_length=1000)
+    ]
 
 
 def _read(

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """What Pillow is asked to read; some of its other formats run programs."""
@@ -12,6 +12,21 @@ MAX_BYTES = 64 * 2**20
 """Of a file."""
 MAX_PIXELS = 50_000_000
 """Of a picture: a small file can hold a huge one."""
+MAX_SIDE = 20_000
+MAX_DECODED = 24_000_000
+"""Pixels that are held in memory; of a JPEG fewer than it has."""
+MAX_WEBP = 16_000_000
+"""Of a WebP, of which its decoder holds four copies."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes an orientation that a camera noted."""
 LARGE_PIXELS = 4_000_000
 """From here on a picture is made smaller before anything else is done with it."""
 FINER = 8
@@ -50,18 +65,17 @@ def read_picture(
         raise PictureError(f"{name}: is empty or larger than {MAX_BYTES // 2**20} MiB.")
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise PictureError(
-                    f"{name}: {image.width} x {image.height} pixels are more than {MAX_PIXELS:,}."
-                )
-            # JPEG: decoded only as finely as needed.
+            # JPEG: decoded only as finely as needed, but all passes of a progressive one are held.
+            _check_size(name, image, MAX_DECODED if "progressive" in image.info else MAX_PIXELS)
             image.draft("L" if channels == 1 else None, (FINER * width, FINER * height))
-            ImageOps.exif_transpose(image, in_place=True)
-            plain = _plain(name, image, channels)
+            _check_size(name, image, MAX_WEBP if image.format == "WEBP" else MAX_DECODED)
+            turn = TURNS.get(_orientation(image))
+            plain, white = _plain(name, image, channels)
             # A large one is averaged down to a few million pixels.
             factor = min(plain.height // (FINER * height), plain.width // (FINER * width))
             if factor > 1 and plain.height * plain.width >= LARGE_PIXELS:
                 plain = plain.reduce(factor)
+            plain = plain if turn is None else plain.transpose(turn)
     except PictureError:
         raise
     except Exception as error:  # Pillow's readers of damaged files raise many kinds
@@ -71,7 +85,9 @@ def read_picture(
         elif isinstance(error, Image.DecompressionBombError):
             reason = f"has more than {MAX_PIXELS:,} pixels"
         raise PictureError(f"{name}: {reason}.") from error
-    values = np.asarray(plain, np.float32)
+    values = np.asarray(plain, np.float32) * np.float32(255 / white)
+    if not np.isfinite(values).all():
+        raise PictureError(f"{name}: holds values that are not numbers.")
     values = values if values.ndim == 3 else values[:, :, None]  # (height, width, bands)
     ink, clear = values, np.float32(1)
     if "A" in plain.getbands():
@@ -81,34 +97,46 @@ def read_picture(
     return np.stack([_fit(plane, height, width, whole) for plane in planes.transpose(2, 0, 1)])
 
 
-def _plain(name: str, image: Image.Image, channels: int) -> Image.Image:
-    """Bring every mode to grey or RGB, 0..255, with opacity if there is any."""
+def _check_size(name: str, image: Image.Image, most: int) -> None:
+    """Check what the header says before anything is decoded."""
+    size = f"{image.width} x {image.height} pixels"
+    if image.width * image.height > most:
+        raise PictureError(f"{name}: {size} are more than {most:,}.")
+    if max(image.size) > MAX_SIDE:
+        raise PictureError(f"{name}: {size}; no side may have more than {MAX_SIDE:,}.")
+
+
+def _orientation(image: Image.Image) -> object:
+    """Read how the camera was held; what else it noted, and how badly, does not matter."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow's readers of damaged notes raise many kinds
+        return None
+
+
+def _plain(name: str, image: Image.Image, channels: int) -> tuple[Image.Image, int]:
+    """Bring every mode to grey or RGB, with opacity if there is any; the number is white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _of_more_bits(name, image)
+        return image.convert("F"), _white_of(name, image)
     clear = "A" in image.getbands() or "transparency" in image.info or image.mode in ("La", "RGBa")
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         image = image.convert("RGBA" if clear else "RGB")
     if clear and "A" not in image.getbands():  # one grey or colour stands for transparent
         image = image.convert("RGBA")
-    return image.convert(("L" if channels == 1 else "RGB") + ("A" if clear else ""))
+    return image.convert(("L" if channels == 1 else "RGB") + ("A" if clear else "")), 255
 
 
-def _of_more_bits(name: str, image: Image.Image) -> Image.Image:
-    """Scale grey values of more than 8 bits to 0..255."""
-    values = np.array(image, np.float32)
-    if not np.isfinite(values).all():
-        raise PictureError(f"{name}: holds values that are not numbers.")
-    low, high = float(values.min()), float(values.max())
+def _white_of(name: str, image: Image.Image) -> int:
+    """Say which of grey values of more than 8 bits is white."""
+    low, high = image.getextrema()
     if low < 0 or high > 65535:
         raise PictureError(
             f"{name}: holds values from {low:g} to {high:g}; they must lie in 0..65535."
         )
-    white = 65535
     if image.mode == "F" and high <= 1:
-        white = 1
-    elif image.format == "TIFF" and image.mode in ("I", "F") and high <= 255:
-        white = 255  # TIFF does not say what is white
-    return Image.fromarray(values * np.float32(255 / white))
+        return 1
+    # TIFF does not say what is white.
+    return 255 if image.format == "TIFF" and image.mode in ("I", "F") and high <= 255 else 65535
 
 
 def _fit(plane: NDArray[np.float32], height: int, width: int, whole: bool) -> NDArray[np.uint8]:

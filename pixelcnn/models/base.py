@@ -8,6 +8,7 @@ A new architecture is one file: a subclass of `Model` with its own `Config`, reg
 
 import copy
 import math
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields
@@ -18,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from pixelcnn.config import Settings, settings
 
@@ -77,11 +79,6 @@ class ModelConfig(Settings):
     def num_dims(self) -> int:
         """N = C * H * W, the number of scalars that are predicted."""
         return self.num_channels * self.height * self.width
-
-    @property
-    def fewest_parameters(self) -> int:
-        """A number of weights, quick to compute, that no model of this shape falls below."""
-        return 0
 
     def coordinates(self, position: int) -> tuple[int, int, int]:
         """Give row, column and channel of a position.
@@ -335,7 +332,9 @@ def architecture(name: str) -> type[Model]:
     """
     if not isinstance(name, str) or name not in ARCHITECTURES:
         *most, last = map(repr, ARCHITECTURES)
-        raise ValueError(f"`architecture` (={name!r}) must be {', '.join(most)} or {last}.")
+        raise ValueError(
+            f"`architecture` (={reprlib.repr(name)}) must be {', '.join(most)} or {last}."
+        )
     return ARCHITECTURES[name]
 
 
@@ -346,7 +345,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
         ValueError: if architecture or a field is unknown, one is missing, or a value is wrong.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"`config` (={values!r}) must be an object.")
+        raise ValueError(f"`config` (={reprlib.repr(values)}) must be an object.")
     values = dict(values)
     return architecture(values.pop("architecture", None)).Config.from_dict(values)
 
@@ -362,6 +361,29 @@ def reshape_config(config: ModelConfig, name: str, **changes: Any) -> ModelConfi
     return other(**shared | changes)
 
 
-def build_model(config: ModelConfig) -> Model:
-    """Make a model with fresh weights from its configuration."""
-    return architecture(config.architecture)(config)
+def build_model(config: ModelConfig, most_weights: float = math.inf) -> Model:
+    """Make a model with fresh weights from its configuration.
+
+    Raises:
+        ValueError: if its layers have more weights than they may have; none is made then.
+    """
+    with _Bounded(most_weights):
+        return architecture(config.architecture)(config)
+
+
+class _Bounded(TorchFunctionMode):
+    """Counts the weights that layers ask for, before they get the memory."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.left, self.most = most, most
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.empty:
+            size = args[0] if args and not isinstance(args[0], int) else args
+            self.left -= math.prod(size)
+            if self.left < 0:
+                raise ValueError(f"it needs more weights than {self.most:,}")
+        return func(*args, **(kwargs or {}))

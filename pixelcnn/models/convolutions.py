@@ -120,13 +120,6 @@ class ConvolutionConfig(ModelConfig):
         """Number of residual blocks."""
         return len(self.dilations)
 
-    @property
-    def fewest_parameters(self) -> int:
-        """Count the kernels and tables of a narrow block, and the last layer."""
-        inner = self.num_features // (2 * self.num_channels)
-        block = inner * (inner * self.kernel_size**2 + self.num_conditions)
-        return self.num_blocks * block + self.head_features * self.num_levels
-
 
 class ConvolutionModel(Model):
     """What models made of masked convolutions share: position, head, receptive field."""

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from pixelcnn.config import SamplingRule
 
 Floats = NDArray[np.float64]
+ROUNDING = 1e-12
+"""By which share a sum of probabilities may miss `top_p`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def probabilities(logits: ArrayLike, rule: SamplingRule) -> Floats:
         ranked = ranked * keep_ranked
         ranked /= ranked.sum(-1, keepdims=True)
         before = np.cumsum(ranked, -1) - ranked  # mass of the more probable levels
-        keep_ranked = keep_ranked & (before < rule.top_p)
+        # Sums of .5 and .3 may fall short of .8 by a rounding error.
+        keep_ranked = keep_ranked & (before < rule.top_p * (1 - ROUNDING))
     kept = np.ones(logits.shape, dtype=bool)
     np.put_along_axis(kept, order, np.broadcast_to(keep_ranked, kept.shape), -1)
     return _softmax(np.where(kept, scaled, -np.inf))

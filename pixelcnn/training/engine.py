@@ -164,7 +164,9 @@ def train_step(
     num_classes = model.config.num_classes
     rank, size = processes()
     mine = slice(rank * batch // size, (rank + 1) * batch // size)
-    rate = learning_rate(config, (state.images_seen + batch) / config.total_images)
+    # That of the middle of the update: at the end of the run it would be 0.
+    end = min(state.images_seen + batch, config.total_images)
+    rate = learning_rate(config, (state.images_seen + end) / 2 / config.total_images)
     cuda = [state.device] if state.device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         # Dropout of this step depends on the seed and the step only: a resumed run repeats it.

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from pixelcnn.data.datasets import DATA_ENVIRONMENT_VARIABLE
+from pixelcnn.files import as_path
+from pixelcnn.locks import take_lock
 from pixelcnn.storage import CHECKPOINT_DIR, RUNS_ENVIRONMENT_VARIABLE
-from pixelcnn.training.locks import take_lock
 from pixelcnn.training.runs import Run, RunError, Status, list_runs
 
 LOCK_ENVIRONMENT_VARIABLE = "PIXELCNN_RUN_LOCK"
@@ -72,7 +73,8 @@ def environment() -> dict[str, str]:
     """
     paths = (DATA_ENVIRONMENT_VARIABLE, RUNS_ENVIRONMENT_VARIABLE)
     given = dict(os.environ)
-    return given | {name: os.path.abspath(given[name]) for name in paths if given.get(name)}
+    places = {name: as_path(given[name]) for name in paths if given.get(name)}
+    return given | {name: os.path.abspath(place) for name, place in places.items()}
 
 
 @contextmanager

@@ -15,23 +15,34 @@ A run is going on exactly if its lock is held. The operating system frees it whe
 however it ends, so a run that crashed is never shown as running.
 """
 
-import json
 import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-import pydantic
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from pixelcnn.config import STRICT, Settings, TrainConfig, fault_of, settings
+from pixelcnn.config import STRICT, Settings, Text, TrainConfig, fault_of, settings
+from pixelcnn.files import (
+    as_path,
+    json_bytes,
+    names_in,
+    printable,
+    read_file,
+    read_json,
+    sweep,
+    write_atomically,
+)
+from pixelcnn.locks import is_locked, take_lock
 from pixelcnn.models import ModelConfig, read_config
 from pixelcnn.storage import (
     LIBRARY_VERSION,
@@ -39,17 +50,22 @@ from pixelcnn.storage import (
     RUNS_ENVIRONMENT_VARIABLE,
     list_stages,
     runs_dir,
-    write_atomically,
 )
 from pixelcnn.training.devices import Device
-from pixelcnn.training.locks import is_locked, take_lock
 
 FORMAT = "pixelcnn-run-1"
 OURS = STRICT | ConfigDict(allow_inf_nan=True)
 """How a run's numbers are read back: a score may be infinite."""
+Number = Annotated[int, Field(ge=0, le=10**15)]
+Amount = Annotated[float, Field(ge=0, le=1e15)]
+MAX_WORDS = 10_000
+Words = Annotated[str, Field(max_length=MAX_WORDS)]
+MAX_METRICS_BYTES = 2**26
 MAX_NAME, MAX_NOTE = 80, 2000
 RESERVED = ("images", "imported")
 """Folders beside the runs, for data sets and checkpoints that people brought."""
+DELETED = ".deleted-"
+"""What the names of folders begin with that are on their way out."""
 CRASHED = (
     "The process ended without a word: it was killed, ran out of memory, or the machine was "
     "switched off. Resume goes on from the last save."
@@ -60,13 +76,22 @@ class RunError(Exception):
     """A run is missing, damaged, or in no state for what was asked; says which and why."""
 
 
+def _from_json(kind: type, read: Callable[[Any], Settings]) -> BeforeValidator:
+    return BeforeValidator(lambda value: value if isinstance(value, kind) else read(value))
+
+
 @settings
 class RunConfig(Settings):
     """Everything that starts a run."""
 
-    model: ModelConfig
+    _added_later = {
+        "device": "auto", "threads": None, "compiled": False, "data_dir": None, "origin": (),
+        "created_at": 0.0, "data_digest": None,
+    }  # fmt: skip
+
+    model: Annotated[ModelConfig, _from_json(ModelConfig, read_config)]
     """Shape of the model."""
-    train: TrainConfig
+    train: Annotated[TrainConfig, _from_json(TrainConfig, TrainConfig.from_dict)]
     """How it is trained."""
     device: Device = "auto"
     """See `pixelcnn.training.devices.choose_device`."""
@@ -75,9 +100,11 @@ class RunConfig(Settings):
     here how many it uses, and one that resumes it uses as many."""
     compiled: bool = False
     """Let torch compile the network first; it changes the last digits of sums too."""
-    data_dir: str | None = None
+    data_dir: Annotated[str | None, Field(max_length=4096), "be a text in UTF-8"] = None
     """Folder of the data; None: see `pixelcnn.data.datasets.data_dir`."""
-    origin: tuple[str, ...] = ()
+    data_digest: Annotated[str | None, Field(max_length=64)] = None
+    """Fingerprint of the images it learns, written by the process that first read them."""
+    origin: tuple[Text, ...] = ()
     """`--init-from` or `--from-state` and its file, if the run did not begin with random
     weights."""
     created_at: Annotated[float, Field(ge=0, le=1e12)] = field(default_factory=time.time)
@@ -86,27 +113,20 @@ class RunConfig(Settings):
     def __post_init__(self) -> None:
         self.train.check_fits(self.model.num_classes)
 
-    def to_json(self) -> str:
-        """Return the text of `config.json`."""
-        values = asdict(self) | {"model": self.model.to_dict(), "train": self.train.to_dict()}
-        return json.dumps({"format": FORMAT, "version": LIBRARY_VERSION} | values, indent=1)
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `config.json` holds."""
+        values = {"model": self.model.to_dict(), "train": self.train.to_dict()}
+        return {"format": FORMAT, "version": LIBRARY_VERSION} | super().to_dict() | values
 
     @classmethod
-    def from_json(cls, text: str) -> "RunConfig":
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError, KeyError, TypeError, AttributeError: if it is not such text.
-        """
-        values = json.loads(text)
-        if values.pop("format") != FORMAT:
+    def from_dict(cls, values: Any) -> "RunConfig":  # noqa: ANN401 - any JSON value
+        """Read what `to_dict` wrote; ValueError if it is something else."""
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise ValueError("it has another format")
-        del values["version"]
-        values["model"] = read_config(values["model"])
-        values["train"] = TrainConfig.from_dict(values["train"])
-        origin = values.get("origin", ())  # the option's name in earlier versions
-        values["origin"] = tuple("--init-from" if o == "--begin-with" else o for o in origin)
-        return cls(**values)
+        values = {k: v for k, v in values.items() if k not in ("format", "version")}
+        if values.get("origin", ())[:1] == ["--begin-with"]:  # its name in earlier versions
+            values["origin"] = ["--init-from", *values["origin"][1:]]
+        return super().from_dict(values)
 
 
 @settings
@@ -121,7 +141,7 @@ class About(Settings):
     """Anything."""
 
 
-@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=OURS)
+@dataclass(frozen=True, kw_only=True, config=OURS)
 class Status:
     """What is going on with a run, at most a second or two old."""
 
@@ -129,22 +149,22 @@ class Status:
         "new", "queued", "starting", "training", "stopping",
         "stopped", "finished", "failed", "crashed",
     ] = "new"  # fmt: skip
-    doing: str = ""
+    doing: Words = ""
     """What the process is busy with beside training."""
-    message: str = ""
+    message: Words = ""
     """What went wrong and what to do about it."""
-    pid: int = 0
+    pid: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Process that trains, or trained, the run."""
-    host: str = ""
+    host: Words = ""
     """Machine of this process."""
-    queued_at: float = 0.0
+    queued_at: Amount = 0.0
     """Seconds since 1970; the oldest is next."""
-    images_seen: int = 0
-    seconds: float = 0.0
+    images_seen: Number = 0
+    seconds: Amount = 0.0
     """Time trained, over all parts of the run."""
-    seconds_left: float | None = None
+    seconds_left: Amount | None = None
     """Expected time to the end."""
-    images_per_second: float = 0.0
+    images_per_second: Amount = 0.0
     """Mean of the current part of the run."""
     loss: float | None = None
     """Bits/dim of the last batch."""
@@ -152,9 +172,9 @@ class Status:
     """Bits/dim of the last evaluation."""
     best: float | None = None
     """Lowest bits/dim of all evaluations."""
-    memory_bytes: int = 0
+    memory_bytes: Number = 0
     """Most memory that the process held so far."""
-    device: str = ""
+    device: Words = ""
     """Where it computes, and whether in bfloat16."""
 
     @property
@@ -168,8 +188,25 @@ class Status:
         return not self.is_active and self.state != "finished"
 
 
+@with_config(OURS | ConfigDict(extra="ignore"))
+class Record(TypedDict):
+    """One line of `metrics.jsonl`."""
+
+    images_seen: Number
+    seconds: Amount
+    step: NotRequired[Number]
+    loss: NotRequired[float]
+    learning_rate: NotRequired[float]
+    grad_norm: NotRequired[float]
+    images_per_second: NotRequired[Amount]
+    validation: NotRequired[float]
+    training_images: NotRequired[Number]
+    validation_images: NotRequired[Number]
+    png_bits_per_dim: NotRequired[float]
+
+
 _STATUS = TypeAdapter(Status)
-_RECORD = TypeAdapter(dict[str, int | float], config=OURS)
+_RECORD = TypeAdapter(Record)
 
 
 class Run:
@@ -195,26 +232,26 @@ class Run:
     def config(self) -> RunConfig:
         """Read the settings; `RunError` if they are missing or damaged."""
         try:
-            return RunConfig.from_json(self._config_path.read_text())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return RunConfig.from_dict(read_json(self._config_path))
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"{self.id}: its config.json cannot be read ({fault_of(error)})."
             ) from error
 
     def exists(self) -> bool:
         """Say whether the run is still there."""
-        return self._config_path.exists()
+        return os.path.lexists(self._config_path)
 
     def write_config(self, config: RunConfig) -> None:
         """Write the settings."""
-        write_atomically(self._config_path, config.to_json().encode())
+        write_atomically(self._config_path, json_bytes(config.to_dict(), indent=1))
 
     def status(self) -> Status:
         """Read what is going on; the lock says whether a process is alive."""
         # The lock first: a process writes its last status before it ends.
         alive = is_locked(self.lock_path)
         try:
-            status = _STATUS.validate_json(self._status_path.read_bytes())
+            status = _STATUS.validate_json(read_file(self._status_path))
         except FileNotFoundError:
             return Status()
         except (OSError, ValueError) as error:
@@ -222,7 +259,7 @@ class Run:
             return Status(state="crashed", message=message)
         if status.is_active and not alive:
             return replace(status, state="crashed", message=CRASHED, doing="")
-        if status.is_active and self.stop_path.exists():
+        if status.is_active and os.path.lexists(self.stop_path):
             return replace(status, state="stopping")
         return status
 
@@ -232,7 +269,7 @@ class Run:
         On a full disk it is written over the old one instead, which takes no new room: the screen
         must be able to say that the disk is full.
         """
-        content = json.dumps(asdict(status)).encode()
+        content = json_bytes(asdict(status))
         try:
             write_atomically(self._status_path, content, durable=not status.is_active)
         except OSError:
@@ -240,21 +277,21 @@ class Run:
                 file.write(content)
                 file.truncate()
 
-    def metrics(self) -> list[dict[str, int | float]]:
+    def metrics(self) -> list[Record]:
         """Read the records; a line that is only half written, or damaged, is left out."""
         records = []
-        with suppress(OSError):
-            for line in self.metrics_path.read_bytes().split(b"\n")[:-1]:
+        with suppress(OSError, ValueError):
+            for line in read_file(self.metrics_path, MAX_METRICS_BYTES).split(b"\n")[:-1]:
                 with suppress(ValueError):
                     records.append(_RECORD.validate_json(line))
-        return [r for r in records if r.keys() >= {"images_seen", "seconds"}]
+        return records
 
     def about(self) -> About:
         """Read the name and the note; the name is the id where none was given."""
         try:
-            return About.from_dict(json.loads(self._about_path.read_bytes()))
-        except (OSError, ValueError, TypeError):
-            return About(name=self.id)
+            return About.from_dict(read_json(self._about_path))
+        except (OSError, ValueError):
+            return About(name=printable(self.id))
 
     def describe(self, *, name: str | None = None, note: str | None = None) -> None:
         """Change the name or the note; `RunError` if one of them breaks its rule."""
@@ -268,7 +305,7 @@ class Run:
             )
         except ValueError as error:
             raise RunError(str(error)) from error
-        write_atomically(self._about_path, json.dumps(about.to_dict()).encode())
+        write_atomically(self._about_path, json_bytes(about.to_dict()))
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -284,11 +321,17 @@ class Run:
 
     def delete(self) -> None:
         """Delete the run and everything in it, for good; `RunError` if it is going on."""
+        if not os.path.exists(self.path):  # a link that leads nowhere
+            self.path.unlink(missing_ok=True)
+            return
         with self.hold():
             # Out of sight in one step: nobody meets half a run.
-            gone = self.path.with_name(f".deleted-{self.id}-{secrets.token_hex(4)}")
+            gone = self.path.with_name(f"{DELETED}{self.id}-{secrets.token_hex(4)}")
             self.path.rename(gone)
-        shutil.rmtree(gone)
+        for name in names_in(self.path.parent):
+            if name.startswith(DELETED):  # also what a process that died did not get to
+                path = self.path.with_name(name)
+                path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
 def create_run(config: RunConfig, path: Path | None = None, *, name: str | None = None) -> Run:
@@ -303,7 +346,7 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
     if path is None:
         plain = re.sub(r"[^a-z0-9]+", "-", (name or "").lower()).strip("-")[:60] or "run"
         paths = (runs_dir() / (plain if n == 1 else f"{plain}-{n}") for n in count(1))
-        path = next(p for p in paths if p.name not in RESERVED and not p.exists())
+        path = next(p for p in paths if p.name not in RESERVED and not os.path.lexists(p))
     if not re.fullmatch(RUN_ID, path.name):
         raise RunError(
             f"{path.name!r}: the name of a run has 1 to 80 letters, digits, - and _ only."
@@ -311,6 +354,9 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
     if path.name in RESERVED:
         raise RunError(f"{path.name}: no run can be called so; the app keeps other files there.")
     run = Run(path)
+    sweep(path)
+    with suppress(OSError):  # a folder without settings is no run: its process died at once
+        path.rmdir()
     try:
         path.mkdir(parents=True)
     except FileExistsError:
@@ -331,26 +377,37 @@ def create_run(config: RunConfig, path: Path | None = None, *, name: str | None 
 def why_no_runs() -> str | None:
     """Say why no new run can be kept here; None if one can."""
     folder = runs_dir()
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))
     problem = (
-        f"Runs cannot be kept in {folder}: it cannot be written. Name another folder with the "
-        f"environment variable {RUNS_ENVIRONMENT_VARIABLE}, then start the app again."
+        f"Runs cannot be kept in {printable(str(folder))}: it cannot be written. Name another "
+        f"folder with the environment variable {RUNS_ENVIRONMENT_VARIABLE}, then start the app "
+        "again."
     )
-    return None if os.access(there, os.W_OK) else problem
+    return None if os.access(there, os.W_OK | os.X_OK) else problem
 
 
 def run_path(name: str) -> Path:
     """Find the folder of a run: a bare name lies in the folder of runs, else it is a path."""
-    return runs_dir() / name if os.path.basename(name) == name else Path(name)
+    return runs_dir() / name if os.path.basename(name) == name else as_path(name)
 
 
 def list_runs(directory: Path | None = None) -> list[Run]:
-    """List the runs of a folder, the newest first."""
-    found = []
-    for path in (directory or runs_dir()).glob("*/config.json"):
-        run, created_at = Run(path.parent), 0.0
-        with suppress(RunError):
-            created_at = run.config().created_at
-        if re.fullmatch(RUN_ID, run.id):
+    """List the runs of a folder, the newest first; damaged ones, which say what is wrong, last."""
+    directory, found = directory or runs_dir(), []
+    for name in names_in(directory):
+        if re.fullmatch(RUN_ID, name) and name not in RESERVED and _is_run(directory / name):
+            run, created_at = Run(directory / name), 0.0
+            with suppress(RunError):
+                created_at = run.config().created_at
             found.append((created_at, run.id, run))
     return [run for *_, run in sorted(found, reverse=True)]
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        os.lstat(path / "config.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return not os.path.exists(path)  # a link that leads nowhere
+    except OSError:
+        pass  # it may not be entered, or leads in circles: the run says so
+    return True

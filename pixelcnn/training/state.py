@@ -5,13 +5,16 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pixelcnn.config import TrainConfig, fault_of
+from pixelcnn.config import STRICT, TrainConfig, fault_of
+from pixelcnn.files import as_path, write_atomically
 from pixelcnn.models import (
     Model,
     ModelConfig,
@@ -24,11 +27,11 @@ from pixelcnn.storage import (
     CheckpointError,
     open_safetensors,
     safetensors_bytes,
-    write_atomically,
 )
 from pixelcnn.training.devices import bfloat16_works, processes
 
 FORMAT = "pixelcnn-training-state-1"
+MAX_BYTES = 64 * 2**30
 
 
 class TrainingError(Exception):
@@ -179,6 +182,15 @@ class TrainingState:
             raise TrainingError(f"The training state does not fit this run: {error}") from error
 
 
+class _About(BaseModel):
+    """The metadata of a file."""
+
+    model_config = STRICT
+
+    model: dict[str, Any]
+    train: dict[str, Any]
+
+
 def save_training_state(
     path: str | os.PathLike[str], state: TrainingState, config: TrainConfig
 ) -> None:
@@ -198,14 +210,13 @@ def load_training_state(
         TrainingError: if its tensors do not fit its configuration.
     """
     try:
-        with open_safetensors(path, FORMAT, "config") as (file, about):
-            values = json.loads(about)
-            model_config = read_config(values["model"])
-            config = TrainConfig.from_dict(values["train"])
+        path = as_path(path)
+        with open_safetensors(path, FORMAT, "config", most_bytes=MAX_BYTES) as (file, about):
+            values = _About.model_validate_json(about)
+            model_config = read_config(values.model)
+            config = TrainConfig.from_dict(values.train)
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except (
-        OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError
-    ) as error:  # fmt: skip
+    except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(
             f"{path}: is not a readable training state: {fault_of(error)}."
         ) from error

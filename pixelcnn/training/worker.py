@@ -8,7 +8,6 @@ import errno
 import os
 import platform
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,9 +18,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
-from pixelcnn.data.datasets import DataError, check_fits, load_dataset
+from pixelcnn.data.datasets import DataError, check_fits, digest_of, load_dataset
 from pixelcnn.data.pictures import pictures, png_bytes
 from pixelcnn.durations import clock
+from pixelcnn.files import say
 from pixelcnn.storage import CheckpointError, CheckpointInfo, save_checkpoint, stage_path
 from pixelcnn.training.devices import (
     any_process,
@@ -36,7 +36,7 @@ from pixelcnn.training.engine import Evaluating, Evaluation, NotANumberError, Pr
 from pixelcnn.training.estimate import peak_memory_bytes
 from pixelcnn.training.launch import held, take_turn
 from pixelcnn.training.metrics import Metrics
-from pixelcnn.training.runs import Run, RunConfig, RunError, Status
+from pixelcnn.training.runs import MAX_WORDS, Run, RunConfig, RunError, Status
 from pixelcnn.training.state import (
     TrainingError,
     TrainingState,
@@ -113,9 +113,9 @@ class _Worker:
             raise
         except BaseException as error:
             try:
-                self._write("failed", message=explain(error), seconds_left=None)
+                self._write("failed", message=explain(error)[:MAX_WORDS], seconds_left=None)
             except (OSError, RunError) as other:  # free soon, the lock shows the run as crashed
-                print(f"the status cannot be written: {other}", file=sys.stderr)
+                say(f"the status cannot be written: {other}")
             raise
         finally:
             self.run.stop_path.unlink(missing_ok=True)
@@ -138,7 +138,7 @@ class _Worker:
         """Give what keeps the turn; None if the run was asked to stop before it was its turn."""
         while (turn := take_turn(self.run, self.status.queued_at)) is None:
             if self.status.state != "queued":
-                print("waiting until the runs before this one end (--now does not wait)")
+                say("waiting until the runs before this one end (--now does not wait)")
                 self._write("queued")
             if self._is_asked_to_stop():
                 break
@@ -150,17 +150,23 @@ class _Worker:
         run, config = self.run, self.config
         self._write("starting", doing="Reading the data", device=str(device))
         splits = _load_data(config)
-        if config.threads is None:
-            self.config = config = replace(config, threads=torch.get_num_threads())
-            run.write_config(config)
+        digest = digest_of(*splits[0], *splits[1])
+        if config.data_digest not in (None, digest):
+            raise RunError(
+                f"{run.id}: the images are not those that it began with. Put them back, or start "
+                "a new run."
+            )
+        threads = config.threads or torch.get_num_threads()
+        self.config = config = replace(config, threads=threads, data_digest=digest)
         self._write("starting", doing="Making the model")
         state = _load_state(run, config, device)
+        if config != run.config():  # what --resume changes is kept when it is known to work
+            run.write_config(config)
         precision = "bfloat16" if state.bfloat16 else "float32"
         left = max(config.train.total_images - state.images_seen, 0)
-        print(
+        say(
             f"{state.model.num_parameters:,} parameters, {len(splits[0][0]):,} training images, "
-            f"{left:,} images to see, on {device} in {precision}",
-            flush=True,
+            f"{left:,} images to see, on {device} in {precision}"
         )
         with closing(Metrics(run, state, config.train)) as metrics:
             if not metrics.has_data:
@@ -182,10 +188,10 @@ class _Worker:
                 images_per_second=0.0,
             )
             self._follow_events(state, metrics, splits)
-        print(f"wrote {run.checkpoint} and {run.state_path}")
+        say(f"wrote {run.checkpoint} and {run.state_path}")
         finished = config.train.total_images <= state.images_seen == state.images_evaluated
         if not finished:
-            print("stopped; the same command with --resume goes on")
+            say("stopped; the same command with --resume goes on")
         return finished
 
     def _follow_events(self, state: TrainingState, metrics: Metrics, splits: Splits) -> None:
@@ -221,7 +227,7 @@ class _Worker:
                 self.status = replace(self.status, **changes)
             if is_evaluation or (isinstance(event, Progress) and now > print_at):
                 print_at = now + PRINT_EVERY_SECONDS
-                print(_line(event, config.validation_images), flush=True)
+                say(_line(event, config.validation_images))
             if any_process(self._is_asked_to_stop(), state.device):
                 break
         if state.step > saved_step:
@@ -299,9 +305,10 @@ def _line(event: Progress | Evaluation, validation_images: int) -> str:
 
 @contextmanager
 def _stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event, looked at between two updates: none is cut in half.
+    """Turn Ctrl-C, SIGTERM and a closed terminal into an event.
 
-    A second Ctrl-C ends the program at once.
+    It is looked at between two updates: none is cut in half. A second Ctrl-C ends the program at
+    once.
     """
     stop = threading.Event()
 
@@ -309,7 +316,10 @@ def _stop_requests() -> Iterator[threading.Event]:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield stop
     finally:

@@ -14,13 +14,15 @@ from pixelcnn.data.own_images import (
     PICTURE_SUFFIXES,
     SUFFIX,
     ImageSet,
+    bytes_in,
     image_set_bytes,
     iter_image_set,
     read_folder,
     read_uploads,
 )
+from pixelcnn.files import names_in, write_atomically
 from pixelcnn.progress import part_of
-from pixelcnn.storage import runs_dir, write_atomically
+from pixelcnn.storage import runs_dir
 from pixelcnn.training.runs import Run, RunError, list_runs
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.train.settings import PREFIX, kept
@@ -33,8 +35,9 @@ SIZES = (16, 20, 24, 28, 32, 48, 64)
 
 def image_sets() -> dict[str, str]:
     """List the data sets of own images by their path: name."""
-    paths = sorted((runs_dir() / "images").resolve().glob(f"*{SUFFIX}"))
-    return {str(path): path.name.removesuffix(SUFFIX) for path in paths}
+    folder = os.path.realpath(runs_dir() / "images")
+    names = (name for name in names_in(folder) if name.endswith(SUFFIX))
+    return {os.path.join(folder, name): name.removesuffix(SUFFIX) for name in names}
 
 
 def add() -> None:
@@ -144,10 +147,7 @@ def _make(
     Yields the share of the bytes that are read, returns its path and the files left out.
     """
     if isinstance(source, str):
-        images = read_folder(source)
-        paths = Path(os.path.expanduser(source)).rglob("*")
-        pictures = (path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES)
-        num_bytes = sum(path.stat().st_size for path in pictures if path.is_file())
+        images, num_bytes = read_folder(source), bytes_in(source)
     else:
         images = read_uploads(source)
         num_bytes = sum(len(content) for _, content in source)
@@ -163,6 +163,6 @@ def _keep(made: ImageSet, name: str) -> Path:
     _, channels, size, _ = made.levels.shape
     kind = f"{size}px-{'rgb' if channels == 3 else 'grey'}"
     digest = hashlib.sha256(content).hexdigest()[:6]
-    path = (runs_dir() / "images").resolve() / f"{plain}-{kind}-{digest}{SUFFIX}"
+    path = Path(os.path.realpath(runs_dir() / "images")) / f"{plain}-{kind}-{digest}{SUFFIX}"
     write_atomically(path, content)
     return path

@@ -1,13 +1,14 @@
 """Checkpoints in and out: links to the pages that use them, download, import."""
 
+import os
 import re
-import secrets
 import threading
 from itertools import count
 from pathlib import Path
 
 import streamlit as st
 
+from pixelcnn.files import read_file, temporary
 from pixelcnn.models import ModelConfig
 from pixelcnn.storage import (
     CheckpointError,
@@ -16,12 +17,11 @@ from pixelcnn.storage import (
     load_checkpoint,
     read_info,
     runs_dir,
-    write_atomically,
 )
 from pixelcnn.ui.shared.layout import PAGES
 from pixelcnn.ui.shared.sketch import MAX_SIDE
 
-UPLOAD_MB = 256
+UPLOAD_MB = 32
 OWN_PAGE = "Train"
 _naming = threading.Lock()
 """Held while a name is chosen and taken: two visitors may import at the same time."""
@@ -134,9 +134,10 @@ def keep(file_name: str, content: bytes) -> tuple[str, CheckpointInfo]:
         CheckpointError: if it is damaged, foreign or incompatible; nothing is kept then.
         OSError: if it cannot be written.
     """
-    trial = imported_path(f".checking-{secrets.token_hex(8)}")
-    try:
-        write_atomically(trial, content)
+    imported = imported_path("new")
+    imported.parent.mkdir(parents=True, exist_ok=True)
+    with temporary(imported) as trial:
+        trial.write_bytes(content)
         try:
             _, info = load_checkpoint(trial)
         except CheckpointError as error:
@@ -145,8 +146,6 @@ def keep(file_name: str, content: bytes) -> tuple[str, CheckpointInfo]:
         with _naming:
             name = _free_name(plain_name(Path(file_name).stem), content)
             trial.replace(imported_path(name))
-    finally:
-        trial.unlink(missing_ok=True)
     return name, info
 
 
@@ -155,8 +154,15 @@ def _free_name(stem: str, content: bytes) -> str:
     for number in count(1):
         name = f"imported:{stem}" if number == 1 else f"imported:{stem}-{number}"
         path = imported_path(name)
-        if not path.exists() or path.read_bytes() == content:
+        if not os.path.lexists(path) or _holds(path, content):
             return name
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return read_file(path, len(content)) == content
+    except (OSError, ValueError):
+        return False
 
 
 def imported_path(name: str) -> Path:

@@ -277,7 +277,7 @@ def _about(run: Run, config: RunConfig, status: Status) -> None:
         _delete(run, status)
         st.download_button(
             "Records",
-            run.metrics_path.read_bytes() if run.metrics_path.exists() else b"",
+            run.metrics_path.read_bytes() if run.metrics_path.is_file() else b"",
             file_name=f"{run.id}-metrics.jsonl",
             mime="application/jsonl",
             icon=":material/download:",

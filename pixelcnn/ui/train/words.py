@@ -7,6 +7,7 @@ from typing import Any
 
 from pixelcnn.data.own_images import SUFFIX
 from pixelcnn.durations import in_words
+from pixelcnn.files import read_end
 from pixelcnn.models import architecture
 from pixelcnn.storage import CheckpointError, list_scored_checkpoints, read_info
 from pixelcnn.training.runs import Run, RunConfig, Status
@@ -95,10 +96,8 @@ def shipped_references(config: RunConfig) -> list[Reference]:
 def log_tail(run: Run) -> str:
     """Read the end of what the process of a run printed."""
     try:
-        with open(run.log_path, "rb") as file:
-            file.seek(max(os.path.getsize(run.log_path) - LOG_BYTES, 0))
-            return file.read().decode(errors="replace")
-    except OSError:
+        return read_end(run.log_path, LOG_BYTES).decode(errors="replace")
+    except (OSError, ValueError):
         return ""
 
 
