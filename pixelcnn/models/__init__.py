@@ -1,5 +1,6 @@
 """The models, one file per architecture: levels in, a distribution for every dimension out."""
 
+from pixelcnn.models.attention import AttentionConfig, AttentionPixelCNN
 from pixelcnn.models.base import (
     ARCHITECTURES,
     FullPass,
@@ -15,24 +16,36 @@ from pixelcnn.models.base import (
 from pixelcnn.models.classic import ClassicConfig, PixelCNN
 from pixelcnn.models.conditioned import ConditionedConfig, ConditionedPixelCNN, Evidence
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN
+from pixelcnn.models.recurrent import GRU, LSTM, RNN, GRUConfig, LSTMConfig, RNNConfig
+from pixelcnn.models.transformer import Transformer, TransformerConfig
 
 DEFAULT_ARCHITECTURE = GatedConfig.architecture
 """What commands and presets train that name none."""
 
 __all__ = [
     "ARCHITECTURES",
-    "DEFAULT_ARCHITECTURE",
+    "AttentionConfig",
+    "AttentionPixelCNN",
     "ClassicConfig",
     "ConditionedConfig",
     "ConditionedPixelCNN",
+    "DEFAULT_ARCHITECTURE",
     "Evidence",
     "FullPass",
+    "GRU",
+    "GRUConfig",
     "GatedConfig",
     "GatedPixelCNN",
+    "LSTM",
+    "LSTMConfig",
     "Model",
     "ModelConfig",
     "PixelCNN",
+    "RNN",
+    "RNNConfig",
     "Stepper",
+    "Transformer",
+    "TransformerConfig",
     "architecture",
     "build_model",
     "read_config",

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from pixelcnn.config import Settings, settings
 
 Array = NDArray[np.floating]
+Features = Annotated[int, Field(ge=1, le=1024)]
 
 
 @settings
@@ -161,6 +162,14 @@ class Model(nn.Module, ABC):
             features += [torch.sin(angle), torch.cos(angle)]
         return torch.stack(features, dim=2).flatten(1, 2)
 
+    def encoded_levels(self) -> Tensor:
+        """List the input features of each level, (K, E): the same in every channel."""
+        c = self.config
+        every = torch.arange(c.num_levels, device=self.device).view(-1, 1, 1, 1)
+        return self.encode(every.expand(-1, c.num_channels, 1, 1))[
+            :, : c.features_per_channel, 0, 0
+        ]
+
     @abstractmethod
     def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """Predict from the output of `encode`; differentiable, for the causality check.
@@ -185,6 +194,29 @@ class Model(nn.Module, ABC):
     def convolutions(self) -> dict[str, nn.Conv2d]:
         """List the convolutions by their path in the model, in the order of use; perhaps none."""
         return {}
+
+    def attention(
+        self,
+        levels: Tensor,
+        position: int,
+        label: Tensor | None = None,
+        order: Tensor | None = None,
+    ) -> Tensor:
+        """Say what each head of each layer of attention looked at for one prediction.
+
+        Arguments:
+            levels: int64 (B, C, H, W), turned like those of `forward`.
+            position: the predicted dimension, 0..N-1.
+            label: see `forward`.
+            order: see `forward`.
+
+        Returns:
+            Weights (layers, B, heads, H, W) of all channels of a pixel together, 0 from the
+            predicted pixel on if it has one channel. What is missing to 1 went to the start, which
+            tells of no pixel. The default is no layer.
+        """
+        c = self.config
+        return torch.zeros(0, len(levels), 0, c.height, c.width)
 
     def matrices(self) -> list[str]:
         """Name the weights that Muon trains: those of all layers but the last."""

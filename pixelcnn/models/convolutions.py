@@ -18,9 +18,8 @@ from torch.nn import functional as F
 
 from pixelcnn.config import settings
 from pixelcnn.masks import MaskType, convolution_mask
-from pixelcnn.models.base import Model, ModelConfig
+from pixelcnn.models.base import Features, Model, ModelConfig
 
-Features = Annotated[int, Field(ge=1, le=1024)]
 KernelSize = Literal[3, 5, 7, 9]
 
 
