@@ -1,6 +1,5 @@
 """The models, one file per architecture: levels in, a distribution for every dimension out."""
 
-from pixelcnn.models.attention import AttentionConfig, AttentionPixelCNN
 from pixelcnn.models.base import (
     ARCHITECTURES,
     FullPass,
@@ -16,6 +15,7 @@ from pixelcnn.models.base import (
 from pixelcnn.models.classic import ClassicConfig, PixelCNN
 from pixelcnn.models.conditioned import ConditionedConfig, ConditionedPixelCNN, Evidence
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN
+from pixelcnn.models.gated_attention import AttentionConfig, AttentionPixelCNN
 from pixelcnn.models.recurrent import GRU, LSTM, RNN, GRUConfig, LSTMConfig, RNNConfig
 from pixelcnn.models.transformer import Transformer, TransformerConfig
 

@@ -65,6 +65,11 @@ class ModelConfig(Settings):
         return {"architecture": self.architecture} | super().to_dict()
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """C, H and W."""
+        return self.num_channels, self.height, self.width
+
+    @property
     def features_per_channel(self) -> int:
         """E, input features of one channel: the level, "is zero", sines and cosines."""
         return 2 + 2 * self.num_frequencies
@@ -256,8 +261,7 @@ class Model(nn.Module, ABC):
         Raises:
             ValueError: if they are not int64 (B, C, H, W) with values 0..K-1 and B at least 1.
         """
-        c = self.config
-        expected = (c.num_channels, c.height, c.width)
+        c, expected = self.config, self.config.image_shape
         if levels.ndim != 4 or levels.shape[1:] != expected or levels.dtype != torch.int64:
             raise ValueError(
                 f"`levels` (shape {tuple(levels.shape)}, {levels.dtype}) must be int64 "
@@ -319,7 +323,7 @@ class FullPass(Stepper):
     def __init__(self, model: Model, condition: Tensor) -> None:
         c = model.config
         self.model, self.condition = model, condition
-        self.levels = torch.zeros(len(condition), c.num_channels, c.height, c.width).long()
+        self.levels = torch.zeros(len(condition), *c.image_shape).long()
 
     @torch.inference_mode()
     def logits(self) -> Array:
