@@ -39,6 +39,7 @@ GEOMETRIES = [
     {"height": 4, "width": 9, "kernel_size": 5, "dilations": (1,)},
     {"height": 1, "width": 6},
     {"height": 6, "width": 1},
+    {"height": 3, "width": 4, "reads_above": False, "attention_every": 2, "num_layers": 1},
 ]
 
 
