@@ -31,9 +31,7 @@ def test_maps_hold_the_past_only_and_change_with_it(architecture, num_channels):
         maps = model.attention(levels, position, label)
         layers, batch, heads, *size = maps.shape
         assert (batch, *size) == (2, 5, 6)
-        assert (layers, heads) == (
-            (2, 2) if architecture in ("transformer", "attention") else (0, 0)
-        )
+        assert layers == heads == 2 * (architecture in ("transformer", "attention"))
         pixel, channel = divmod(position, num_channels)
         by_pixel = maps.flatten(-2)
         assert (by_pixel >= 0).all() and (by_pixel.sum(-1) < 1).all()

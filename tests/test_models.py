@@ -136,6 +136,7 @@ def test_wrong_labels_are_refused(label, message):
         ({"dilations": ()}, "1 to 64 integers"),
         ({"dilations": (0,)}, "integers from 1 to 16"),
         ({"height": True}, "be an integer"),
+        ({"height": 128, "width": 97}, r"`width` \(=97\) .*\(=12416\) must be at most 12288"),
         ({"dropout": float("nan")}, "be a number from 0 to 0.9"),
     ],
 )

@@ -23,6 +23,8 @@ from pixelcnn.config import Settings, settings
 
 Array = NDArray[np.floating]
 Features = Annotated[int, Field(ge=1, le=1024)]
+MAX_DIMS = 3 * 64 * 64
+"""Most dimensions of an image; `Model.dependencies` has the square of it."""
 
 
 @settings
@@ -44,9 +46,9 @@ class ModelConfig(Settings):
     """K, intensity levels of one channel."""
     num_channels: Literal[1, 3] = 1
     """C, image channels: grey, or R, G, B."""
-    height: Annotated[int, Field(ge=1, le=64)] = 28
+    height: Annotated[int, Field(ge=1, le=128)] = 28
     """H, rows."""
-    width: Annotated[int, Field(ge=1, le=64)] = 28
+    width: Annotated[int, Field(ge=1, le=128)] = 28
     """W, columns."""
     num_classes: Annotated[int, Field(ge=0, le=1000)] = 0
     """Classes that the model can be asked for; 0 for a model without labels."""
@@ -59,6 +61,10 @@ class ModelConfig(Settings):
     def __post_init__(self) -> None:
         square = self.num_orders == 1 or self.height == self.width
         self.require("num_orders", square, "be 1 unless height and width are equal")
+        rule = (
+            f"be smaller: channels * height * width (={self.num_dims}) must be at most {MAX_DIMS}"
+        )
+        self.require("width", self.num_dims <= MAX_DIMS, rule)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, and the name of the architecture, as plain JSON values."""
