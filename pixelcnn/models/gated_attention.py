@@ -24,6 +24,7 @@ from pixelcnn.models.causal_attention import (
     Norm,
     maps_of_pixels,
 )
+from pixelcnn.models.convolutions import Dilations
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN, GatedStepper
 from pixelcnn.models.rows import FeatureMap
 
@@ -34,11 +35,7 @@ class AttentionConfig(GatedConfig):
 
     architecture: ClassVar[str] = "attention"
 
-    dilations: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=16)], ...],
-        Field(min_length=1, max_length=64),
-        "be a list of 1 to 64 integers from 1 to 16",
-    ] = (1, 1, 1, 1, 1, 1, 1, 1)
+    dilations: Dilations = (1, 1, 1, 1, 1, 1, 1, 1)
     attention_every: Annotated[int, Field(ge=1, le=64)] = 4
     """Blocks from one layer of attention to the next; the last one stands before the last
     block."""
