@@ -113,7 +113,7 @@ def test_rgb_pictures_come_with_channels_first_and_qmnist_with_its_first_label(m
     assert load_dataset("qmnist", "test")[1].tolist() == [7, 2]
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", [n for n, data in DATASETS.items() if not data.make])
 def test_missing_data_is_an_error_that_names_folder_and_remedy(tmp_path, name, no_network):
     folder = tmp_path / "empty"
     for download in (False, True):
@@ -155,7 +155,24 @@ def test_class_names_are_those_of_the_data_set_or_numbers():
     assert class_names("fashion-mnist", 3) == ("class 0", "class 1", "class 2")
     assert class_names(None, 2) == ("class 0", "class 1")
     assert class_names("unknown", 0) == ()
-    assert all(len(dataset.class_names) == 10 for dataset in DATASETS.values())
+    assert {len(data.class_names) for data in DATASETS.values() if not data.make} == {10}
+
+
+def test_prices_are_seeded_lie_in_range_and_fall_at_the_harvest(no_network):
+    parts = [load_dataset("price", split)[0] for split in ("train", "validation", "test")]
+    assert [part.shape for part in parts] == [
+        (count, 1, 1, 104) for count in (15_000, 5_000, 2_000)
+    ]
+    for part in parts:
+        values = part[:, 0, 0].double()
+        assert (values == 255).double().mean() < 0.001 and values.min() > 0
+        year = values.mean(0).diff()
+        assert year.argmin() == 51  # from the last week before the harvest to the next
+        assert (year > 0).double().mean() > 0.8
+    assert torch.equal(load_dataset("price", "test")[0], parts[2])
+    assert not {p.numpy().tobytes() for p in parts[2]} & {p.numpy().tobytes() for p in parts[0]}
+    with pytest.raises(DataError, match=r"`dataset` \(='price/0'\) must be one of"):
+        load_dataset("price/0", "train")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ GEOMETRIES = [
     {"height": 4, "width": 9, "kernel_size": 5, "dilations": (1,)},
     {"height": 1, "width": 6},
     {"height": 6, "width": 1},
+    {"height": 3, "width": 4, "reads_above": False, "attention_every": 2, "num_layers": 1},
 ]
 
 
@@ -135,6 +136,7 @@ def test_wrong_labels_are_refused(label, message):
         ({"dilations": ()}, "1 to 64 integers"),
         ({"dilations": (0,)}, "integers from 1 to 16"),
         ({"height": True}, "be an integer"),
+        ({"height": 128, "width": 97}, r"`width` \(=97\) .*\(=12416\) must be at most 12288"),
         ({"dropout": float("nan")}, "be a number from 0 to 0.9"),
     ],
 )

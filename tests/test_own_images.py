@@ -107,7 +107,7 @@ def test_a_data_set_of_own_images_is_split_like_any_other(tmp_path):
     images = [SourceImage(f"{n}.png", picture(n * 10)) for n in range(10)]
     path = tmp_path / "mine.images.safetensors"
     save_image_set(path, make_image_set(images, size=8, colour=True))
-    assert describe_image_set(path) == ((), 3, 8)
+    assert describe_image_set(path) == ((), (3, 8, 8))
     assert len(load_image_set(path)[0]) == 10
     assert dataset_of(str(path)).title == "mine"
     parts = [load_dataset(str(path), split)[0] for split in ("train", "validation")]

@@ -18,7 +18,7 @@ from .tiny import ARCHITECTURES, RULES, label_of, naive_levels, tiny_config, tin
 SHARP = SamplingRule(temperature=0.5, top_k=3)
 SHAPES = [
     {"height": 5, "width": 7, "first_kernel_size": 5, "dilations": (1, 2)},
-    {"height": 7, "width": 3, "kernel_size": 5, "dilations": (2, 1)},
+    {"height": 7, "width": 3, "kernel_size": 5, "dilations": (2, 1), "reads_above": False},
     {"height": 3, "width": 5, "num_channels": 3},
     {"height": 1, "width": 6, "dilations": (8,)},
 ]

@@ -41,6 +41,10 @@ def tiny_config(name="gated", **changes) -> ModelConfig:
         "kernel_size": 3,
         "dilations": (1, 2),
         "encoder_features": 8,
+        "num_layers": 2,
+        "num_heads": 2,
+        "features_per_head": 3,
+        "attention_every": 1,
     }
     config = architecture(name).Config
     return config(**{k: v for k, v in (values | changes).items() if hasattr(config, k)})

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
@@ -41,15 +41,28 @@ def add_data_dir(parser: argparse.ArgumentParser, default: str | None = None) ->
 
 
 def add_fields(
-    parser: argparse.ArgumentParser, config: type, leave_out: set[str] = frozenset()
+    parser: argparse.ArgumentParser,
+    config: type,
+    leave_out: set[str] = frozenset(),
+    others: Sequence[type] = (),
 ) -> None:
-    """Add one option for each field of a configuration, with the field's own documentation."""
+    """Add one option for each field of a configuration, with the field's own documentation.
+
+    The option serves the other configurations too; their own defaults are named.
+    """
     group = parser.add_argument_group(config.__name__)
     for field in fields(config):
         if field.name in leave_out:
             continue
         # Absent if not given: --resume must know what was asked for.
-        text = f"{doc_of(config, field.name)} (default: {field.default})".replace("%", "%%")
+        defaults = {"": field.default} | {
+            f" {other.architecture}": own.default
+            for other in others
+            for own in fields(other)
+            if own.name == field.name and own.default != field.default
+        }
+        default = ";".join(f"{name} {value}" for name, value in defaults.items())
+        text = f"{doc_of(config, field.name)} (default:{default})".replace("%", "%%")
         more: dict[str, object] = {"default": argparse.SUPPRESS, "help": text}
         if isinstance(field.default, bool):
             more["action"] = argparse.BooleanOptionalAction
@@ -71,9 +84,10 @@ def add_model_fields(parser: argparse.ArgumentParser) -> None:
         + f" (default: {DEFAULT_ARCHITECTURE})",
     )
     there = set(SHAPE_FROM_DATASET)
-    for config in (ModelConfig, *(model.Config for model in ARCHITECTURES.values())):
+    configs = [model.Config for model in ARCHITECTURES.values()]
+    for config in (ModelConfig, *configs):
         if names := {field.name for field in fields(config)} - there:
-            add_fields(parser, config, leave_out=there)
+            add_fields(parser, config, leave_out=there, others=configs)
             there |= names
 
 

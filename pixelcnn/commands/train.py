@@ -145,12 +145,13 @@ def new_config(
     if config.dataset.endswith(SUFFIX):  # a run goes on from any folder
         config = replace(config, dataset=os.path.abspath(as_path(config.dataset)))
     dataset = dataset_of(config.dataset)
+    channels, height, width = dataset.shape
     model = dict(model)
     shape = architecture(model.pop("architecture", DEFAULT_ARCHITECTURE)).Config(
         **model,
-        num_channels=dataset.num_channels,
-        height=dataset.size,
-        width=dataset.size,
+        num_channels=channels,
+        height=height,
+        width=width,
         num_classes=0 if unconditional else len(dataset.class_names),
     )
     return RunConfig(model=shape, train=config, **more)

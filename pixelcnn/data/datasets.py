@@ -1,4 +1,4 @@
-"""Data sets as levels, with fixed splits: those of torchvision, one class of them, own images.
+"""Data sets as levels, with fixed splits: torchvision's, one class of them, made-up, own images.
 
 `torchvision` reads and, on a user's machine, downloads the files; see `data_dir` for where. One's
 own images are a file made by `pixelcnn.data.own_images`.
@@ -7,7 +7,7 @@ own images are a file made by `pixelcnn.data.own_images`.
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from pixelcnn.data import price
 from pixelcnn.data.own_images import SUFFIX, DataError, describe_image_set, load_image_set
 from pixelcnn.files import as_path, printable, read_file
 from pixelcnn.locks import one_at_a_time
@@ -47,13 +48,18 @@ class Dataset:
     title: str
     """Name as people write it."""
     torchvision_name: str
-    """Class in `torchvision.datasets`; empty for one's own images."""
+    """Class in `torchvision.datasets`; empty for other images."""
     class_names: tuple[str, ...]
-    """Name of each label."""
-    num_channels: int = 1
-    """C."""
-    size: int = 28
-    """H and W."""
+    """Name of each label; empty if there are no labels."""
+    shape: tuple[int, int, int] = (1, 28, 28)
+    """C, H and W."""
+    make: Callable[[Split], Tensor] | None = None
+    """Makes the images, uint8 (N, C, H, W), if they are made up; all but those to be tested are
+    made for the split "train"."""
+
+    def class_title(self, label: int) -> str:
+        """Name the class of an image; empty if there are no labels."""
+        return self.class_names[label] if self.class_names else ""
 
 
 DATASETS = {
@@ -61,7 +67,8 @@ DATASETS = {
     "mnist": Dataset("MNIST", "MNIST", _DIGITS),
     "kmnist": Dataset("Kuzushiji-MNIST", "KMNIST", _KANA),
     "qmnist": Dataset("QMNIST", "QMNIST", _DIGITS),
-    "cifar10": Dataset("CIFAR-10", "CIFAR10", _THINGS, num_channels=3, size=32),
+    "cifar10": Dataset("CIFAR-10", "CIFAR10", _THINGS, (3, 32, 32)),
+    "price": Dataset("A made-up price", "", (), (1, 1, price.WEEKS), price.make),
 }
 
 
@@ -121,6 +128,9 @@ def load_dataset(
         raise DataError(f"`split` (={split!r}) must be 'train', 'validation' or 'test'.")
     if dataset.torchvision_name:
         values, label = _read_torchvision(dataset, split, directory, download)
+    elif dataset.make:
+        values = dataset.make("test" if split == "test" else "train")
+        label = torch.zeros(len(values), dtype=torch.int64)
     elif split == "test":
         raise DataError(f"{name}: one's own images have no test split; use 'validation'.")
     else:
@@ -218,7 +228,8 @@ def dataset_of(name: str) -> Dataset:
     if name in DATASETS:
         return DATASETS[name]
     key, _, label = name.partition("/")
-    if whole := DATASETS.get(key):
+    whole = DATASETS.get(key)
+    if whole and whole.class_names:
         by_label = {str(i): class_name for i, class_name in enumerate(whole.class_names)}
         if label not in by_label:
             raise DataError(
@@ -231,8 +242,8 @@ def dataset_of(name: str) -> Dataset:
             f"`dataset` (={name!r}) must be one of {', '.join(DATASETS)}, one class of these such "
             f"as mnist/3, or a file *{SUFFIX} made by `python -m pixelcnn images`."
         )
-    names, channels, size = describe_image_set(name)
-    return Dataset(Path(name).name.removesuffix(SUFFIX), "", names, channels, size)
+    names, shape = describe_image_set(name)
+    return Dataset(Path(name).name.removesuffix(SUFFIX), "", names, shape)
 
 
 def class_names(name: str | None, num_classes: int) -> tuple[str, ...]:
@@ -268,10 +279,11 @@ def dequantize(levels: Tensor, num_levels: int) -> Tensor:
 def check_fits(config: ModelConfig, dataset: str) -> None:
     """Check that a model has the shape of a data set; raises DataError if it has not."""
     wanted = dataset_of(dataset)
+    channels, height, width = wanted.shape
     allowed = {
-        "num_channels": [wanted.num_channels],
-        "height": [wanted.size],
-        "width": [wanted.size],
+        "num_channels": [channels],
+        "height": [height],
+        "width": [width],
         "num_classes": sorted({0, len(wanted.class_names)}),
     }
     for name, values in allowed.items():

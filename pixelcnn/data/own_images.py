@@ -249,10 +249,12 @@ def image_set_bytes(images: ImageSet) -> bytes:
     return safetensors_bytes(tensors, {"format": FORMAT, "images": about})
 
 
-def describe_image_set(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], int, int]:
-    """Read the class names, the number of channels and the size; raises as `load_image_set`."""
-    names, shape, _ = _read(path)
-    return names, shape[1], shape[2]
+def describe_image_set(
+    path: str | os.PathLike[str],
+) -> tuple[tuple[str, ...], tuple[int, int, int]]:
+    """Read the class names, and C, H and W; raises as `load_image_set`."""
+    names, (_, channels, height, width), _ = _read(path)
+    return names, (channels, height, width)
 
 
 def load_image_set(path: str | os.PathLike[str]) -> tuple[Tensor, Tensor]:

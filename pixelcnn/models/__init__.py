@@ -15,24 +15,37 @@ from pixelcnn.models.base import (
 from pixelcnn.models.classic import ClassicConfig, PixelCNN
 from pixelcnn.models.conditioned import ConditionedConfig, ConditionedPixelCNN, Evidence
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN
+from pixelcnn.models.gated_attention import AttentionConfig, AttentionPixelCNN
+from pixelcnn.models.recurrent import GRU, LSTM, RNN, GRUConfig, LSTMConfig, RNNConfig
+from pixelcnn.models.transformer import Transformer, TransformerConfig
 
 DEFAULT_ARCHITECTURE = GatedConfig.architecture
 """What commands and presets train that name none."""
 
 __all__ = [
     "ARCHITECTURES",
-    "DEFAULT_ARCHITECTURE",
+    "AttentionConfig",
+    "AttentionPixelCNN",
     "ClassicConfig",
     "ConditionedConfig",
     "ConditionedPixelCNN",
+    "DEFAULT_ARCHITECTURE",
     "Evidence",
     "FullPass",
+    "GRU",
+    "GRUConfig",
     "GatedConfig",
     "GatedPixelCNN",
+    "LSTM",
+    "LSTMConfig",
     "Model",
     "ModelConfig",
     "PixelCNN",
+    "RNN",
+    "RNNConfig",
     "Stepper",
+    "Transformer",
+    "TransformerConfig",
     "architecture",
     "build_model",
     "read_config",

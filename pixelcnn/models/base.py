@@ -24,6 +24,9 @@ from torch.overrides import TorchFunctionMode
 from pixelcnn.config import Settings, settings
 
 Array = NDArray[np.floating]
+Features = Annotated[int, Field(ge=1, le=1024)]
+MAX_DIMS = 3 * 64 * 64
+"""Most dimensions of an image; `Model.dependencies` has the square of it."""
 
 
 @settings
@@ -45,9 +48,9 @@ class ModelConfig(Settings):
     """K, intensity levels of one channel."""
     num_channels: Literal[1, 3] = 1
     """C, image channels: grey, or R, G, B."""
-    height: Annotated[int, Field(ge=1, le=64)] = 28
+    height: Annotated[int, Field(ge=1, le=128)] = 28
     """H, rows."""
-    width: Annotated[int, Field(ge=1, le=64)] = 28
+    width: Annotated[int, Field(ge=1, le=128)] = 28
     """W, columns."""
     num_classes: Annotated[int, Field(ge=0, le=1000)] = 0
     """Classes that the model can be asked for; 0 for a model without labels."""
@@ -60,10 +63,19 @@ class ModelConfig(Settings):
     def __post_init__(self) -> None:
         square = self.num_orders == 1 or self.height == self.width
         self.require("num_orders", square, "be 1 unless height and width are equal")
+        rule = (
+            f"be smaller: channels * height * width (={self.num_dims}) must be at most {MAX_DIMS}"
+        )
+        self.require("width", self.num_dims <= MAX_DIMS, rule)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, and the name of the architecture, as plain JSON values."""
         return {"architecture": self.architecture} | super().to_dict()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """C, H and W."""
+        return self.num_channels, self.height, self.width
 
     @property
     def features_per_channel(self) -> int:
@@ -158,6 +170,14 @@ class Model(nn.Module, ABC):
             features += [torch.sin(angle), torch.cos(angle)]
         return torch.stack(features, dim=2).flatten(1, 2)
 
+    def encoded_levels(self) -> Tensor:
+        """List the input features of each level, (K, E): the same in every channel."""
+        c = self.config
+        every = torch.arange(c.num_levels, device=self.device).view(-1, 1, 1, 1)
+        return self.encode(every.expand(-1, c.num_channels, 1, 1))[
+            :, : c.features_per_channel, 0, 0
+        ]
+
     @abstractmethod
     def logits_from_features(self, features: Tensor, condition: Tensor) -> Tensor:
         """Predict from the output of `encode`; differentiable, for the causality check.
@@ -182,6 +202,29 @@ class Model(nn.Module, ABC):
     def convolutions(self) -> dict[str, nn.Conv2d]:
         """List the convolutions by their path in the model, in the order of use; perhaps none."""
         return {}
+
+    def attention(
+        self,
+        levels: Tensor,
+        position: int,
+        label: Tensor | None = None,
+        order: Tensor | None = None,
+    ) -> Tensor:
+        """Say what each head of each layer of attention looked at for one prediction.
+
+        Arguments:
+            levels: int64 (B, C, H, W), turned like those of `forward`.
+            position: the predicted dimension, 0..N-1.
+            label: see `forward`.
+            order: see `forward`.
+
+        Returns:
+            Weights (layers, B, heads, H, W) of all channels of a pixel together, 0 from the
+            predicted pixel on if it has one channel. What is missing to 1 went to the start, which
+            tells of no pixel. The default is no layer.
+        """
+        c = self.config
+        return torch.zeros(0, len(levels), 0, c.height, c.width)
 
     def matrices(self) -> list[str]:
         """Name the weights that Muon trains: those of all layers but the last."""
@@ -221,8 +264,7 @@ class Model(nn.Module, ABC):
         Raises:
             ValueError: if they are not int64 (B, C, H, W) with values 0..K-1 and B at least 1.
         """
-        c = self.config
-        expected = (c.num_channels, c.height, c.width)
+        c, expected = self.config, self.config.image_shape
         if levels.ndim != 4 or levels.shape[1:] != expected or levels.dtype != torch.int64:
             raise ValueError(
                 f"`levels` (shape {tuple(levels.shape)}, {levels.dtype}) must be int64 "
@@ -284,7 +326,7 @@ class FullPass(Stepper):
     def __init__(self, model: Model, condition: Tensor) -> None:
         c = model.config
         self.model, self.condition = model, condition
-        self.levels = torch.zeros(len(condition), c.num_channels, c.height, c.width).long()
+        self.levels = torch.zeros(len(condition), *c.image_shape).long()
 
     @torch.inference_mode()
     def logits(self) -> Array:

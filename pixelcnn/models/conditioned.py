@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import settings
-from pixelcnn.models.base import Array, ModelConfig, Stepper, register
-from pixelcnn.models.convolutions import Features
+from pixelcnn.models.base import Array, Features, ModelConfig, Stepper, register
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN, GatedStepper
 
 

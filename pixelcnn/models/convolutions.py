@@ -18,10 +18,14 @@ from torch.nn import functional as F
 
 from pixelcnn.config import settings
 from pixelcnn.masks import MaskType, convolution_mask
-from pixelcnn.models.base import Model, ModelConfig
+from pixelcnn.models.base import Features, Model, ModelConfig
 
-Features = Annotated[int, Field(ge=1, le=1024)]
 KernelSize = Literal[3, 5, 7, 9]
+Dilations = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=16)], ...],
+    Field(min_length=1, max_length=64),
+    "be a list of 1 to 64 integers from 1 to 16",
+]
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -100,11 +104,7 @@ class ConvolutionConfig(ModelConfig):
     """Width of the first, type A, convolution."""
     kernel_size: KernelSize = 3
     """Width of the type B convolutions."""
-    dilations: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=16)], ...],
-        Field(min_length=1, max_length=64),
-        "be a list of 1 to 64 integers from 1 to 16",
-    ] = (1, 2, 4, 8, 1, 2, 4, 8)
+    dilations: Dilations = (1, 2, 4, 8, 1, 2, 4, 8)
     """Dilation of each residual block; its length is the number of blocks."""
     dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Probability with which a feature inside a block is dropped in training."""

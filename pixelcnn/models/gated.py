@@ -241,11 +241,17 @@ class GatedPixelCNN(ConvolutionModel):
         vertical = self.first_vertical(features) + position  # (B, F, H, W)
         horizontal = self.first_horizontal(features) + position
         stream, skips = [], torch.zeros_like(horizontal)
-        for block, bias in zip(self.blocks, biases or [None] * len(self.blocks), strict=True):
+        biases = biases or [None] * len(self.blocks)
+        for number, (block, bias) in enumerate(zip(self.blocks, biases, strict=True)):
+            horizontal = self.before_block(number, horizontal, features)
             stream.append(horizontal)
             vertical, horizontal, skip = block(vertical, horizontal, condition, bias)
             skips = skips + skip
         return stream, skips
+
+    def before_block(self, number: int, horizontal: Tensor, features: Tensor) -> Tensor:
+        """Add to the horizontal stack, (B, F, H, W), what a block is to find there; or nothing."""
+        return horizontal
 
     def reads(self) -> Iterator[NDArray[np.uint8]]:
         """Compose the masks: both stacks together, then the horizontal one, at last the skips."""
@@ -405,9 +411,11 @@ class GatedStepper(RowStepper):
         gated_and_1 = self.gated
         gated = gated_and_1[:, :size]
         columns = c.kernel_size // 2 + 1
-        for dilation, cache, above, (weight, out_weight) in zip(
+        blocks = zip(
             c.dilations, self.horizontal, self.from_above, self.pixel_weights, strict=True
-        ):
+        )
+        for number, (dilation, cache, above, (weight, out_weight)) in enumerate(blocks):
+            self.before_block(number, row, col, residual)
             cache.put(row, col, residual)
             gates = cache.left(row, col, columns, dilation).dot(weight)
             gates += above[col]
@@ -420,3 +428,6 @@ class GatedStepper(RowStepper):
             else:
                 skips += outputs  # the last block has no residual
         return skips
+
+    def before_block(self, number: int, row: int, col: int, residual: Array) -> None:
+        """Do what the model's `before_block` does, to the features (B, F) of one position."""

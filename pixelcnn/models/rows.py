@@ -13,21 +13,19 @@ References:
 """
 
 import copy
-import functools
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from threadpoolctl import OpenBLASController, ThreadpoolController
 from torch import Tensor, nn
 
 from pixelcnn.models.base import Array, Stepper
 from pixelcnn.models.convolutions import ConvolutionModel, acting_weight
+from pixelcnn.models.threads import use_blas_threads
 
 MANY_IMAGES = 4
 """From here on a row's products are large enough to be shared out to all cores."""
@@ -67,6 +65,10 @@ class FeatureMap:
         taps = self.values[row + self.border, :, at - dilation * (columns - 1) : at + 1 : dilation]
         return taps.reshape(len(taps), -1)
 
+    def at(self, row: int, col: int) -> Array:
+        """Return the features (B, F) of one position; row -1 is the border, 0."""
+        return self.values[row + self.border, :, col + self.border]
+
     def put(self, row: int, col: int, features: Array) -> None:
         """Store the features (B, F) of one position."""
         self.values[row + self.border, :, col + self.border] = features
@@ -103,9 +105,7 @@ class RowStepper(Stepper):
         position = model.position_features(condition).permute(2, 3, 0, 1)
         self.position_features = position.contiguous().numpy()  # (H, W, B, F)
         self.head_weights = [pointwise(layer) for layer in model.head]
-        every_level = torch.arange(c.num_levels).view(-1, 1, 1, 1).expand(-1, c.num_channels, 1, 1)
-        encoded = model.encode(every_level)[:, : c.features_per_channel, 0, 0]
-        self.encoded = encoded.numpy()  # (K, E), input features of each level
+        self.encoded = model.encoded_levels().numpy()
         self.input = self.map(c.num_channels * c.features_per_channel, c.first_kernel_size // 2)
         self.row = -1  # the row that is begun
         self.position_in_row = np.empty(0)  # (W, B, F), what the row begun adds for its place
@@ -135,10 +135,10 @@ class RowStepper(Stepper):
         """
         row, col, channel = self.config.coordinates(self.position)
         if row != self.row:
-            _use_blas_threads((os.cpu_count() or 1) if self.batch >= MANY_IMAGES else 1)
+            use_blas_threads((os.cpu_count() or 1) if self.batch >= MANY_IMAGES else 1)
             self.begin_row(row)
             self.row = row
-        _use_blas_threads(1)
+        use_blas_threads(1)
         (first, first_bias), (last, last_bias) = self.head_weights
         hidden = np.maximum(self.pixel(row, col), 0) @ first + first_bias
         logits = np.maximum(hidden, 0) @ last + last_bias  # (B, C * K)
@@ -184,24 +184,6 @@ class RowStepper(Stepper):
     def per_column(self, values: Array) -> Array:
         """View (W * B, F) as (W, B, F)."""
         return values.reshape(self.config.width, self.batch, -1)
-
-
-def _use_blas_threads(count: int) -> None:
-    """Let numpy's matrix products run in so many threads; costs a microsecond where they do.
-
-    For the products of one pixel more threads only wait; the row of several images uses all. The
-    number is one for the whole process, and nothing else here multiplies matrices in numpy.
-    """
-    for library in _blas().lib_controllers:
-        if library.num_threads != count:
-            OpenBLASController.clear_controlling_thread(force=True)  # perhaps another visitor's
-            library.set_num_threads(count)
-
-
-@functools.cache
-def _blas() -> ThreadpoolController:
-    # Looking for the libraries takes a while, using them does not.
-    return ThreadpoolController().select(user_api="blas")
 
 
 def pointwise(layer: nn.Conv2d) -> tuple[Array, Array]:

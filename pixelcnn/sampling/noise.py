@@ -54,7 +54,7 @@ def make_noise(
     for name, value, low in (("num_images", num_images, 1), ("first_image", first_image, 0)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
             raise ValueError(f"`{name}` (={value!r}) must be an integer of at least {low}.")
-    shape = (config.num_channels, config.height, config.width)
+    shape = config.image_shape
     images = range(first_image, first_image + num_images)
     return np.stack([random_stream(seed, stream, i).random(shape) for i in images])
 
@@ -65,7 +65,7 @@ def check_noise(noise: NDArray[np.float64], config: ModelConfig) -> None:
     Raises:
         ValueError: if its shape is not (B, C, H, W), or a number lies outside [0, 1).
     """
-    expected = (config.num_channels, config.height, config.width)
+    expected = config.image_shape
     if noise.ndim != 4 or noise.shape[1:] != expected or noise.shape[0] == 0:
         raise ValueError(
             f"`noise` (shape {noise.shape}) must be (B, {', '.join(map(str, expected))})."

@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 from torch import Tensor
 
-from pixelcnn.data.datasets import DATASETS, class_names
+from pixelcnn.data.datasets import DATASETS
 from pixelcnn.data.pictures import pictures
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import settings
@@ -20,8 +20,7 @@ SHOWN = 20
 
 def choose(config: ModelConfig, dataset: str | None) -> None:
     """Offer test images that have the size of the model."""
-    shape = (1, config.height, config.width)
-    names = [n for n, d in DATASETS.items() if (d.num_channels, d.size, d.size) == shape]
+    names = [n for n, d in DATASETS.items() if d.shape == (1, config.height, config.width)]
     if not names:
         st.info(f"No test set has grey pictures of {config.height} x {config.width} pixels.")
         return
@@ -45,10 +44,13 @@ def choose(config: ModelConfig, dataset: str | None) -> None:
         help=f"The test set has {len(levels):,} images; {SHOWN} from this one on are shown.",
     )
     shown = levels[first : first + SHOWN]
-    titles = class_names(name, len(DATASETS[name].class_names))
+    titles = DATASETS[name].class_title
     gallery(
         pictures(shown, 256),
-        [f"test image {first + i}, {titles[c]}" for i, c in enumerate(label[first:][:SHOWN])],
+        [
+            ", ".join(filter(None, (f"test image {i}", titles(c))))
+            for i, c in enumerate(label[first:][:SHOWN], first)
+        ],
         key=GALLERY,
         on_choose=partial(_on_choose, shown, name),
     )

@@ -74,9 +74,7 @@ def _test_image(model: LoadedModel) -> Shown | None:
     """Let the visitor choose a test image; without the data, offer to fetch it."""
     config = model.model.config
     dataset = DATASETS[_dataset(model)]
-    if (config.num_channels, config.height, config.width) != (
-        dataset.num_channels, dataset.size, dataset.size
-    ):  # fmt: skip
+    if config.image_shape != dataset.shape:
         st.info(
             f"The images of {dataset.title} do not fit this model; shown is a sample.",
             icon=":material/info:",
@@ -94,8 +92,10 @@ def _test_image(model: LoadedModel) -> Shown | None:
     label = int(labels[number])
     return Shown(
         levels=quantize(values[number : number + 1], config.num_levels).long(),
-        label=label if config.num_classes == len(dataset.class_names) else None,
-        title=f"{dataset.title}, test image {number}, {dataset.class_names[label]}",
+        label=label if config.num_classes == len(dataset.class_names) > 0 else None,
+        title=", ".join(
+            filter(None, (dataset.title, f"test image {number}", dataset.class_title(label)))
+        ),
         key=(TEST_IMAGE, number, label),
     )
 

@@ -38,11 +38,11 @@ def show(model: LoadedModel) -> None:
         return
     dataset = model.info.dataset
     own, other = dataset_of(dataset), dataset_of(other_dataset(dataset))
-    if (own.num_channels, own.size) != (other.num_channels, other.size):
+    if own.shape != other.shape:
         st.info(
-            f"{own.title} has pictures of {own.size} x {own.size} pixels in {own.num_channels} "
-            f"channels, {other.title} has not: the paradox is tried only with grey pictures of "
-            f"{other.size} x {other.size} pixels.",
+            f"{own.title} has pictures of {' x '.join(map(str, own.shape[1:]))} pixels in "
+            f"{own.shape[0]} channels, {other.title} has not: the paradox is tried only with grey "
+            f"pictures of {' x '.join(map(str, other.shape[1:]))} pixels.",
             icon=":material/info:",
         )
         return

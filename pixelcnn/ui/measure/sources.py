@@ -94,12 +94,8 @@ def _test_image(model: LoadedModel) -> Chosen | None:
     c = model.model.config
     own = model.info.dataset if model.info.dataset in DATASETS else "fashion-mnist"
     offered = [own, other_dataset(own), *DATASETS]
-    names = [
-        name
-        for name in dict.fromkeys(offered)
-        if (DATASETS[name].num_channels, DATASETS[name].size) == (c.num_channels, c.height)
-    ]
-    if not names or c.height != c.width:
+    names = [name for name in dict.fromkeys(offered) if DATASETS[name].shape == c.image_shape]
+    if not names:
         st.info(f"No data set has pictures of {c.height} x {c.width} pixels like this model.")
         return None
     left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
@@ -137,10 +133,12 @@ def _test_image(model: LoadedModel) -> Chosen | None:
         )
         return None
     true = int(label[number])
-    known = name == model.info.dataset and c.num_classes == len(DATASETS[name].class_names)
+    dataset = DATASETS[name]
+    known = name == model.info.dataset and c.num_classes == len(dataset.class_names) > 0
+    kind = f": {dataset.class_title(true)}" if dataset.class_names else ""
     return Chosen(
         quantize(values[number], c.num_levels).long(),
-        f"{DATASETS[name].title}, test image {number}: {DATASETS[name].class_names[true]}",
+        f"{dataset.title}, test image {number}{kind}",
         true if known else None,
     )
 

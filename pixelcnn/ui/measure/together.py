@@ -204,7 +204,7 @@ def _seen(images: int) -> str:
 
 def _same_size(settings: list[Setting]) -> bool:
     sizes = {
-        (c.num_channels, c.height, c.width): setting.caption
+        c.image_shape: setting.caption
         for setting in settings
         for c in [setting.model.model.config]
     }

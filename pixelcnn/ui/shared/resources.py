@@ -89,11 +89,7 @@ def grey_checkpoints(height: int, width: int) -> dict[str, CheckpointInfo]:
         with contextlib.suppress(CheckpointError):
             infos[name] = read_info(path)
     shape = (1, height, width)
-    return {
-        name: info
-        for name, info in infos.items()
-        if (info.config.num_channels, info.config.height, info.config.width) == shape
-    }
+    return {name: info for name, info in infos.items() if info.config.image_shape == shape}
 
 
 def reads_evidence(config: ModelConfig) -> bool:

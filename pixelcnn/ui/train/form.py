@@ -134,8 +134,9 @@ def _preview(name: str) -> None:
 @st.cache_data(max_entries=32, show_spinner=False, ttl=600)
 def _some_pictures(name: str) -> tuple:
     levels, _ = load_dataset(name, "train", download=False)
-    scale = max(1, 40 // levels.shape[2])
-    return enlarge(grid(pictures(levels[:PREVIEW].long(), 256), 10), scale), len(levels)
+    height, width = levels.shape[2:]
+    columns, scale = (10, max(1, 40 // height)) if height > 1 else (1, 3)
+    return enlarge(grid(pictures(levels[:PREVIEW].long(), 256), columns), scale), len(levels)
 
 
 def _about_model(config: RunConfig) -> None:

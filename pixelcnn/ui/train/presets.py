@@ -95,7 +95,7 @@ def marks(total_images: int, batch_size: int) -> dict[str, Any]:
 
 def fit_channels(model: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Round the features up to multiples of the number of image channels."""
-    channels = dataset.num_channels
+    channels = dataset.shape[0]
     name = model.get("architecture", DEFAULT_ARCHITECTURE)
     sizes = {
         field.name: model.get(field.name, field.default)

@@ -42,10 +42,11 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
             **kept("num_levels"),
         ),
     }  # fmt: skip
+    shared = ModelConfig
     if issubclass(config, ConvolutionConfig):
         model |= _of_convolutions(start.model, left, right)
-    else:
-        model |= _of_fields(config, left)
+        shared = ConvolutionConfig
+    model |= _of_fields(config, shared, left)
     has_classes = bool(dataset.class_names)
     conditional = has_classes and right.toggle(
         "Class-conditional", True, help="Then you can ask the model for a class.",
@@ -85,16 +86,21 @@ def _of_convolutions(
     return {"num_features": features, "kernel_size": size, "dilations": dilations}
 
 
-def _of_fields(config: type[ModelConfig], place: DeltaGenerator) -> dict[str, Any]:
-    """Let the visitor set what an architecture adds to the shape that all models have."""
+def _of_fields(
+    config: type[ModelConfig], shared: type[ModelConfig], place: DeltaGenerator
+) -> dict[str, Any]:
+    """Let the visitor set what an architecture adds to the settings that it shares."""
     values = {}
-    shared = {field.name for field in fields(ModelConfig)}
+    names = {field.name for field in fields(shared)}
     for field in fields(config):
-        if field.name in shared:
+        if field.name in names:
             continue
         title = field.name.removeprefix("num_").replace("_", " ").capitalize()
-        about = {"help": doc_of(config, field.name), **kept(field.name)}
-        if choices := choices_of(config, field.name):
+        key = kept(f"{config.architecture}-{field.name}")  # each has its own defaults
+        about = {"help": doc_of(config, field.name), **key}
+        if isinstance(field.default, bool):
+            values[field.name] = place.toggle(title, field.default, **about)
+        elif choices := choices_of(config, field.name):
             values[field.name] = place.select_slider(title, choices, field.default, **about)
         elif limits := limits_of(config, field.name):
             low, high = map(type(field.default), limits)
