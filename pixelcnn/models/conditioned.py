@@ -80,6 +80,22 @@ class EncoderBlock(nn.Module):
         return x + self.expand(F.silu(self.conv(F.silu(x))))
 
 
+class ClassReader(nn.Sequential):
+    """Tell from the evidence which class it speaks for: (B, 2 + C * E, H, W) to (B, Y)."""
+
+    sizes = (48, 96, 160)
+
+    def __init__(self, inputs: int, num_classes: int) -> None:
+        layers: list[nn.Module] = []
+        for size in self.sizes:  # each halves rows and columns
+            layers += [nn.Conv2d(inputs, size, 3, stride=2, padding=1)]
+            layers += [nn.GroupNorm(1, size), nn.SiLU()]
+            inputs = size
+        layers += [nn.Conv2d(inputs, inputs, 3, padding=1), nn.SiLU()]
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, num_classes)]
+        super().__init__(*layers)
+
+
 class Encoder(nn.Module):
     """Read all evidence at once, without a mask: a bias for every block at every position.
 
@@ -110,21 +126,26 @@ class Encoder(nn.Module):
         self.logits = nn.Conv2d(size, config.num_channels * config.num_levels, 1, bias=False)
         nn.init.zeros_(self.logits.weight)
         self.marginals = nn.Conv2d(size, config.num_channels * config.num_levels, 1)
-        self.classes = nn.Linear(size, max(1, config.num_classes))
+        self.classes = ClassReader(2 + features, max(1, config.num_classes))
 
     def forward(self, evidence: Evidence, features: Tensor) -> Reading:
         """Read the evidence, and its levels as `Model.encode` turns them into features."""
-        _, known, hints = evidence
-        given = known | hints
-        maps = [known.to(features.dtype), hints.to(features.dtype), features * given]
-        maps = torch.cat(maps, 1)  # (B, 2 + C * E, H, W)
+        given = evidence.known | evidence.hints
+        maps = self.maps(evidence, features)
         fine = self.first(maps)
         coarse = self.down(F.silu(fine))  # (B, E, H / 2, W / 2), rounded up
         for block in self.blocks:
             coarse = block(coarse)
         x = fine + F.interpolate(coarse, size=fine.shape[2:])
         x = self.norm(self.last(F.silu(x))) * given.any((1, 2, 3), keepdim=True)
-        return Reading(x, self.classes(F.silu(coarse).mean((2, 3))), self.marginals(x))
+        return Reading(x, self.classes(maps), self.marginals(x))
+
+    @staticmethod
+    def maps(evidence: Evidence, features: Tensor) -> Tensor:
+        """Lay out what is known, what is a hint, and its levels: (B, 2 + C * E, H, W)."""
+        _, known, hints = evidence
+        levels = features * (known | hints)
+        return torch.cat([known.to(levels.dtype), hints.to(levels.dtype), levels], 1)
 
     def steer(self, reading: Reading) -> list[Tensor]:
         """Give what steers the gated network; all is 0 where nothing is given.
@@ -185,7 +206,8 @@ class ConditionedPixelCNN(GatedPixelCNN):
             ValueError: if a shape, type or value breaks the rules of `Evidence`.
         """
         self.check_evidence(evidence)
-        return self.read(evidence).class_logits.double().softmax(1)
+        maps = self.encoder.maps(evidence, self.encode(evidence.levels))
+        return self.encoder.classes(maps).double().softmax(1)
 
     def read(self, evidence: Evidence) -> Reading:
         """Run the encoder."""

@@ -133,7 +133,7 @@ def sketches(levels: Tensor, num_levels: int, *, whole: bool = False) -> tuple[T
 
     The hand draws outlines, silhouettes, inner edges, a part of them, or a stroke through what is
     bright; at another size, moved and turned; with a thin pen or a thick one; and astray at times.
-    With `whole` no part is left out.
+    With `whole` it is an outline or a silhouette, and no part is left out.
     """
     batch, channels, height, width = levels.shape
     bright = levels.float().mean(1, keepdim=True) / (num_levels - 1)  # (B, 1, H, W)
@@ -160,7 +160,7 @@ def _sketch(bright: Tensor, whole: bool) -> Tensor:
     row = torch.arange(height)[:, None].expand(height, width)
     col = torch.arange(width).expand(height, width)
     inside = bright > _between(0.08, 0.5) * bright.max()
-    kind = torch.rand(())
+    kind = torch.rand(()) * (0.6 if whole else 1)
     if kind < 0.4:  # the outline
         strokes = inside & (_grow((~inside).float(), cross=True) > 0)
     elif kind < 0.6:  # all of it, or what is left of it when a pixel is taken off at each side
