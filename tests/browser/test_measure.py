@@ -156,7 +156,7 @@ def test_the_players_run_in_step_and_mark_the_first_difference(page, server):
     page.keyboard.press("End")
     wait_for(page, "t.position === 784")
     frame_drawn(page)
-    first = together(page, "t.first")
+    first = together(page, "t.panels.map((p) => p.leaves)")
     levels = together(page, "t.panels.map((p) => [...p.levels])")
     for number in (1, 2):
         differs = [a != b for a, b in zip(levels[0], levels[number], strict=True)]

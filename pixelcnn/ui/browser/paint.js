@@ -48,7 +48,7 @@ export function readTheme(root) {
   const primary = parse("--st-primary-color", "#ff4b4b");
   const dark = light(background) < 128;
   return {
-    text: rgba(text), strong: rgba(text), muted: rgba(text, 0.72), border: rgba(text, 0.2),
+    text: rgba(text), muted: rgba(text, 0.72), border: rgba(text, 0.2),
     background: rgba(background), primary: rgba(primary), pin: "#a12bd6",
     onPrimary: light(primary) > 160 ? "#111" : "#fff",
     empty: dark ? "rgba(120,144,180,.5)" : "rgba(90,115,155,.45)",

@@ -1,7 +1,8 @@
 // Charts on canvases: the two over the levels, which share their margins and so their x axis,
 // and the strip of rules under the time line.
 
-import { fitCanvas, greyOf, rgba } from "../../browser/paint.js";
+import { clamp } from "../../browser/basics.js";
+import { fitCanvas, greyOf, rgba, strokeWith, write } from "../../browser/paint.js";
 import { ruleText, temperatureText } from "./trace.js";
 
 // Not grey and of middling lightness, so that black, white and every grey between show on it.
@@ -15,60 +16,69 @@ export function levelScale(width, levels) {
   return {
     left: MARGIN.left, span, bar: span / levels,
     x: (level) => MARGIN.left + (span * level) / levels, // the left edge of a level's bar
-    at: (x) => Math.max(0, Math.min(levels - 1, Math.floor(((x - MARGIN.left) / span) * levels))),
+    at: (x) => clamp(Math.floor(((x - MARGIN.left) / span) * levels), 0, levels - 1),
   };
 }
 
-function chartPlate(ctx, scale, top, bottom, ticks, theme) {
+// The plate of a chart, its vertical axis, and a ramp of the greys below, which says which number is
+// dark and which is bright. Returns what the chart is drawn with.
+function drawPlate(canvas, width, { height, top, levels, ticks }, theme) {
+  const ctx = fitCanvas(canvas, width, height);
+  const scale = levelScale(width, levels), bottom = height - 24;
+  const y = (share) => bottom - share * (bottom - top);
+  ctx.lineJoin = "round";
   ctx.fillStyle = PLATE;
   ctx.fillRect(scale.left, top, scale.span, bottom - top);
   ctx.font = `11px ${theme.font}`;
-  ctx.textAlign = "right";
-  ctx.textBaseline = "middle";
+  const label = (share, text, colour) => write(ctx, text, scale.left - 6,
+    clamp(y(share), top + 4, bottom - 2), colour, "right", "middle");
   for (const { share, text } of ticks) {
-    const y = bottom - share * (bottom - top);
     ctx.fillStyle = "rgba(255,255,255,.28)";
-    if (share > 0 && share < 1) ctx.fillRect(scale.left, Math.round(y), scale.span, 1);
-    ctx.fillStyle = theme.muted;
-    ctx.fillText(text, scale.left - 6, Math.max(top + 4, Math.min(bottom - 2, y)));
+    if (share > 0 && share < 1) ctx.fillRect(scale.left, Math.round(y(share)), scale.span, 1);
+    label(share, text, theme.muted);
   }
+  drawLevelAxis(ctx, scale, levels, bottom + 1, theme);
+  const lighten = (level) => {
+    ctx.fillStyle = "rgba(255,255,255,.35)";
+    if (level >= 0) ctx.fillRect(scale.x(level) - 1, top, Math.max(2, scale.bar) + 2, bottom - top);
+  };
+  // A line of stairs over the levels, `at` the height of each.
+  const stairs = (at, path = new Path2D()) => {
+    for (let k = 0; k < levels; k++) {
+      path.lineTo(scale.x(k), y(at(k)));
+      path.lineTo(scale.x(k + 1), y(at(k)));
+    }
+    return path;
+  };
+  return { ctx, scale, bottom, y, label, lighten, stairs };
 }
 
-function levelAxis(ctx, scale, levels, y, theme) {
-  // A ramp of the greys themselves says which number is dark and which is bright.
+function drawLevelAxis(ctx, scale, levels, y, theme) {
   const ramp = ctx.createLinearGradient(scale.left, 0, scale.left + scale.span, 0);
   for (let k = 0; k < levels; k += levels > 32 ? levels - 1 : 1) {
-    const grey = rgba(greyOf(k, levels));
     const ends = levels > 32 ? [k / (levels - 1)] : [k / levels, (k + 1) / levels];
-    for (const end of ends) ramp.addColorStop(end, grey);
+    for (const end of ends) ramp.addColorStop(end, rgba(greyOf(k, levels)));
   }
   ctx.fillStyle = ramp;
   ctx.fillRect(scale.left, y, scale.span, 5);
   ctx.strokeStyle = theme.border;
   ctx.strokeRect(scale.left - 0.5, y - 0.5, scale.span + 1, 6);
-  ctx.fillStyle = theme.muted;
-  ctx.font = `11px ${theme.font}`;
-  ctx.textAlign = "center";
-  ctx.textBaseline = "top";
+  const number = (level, x) => write(ctx, `${level}`, x, y + 9, theme.muted, "center", "top");
   const rough = levels / (scale.span > 300 ? 8 : 4);
   const step = levels <= 10 ? 1 : [2, 4, 8, 16, 32, 64].find((n) => n >= rough) ?? 64;
   for (let level = 0; level < levels; level += step) {
     if (levels - 1 - level < step * 0.6 && level !== levels - 1) continue; // room for the last
-    ctx.fillText(`${level}`, scale.x(level + 0.5), y + 9);
+    number(level, scale.x(level + 0.5));
   }
-  if (levels > 10) ctx.fillText(`${levels - 1}`, scale.x(levels - 0.5) - 2, y + 9);
-}
-
-function roundUp(value) {
-  return [0.02, 0.05, 0.1, 0.2, 0.5].find((limit) => value <= limit) ?? 1;
+  if (levels > 10) number(levels - 1, scale.x(levels - 0.5) - 2);
 }
 
 // A flag over the plate: a number on a plaque and a triangle pointing at its level.
-function levelFlag(ctx, scale, level, top, theme) {
+function drawFlag(ctx, scale, level, top, theme) {
   const x = scale.x(level + 0.5);
   ctx.font = `600 11px ${theme.font}`;
   const half = ctx.measureText(`${level}`).width / 2 + 5;
-  const middle = Math.max(scale.left + half, Math.min(scale.left + scale.span - half, x));
+  const middle = clamp(x, scale.left + half, scale.left + scale.span - half);
   ctx.fillStyle = theme.primary;
   ctx.fillRect(middle - half, top - 21, 2 * half, 15);
   ctx.beginPath();
@@ -76,112 +86,62 @@ function levelFlag(ctx, scale, level, top, theme) {
   ctx.lineTo(x + 5, top - 6.5);
   ctx.lineTo(x, top);
   ctx.fill();
-  ctx.fillStyle = theme.onPrimary;
-  ctx.textAlign = "center";
-  ctx.textBaseline = "middle";
-  ctx.fillText(`${level}`, middle, top - 13);
+  write(ctx, `${level}`, middle, top - 13, theme.onPrimary, "center", "middle");
 }
 
-export function drawDistribution(canvas, width, trace, position, hoveredLevel, theme) {
-  const height = 190, top = 24, bottom = height - 24;
-  const ctx = fitCanvas(canvas, width, height);
-  const { levels } = trace.shape;
-  const scale = levelScale(width, levels);
+export function drawDistribution(canvas, width, trace, position, hovered, theme) {
+  const { levels } = trace.shape, top = 24;
   const drawn = position >= 0 ? trace.probabilities(position) : null;
-  const limit = drawn ? roundUp(Math.max(...drawn.rule, ...drawn.model)) : 1;
+  const most = drawn ? Math.max(...drawn.rule, ...drawn.model) : 1;
+  const limit = [0.02, 0.05, 0.1, 0.2, 0.5].find((end) => most <= end) ?? 1;
   const ticks = [0, 0.5, 1].map((share) => ({ share, text: `${+(share * limit).toFixed(3)}` }));
-  chartPlate(ctx, scale, top, bottom, ticks, theme);
-  levelAxis(ctx, scale, levels, bottom + 1, theme);
+  const { ctx, scale, bottom, y, lighten, stairs } = drawPlate(canvas, width,
+    { height: 190, top, levels, ticks }, theme);
   if (!drawn) return;
-  const y = (p) => bottom - (p / limit) * (bottom - top);
   const space = scale.bar > 4 ? 1 : 0;
-  for (let k = 0; k < levels; k++) {
-    if (drawn.rule[k] <= 0) continue;
-    const grey = rgba(greyOf(k, levels));
-    ctx.fillStyle = grey;
-    ctx.fillRect(scale.x(k) + space, y(drawn.rule[k]), Math.max(1, scale.bar - 2 * space),
-      bottom - y(drawn.rule[k]));
-  }
-  const outline = new Path2D();
-  outline.moveTo(scale.x(0), y(drawn.model[0]));
-  for (let k = 0; k < levels; k++) {
-    outline.lineTo(scale.x(k), y(drawn.model[k]));
-    outline.lineTo(scale.x(k + 1), y(drawn.model[k]));
-  }
-  ctx.lineJoin = "round";
-  for (const [colour, lineWidth] of [["rgba(20,26,40,.6)", 2.5], [MODEL_LINE, 1.25]]) {
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = lineWidth;
-    ctx.stroke(outline);
-  }
-  if (hoveredLevel >= 0) {
-    ctx.fillStyle = "rgba(255,255,255,.35)";
-    ctx.fillRect(scale.x(hoveredLevel) - 1, top, Math.max(2, scale.bar) + 2, bottom - top);
-  }
-  levelFlag(ctx, scale, trace.level[position], top, theme);
+  drawn.rule.forEach((p, k) => {
+    if (p <= 0) return;
+    ctx.fillStyle = rgba(greyOf(k, levels));
+    ctx.fillRect(scale.x(k) + space, y(p / limit), Math.max(1, scale.bar - 2 * space), bottom - y(p / limit));
+  });
+  const model = stairs((k) => drawn.model[k] / limit);
+  strokeWith(ctx, model, ["rgba(20,26,40,.6)", 2.5], [MODEL_LINE, 1.25]);
+  lighten(hovered);
+  drawFlag(ctx, scale, trace.level[position], top, theme);
 }
 
-export function drawCumulative(canvas, width, trace, position, hoveredLevel, theme) {
-  const height = 142, top = 6, bottom = height - 24;
-  const ctx = fitCanvas(canvas, width, height);
+export function drawCumulative(canvas, width, trace, position, hovered, theme) {
   const { levels } = trace.shape;
-  const scale = levelScale(width, levels);
   const u = position >= 0 ? trace.uniform[position] : -1;
   // The number of u takes the place of a tick that it would cover.
   const ticks = [0, 0.5, 1].filter((share) => Math.abs(share - u) > 0.13)
     .map((share) => ({ share, text: `${share}` }));
-  chartPlate(ctx, scale, top, bottom, ticks, theme);
-  levelAxis(ctx, scale, levels, bottom + 1, theme);
+  const { ctx, scale, bottom, y, label, lighten, stairs } = drawPlate(canvas, width,
+    { height: 142, top: 6, levels, ticks }, theme);
   if (position < 0) return;
-  const y = (share) => bottom - share * (bottom - top);
-  const { rule } = trace.probabilities(position);
-  const curve = new Path2D();
-  curve.moveTo(scale.x(0), y(0));
-  let sum = 0, meets = -1;
-  for (let k = 0; k < levels; k++) {
-    sum += rule[k];
-    curve.lineTo(scale.x(k), y(Math.min(1, sum)));
-    curve.lineTo(scale.x(k + 1), y(Math.min(1, sum)));
-    if (meets < 0 && sum > u) meets = k;
-  }
+  lighten(hovered);
+  let sum = 0;
+  const sums = trace.probabilities(position).rule.map((p) => (sum += p));
+  const start = new Path2D();
+  start.moveTo(scale.x(0), y(0));
+  const curve = stairs((k) => Math.min(1, sums[k]), start);
+  strokeWith(ctx, curve, ["rgba(255,255,255,.85)", 3.5], ["#18202f", 2]);
   // A forced pixel's level is not where u falls; otherwise the level is the server's, so that
   // rounding in this sum cannot move the mark.
-  if (!trace.forced.has(position)) meets = trace.level[position];
-  else if (meets < 0) meets = levels - 1;
-  if (hoveredLevel >= 0) {
-    ctx.fillStyle = "rgba(255,255,255,.35)";
-    ctx.fillRect(scale.x(hoveredLevel) - 1, top, Math.max(2, scale.bar) + 2, bottom - top);
-  }
-  ctx.lineJoin = "round";
-  for (const [colour, lineWidth] of [["rgba(255,255,255,.85)", 3.5], ["#18202f", 2]]) {
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = lineWidth;
-    ctx.stroke(curve);
-  }
-  const x = scale.x(meets + 0.5);
-  const path = new Path2D();
+  const falls = sums.findIndex((end) => end > u);
+  const meets = !trace.forced.has(position) ? trace.level[position] : falls < 0 ? levels - 1 : falls;
+  const x = scale.x(meets + 0.5), path = new Path2D();
   path.moveTo(scale.left, y(u));
   path.lineTo(x, y(u));
   path.lineTo(x, bottom);
-  for (const [colour, lineWidth, dash] of [["#fff", 3.5, []], [theme.primary, 2, [5, 3]]]) {
-    ctx.strokeStyle = colour;
-    ctx.lineWidth = lineWidth;
-    ctx.setLineDash(dash);
-    ctx.stroke(path);
-  }
-  ctx.setLineDash([]);
-  ctx.beginPath();
-  ctx.arc(x, y(u), 4, 0, 2 * Math.PI);
+  strokeWith(ctx, path, ["#fff", 3.5], [theme.primary, 2, [5, 3]]);
+  const dot = new Path2D();
+  dot.arc(x, y(u), 4, 0, 2 * Math.PI);
   ctx.fillStyle = theme.primary;
-  ctx.fill();
-  ctx.strokeStyle = "#fff";
-  ctx.lineWidth = 1.5;
-  ctx.stroke();
-  ctx.fillStyle = theme.strong;
+  ctx.fill(dot);
+  strokeWith(ctx, dot, ["#fff", 1.5]);
   ctx.font = `600 11px ${theme.font}`;
-  ctx.textAlign = "right";
-  ctx.textBaseline = "middle";
-  ctx.fillText(u.toFixed(3), scale.left - 6, Math.max(top + 4, Math.min(bottom - 2, y(u))));
+  label(u, u.toFixed(3), theme.text);
 }
 
 // Under the time line's track: the rule of each pixel, and where a level is forced.
