@@ -15,7 +15,7 @@ from pixelcnn.ui.shared.history import Subject
 from pixelcnn.ui.shared.resources import LoadedModel, show_causality
 
 PLAYER = "player"
-SENDING_SECONDS = 0.03
+SENDING_SECONDS = 0.1
 """Time for the player's message to leave, see `export`."""
 FIRST_SECONDS = 0.05
 """Time in which the first pixels are drawn: they travel with the page."""
