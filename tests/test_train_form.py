@@ -138,6 +138,7 @@ def test_making_a_data_set_goes_on_beside_the_page_and_can_be_cancelled(folder, 
             yield SourceImage(f"{number}.bmp", bmp(number))
 
     monkeypatch.setattr(own_data, "read_folder", slow)
+    monkeypatch.setattr(own_data, "bytes_in", lambda _: 1)
     page = add_a_folder("there")
     for cancelled in (True, False):
         pressed(page, label="Make the data set")

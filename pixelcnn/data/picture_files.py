@@ -27,6 +27,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes an orientation that a camera noted."""
+SIDEWAYS = [TURNS[number] for number in (5, 6, 7, 8)]
 LARGE_PIXELS = 4_000_000
 """From here on a picture is made smaller before anything else is done with it."""
 FINER = 8
@@ -67,12 +68,19 @@ def read_picture(
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             # JPEG: decoded only as finely as needed, but all passes of a progressive one are held.
             _check_size(name, image, MAX_DECODED if "progressive" in image.info else MAX_PIXELS)
-            image.draft("L" if channels == 1 else None, (FINER * width, FINER * height))
-            _check_size(name, image, MAX_WEBP if image.format == "WEBP" else MAX_DECODED)
             turn = TURNS.get(_orientation(image))
+            sides = (height, width) if turn in SIDEWAYS else (width, height)
+            image.draft("L" if channels == 1 else None, [FINER * side for side in sides])
+            _check_size(name, image, MAX_WEBP if image.format == "WEBP" else MAX_DECODED)
+            image.load()
             plain, white = _plain(name, image, channels)
+            if not whole:
+                plain = _middle(plain, *sides)
             # A large one is averaged down to a few million pixels.
-            factor = min(plain.height // (FINER * height), plain.width // (FINER * width))
+            choose = max if whole else min
+            factor = choose(
+                own // (FINER * side) for own, side in zip(plain.size, sides, strict=True)
+            )
             if factor > 1 and plain.height * plain.width >= LARGE_PIXELS:
                 plain = plain.reduce(factor)
             plain = plain if turn is None else plain.transpose(turn)
@@ -123,7 +131,8 @@ def _plain(name: str, image: Image.Image, channels: int) -> tuple[Image.Image, i
         image = image.convert("RGBA" if clear else "RGB")
     if clear and "A" not in image.getbands():  # one grey or colour stands for transparent
         image = image.convert("RGBA")
-    return image.convert(("L" if channels == 1 else "RGB") + ("A" if clear else "")), 255
+    mode = ("L" if channels == 1 else "RGB") + ("A" if clear else "")
+    return image if image.mode == mode else image.convert(mode), 255
 
 
 def _white_of(name: str, image: Image.Image) -> int:
@@ -139,18 +148,21 @@ def _white_of(name: str, image: Image.Image) -> int:
     return 255 if image.format == "TIFF" and image.mode in ("I", "F") and high <= 255 else 65535
 
 
+def _middle(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Cut out the largest part of the proportions W x H, before anything else is done with it."""
+    scale = max(height / image.height, width / image.width)
+    cut = [max(1, round(side / scale)) for side in (width, height)]
+    left, top = (image.width - cut[0]) // 2, (image.height - cut[1]) // 2
+    return image.crop((left, top, left + cut[0], top + cut[1]))
+
+
 def _fit(plane: NDArray[np.float32], height: int, width: int, whole: bool) -> NDArray[np.uint8]:
     """Scale one plane, 0..255, to H x W."""
     image = Image.fromarray(np.ascontiguousarray(plane))
-    choose = min if whole else max
-    scale = choose(height / image.height, width / image.width)
-    size = [max(1, round(side * scale)) for side in (image.width, image.height)]
-    if not whole:
-        # Cut first: `resize(box=...)` would mix in what lies beside the middle.
-        cut = [max(1, round(side / scale)) for side in (width, height)]
-        left, top = (image.width - cut[0]) // 2, (image.height - cut[1]) // 2
-        image = image.crop((left, top, left + cut[0], top + cut[1]))
-        size = [width, height]
+    scale = min(height / image.height, width / image.width)
+    size = [width, height]
+    if whole:
+        size = [max(1, round(side * scale)) for side in (image.width, image.height)]
     # Enlarged pixels are found again exactly.
     exact = image.width % size[0] == 0 and image.height % size[1] == 0
     method = Image.Resampling.BOX if exact else Image.Resampling.LANCZOS

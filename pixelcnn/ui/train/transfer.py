@@ -21,7 +21,7 @@ from pixelcnn.storage import (
 from pixelcnn.ui.shared.layout import PAGES
 from pixelcnn.ui.shared.sketch import MAX_SIDE
 
-UPLOAD_MB = 32
+UPLOAD_MB = 24
 OWN_PAGE = "Train"
 _naming = threading.Lock()
 """Held while a name is chosen and taken: two visitors may import at the same time."""
