@@ -50,12 +50,12 @@ def report(model: ConditionedPixelCNN, levels: Tensor, label: Tensor) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", choices=("fashion-mnist", "mnist"))
-    parser.add_argument("--num-images", type=int, default=200_000)
+    parser.add_argument("--num-images", type=int, default=216_832)
     options = parser.parse_args()
     path = checkpoint_path(f"{options.dataset}-complete")
     model, info = load_checkpoint(path)
     levels, label = load_dataset(options.dataset, "train")
-    validation = [t[:1000] for t in load_dataset(options.dataset, "validation")]
+    validation = [t[:400] for t in load_dataset(options.dataset, "validation")]
     torch.manual_seed(0)
     network = model.encoder.classes.requires_grad_(True)
     average = copy.deepcopy(network).requires_grad_(False)

@@ -80,7 +80,9 @@ def test_the_check_of_all_pairs_finds_what_single_pairs_find(architecture, num_c
             row, col, channel = model.config.coordinates(changed)
             new = int(levels[0, channel, row, col] + 2) % 4
             one = influence(model, levels, 1, changed=changed, level=new, predicted=predicted)
-            assert one.unchanged != matrix[predicted, changed]
+            # What a recurrent state hardly knows any more may be rounded away in one batch only.
+            tiny = not one.unchanged and np.abs(one.after - one.before).max() < 1e-7
+            assert tiny or one.unchanged != matrix[predicted, changed]
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])

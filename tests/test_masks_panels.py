@@ -197,7 +197,9 @@ def test_not_a_number_may_travel_in_an_array():
 
 def test_every_look_has_its_colours_in_the_browser():
     folder = Path(board.__file__).parent
-    numbers = re.findall(r"^  (\d+): \{", (folder / "looks.js").read_text(), re.MULTILINE)
+    script = (folder / "looks.js").read_text()
+    named = re.findall(r"^(?:export )?const [A-Z]+ = (\d+);", script, re.MULTILINE)
+    numbers = named + re.findall(r"^  (\d+): \{", script, re.MULTILINE)
     assert sorted(map(int, numbers)) == sorted(look for look in Look if look)
 
 

@@ -89,7 +89,7 @@ def test_strokes_are_hints_that_are_completed_beside_the_canvas_after_each_one(p
     boxes = [page.locator(name).bounding_box() for name in (".pxd-canvas", ".pxr-sheet")]
     assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"]
     assert abs(boxes[0]["y"] - boxes[1]["y"]) < 200
-    page.get_by_text("Use my pixels exactly").click()
+    page.get_by_text("Use my pixels exactly", exact=True).first.click()
     run_after(page, before)
     wait_done(page)
     levels = assert_known_pixels_unchanged(page)

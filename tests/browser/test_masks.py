@@ -182,7 +182,7 @@ def test_the_field_on_the_screen_is_that_of_the_loaded_weights_at_every_layer(pa
     board.wait("b.frame === 2 && b.marks.pixel === n && !b.dirty", pixel)
     board.root.get_by_role("button", name="Play").click()
     board.wait("b.frame > n && b.playing", 2)
-    board.wait("b.frame === b.lastFrame && !b.playing")
+    board.wait("b.frame === b.total && !b.playing")
     wait_for_link(page, f"layer={len(fields)}")
 
 

@@ -143,6 +143,7 @@ def test_a_run_on_own_images_is_started_watched_left_found_again_killed_resumed_
     (run,) = list_runs()
     held = run.status().images_seen
     page.reload()
+    page.get_by_role("radio", name="Runs").click()  # the address may still tell the view before
     badge(page, "stopped")
     page.get_by_role("button", name="Resume").click()
     badge(page, "training")

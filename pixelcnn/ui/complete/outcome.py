@@ -86,8 +86,8 @@ def _sure(run: CompletionRun, posterior: ClassPosterior | None) -> str:
         return ""
     shares = posterior.probabilities
     best = [(run.class_names[i], percent(100 * float(shares[i]))) for i in shares.argsort()]
-    (name, percent), (next_name, next_percent) = best[:-3:-1]
-    return f" Most probable: {name} ({percent}), then {next_name} ({next_percent})."
+    (name, share), (next_name, next_share) = best[:-3:-1]
+    return f" Most probable: {name} ({share}), then {next_name} ({next_share})."
 
 
 def _pins(run: CompletionRun) -> str:

@@ -87,7 +87,7 @@ def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
     The relatives are the other architectures of masked convolutions, with the same kernels.
     """
     config = model.model.config
-    if not isinstance(model.model, ConvolutionModel):
+    if config.architecture not in convolutional():
         return {f"{model.model.title} (loaded)": computed.fields(model)}
     fields = {}
     for name, other in convolutional().items():
@@ -99,11 +99,13 @@ def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
 
 
 def convolutional() -> dict[str, type[Model]]:
-    """List the architectures of masked convolutions, the plainest first."""
+    """List the architectures of masked convolutions alone, the plainest first."""
     found = {
         name: model
         for name, model in ARCHITECTURES.items()
-        if issubclass(model, ConvolutionModel) and model.begins_with is None
+        if issubclass(model, ConvolutionModel)
+        and model.begins_with is None
+        and model.attention is Model.attention
     }
     return dict(sorted(found.items(), key=lambda item: bool(item[1].stack)))
 

@@ -27,6 +27,8 @@ class Completions extends Playback {
     });
     this.on("[data-act]", "click", ({ currentTarget }) => this.setTriggerValue(
       currentTarget.dataset.act, { run: this.growth.head.run, ...this.chosen }));
+    this.on(".pxr-pin select", "change", ({ target }) => this.setTriggerValue("pin", {
+      run: this.growth.head.run, ...this.chosen, label: target.value < 0 ? null : +target.value }));
     this.on(".pxr-outline", "change", (event) => {
       this.remember("outline", event.target.checked);
       this.touch();
