@@ -21,13 +21,13 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
     start = presets.preset(presets.OWN)
     st.markdown("**Model**")
     names = [name for name, kind in ARCHITECTURES.items() if kind.begins_with is None]
-    chosen = st.segmented_control(
+    chosen = st.selectbox(
         "Architecture",
         names,
-        default=DEFAULT_ARCHITECTURE,
-        required=True,
+        names.index(DEFAULT_ARCHITECTURE),
+        format_func=lambda name: ARCHITECTURES[name].title,
         help=" ".join(
-            f"*{name}*: {kind.about}" for name, kind in ARCHITECTURES.items() if name in names
+            f"*{ARCHITECTURES[name].title}*: {ARCHITECTURES[name].about}" for name in names
         ),
         **kept("architecture"),
     )
