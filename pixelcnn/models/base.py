@@ -203,6 +203,7 @@ class Model(nn.Module, ABC):
         """List the convolutions by their path in the model, in the order of use; perhaps none."""
         return {}
 
+    @torch.inference_mode()
     def attention(
         self,
         levels: Tensor,
@@ -221,10 +222,15 @@ class Model(nn.Module, ABC):
         Returns:
             Weights (layers, B, heads, H, W) of all channels of a pixel together, 0 from the
             predicted pixel on if it has one channel. What is missing to 1 went to the start, which
-            tells of no pixel. The default is no layer.
+            tells of no pixel.
         """
-        c = self.config
-        return torch.zeros(0, len(levels), 0, c.height, c.width)
+        self.check_levels(levels)
+        condition = self.condition(len(levels), label, order)
+        return self.attention_maps(self.encode(levels), condition, position)
+
+    def attention_maps(self, features: Tensor, condition: Tensor, position: int) -> Tensor:
+        """Give what `attention` returns, from the output of `encode`; the default is no layer."""
+        return features.new_zeros(0, len(features), 0, *self.config.image_shape[1:])
 
     def matrices(self) -> list[str]:
         """Name the weights that Muon trains: those of all layers but the last."""

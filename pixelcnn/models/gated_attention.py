@@ -119,14 +119,7 @@ class AttentionPixelCNN(GatedPixelCNN):
         for number, reads in enumerate(super().reads()):
             yield reads | past if number > first else reads
 
-    @torch.inference_mode()
-    def attention(
-        self,
-        levels: Tensor,
-        position: int,
-        label: Tensor | None = None,
-        order: Tensor | None = None,
-    ) -> Tensor:
+    def attention_maps(self, features: Tensor, condition: Tensor, position: int) -> Tensor:
         """Say what each head looked at: (layers, B, heads, H, W)."""
         pixel, found = position // self.config.num_channels, []
         watched = copy.copy(self)  # nothing is stored on the model itself
@@ -138,7 +131,7 @@ class AttentionPixelCNN(GatedPixelCNN):
             return self.before_block(number, horizontal, features)
 
         watched.before_block = before_block
-        watched._run(self.encode(levels), self.condition(len(levels), label, order))
+        watched._run(features, condition)
         return maps_of_pixels(found, self.config, dims_at_once=self.config.num_channels)
 
     @torch.inference_mode()

@@ -6,6 +6,7 @@ and its place; everything earlier it knows by its state.
 Shapes: B batch, F features, N dimensions, L layers.
 """
 
+from abc import abstractmethod
 from typing import ClassVar, Self
 
 import numpy as np
@@ -61,6 +62,7 @@ class RecurrentModel(SequenceModel):
             return self.cells(x.to(self.first.weight.dtype))[0]
 
     @staticmethod
+    @abstractmethod
     def advance(x: Array, h: Array, state: Array) -> Array:
         """Give the next state of a layer: (states, B, F), first the one that is read.
 
@@ -69,7 +71,6 @@ class RecurrentModel(SequenceModel):
             h: what the state adds to them.
             state: (states, B, F).
         """
-        raise NotImplementedError
 
     @torch.inference_mode()
     def stepper(self, condition: Tensor) -> Stepper:

@@ -29,12 +29,6 @@ class SequenceConfig(ModelConfig):
     num_layers: Annotated[int, Field(ge=1, le=24)] = 1
     """Layers, one on the other."""
 
-    @property
-    def fewest_parameters(self) -> int:
-        """Count one square matrix of each layer, and the last layer."""
-        size = self.num_features
-        return self.num_layers * size**2 + size * self.num_levels
-
 
 class SequenceModel(Model):
     """A model that goes through the dimensions in order, each with its place and a few before it.

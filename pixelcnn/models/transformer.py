@@ -88,16 +88,9 @@ class Transformer(SequenceModel):
             x = block(x)
         return self.norm(x)
 
-    @torch.inference_mode()
-    def attention(
-        self,
-        levels: Tensor,
-        position: int,
-        label: Tensor | None = None,
-        order: Tensor | None = None,
-    ) -> Tensor:
+    def attention_maps(self, features: Tensor, condition: Tensor, position: int) -> Tensor:
         """Say what each head looked at: (layers, B, heads, H, W)."""
-        x, found = self.inputs(self.encode(levels), self.condition(len(levels), label, order)), []
+        x, found = self.inputs(features, condition), []
         for block in self.blocks:
             normed = block.attention_norm(x)
             found.append(block.attention.weights(normed, normed, position))
