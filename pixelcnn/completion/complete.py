@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, get_args
 
-import torch
 from torch import Tensor
 
-from pixelcnn.completion.known import check_drawings, choose_order, is_prefix, require_prefix
+from pixelcnn.completion.known import as_evidence, choose_order, is_prefix, require_prefix
 from pixelcnn.completion.particles import ParticleScan
 from pixelcnn.completion.result import Completion, Method
 from pixelcnn.completion.scan import AncestralScan, Scan
@@ -47,20 +46,15 @@ def complete(
         NotAPrefixError: if `method` is "prefix" and known pixels come after unknown ones.
         ValueError: if an argument breaks its rule.
     """
-    levels, known = torch.as_tensor(levels), torch.as_tensor(known)
-    model.check_levels(levels)
-    hints = torch.zeros_like(known) if hints is None else torch.as_tensor(hints)
-    check_drawings(levels, known, model.config, hints)
+    evidence = as_evidence(model, levels, known, hints, only_one=False)
     labels = label_tensor(label, len(levels))
     if labels is not None and labels.shape != (len(levels),):
         raise ValueError(f"`label` (={label}) must be one class, or {len(levels)} of them.")
     parts = []
     for i in range(len(levels)):
         its_label = None if labels is None else int(labels[i])
-        drawing = slice(i, i + 1)
-        scan = begin_completion(
-            model, levels[drawing], known[drawing], hints[drawing], label=its_label, **settings
-        )
+        drawing = (t[i : i + 1] for t in evidence)
+        scan = begin_completion(model, *drawing, label=its_label, **settings)
         while not scan.done:
             scan.step()
         parts.append(scan.completion())
@@ -124,12 +118,7 @@ def begin_completion(
         ValueError: if an argument breaks its rule.
     """
     config = model.config
-    levels, known = torch.as_tensor(levels), torch.as_tensor(known)
-    model.check_levels(levels)
-    if len(levels) != 1:
-        raise ValueError(f"`levels` must hold one drawing, not {len(levels)}.")
-    hints = torch.zeros_like(known) if hints is None else torch.as_tensor(hints)
-    check_drawings(levels, known, config, hints)
+    evidence = levels, known, hints = as_evidence(model, levels, known, hints)
     if model.training:
         raise ValueError("`model` must be in evaluation mode: call model.eval() first.")
     _require("num_images", num_images, 1)
@@ -149,7 +138,7 @@ def begin_completion(
                 f"`method` (={method!r}) needs a model that reads evidence; this one, "
                 f"{config.architecture!r}, has no encoder."
             )
-        told = model.given(Evidence(*(to_raster(t, order) for t in (levels, known, hints))))
+        told = model.given(Evidence(*(to_raster(t, order) for t in evidence)))
     settings = {"order": order, "rule": rule or SamplingRule(), "label": label}
     if method != "particles" and tolerance != 0:
         raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 unless `method` is 'particles'.")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.models import Evidence, ModelConfig
+from pixelcnn.models import Evidence, Model, ModelConfig
 from pixelcnn.orders import ORDER_NAMES, from_raster, to_raster
 
 Occlusion = Callable[[int, int, int], Tensor]
@@ -167,22 +167,29 @@ def require_prefix(known: Tensor, order: int, num_orders: int) -> None:
     )
 
 
-def check_drawings(
+def as_evidence(
+    model: Model,
     levels: Tensor,
     known: Tensor,
-    config: ModelConfig,
-    hints: Tensor | None = None,
+    hints: Tensor | None,
     *,
+    only_one: bool = True,
     need_unknown: bool = True,
-) -> None:
-    """Check what is to be completed; the levels themselves are checked by the model.
+) -> Evidence:
+    """Check what is to be completed, and put it together.
 
     Raises:
-        ValueError: if a shape or type is wrong, a pixel is both known and a hint, or a picture has
-            neither known pixels nor hints, or no unknown pixel.
+        ValueError: if a shape, type or value is wrong, there is more than one drawing but must be
+            `only_one`, a pixel is both known and a hint, or a drawing has neither known pixels nor
+            hints, or no unknown pixel.
     """
-    hints = torch.zeros_like(known) if hints is None else hints
-    Evidence(levels, known, hints).check(config)
+    levels, known = torch.as_tensor(levels), torch.as_tensor(known)
+    model.check_levels(levels)
+    if only_one and len(levels) != 1:
+        raise ValueError(f"`levels` must hold one drawing, not {len(levels)}.")
+    hints = torch.zeros_like(known) if hints is None else torch.as_tensor(hints)
+    evidence = Evidence(levels, known, hints)
+    evidence.check(model.config)
     for number, (one, hint) in enumerate(zip(known, hints, strict=True)):
         if not (one | hint).any():
             raise ValueError(
@@ -193,3 +200,4 @@ def check_drawings(
             raise ValueError(
                 f"`known`: every pixel of drawing {number} is known, so there is nothing to draw."
             )
+    return evidence

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.completion.complete import begin_completion, default_clouds
-from pixelcnn.completion.known import check_drawings, choose_order, is_prefix
+from pixelcnn.completion.known import as_evidence, choose_order, is_prefix
 from pixelcnn.completion.log_prob import log_prob_map
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
@@ -104,12 +104,7 @@ def iter_class_posterior(
         ValueError: if an argument breaks its rule, or the model has no classes.
     """
     config = model.config
-    levels, known = torch.as_tensor(levels), torch.as_tensor(known)
-    model.check_levels(levels)
-    if len(levels) != 1:
-        raise ValueError(f"`levels` must hold one drawing, not {len(levels)}.")
-    hints = torch.zeros_like(known) if hints is None else torch.as_tensor(hints)
-    check_drawings(levels, known, config, hints, need_unknown=False)
+    evidence = levels, known, hints = as_evidence(model, levels, known, hints, need_unknown=False)
     if hints.any() and not model.reads_evidence:
         raise ValueError("`hints` need a model that reads evidence; this one has no encoder.")
     if config.num_classes == 0:
@@ -119,8 +114,8 @@ def iter_class_posterior(
         raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 with `hints`.")
     exact = is_prefix(known[0], order) and tolerance == 0 and not hints.any()
     if model.reads_evidence and not exact and tolerance == 0:
-        evidence = Evidence(*(to_raster(t, order) for t in (levels, known, hints)))
-        log_prob = model.class_probabilities(evidence)[0].log()
+        turned = Evidence(*(to_raster(t, order) for t in evidence))
+        log_prob = model.class_probabilities(turned)[0].log()
         yield ClassPosterior(log_prob, log_prob[:, None], order, is_exact=False, is_learned=True)
         return
     count = config.num_classes
