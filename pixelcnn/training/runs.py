@@ -124,8 +124,9 @@ class RunConfig(Settings):
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise ValueError("it has another format")
         values = {k: v for k, v in values.items() if k not in ("format", "version")}
-        if values.get("origin", ())[:1] == ["--begin-with"]:  # its name in earlier versions
-            values["origin"] = ["--init-from", *values["origin"][1:]]
+        match values.get("origin"):
+            case ["--begin-with", *file]:  # its name in earlier versions
+                values["origin"] = ["--init-from", *file]
         return super().from_dict(values)
 
 
