@@ -9,26 +9,22 @@ the encoder together with the gated network. Prints how often it is right for va
 
 import argparse
 import copy
-import math
 import time
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import load_dataset
 from pixelcnn.models import Evidence
 from pixelcnn.models.conditioned import ConditionedPixelCNN
 from pixelcnn.storage import checkpoint_path, load_checkpoint, save_checkpoint
+from pixelcnn.training.engine import learning_rate, update_average
 from pixelcnn.training.evidence import draw_evidence, sketches
 
-BATCH, RATE, EMA_DECAY = 64, 3e-3, 0.995
-
-
-def logits_of(model: ConditionedPixelCNN, evidence: Evidence) -> Tensor:
-    """The class logits alone: (B, Y)."""
-    encoder = model.encoder
-    return encoder.classes(encoder.maps(evidence, model.encode(evidence.levels)))
+BATCH, WARMUP_STEPS = 64, 50
+CONFIG = TrainConfig(learning_rate=3e-3, warmup_fraction=0, ema_decay=0.995)
 
 
 @torch.inference_mode()
@@ -41,9 +37,9 @@ def report(model: ConditionedPixelCNN, levels: Tensor, label: Tensor) -> None:
         ("evidence as in training", draw_evidence(levels, model.config.num_levels)),
         ("whole sketches", drawn),
     ):
-        logits = logits_of(model, evidence)
-        right = float((logits.argmax(1) == label).double().mean())
-        true = float(logits.softmax(1)[torch.arange(len(label)), label].mean())
+        probabilities = model.class_probabilities(evidence)
+        right = float((probabilities.argmax(1) == label).double().mean())
+        true = float(probabilities[torch.arange(len(label)), label].mean())
         print(f"  {name}: right {100 * right:.1f} %, mean probability of the class {true:.3f}")
 
 
@@ -64,18 +60,16 @@ def main() -> None:
     for step in range(steps):
         index = torch.randint(len(levels), (BATCH,))
         evidence = draw_evidence(levels[index].long(), model.config.num_levels)
-        loss = F.cross_entropy(logits_of(model, evidence), label[index])
+        maps = model.encoder.maps(evidence, model.encode(evidence.levels))
+        loss = F.cross_entropy(network(maps), label[index])
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for group in optimizer.param_groups:
-            warmup = min(1, (step + 1) / 50)
-            group["lr"] = RATE * warmup * 0.5 * (1 + math.cos(math.pi * step / steps))
+            warmup = min(1, (step + 1) / WARMUP_STEPS)
+            group["lr"] = warmup * learning_rate(CONFIG, step / steps)
         optimizer.step()
-        decay = min(EMA_DECAY, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
-                mean.lerp_(weight, 1 - decay)
+        update_average(average, network, CONFIG.ema_decay, step)
         if step % 200 == 0:
             speed = (step + 1) * BATCH / (time.monotonic() - started)
             left = (steps - step) * BATCH / speed

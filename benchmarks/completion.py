@@ -37,9 +37,9 @@ from pixelcnn.data.datasets import class_names, load_dataset
 from pixelcnn.data.pictures import enlarge, grid, pictures, png_bytes
 from pixelcnn.evaluation.class_accuracy import recognised, train_classifier
 from pixelcnn.evaluation.likelihoods import nll_nats
+from pixelcnn.files import write_atomically
 from pixelcnn.models import Evidence
 from pixelcnn.progress import drain
-from pixelcnn.storage import write_atomically
 from pixelcnn.training.evidence import sketches
 from pixelcnn.ui.complete.challenges import CHALLENGES, PICTURES
 from pixelcnn.ui.complete.run import CompletionRun, Wish

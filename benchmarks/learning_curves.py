@@ -12,7 +12,8 @@ import json
 
 import matplotlib.pyplot as plt
 
-from pixelcnn.storage import CHECKPOINT_DIR, write_atomically
+from pixelcnn.files import write_atomically
+from pixelcnn.storage import CHECKPOINT_DIR
 from pixelcnn.training.runs import Run, run_path
 
 CURVES = CHECKPOINT_DIR / "curves.json"

@@ -13,6 +13,7 @@ from pixelcnn.commands.main import main
 from pixelcnn.config import SamplingRule
 from pixelcnn.data import datasets as data
 from pixelcnn.data.pictures import sheet
+from pixelcnn.files import write_atomically
 from pixelcnn.models.convolutions import MaskedConv2d
 from pixelcnn.sampling import sample
 from pixelcnn.storage import (
@@ -21,7 +22,6 @@ from pixelcnn.storage import (
     load_checkpoint,
     read_info,
     save_checkpoint,
-    write_atomically,
 )
 from pixelcnn.training.scoring import evaluate
 

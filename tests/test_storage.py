@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save, save_file
 
 import pixelcnn
 from pixelcnn import storage
-from pixelcnn.files import HERE
+from pixelcnn.files import HERE, write_atomically
 from pixelcnn.inspection.receptive_field import (
     check_causality,
     dependency_maps,
@@ -29,7 +29,6 @@ from pixelcnn.storage import (
     load_model,
     read_info,
     save_checkpoint,
-    write_atomically,
 )
 
 from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model

@@ -8,9 +8,9 @@ from pathlib import Path
 from pixelcnn.commands.options import add_checkpoint, add_fields, check_count, finish, given
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
-from pixelcnn.files import as_path
+from pixelcnn.files import as_path, write_atomically
 from pixelcnn.sampling import iter_samples
-from pixelcnn.storage import load_model, write_atomically
+from pixelcnn.storage import load_model
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:

@@ -11,13 +11,8 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from pixelcnn.config import STRICT, fault_of
-from pixelcnn.storage import (
-    CHECKPOINT_DIR,
-    CheckpointError,
-    checkpoint_path,
-    weights_digest,
-    write_atomically,
-)
+from pixelcnn.files import read_file, write_atomically
+from pixelcnn.storage import CHECKPOINT_DIR, CheckpointError, checkpoint_path, weights_digest
 
 FOLDER = CHECKPOINT_DIR / "measurements"
 MAX_BYTES = 4 * 2**20
@@ -100,9 +95,7 @@ def load_numbers(path: Path, kind: type[Numbers]) -> StoredNumbers[Numbers] | No
         StoredNumbersError: if the file is damaged or foreign.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES} bytes")
-        return StoredNumbers[kind].model_validate_json(path.read_bytes())
+        return StoredNumbers[kind].model_validate_json(read_file(path, MAX_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

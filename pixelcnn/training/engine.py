@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import TrainConfig
@@ -212,7 +212,7 @@ def train_step(
         count_confusion(state.confusion, pairs[:, is_known], lead.detach().sigmoid())
     state.step += 1
     state.images_seen += batch
-    _update_ema(state, config.ema_decay)
+    update_average(state.ema, state.model, config.ema_decay, state.step)
     return loss.item(), grad_norm.item(), rate
 
 
@@ -222,10 +222,11 @@ def _check_number(name: str, value: Tensor, step: int) -> None:
 
 
 @torch.no_grad()
-def _update_ema(state: TrainingState, decay: float) -> None:
-    decay = min(decay, (1 + state.step) / (10 + state.step))  # short memory while all is new
-    for average, parameter in zip(state.ema.parameters(), state.model.parameters(), strict=True):
-        average.lerp_(parameter, 1 - decay)
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Take a model's weights, after so many updates, into their moving average."""
+    decay = min(decay, (1 + step) / (10 + step))  # short memory while all is new
+    for mean, weight in zip(average.parameters(), model.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)
 
 
 def other_labels(confusion: Tensor, label: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from pixelcnn.config import TrainConfig
-from pixelcnn.storage import write_atomically
+from pixelcnn.files import write_atomically
 from pixelcnn.training.engine import Evaluation, Event, Progress
 from pixelcnn.training.runs import Run
 from pixelcnn.training.state import TrainingState
