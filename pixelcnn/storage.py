@@ -282,7 +282,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[CheckpointInfo, safe
         with open_safetensors(path, FORMAT, "pixelcnn") as (file, about):
             yield _INFO.validate_json(about), file
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}).") from error
+        raise CheckpointError(f"{path}: cannot be read ({fault_of(error)}).") from error
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is damaged or no safetensors file ({error}).") from error
     except ValueError as error:

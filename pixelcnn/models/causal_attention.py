@@ -77,7 +77,6 @@ class KeyValueCache:
         size = query.shape[1] // self.num_heads
         self.query = query / math.sqrt(size), bias / math.sqrt(size)
         self.key_value, self.out = linear(attention.key_value), linear(attention.out)
-        size = query.shape[1] // self.num_heads
         self.keys = np.zeros((batch, self.num_heads, size, num_positions), query.dtype)
         self.values = np.zeros((batch, self.num_heads, num_positions, size), query.dtype)
 
