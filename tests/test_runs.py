@@ -197,8 +197,8 @@ def test_settings_that_break_a_rule_are_named(folder):
     run = create_run(config(), folder / "run")
     path = run.path / "config.json"
     values, origin = json.loads(path.read_text()), ["--init-from", 1]
-    wrong = {"threads": 0, "device": "tpu", "created_at": math.nan, "data_dir": 1}
-    for name, value in [*wrong.items(), ("threads", "two"), ("origin", origin)]:
+    wrong = {"threads": 0, "device": "tpu", "created_at": math.nan, "origin": None}
+    for name, value in [*wrong.items(), ("threads", "two"), ("data_dir", 1), ("origin", origin)]:
         path.write_text(json.dumps(values | {name: value}))
         with pytest.raises(RunError, match=f"its config.json cannot be read .*`{name}`"):
             run.config()
