@@ -53,7 +53,7 @@ with st.sidebar:
     st.caption("The model and the picture hold for all sections.")
 loading.empty()
 
-if "section" not in st.query_params:  # a link to a step needs no more than the step
+if st.query_params.get("section") not in SECTIONS:  # a link to a step needs only the step
     st.session_state.setdefault("section", GUIDE if "step" in st.query_params else "Masks")
 section = st.segmented_control(
     "Section",

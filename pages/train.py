@@ -27,8 +27,8 @@ VIEWS = {"New run": form.show, "Runs": watch.show, "Compare": compare.show}
 if started := st.session_state.pop("started_run", None):
     st.session_state["tab"], st.query_params["run"] = "Runs", started
 first = "Runs" if watch.is_any_active() else "New run"
-if "tab" not in st.session_state and "tab" not in st.query_params:
-    st.session_state["tab"] = first
+if st.query_params.get("tab") not in VIEWS:
+    st.session_state.setdefault("tab", first)
 view = st.segmented_control(
     "View",
     list(VIEWS),
@@ -38,7 +38,6 @@ view = st.segmented_control(
     label_visibility="collapsed",
 )
 loading.empty()
-view = view or first  # none if a link names one that does not exist
 if view != st.session_state.get("drawn_view"):
     settings.send_again()
 VIEWS[view]()
