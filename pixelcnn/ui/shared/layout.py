@@ -46,8 +46,7 @@ def page(title: str, introduction: str) -> None:
     st.html("<style>.stMainBlockContainer { padding-top: 2.5rem }</style>")
     with st.sidebar:
         st.markdown("### PixelCNN, live")
-        if len(PAGES) > 1:
-            for file, name, icon, help_text in PAGES:
-                st.page_link(file, label=name, icon=icon, help=help_text)
+        for file, name, icon, help_text in PAGES:
+            st.page_link(file, label=name, icon=icon, help=help_text)
     st.markdown(f"### {title}")
     st.caption(introduction)

@@ -8,7 +8,6 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pixelcnn.durations import in_words
 from pixelcnn.ui.shared.jobs import GRACE, JOBS, Job, Steps, Visitor
 
 UNASKED = 60.0
@@ -137,9 +136,7 @@ def _progress(slot: str, what: str, cancel_note: str | None) -> None:
     if not job.asked_by(visitor()):
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        left = job.seconds_left
-        time_left = "" if left is None else f", about {in_words(left)} left"
-        st.progress(job.done, f"{what}: {job.done:.0%}{time_left}")
+        st.progress(job.done, f"{what}: {job.done:.0%}{job.time_left}")
         st.button("Cancel", key=f"cancel-{slot}", on_click=cancel, args=(slot,))
     if cancel_note:
         st.caption(cancel_note)
