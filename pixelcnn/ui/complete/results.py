@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pixelcnn.data.datasets import class_names
 from pixelcnn.models import Model
 from pixelcnn.ui.complete import exports, outcome
 from pixelcnn.ui.complete.completions import completions
@@ -32,12 +31,11 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -
     With `quiet` the page stays where it is, for somebody who is drawing.
     """
     state = st.session_state
-    names = class_names(model.info.dataset, model.model.config.num_classes)
     long_work.cancel("posterior")
     job, run, before = None, None, current()
     try:
         job = _infer(model.model, sketch, wish) if wish.inferred else None
-        run = CompletionRun(model.model, sketch, wish, names, job, quiet)
+        run = CompletionRun(model.model, sketch, wish, model.class_names, job, quiet)
         run.other_estimate = _estimate_by_another(before, run)
         run.draw(0.1)
     except ValueError as error:

@@ -1,6 +1,5 @@
 """The controls of the Complete page. Settings live in the URL."""
 
-import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +8,10 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data.datasets import class_names
-from pixelcnn.models import Model, ModelConfig
+from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import methods
 from pixelcnn.ui.shared import controls, resources
-from pixelcnn.ui.shared.controls import MAX_SEED, choose_checkpoint, choose_rule
+from pixelcnn.ui.shared.controls import choose_checkpoint, choose_rule, choose_seed
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
@@ -137,10 +135,9 @@ def best_for(dataset: str | None, height: int, width: int) -> str:
     return max(ranks, key=ranks.__getitem__, default="")
 
 
-def choose_settings(model: Model, dataset: str | None) -> Settings:
+def choose_settings(model: LoadedModel) -> Settings:
     """Let the viewer choose what everybody may want to change."""
-    config = model.config
-    names = class_names(dataset, config.num_classes)
+    names = model.class_names
     place = st.container()
     num_images = st.slider(
         "Completions",
@@ -154,26 +151,17 @@ def choose_settings(model: Model, dataset: str | None) -> Settings:
     label, inferred, pins = None, False, ()
     if names:
         with place:
-            name = _choose_class(names, model.reads_evidence)
+            name = _choose_class(names, model.model.reads_evidence)
             pins = _choose_pins(names, num_images)
         inferred = name == GUESS
         if name == EACH:
             label = tuple(image % len(names) for image in range(num_images))
         elif name in names:
             label = names.index(name)
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    seed = left.number_input(
-        "Seed",
-        0,
-        MAX_SEED,
-        key="complete_seed",
-        bind="query-params",
-        help="Fixes the random numbers: the same seed, settings and drawing give the same "
-        "completions.",
-    )
-    right.button("New", icon=":material/casino:", width="stretch", on_click=_new_seed)
+    same = "seed, settings and drawing give the same completions"
+    seed = choose_seed("complete_seed", same)
     with st.expander("Sampling rule"):
-        rule = choose_rule(config.num_levels)
+        rule = choose_rule(model.model.config.num_levels)
     return Settings(num_images, label, inferred, pins, seed, rule)
 
 
@@ -255,7 +243,3 @@ def rerun_if_changed() -> None:
     """
     if st.session_state.get("complete_drawn_with") != controls.settings(KEYS):
         st.rerun()
-
-
-def _new_seed() -> None:
-    st.session_state["complete_seed"] = random.randint(0, MAX_SEED)

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from pixelcnn.completion import occlusion
-from pixelcnn.data.datasets import class_names
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.data.pictures import pictures
 from pixelcnn.models import Model, ModelConfig
@@ -184,10 +183,9 @@ def _show_gallery(config: ModelConfig) -> None:
 
 
 def _titles(model: LoadedModel, count: int) -> list[str]:
-    names = class_names(model.info.dataset, model.model.config.num_classes)
-    if not names:
+    if not model.class_names:
         return [f"drawn by {model.name}"] * count
-    return [f"{name}, drawn by {model.name}" for name in names[:count]]
+    return [f"{name}, drawn by {model.name}" for name in model.class_names[:count]]
 
 
 def _on_choose(levels: NDArray[np.int64], model: LoadedModel, index: int) -> None:

@@ -12,6 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
+from pixelcnn.data.datasets import class_names
 from pixelcnn.inspection.receptive_field import (
     CausalityReport,
     check_causality,
@@ -51,6 +52,11 @@ class LoadedModel:
     """Pairs (prediction, earlier pixel) that are seen, and all such pairs."""
     modified_ns: int
     """When the file was last changed: tells one state of a checkpoint from another."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that the model knows; empty without any."""
+        return class_names(self.info.dataset, self.model.config.num_classes)
 
 
 def load(name: str) -> LoadedModel:
