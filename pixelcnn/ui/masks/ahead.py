@@ -25,11 +25,7 @@ Prepare = Callable[[LoadedModel, Shown], Iterator[None]]
 """Computes ahead what a section shows of a model and a picture; one may stop between two parts."""
 
 
-def draw_ahead(
-    model: LoadedModel,
-    shown: Shown,
-    prepare: Prepare | None = None,
-) -> None:
+def draw_ahead(model: LoadedModel, shown: Shown, prepare: Prepare | None = None) -> None:
     """Draw in the background what a click on seed, class or model asks for.
 
     Arguments:

@@ -139,7 +139,6 @@ def frames(fields: list[LayerField]) -> Frames:
         count=len(fields),
         labels=[f"{name}: {f.name}" for name, f in zip(names, fields, strict=True)],
         start=last,
-        button="Play",
     )
 
 

@@ -43,7 +43,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         except ValueError as error:
             st.error(f"There is no such net. {error}", icon=":material/error:")
             return
-    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    pixel = pixel_of_link("pixel", config)
     fields = computed.fields_of_shape(own)
     roles = fields[-1].roles(pixel)
     with right:

@@ -21,7 +21,7 @@ from pixelcnn.ui.browser.messages import Panel, encode_panels, panel_columns
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.measure.side_by_side import together
 from pixelcnn.ui.measure.sweep import TEMPERATURES
-from pixelcnn.ui.shared.controls import ANY_CLASS, DEFAULT_CHECKPOINT, MAX_SEED
+from pixelcnn.ui.shared.controls import ANY_CLASS, MAX_SEED, default_checkpoint
 from pixelcnn.ui.shared.exhibits import offer_data
 from pixelcnn.ui.shared.jobs import JOBS
 from pixelcnn.ui.shared.long_work import result_of
@@ -102,7 +102,7 @@ def _ask(names: list[str]) -> list[Setting]:
         bind="query-params",
     )
     columns = iter(st.columns([3, 3, 3, 2]))
-    first = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in names else names[0]
+    first = default_checkpoint(names)
     if differs == CHECKPOINT:
         chosen = _choose("Checkpoints", names, [first, *names], "checkpoints")
         models = [(load(name), name) for name in chosen]

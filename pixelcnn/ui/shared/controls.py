@@ -28,7 +28,8 @@ def settings(keys: Sequence[str] = KEYS) -> dict[str, object]:
     return {key: st.session_state[key] for key in keys if key in st.session_state}
 
 
-def _default_checkpoint(names: list[str], preferred: str = DEFAULT_CHECKPOINT) -> str:
+def default_checkpoint(names: list[str], preferred: str = DEFAULT_CHECKPOINT) -> str:
+    """Give the checkpoint to begin with, of those that there are."""
     return next((name for name in (preferred, DEFAULT_CHECKPOINT) if name in names), names[0])
 
 
@@ -44,7 +45,7 @@ def choose_checkpoint(
         place: an empty element of the page, for the message.
         preferred: checkpoint to begin with, if it is there.
         key: of the control, in the session state and in the URL.
-        on_change: called when the viewer has chosen another one.
+        on_change: called when the visitor has chosen another one.
     """
     names = _checkpoints(key)
     if key in st.session_state and st.session_state[key] not in names:
@@ -59,7 +60,7 @@ def choose_checkpoint(
     return st.selectbox(
         "Model",
         names,
-        names.index(_default_checkpoint(names, preferred)),
+        names.index(default_checkpoint(names, preferred)),
         key=key,
         bind="query-params",
         on_change=on_change,
