@@ -81,9 +81,9 @@ def result_of(
         job.cancel(me)
         job = None
     asked = st.session_state.get(_asked(slot), False)
-    has_ended = job is None or not (job.running or job.error or job.cancelled_by(me))
-    shared = job is None and JOBS.running(key) is not None  # somebody asked for the same
-    if asked or shared or (button is None and has_ended):
+    settled = job is not None and (job.asked_by(me) or job.error or job.cancelled_by(me))
+    shared = JOBS.running(key) is not None  # somebody asked for the same
+    if asked or (not settled and (shared or button is None)):
         job = begin(slot, key, make, computes)
         st.session_state.pop(_asked(slot), None)  # only now: a rerun may come at any call of `st`
         job.wait(patience)
