@@ -1,4 +1,4 @@
-"""The Generate page: a PixelCNN draws a picture, pixel by pixel, before one's eyes."""
+"""The Generate page: a PixelCNN draws a picture, pixel by pixel, as you watch."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""The Train page: short runs that one can watch, stop, resume and compare."""
+"""The Train page: short runs to watch, stop, resume and compare."""
 
 import streamlit as st
 

@@ -55,7 +55,7 @@ class Settings:
 
 
 def choose_model(place: DeltaGenerator) -> str:
-    """Let the viewer choose a checkpoint; the page begins with the one that completes best."""
+    """Let the visitor choose a checkpoint; the page begins with the one that completes best."""
     state, query = st.session_state, st.query_params
     if name := state.pop("change_model_to", None):
         query[FOLLOWED] = name
@@ -80,7 +80,7 @@ def choose_model(place: DeltaGenerator) -> str:
 
 
 def follow(dataset: str | None, height: int, width: int) -> None:
-    """Change to the model that completes pictures of a data set, unless the viewer chose one."""
+    """Change to the model that completes pictures of a data set, unless the visitor chose one."""
     state = st.session_state
     name = best_for(dataset, height, width)
     if not name or state.get("own_complete_model"):
@@ -136,7 +136,7 @@ def best_for(dataset: str | None, height: int, width: int) -> str:
 
 
 def choose_settings(model: LoadedModel) -> Settings:
-    """Let the viewer choose what everybody may want to change."""
+    """Let the visitor choose what everybody may want to change."""
     names = model.class_names
     place = st.container()
     num_images = st.slider(
@@ -184,7 +184,7 @@ def _choose_class(names: tuple[str, ...], reads_evidence: bool) -> str:
 
 
 def _choose_pins(names: tuple[str, ...], num_images: int) -> tuple[tuple[int, int], ...]:
-    """Let the viewer give completions a class of their own, here or in the sheet."""
+    """Let the visitor give completions a class of their own, here or in the sheet."""
     state = st.session_state
     options = {f"{i + 1}: {n}": (i, c) for i in range(num_images) for c, n in enumerate(names)}
     if change := state.pop("change_pin_to", None):
@@ -206,7 +206,7 @@ def _choose_pins(names: tuple[str, ...], num_images: int) -> tuple[tuple[int, in
 
 
 def choose_particles(config: ModelConfig) -> tuple[int, float]:
-    """Let the viewer choose the number of particles, and the tolerance of known levels."""
+    """Let the visitor choose the number of particles, and the tolerance of known levels."""
     left, right = st.columns(2, gap="medium")
     num_particles = left.select_slider(
         "Particles",

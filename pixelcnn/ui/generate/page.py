@@ -159,7 +159,7 @@ def _on_ask() -> None:
     rule, levels = course.history.last_rule, drawing.config.num_levels
     sliders = controls.shown_rule(levels)
     if rule != sliders and asked["rule"] == history.rule_to_text(sliders):
-        # The viewer knows what the sliders say, and yet looks at this course: they follow.
+        # The visitor knows what the sliders say, and yet looks at this course: they follow.
         controls.show_rule(rule, levels)
     state["message"] = drawing.answer(course, int(asked["have"]))
 
