@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pixelcnn.locks import HAVE_LOCKS, NO_LOCKS
-from pixelcnn.ui.shared.layout import begin_importing_torch, page
+from pixelcnn.ui.shared.layout import begin_importing_torch, choose_view, page
 
 begin_importing_torch()
 
@@ -27,16 +27,7 @@ VIEWS = {"New run": form.show, "Runs": watch.show, "Compare": compare.show}
 if started := st.session_state.pop("started_run", None):
     st.session_state["tab"], st.query_params["run"] = "Runs", started
 first = "Runs" if watch.is_any_active() else "New run"
-if st.query_params.get("tab") not in VIEWS:
-    st.session_state.setdefault("tab", first)
-view = st.segmented_control(
-    "View",
-    list(VIEWS),
-    required=True,
-    key="tab",
-    bind="query-params",
-    label_visibility="collapsed",
-)
+view = choose_view("View", VIEWS, "tab", first)
 loading.empty()
 if view != st.session_state.get("drawn_view"):
     settings.send_again()

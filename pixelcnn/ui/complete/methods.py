@@ -76,9 +76,9 @@ class Plan:
 def plan(
     model: Model,
     known: NDArray[np.bool_],
-    hints: NDArray[np.bool_] | None = None,
-    num_particles: int = 64,
-    tolerance: float = 0.0,
+    hints: NDArray[np.bool_],
+    num_particles: int,
+    tolerance: float,
 ) -> Plan:
     """Judge the methods for the known pixels and the hints, (H, W), of a drawing."""
     mask = torch.from_numpy(known.copy())
@@ -96,7 +96,7 @@ def plan(
     best = PREFIX if exact and not tolerance else PARTICLES
     if model.reads_evidence and best == PARTICLES and not tolerance:
         best = LEARNED
-    if hints is not None and hints.any():
+    if hints.any():
         best = LEARNED
         for name in set(promises) - {LEARNED}:
             promises[name] = Promise(

@@ -11,7 +11,7 @@ PARTICLES = 16
 
 
 def iter_posterior(
-    model: Model, sketch: Sketch, tolerance: float, seed: int, exactly: bool = True
+    model: Model, sketch: Sketch, tolerance: float, seed: int, exactly: bool
 ) -> Iterator[ClassPosterior]:
     """Compute the posterior of a drawing, class by class; a work for `Jobs`."""
     evidence = sketch.evidence(exactly)

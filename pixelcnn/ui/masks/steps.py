@@ -225,7 +225,7 @@ def relatives(model: LoadedModel, shown: Shown) -> None:
             model, pixel,
             panels.picture_panel(
                 shown.levels, config.num_levels, "What this model reads", looks=roles,
-                captions=[panels.field_caption(field, pixel, roles)],
+                captions=[panels.field_caption(pixel, roles)],
             ),
             words=panels.FIELD_WORDS,
         )  # fmt: skip

@@ -37,7 +37,7 @@ def show(model: LoadedModel) -> None:
         chosen = choose_picture(model)
     if chosen is None:
         return
-    label, order = _told(model, chosen)
+    label, order = _told(model)
     with st.spinner("Scoring …", show_time=False):
         score = _score(model, chosen, label, order)
     codes = code_bits(chosen.levels, model.model.config.num_levels)
@@ -52,7 +52,7 @@ def show(model: LoadedModel) -> None:
         _classes(model, chosen, order)
 
 
-def _told(model: LoadedModel, chosen: Chosen) -> tuple[int | None, int]:
+def _told(model: LoadedModel) -> tuple[int | None, int]:
     """Ask which class the model is given, and in which order it reads."""
     c = model.model.config
     left, right = st.columns(2)

@@ -69,7 +69,7 @@ def choose_checkpoint(
     )
 
 
-def _checkpoints(key: str = "model") -> list[str]:
+def _checkpoints(key: str) -> list[str]:
     names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint(key)]
     return list(dict.fromkeys(names))
 

@@ -3,6 +3,7 @@
 import gc
 import sys
 import threading
+from collections.abc import Collection
 
 import streamlit as st
 
@@ -35,6 +36,20 @@ def _import_torch() -> None:
         gc.freeze()  # nor is there any garbage among these 300,000 objects later on
     finally:
         gc.enable()
+
+
+def choose_view(title: str, views: Collection[str], key: str, first: str) -> str:
+    """Let the visitor choose a part of a page; where a link names none, the first is open."""
+    if st.query_params.get(key) not in views:
+        st.session_state.setdefault(key, first)
+    return st.segmented_control(
+        title,
+        list(views),
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
 
 
 def page(title: str, introduction: str) -> None:
