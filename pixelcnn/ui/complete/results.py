@@ -196,7 +196,7 @@ def _posterior_chart(job: Job) -> None:
 
 
 def _export(run: CompletionRun) -> None:
-    """Offer the completions as files; outside of `_sheet`, so that a pull does not send it."""
+    """Offer the completions as files; outside of `_sheet`, which runs again at every pull."""
     name = f"{run.wish.checkpoint}-{run.wish.method}-seed{run.wish.seed}"
     with st.popover("Download", icon=":material/download:"):
         st.caption("What is not drawn yet is drawn first.")
