@@ -1,4 +1,4 @@
-"""The Generate page: a PixelCNN draws a picture, pixel by pixel, before one's eyes."""
+"""The Generate page: a PixelCNN draws a picture, pixel by pixel, as you watch."""
 
 import streamlit as st
 
@@ -24,7 +24,7 @@ from pixelcnn.ui.shared import controls, resources  # noqa: E402
 
 with st.sidebar:
     model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
-    subject = controls.choose_subject(model.name, model.model.config, model.info.dataset, loading)
+    subject = controls.choose_subject(model.name, model.class_names, loading)
     st.divider()
     rule = controls.choose_rule(model.model.config.num_levels)
     st.caption("Temperature, top-k and top-p act at once, from the current pixel on.")

@@ -21,7 +21,7 @@ from pixelcnn.ui.shared import desk, resources  # noqa: E402
 
 with st.sidebar:
     model = resources.load_or_stop(settings.choose_model(loading), loading)
-    chosen = settings.choose_settings(model.model, model.info.dataset)
+    chosen = settings.choose_settings(model)
 
 loading.empty()
 desk.prepare(model.model.config)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pixelcnn.ui.shared import long_work
-from pixelcnn.ui.shared.layout import begin_importing_torch, page
+from pixelcnn.ui.shared.layout import begin_importing_torch, choose_view, page
 
 begin_importing_torch()
 long_work.cancel("ahead")  # let the processors serve what was asked for, see `draw_ahead`
@@ -53,16 +53,8 @@ with st.sidebar:
     st.caption("The model and the picture hold for all sections.")
 loading.empty()
 
-if "section" not in st.query_params:  # a link to a step needs no more than the step
-    st.session_state.setdefault("section", GUIDE if "step" in st.query_params else "Masks")
-section = st.segmented_control(
-    "Section",
-    list(SECTIONS),
-    required=True,
-    key="section",
-    bind="query-params",
-    label_visibility="collapsed",
-)
+first = GUIDE if "step" in st.query_params else "Masks"  # a link to a step needs only the step
+section = choose_view("Section", SECTIONS, "section", first)
 if section != GUIDE:
     st.query_params.pop("step", None)
 show(section)

@@ -18,28 +18,27 @@ if "view" not in st.session_state:  # later it would push the page down for a mo
 from pixelcnn.ui.measure import calibration, paradox, score, sweep, table, together  # noqa: E402
 from pixelcnn.ui.shared import controls, resources  # noqa: E402
 
-WITH_MODEL = {
+VIEWS = {
     "Score a picture": score.show,
     "Paradox": paradox.show,
+    "Common noise": together.show,
     "Temperatures": sweep.show,
     "Calibration": calibration.show,
+    "Models": table.show,
 }
-WITHOUT = {"Common noise": together.show, "Models": table.show}
 
 view = st.segmented_control(
     "What to measure",
-    ["Score a picture", "Paradox", "Common noise", "Temperatures", "Calibration", "Models"],
+    list(VIEWS),
     default="Score a picture",
     required=True,
     key="view",
     bind="query-params",
     label_visibility="collapsed",
 )
-if view in WITH_MODEL:
+subject = []
+if view not in ("Common noise", "Models"):  # these are about several models
     with st.sidebar:
-        model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
-    loading.empty()
-    WITH_MODEL[view](model)
-else:
-    loading.empty()
-    WITHOUT[view]()
+        subject = [resources.load_or_stop(controls.choose_checkpoint(loading), loading)]
+loading.empty()
+VIEWS[view](*subject)

@@ -1,9 +1,9 @@
-"""The Train page: short runs that one can watch, stop, resume and compare."""
+"""The Train page: short runs to watch, stop, resume and compare."""
 
 import streamlit as st
 
 from pixelcnn.locks import HAVE_LOCKS, NO_LOCKS
-from pixelcnn.ui.shared.layout import begin_importing_torch, page
+from pixelcnn.ui.shared.layout import begin_importing_torch, choose_view, page
 
 begin_importing_torch()
 
@@ -27,18 +27,8 @@ VIEWS = {"New run": form.show, "Runs": watch.show, "Compare": compare.show}
 if started := st.session_state.pop("started_run", None):
     st.session_state["tab"], st.query_params["run"] = "Runs", started
 first = "Runs" if watch.is_any_active() else "New run"
-if "tab" not in st.session_state and "tab" not in st.query_params:
-    st.session_state["tab"] = first
-view = st.segmented_control(
-    "View",
-    list(VIEWS),
-    required=True,
-    key="tab",
-    bind="query-params",
-    label_visibility="collapsed",
-)
+view = choose_view("View", VIEWS, "tab", first)
 loading.empty()
-view = view or first  # none if a link names one that does not exist
 if view != st.session_state.get("drawn_view"):
     settings.send_again()
 VIEWS[view]()

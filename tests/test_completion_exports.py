@@ -61,3 +61,11 @@ def test_npz_and_json_hold_the_same_and_reproduce_the_completions(method, model,
     wish["rule"] = SamplingRule.from_dict(settings["rule"])
     again = finish(CompletionRun(model, from_text(settings["drawing"]), Wish(**wish), NAMES))
     assert np.array_equal(again.levels(), run.levels())
+
+
+def test_a_pinned_class_makes_other_pictures_for_the_other_pages():
+    run = new_run("prefix")
+    made = exports.made(run)
+    before = made.key()
+    run.pin(((0, 1),))
+    assert made.key() != before

@@ -174,9 +174,10 @@ def test_the_time_left_follows_from_the_share_that_is_done():
         assert gate.wait(PATIENCE)
 
     job = jobs.begin("key", half_done, ANNA)
-    assert job.seconds_left is None, "nothing is known in the first moment"
-    until(lambda: job.seconds_left is not None)
-    assert 0.5 <= job.seconds_left < PATIENCE
+    assert job.time_left == "", "nothing is known in the first moment"
+    until(lambda: job.time_left)
+    about, seconds, *unit = job.time_left.removeprefix(", ").split()
+    assert [about, *unit] == ["about", "s", "left"] and round(0.5) <= int(seconds) < PATIENCE
     gate.set()
 
 

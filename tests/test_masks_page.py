@@ -96,6 +96,11 @@ def checkpoints(tmp_path, monkeypatch):
     return put
 
 
+def test_a_link_to_a_section_that_does_not_exist_opens_the_first():
+    page = open_page(section="nonsense")
+    assert not page.exception and page.session_state["section"] == "Masks"
+
+
 @pytest.mark.parametrize("name", [GATED, CLASSIC])
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_link_opens_each_section(section, name):

@@ -121,10 +121,10 @@ def test_captions_count_and_the_first_pixel_has_no_past():
     field = layer_fields(tiny_model("classic", height=9, width=9))[-1]
     roles = field.roles(50)
     numbers = list(
-        map(int, re.findall(r"(?<![\d.])\d+(?![\d.])", panels.field_caption(field, 50, roles)))
+        map(int, re.findall(r"(?<![\d.])\d+(?![\d.])", panels.field_caption(50, roles)))
     )
     assert numbers[0] == (roles == Look.SEEN).sum() and numbers[1] == 50
-    assert "no past" in panels.field_caption(field, 0, field.roles(0))
+    assert "no past" in panels.field_caption(0, field.roles(0))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from pixelcnn.completion import occlusion
+from pixelcnn.progress import drain
 from pixelcnn.ui.complete import exports
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch, given
@@ -52,5 +53,5 @@ def same(one, other):
 
 
 def finish(run):
-    exports.finish(run)
+    drain(exports.iter_finish(run))
     return run

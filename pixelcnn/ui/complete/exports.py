@@ -1,7 +1,5 @@
 """Downloads of completions: pictures, animation, and everything as data. Knows no Streamlit."""
 
-import io
-import json
 import time
 from collections.abc import Generator
 from dataclasses import asdict
@@ -17,10 +15,12 @@ from pixelcnn.data.pictures import (
     grid,
     pictures,
     png_bytes,
+    sheet,
 )
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.progress import drain
 from pixelcnn.ui.complete.run import SECONDS_PER_ANSWER, CompletionRun
+from pixelcnn.ui.shared.downloads import json_bytes, npz_bytes
 from pixelcnn.ui.shared.made import Made
 from pixelcnn.ui.shared.sketch import to_text
 
@@ -32,14 +32,9 @@ def made(run: CompletionRun) -> Made:
         run.config,
         captions=[f"completion {image}, by {run.wish.checkpoint}" for image in images],
         classes=[None for _ in images],
-        key=lambda: run.run,
+        key=lambda: (run.run, run.wish.pins),
         finish=lambda: iter_finish(run),
     )
-
-
-def finish(run: CompletionRun) -> None:
-    """Do the work of `iter_finish` to its end."""
-    drain(iter_finish(run))
 
 
 def iter_finish(run: CompletionRun) -> Generator[float, None, torch.Tensor]:
@@ -59,15 +54,13 @@ def iter_finish(run: CompletionRun) -> Generator[float, None, torch.Tensor]:
 
 def as_png(run: CompletionRun, scale: int) -> bytes:
     """Encode the finished sheet, every pixel `scale` screen pixels wide."""
-    finish(run)
-    parts = pictures(torch.from_numpy(run.levels()[:, None]), run.config.num_levels)
-    return png_bytes(enlarge(grid(parts, run.columns), scale))
+    levels = drain(iter_finish(run))
+    return png_bytes(sheet(levels, run.config.num_levels, columns=run.columns, scale=scale))
 
 
 def as_gif(run: CompletionRun) -> bytes:
     """Encode the sheet growing in the order of the scan, as an animation of about five seconds."""
-    finish(run)
-    parts = pictures(torch.from_numpy(run.levels()[:, None]), run.config.num_levels)
+    parts = pictures(drain(iter_finish(run)), run.config.num_levels)
     steps = run.steps - run.first
     frames = []
     for count in [*range(0, steps, max(1, steps // GIF_FRAMES)), steps]:
@@ -79,23 +72,15 @@ def as_gif(run: CompletionRun) -> bytes:
 
 
 def as_npz(run: CompletionRun) -> bytes:
-    """Write all that is known about the completions as arrays, with the settings as JSON text."""
-    finish(run)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, settings=json.dumps(_settings(run)), **_arrays(run))
-    return buffer.getvalue()
+    """Write all that is known about the completions as arrays."""
+    drain(iter_finish(run))
+    return npz_bytes(_settings(run), _arrays(run))
 
 
 def as_json(run: CompletionRun) -> bytes:
-    """Write the same as JSON; other numbers than levels have six digits."""
-    finish(run)
-    arrays = {
-        name: np.round(values.astype(float), 6).tolist()
-        if values.dtype.kind == "f"
-        else values.tolist()
-        for name, values in _arrays(run).items()
-    }
-    return json.dumps({"settings": _settings(run), **arrays}).encode()
+    """Write the same as JSON."""
+    drain(iter_finish(run))
+    return json_bytes(_settings(run), _arrays(run))
 
 
 def _arrays(run: CompletionRun) -> dict[str, np.ndarray]:

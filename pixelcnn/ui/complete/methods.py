@@ -21,7 +21,7 @@ PARTICLE_COUNTS = (16, 32, 64, 128, 256)
 
 EXPLANATION = """
 **Learned.** An encoder, a network without masks, reads your whole drawing at once: the pixels that
-you know, and your strokes as hints. The PixelCNN then draws pixel by pixel and heeds all that the
+you know, and your strokes as hints. The PixelCNN then draws pixel by pixel and uses all that the
 encoder found, also what comes later. How good that is depends on how well the encoder was trained.
 
 **Prefix.** The model draws in a fixed order. If everything known comes before everything unknown,
@@ -30,7 +30,7 @@ each completion is an independent draw from the model's distribution, given what
 **Weighed.** The encoder's drawings, corrected. Many pictures grow together. Each is weighed by how
 probable it is without the encoder, and now and then the pictures are drawn again in proportion to
 their weights (sequential Monte Carlo). With many pictures this approaches the exact answer. Hints
-cannot be weighed: they are no facts.
+cannot be weighed: they are not facts.
 
 **Particles.** The same without an encoder. At a known pixel each picture is weighed by the
 probability that it gives to the known level. What is known late comes too late to guide the
@@ -76,9 +76,9 @@ class Plan:
 def plan(
     model: Model,
     known: NDArray[np.bool_],
-    hints: NDArray[np.bool_] | None = None,
-    num_particles: int = 64,
-    tolerance: float = 0.0,
+    hints: NDArray[np.bool_],
+    num_particles: int,
+    tolerance: float,
 ) -> Plan:
     """Judge the methods for the known pixels and the hints, (H, W), of a drawing."""
     mask = torch.from_numpy(known.copy())
@@ -96,7 +96,7 @@ def plan(
     best = PREFIX if exact and not tolerance else PARTICLES
     if model.reads_evidence and best == PARTICLES and not tolerance:
         best = LEARNED
-    if hints is not None and hints.any():
+    if hints.any():
         best = LEARNED
         for name in set(promises) - {LEARNED}:
             promises[name] = Promise(

@@ -124,7 +124,7 @@ def _clamping(run: CompletionRun, known: int) -> Report:
     ignored = int(run.parts[0].result.ignored.sum())
     weights = _shares(run)
     text = (
-        f"**These do not heed all that you gave.** {ignored} of {known} known pixels were ignored "
+        f"**These do not use all that you gave.** {ignored} of {known} known pixels were ignored "
         "by what was drawn before them."
     )
     if len(weights) > 1:

@@ -11,7 +11,7 @@ PARTICLES = 16
 
 
 def iter_posterior(
-    model: Model, sketch: Sketch, tolerance: float, seed: int, exactly: bool = True
+    model: Model, sketch: Sketch, tolerance: float, seed: int, exactly: bool
 ) -> Iterator[ClassPosterior]:
     """Compute the posterior of a drawing, class by class; a work for `Jobs`."""
     evidence = sketch.evidence(exactly)
@@ -20,6 +20,6 @@ def iter_posterior(
     )
 
 
-def classes_done(posterior: ClassPosterior) -> int:
-    """Count the classes that are computed."""
-    return int(posterior.progress * len(posterior.log_evidence) + 1e-9)
+def classes_done(posterior: ClassPosterior | None) -> int:
+    """Count the classes that are computed; None is before the first."""
+    return 0 if posterior is None else int(posterior.progress * len(posterior.log_evidence) + 1e-9)

@@ -14,7 +14,6 @@ from pixelcnn.ui.shared import desk
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.sketch import given
 
-GALLERY = "test-images"
 SHOWN = 20
 
 
@@ -51,15 +50,11 @@ def choose(config: ModelConfig, dataset: str | None) -> None:
             ", ".join(filter(None, (f"test image {i}", titles(c))))
             for i, c in enumerate(label[first:][:SHOWN], first)
         ],
-        key=GALLERY,
+        key="test-images",
         on_choose=partial(_on_choose, shown, name),
     )
 
 
-def _on_choose(shown: Tensor, dataset: str) -> None:
-    if GALLERY not in st.session_state:
-        return  # the click came in one message with a change of page
-    index = int(st.session_state[GALLERY]["choose"]["index"])
-    if 0 <= index < len(shown):
-        desk.put(given(shown[index, 0].numpy(), 256), dataset)
-        settings.follow(dataset, *shown.shape[2:])
+def _on_choose(shown: Tensor, dataset: str, index: int) -> None:
+    desk.put(given(shown[index, 0].numpy(), 256), dataset)
+    settings.follow(dataset, *shown.shape[2:])

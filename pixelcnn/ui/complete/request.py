@@ -203,8 +203,8 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan, waits:
     is_asked = run is not None and _is_asked(run, wish)
     tried = (to_text(sketch), wish)
     live_now = live and not waits and not is_asked and state.get("live_tried") != tried
-    begin = hindrance is None and (from_link or live_now or "complete_asked" in state)
     asked = "complete_asked" in state
+    begin = hindrance is None and (from_link or live_now or asked)
     if begin:
         results.begin(model, sketch, wish, quiet=live_now and not asked)
         state["live_tried"] = tried

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import streamlit as st
 
-from pixelcnn.data.datasets import class_names
 from pixelcnn.models import Model
 from pixelcnn.ui.complete import exports, outcome
 from pixelcnn.ui.complete.completions import completions
@@ -32,13 +31,11 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -
     With `quiet` the page stays where it is, for somebody who is drawing.
     """
     state = st.session_state
-    names = class_names(model.info.dataset, model.model.config.num_classes)
-    if job := state.get("posterior"):
-        job.cancel(visitor())
+    long_work.cancel("posterior")
     job, run, before = None, None, current()
     try:
         job = _infer(model.model, sketch, wish) if wish.inferred else None
-        run = CompletionRun(model.model, sketch, wish, names, job, quiet)
+        run = CompletionRun(model.model, sketch, wish, model.class_names, job, quiet)
         run.other_estimate = _estimate_by_another(before, run)
         run.draw(0.1)
     except ValueError as error:
@@ -167,23 +164,21 @@ def _begin_posterior() -> None:
 def _posterior_pending(job: Job) -> None:
     if not job.asked_by(visitor()):
         st.rerun()
-    left = "" if job.seconds_left is None else f", {job.seconds_left:.0f} s left"
-    done = 0 if job.latest is None else classes_done(job.latest)
-    st.progress(job.done, f"{done} of {current().config.num_classes} classes{left}")
+    count = current().config.num_classes
+    st.progress(job.done, f"{classes_done(job.latest)} of {count} classes{job.time_left}")
     _posterior_chart(job)
-    needed = current() is not None and not current().parts
     st.button(
         "Stop",
         on_click=_stop,
         args=(job,),
         help="This gives up the completions too: they need the classes."
-        if needed
+        if not current().parts
         else "The classes computed so far stay.",
     )
 
 
 def _stop(job: Job) -> None:
-    job.cancel(visitor())
+    long_work.cancel("posterior")
     state, run = st.session_state, current()
     if run is not None and run.posterior is job and not run.parts:
         del state["completion"]
@@ -193,17 +188,15 @@ def _stop(job: Job) -> None:
 def _posterior_chart(job: Job) -> None:
     if job.error:
         st.error(f"The classes cannot be compared. {job.error}", icon=":material/error:")
-    elif job.latest is not None and classes_done(job.latest):
+    elif classes_done(job.latest):
         names = current().class_names
-        st.plotly_chart(posterior_chart(job.latest, names), key="posterior-chart", config=PLAIN)
+        figure = posterior_chart(job.latest, names)
+        st.plotly_chart(figure, key="posterior-chart", config={"displayModeBar": False})
         st.caption(outcome.posterior_text(job.latest, names))
 
 
-PLAIN = {"displayModeBar": False}
-
-
 def _export(run: CompletionRun) -> None:
-    """Offer the completions as files; outside of `_sheet`, so that a pull does not send it."""
+    """Offer the completions as files; outside of `_sheet`, which runs again at every pull."""
     name = f"{run.wish.checkpoint}-{run.wish.method}-seed{run.wish.seed}"
     with st.popover("Download", icon=":material/download:"):
         st.caption("What is not drawn yet is drawn first.")

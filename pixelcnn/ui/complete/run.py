@@ -271,8 +271,7 @@ class CompletionRun:
         noise = make_noise(
             c, num_images=1, seed=self.wish.seed, first_image=image, stream="completions"
         )
-        label = None if self.labels is None else self.labels[image]
-        sampler = Sampler(self.model, noise, label_tensor(label, 1))
+        sampler = Sampler(self.model, noise, label_tensor(self.labels[image], 1))
         known = self.known.ravel()
         for level, fixed in zip(wanted, known, strict=True):
             sampler.step(self.wish.rule, level if fixed else None)
@@ -346,10 +345,8 @@ class CompletionRun:
     def _waiting(self) -> str:
         if self.parts or self.posterior is None:
             return ""
-        job = self.posterior
-        left = "" if job.seconds_left is None else f", {job.seconds_left:.0f} s left"
-        count = 0 if job.latest is None else classes_done(job.latest)
-        return f"guessing the class: {count} of {self.config.num_classes}{left}"
+        count, job = self.config.num_classes, self.posterior
+        return f"guessing the class: {classes_done(job.latest)} of {count}{job.time_left}"
 
     def _begin_classes(self) -> None:
         job = self.posterior

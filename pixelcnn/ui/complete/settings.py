@@ -1,6 +1,5 @@
 """The controls of the Complete page. Settings live in the URL."""
 
-import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +8,10 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data.datasets import class_names
-from pixelcnn.models import Model, ModelConfig
+from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import methods
 from pixelcnn.ui.shared import controls, resources
-from pixelcnn.ui.shared.controls import MAX_SEED, choose_checkpoint, choose_rule
+from pixelcnn.ui.shared.controls import choose_checkpoint, choose_rule, choose_seed
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
@@ -57,7 +55,7 @@ class Settings:
 
 
 def choose_model(place: DeltaGenerator) -> str:
-    """Let the viewer choose a checkpoint; the page begins with the one that completes best."""
+    """Let the visitor choose a checkpoint; the page begins with the one that completes best."""
     state, query = st.session_state, st.query_params
     if name := state.pop("change_model_to", None):
         query[FOLLOWED] = name
@@ -82,7 +80,7 @@ def choose_model(place: DeltaGenerator) -> str:
 
 
 def follow(dataset: str | None, height: int, width: int) -> None:
-    """Change to the model that completes pictures of a data set, unless the viewer chose one."""
+    """Change to the model that completes pictures of a data set, unless the visitor chose one."""
     state = st.session_state
     name = best_for(dataset, height, width)
     if not name or state.get("own_complete_model"):
@@ -137,10 +135,9 @@ def best_for(dataset: str | None, height: int, width: int) -> str:
     return max(ranks, key=ranks.__getitem__, default="")
 
 
-def choose_settings(model: Model, dataset: str | None) -> Settings:
-    """Let the viewer choose what everybody may want to change."""
-    config = model.config
-    names = class_names(dataset, config.num_classes)
+def choose_settings(model: LoadedModel) -> Settings:
+    """Let the visitor choose what everybody may want to change."""
+    names = model.class_names
     place = st.container()
     num_images = st.slider(
         "Completions",
@@ -154,26 +151,17 @@ def choose_settings(model: Model, dataset: str | None) -> Settings:
     label, inferred, pins = None, False, ()
     if names:
         with place:
-            name = _choose_class(names, model.reads_evidence)
+            name = _choose_class(names, model.model.reads_evidence)
             pins = _choose_pins(names, num_images)
         inferred = name == GUESS
         if name == EACH:
             label = tuple(image % len(names) for image in range(num_images))
         elif name in names:
             label = names.index(name)
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    seed = left.number_input(
-        "Seed",
-        0,
-        MAX_SEED,
-        key="complete_seed",
-        bind="query-params",
-        help="Fixes the random numbers: the same seed, settings and drawing give the same "
-        "completions.",
-    )
-    right.button("New", icon=":material/casino:", width="stretch", on_click=_new_seed)
+    same = "seed, settings and drawing give the same completions"
+    seed = choose_seed("complete_seed", same)
     with st.expander("Sampling rule"):
-        rule = choose_rule(config.num_levels)
+        rule = choose_rule(model.model.config.num_levels)
     return Settings(num_images, label, inferred, pins, seed, rule)
 
 
@@ -196,7 +184,7 @@ def _choose_class(names: tuple[str, ...], reads_evidence: bool) -> str:
 
 
 def _choose_pins(names: tuple[str, ...], num_images: int) -> tuple[tuple[int, int], ...]:
-    """Let the viewer give completions a class of their own, here or in the sheet."""
+    """Let the visitor give completions a class of their own, here or in the sheet."""
     state = st.session_state
     options = {f"{i + 1}: {n}": (i, c) for i in range(num_images) for c, n in enumerate(names)}
     if change := state.pop("change_pin_to", None):
@@ -218,7 +206,7 @@ def _choose_pins(names: tuple[str, ...], num_images: int) -> tuple[tuple[int, in
 
 
 def choose_particles(config: ModelConfig) -> tuple[int, float]:
-    """Let the viewer choose the number of particles, and the tolerance of known levels."""
+    """Let the visitor choose the number of particles, and the tolerance of known levels."""
     left, right = st.columns(2, gap="medium")
     num_particles = left.select_slider(
         "Particles",
@@ -255,7 +243,3 @@ def rerun_if_changed() -> None:
     """
     if st.session_state.get("complete_drawn_with") != controls.settings(KEYS):
         st.rerun()
-
-
-def _new_seed() -> None:
-    st.session_state["complete_seed"] = random.randint(0, MAX_SEED)

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from pixelcnn.completion import occlusion
-from pixelcnn.data.datasets import class_names
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.data.pictures import pictures
 from pixelcnn.models import Model, ModelConfig
@@ -51,15 +50,11 @@ def offer_challenges(config: ModelConfig) -> None:
     )
 
 
-def _on_challenge() -> None:
-    if "challenges" not in st.session_state:
-        return  # the click came in one message with a change of page
-    index = int(st.session_state["challenges"]["choose"]["index"])
-    if 0 <= index < len(CHALLENGES):
-        challenge = CHALLENGES[index]
-        desk.put(challenge.sketch(), challenge.dataset)
-        settings.follow(challenge.dataset, SIDE, SIDE)
-        st.session_state["complete_asked"] = True
+def _on_challenge(index: int) -> None:
+    challenge = CHALLENGES[index]
+    desk.put(challenge.sketch(), challenge.dataset)
+    settings.follow(challenge.dataset, SIDE, SIDE)
+    st.session_state["complete_asked"] = True
 
 
 def choose_start(config: ModelConfig, dataset: str | None) -> None:
@@ -176,7 +171,7 @@ def _show_gallery(config: ModelConfig) -> None:
                 pictures(torch.from_numpy(drawn), model.model.config.num_levels),
                 _titles(model, len(drawn)),
                 key=key,
-                on_choose=partial(_on_choose, key, drawn[:, 0], model),
+                on_choose=partial(_on_choose, drawn[:, 0], model),
             )
     st.button(
         "Draw others",
@@ -188,20 +183,15 @@ def _show_gallery(config: ModelConfig) -> None:
 
 
 def _titles(model: LoadedModel, count: int) -> list[str]:
-    names = class_names(model.info.dataset, model.model.config.num_classes)
-    if not names:
+    if not model.class_names:
         return [f"drawn by {model.name}"] * count
-    return [f"{name}, drawn by {model.name}" for name in names[:count]]
+    return [f"{name}, drawn by {model.name}" for name in model.class_names[:count]]
 
 
-def _on_choose(key: str, levels: NDArray[np.int64], model: LoadedModel) -> None:
-    if key not in st.session_state:
-        return  # the click came in one message with a change of page
-    index = int(st.session_state[key]["choose"]["index"])
-    if 0 <= index < len(levels):
-        config, dataset = model.model.config, model.info.dataset
-        desk.put(given(levels[index], config.num_levels), dataset or "")
-        settings.follow(dataset, config.height, config.width)
+def _on_choose(levels: NDArray[np.int64], model: LoadedModel, index: int) -> None:
+    config, dataset = model.model.config, model.info.dataset
+    desk.put(given(levels[index], config.num_levels), dataset or "")
+    settings.follow(dataset, config.height, config.width)
 
 
 def _other_gallery() -> None:

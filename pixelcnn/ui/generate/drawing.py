@@ -106,7 +106,7 @@ class Drawing:
         self._courses: dict[str, Course] = {}
         self._lock = threading.Lock()
         self.current = self.course(history)
-        """The course that the viewer looks at."""
+        """The course that the visitor looks at."""
 
     def course(self, history: History) -> Course:
         """Give the course with this history; a new one shares the pixels of those that are kept.

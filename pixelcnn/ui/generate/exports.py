@@ -1,15 +1,15 @@
 """Downloads of a drawing: picture, animation, and the whole trace as data. Knows no Streamlit."""
 
-import io
-import json
 from collections.abc import Generator
 
 import numpy as np
 from torch import Tensor
 
 from pixelcnn.data.pictures import animated_sheet, png_bytes, sheet
+from pixelcnn.progress import drain
 from pixelcnn.ui.generate.course import Course
 from pixelcnn.ui.generate.drawing import Drawing
+from pixelcnn.ui.shared.downloads import json_bytes, npz_bytes
 from pixelcnn.ui.shared.made import Made
 
 
@@ -32,10 +32,9 @@ def made(drawing: Drawing) -> Made:
 
 
 def finished(drawing: Drawing) -> Course:
-    """Draw the course that the viewer looks at to its end."""
+    """Draw the course that is shown to its end."""
     course = drawing.current
-    for _ in course.iter_finish():
-        pass
+    drain(course.iter_finish())
     return course
 
 
@@ -53,24 +52,15 @@ def as_gif(drawing: Drawing) -> bytes:
 
 
 def as_npz(drawing: Drawing) -> bytes:
-    """Write the whole trace as arrays, pixels in raster order, with the settings as JSON text."""
+    """Write the whole trace as arrays, pixels in raster order."""
     course = finished(drawing)
-    buffer = io.BytesIO()
-    settings = json.dumps(_settings(drawing, course))
-    np.savez_compressed(buffer, settings=settings, **_arrays(course))
-    return buffer.getvalue()
+    return npz_bytes(_settings(drawing, course), _arrays(course))
 
 
 def as_json(drawing: Drawing) -> bytes:
-    """Write the whole trace as JSON; probabilities have six digits."""
+    """Write the same as JSON."""
     course = finished(drawing)
-    trace = {
-        name: [[round(float(v), 6) for v in row] for row in values]
-        if values.dtype.kind == "f"
-        else values.tolist()
-        for name, values in _arrays(course).items()
-    }
-    return json.dumps({"settings": _settings(drawing, course), **trace}).encode()
+    return json_bytes(_settings(drawing, course), _arrays(course))
 
 
 def _settings(drawing: Drawing, course: Course) -> dict[str, object]:

@@ -6,7 +6,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data.datasets import class_names
 from pixelcnn.ui.generate import exports
 from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.generate.player import player
@@ -63,10 +62,10 @@ def live() -> None:
 
 
 def export() -> None:
-    """Offer the drawing as files; outside of `live`, so that a pull does not send it again."""
-    # Streamlit sends every 10 ms. If a pull has the fragment run again before its message of this
-    # run is sent, that message is dropped, but not the one that the run is over: the browser takes
-    # the player away and mounts it anew.
+    """Offer the drawing as files; outside of `live`, which runs again whenever the player asks."""
+    # Streamlit sends every 10 ms. If the player has the fragment run again before its message of
+    # this run is sent, that message is dropped, but not the one that the run is over: the browser
+    # takes the player away and mounts it anew.
     time.sleep(SENDING_SECONDS)
     drawing: Drawing = st.session_state["drawing"]
     made.leave(made.GENERATE, exports.made(drawing))
@@ -109,9 +108,8 @@ def about(model: LoadedModel) -> None:
 
 
 def _captions(model: LoadedModel, subject: Subject) -> list[str]:
-    config = model.model.config
-    names = class_names(model.info.dataset, config.num_classes)
-    labels = subject.labels(config.num_classes)
+    names = model.class_names
+    labels = subject.labels(model.model.config.num_classes)
     if labels is None:
         return ["any class" if names else ""] * subject.num_images
     return [names[label] for label in labels]
@@ -161,7 +159,7 @@ def _on_ask() -> None:
     rule, levels = course.history.last_rule, drawing.config.num_levels
     sliders = controls.shown_rule(levels)
     if rule != sliders and asked["rule"] == history.rule_to_text(sliders):
-        # The viewer knows what the sliders say, and yet looks at this course: they follow.
+        # The visitor knows what the sliders say, and yet looks at this course: they follow.
         controls.show_rule(rule, levels)
     state["message"] = drawing.answer(course, int(asked["have"]))
 

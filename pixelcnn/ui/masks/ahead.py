@@ -25,17 +25,13 @@ Prepare = Callable[[LoadedModel, Shown], Iterator[None]]
 """Computes ahead what a section shows of a model and a picture; one may stop between two parts."""
 
 
-def draw_ahead(
-    model: LoadedModel,
-    shown: Shown,
-    prepare: Prepare | None = None,
-) -> None:
+def draw_ahead(model: LoadedModel, shown: Shown, prepare: Prepare | None) -> None:
     """Draw in the background what a click on seed, class or model asks for.
 
     Arguments:
         model: the loaded model.
         shown: the picture that is looked at.
-        prepare: computes what the section shows of a model and a picture, from a thread.
+        prepare: computes what the section shows of a model and a picture, from a thread; or None.
     """
     source, seed, label = shown.key
     if source != SAMPLE:

@@ -57,13 +57,6 @@ def _fields_of_small(small: ModelConfig) -> list[LayerField]:
 
 
 @lru_cache(64)
-def num_parameters(config: ModelConfig) -> int:
-    """Count the parameters of a model of this shape, by making one."""
-    with torch.random.fork_rng(devices=[]):
-        return build_model(config).num_parameters
-
-
-@lru_cache(64)
 def one_kernel(model: LoadedModel, path: str) -> kernels.Kernel:
     """Lay out one convolution of the loaded model."""
     return kernels.kernel(model.model, path)

@@ -39,7 +39,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
                 panels.picture_panel(
                     shown.levels, config.num_levels, title,
                     looks=np.stack([field.roles(pixel) for field in fields]),
-                    captions=[panels.field_caption(f, pixel, f.roles(pixel)) for f in fields],
+                    captions=[panels.field_caption(pixel, f.roles(pixel)) for f in fields],
                 )
                 for title, fields in both.items()
             ],
@@ -139,7 +139,6 @@ def frames(fields: list[LayerField]) -> Frames:
         count=len(fields),
         labels=[f"{name}: {f.name}" for name, f in zip(names, fields, strict=True)],
         start=last,
-        button="Play",
     )
 
 
@@ -224,7 +223,7 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
             panels=(
                 panels.picture_panel(
                     shown.levels, config.num_levels, "Theoretical: what the masks let through",
-                    looks=roles, captions=[panels.field_caption(field, pixel, roles)],
+                    looks=roles, captions=[panels.field_caption(pixel, roles)],
                 ),
                 panels.effective_panel(
                     computed.effective(model, shown, pixel, channel), pixel,

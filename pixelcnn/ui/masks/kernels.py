@@ -73,7 +73,7 @@ def _channel_rule(model: LoadedModel) -> None:
             "what is read of the same pixel: with A its levels, with B features, which know the "
             "levels of earlier channels only. "
             + (
-                "This model works so."
+                "This model works this way."
                 if is_colour
                 else "The loaded model is grey: one channel, so its centre is open (B) or not (A)."
             )

@@ -15,7 +15,7 @@ from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
-from pixelcnn.ui.shared.resources import LoadedModel
+from pixelcnn.ui.shared.resources import LoadedModel, num_parameters
 
 PATTERNS = {
     "1": (1,),
@@ -43,12 +43,12 @@ def show(model: LoadedModel, shown: Shown) -> None:
         except ValueError as error:
             st.error(f"There is no such net. {error}", icon=":material/error:")
             return
-    pixel = pixel_of_link("pixel", config, (0.5, 0.5))
+    pixel = pixel_of_link("pixel", config)
     fields = computed.fields_of_shape(own)
     roles = fields[-1].roles(pixel)
     with right:
         one, two, three = st.columns(3)
-        one.metric("Parameters", f"{computed.num_parameters(own):,}")
+        one.metric("Parameters", f"{num_parameters(own):,}")
         two.metric("Past seen", panels.share(int((roles == PixelRole.SEEN).sum()), pixel))
         three.metric("Blind spot", panels.share(int((roles == PixelRole.BLIND_SPOT).sum()), pixel))
         board(
@@ -58,7 +58,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
                         shown.levels, config.num_levels, f"Field at {place(pixel, config)}",
                         looks=np.stack([field.roles(pixel) for field in fields]),
                         captions=[
-                            panels.field_caption(f, pixel, f.roles(pixel)) for f in fields
+                            panels.field_caption(pixel, f.roles(pixel)) for f in fields
                         ],
                     ),
                 ),

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from pixelcnn.data.pictures import pictures
 from pixelcnn.inspection.kernels import Kernel
-from pixelcnn.inspection.receptive_field import LayerField
 from pixelcnn.masks import kernel_mask
 from pixelcnn.ui.masks.board import Look, Panel
 
@@ -244,7 +243,7 @@ def _tiled(
     return shades, looks
 
 
-def field_caption(field: LayerField, pixel: int, roles: NDArray[np.uint8]) -> str:
+def field_caption(pixel: int, roles: NDArray[np.uint8]) -> str:
     """Tell what one prediction sees, and what it is blind for."""
     seen, blind, beyond = ((roles == k).sum() for k in (1, 2, 3))
     text = f"sees {seen} of {pixel} past pixels ({share(seen, pixel)})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 from torch import Tensor
 
-from pixelcnn.data.datasets import DATASETS, class_names, quantize
+from pixelcnn.data.datasets import DATASETS, quantize
 from pixelcnn.models import ModelConfig
 from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling import sample
@@ -51,9 +51,9 @@ def choose_picture(model: LoadedModel) -> Shown:
         image = _test_image(model) if source == TEST_IMAGE else None
         if image is not None:
             return image
-    label = choose_class(model.model.config, model.info.dataset)
+    names = model.class_names
+    label = choose_class(names)
     seed = choose_seed()
-    names = class_names(model.info.dataset, model.model.config.num_classes)
     kind = names[label] if label is not None else "any class" if names else ""
     with st.spinner("Drawing a sample …"):
         levels = sample_of(model, seed, label)

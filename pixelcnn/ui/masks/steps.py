@@ -5,7 +5,6 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from pixelcnn.data.datasets import class_names
 from pixelcnn.evaluation.likelihoods import surprise_bits
 from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.ui.masks import computed, panels
@@ -226,14 +225,14 @@ def relatives(model: LoadedModel, shown: Shown) -> None:
             model, pixel,
             panels.picture_panel(
                 shown.levels, config.num_levels, "What this model reads", looks=roles,
-                captions=[panels.field_caption(field, pixel, roles)],
+                captions=[panels.field_caption(pixel, roles)],
             ),
             words=panels.FIELD_WORDS,
         )  # fmt: skip
     with right:
         st.table(relatives_table(int((roles == PixelRole.SEEN).sum()), pixel, config.num_dims))
-        names = class_names(model.info.dataset, config.num_classes)
-        told = f", and can be told which of {len(names)} classes to draw" if names else ""
+        count = len(model.class_names)
+        told = f", and can be told which of {count} classes to draw" if count else ""
         st.caption(
             f"Counted for {place(pixel, config)} and a picture of {config.num_dims:,} "
             f"numbers. {model.name} has {model.model.num_parameters:,} parameters{told}. "

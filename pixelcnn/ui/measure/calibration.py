@@ -12,7 +12,6 @@ from pixelcnn.ui.measure.live import (
     choose_numbers,
     content_of,
     learned_whole_set,
-    say_source,
     stored_numbers,
 )
 from pixelcnn.ui.shared.charts.measured import reliability_chart
@@ -79,12 +78,10 @@ def _intervals(calibration: Calibration) -> None:
 
 
 def _stored(model: LoadedModel) -> Calibration | None:
-    stored = stored_numbers("calibration", model, Calibration)
-    if stored is None:
-        return None
     how = "told their class" if model.model.config.num_classes else "told no class"
-    say_source(stored, f"{stored.values.num_images} test images, {how}")
-    return stored.values
+    return stored_numbers(
+        "calibration", model, Calibration, lambda found: f"{found.num_images} test images, {how}"
+    )
 
 
 def _measured_here(model: LoadedModel) -> Calibration | None:

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from pixelcnn.data.datasets import class_names
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.measure.chosen import Chosen
 from pixelcnn.ui.shared import desk
@@ -66,7 +65,7 @@ def _of(page: str, model: LoadedModel, missing: str, icon: str) -> Chosen | None
     if levels is None:
         return None
     image = _choose(len(levels))
-    names = class_names(model.info.dataset, model.model.config.num_classes)
+    names = model.class_names
     name = made.classes[image]
     label = names.index(name) if name in names else None
     return Chosen(levels[image], made.captions[image], label)

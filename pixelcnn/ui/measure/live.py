@@ -1,17 +1,11 @@
 """Stored numbers, or numbers measured while one waits: what the views of the two share."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import streamlit as st
 
 from pixelcnn.data.datasets import DATASETS, DataError, dataset_of
-from pixelcnn.evaluation.stored import (
-    Numbers,
-    StoredNumbers,
-    StoredNumbersError,
-    load_numbers,
-    numbers_path,
-)
+from pixelcnn.evaluation.stored import Numbers, StoredNumbersError, load_numbers, numbers_path
 from pixelcnn.storage import checkpoint_path, weights_digest
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -78,14 +72,17 @@ def title_of(dataset: str | None) -> str:
 
 
 def stored_numbers(
-    name: str, model: LoadedModel, kind: type[Numbers]
-) -> StoredNumbers[Numbers] | None:
+    name: str, model: LoadedModel, kind: type[Numbers], about: Callable[[Numbers], str]
+) -> Numbers | None:
     """Give the numbers stored for a model; None if there are none, and the page says why.
+
+    The page says where they come from, and warns if the weights have changed since.
 
     Arguments:
         name: "paradox" or "calibration".
         model: a checkpoint.
         kind: what they are read as.
+        about: says what was measured.
     """
     try:
         stored = load_numbers(numbers_path(name, model.name), kind)
@@ -98,15 +95,12 @@ def stored_numbers(
             f"`python -m pixelcnn measure {name} {model.name}`.",
             icon=":material/info:",
         )
-    return stored
-
-
-def say_source(stored: StoredNumbers, what: str) -> None:
-    """Say where stored numbers come from, and warn if the weights have changed since."""
-    st.caption(f"{what}; measured by `{stored.command}`.")
+        return None
+    st.caption(f"{about(stored.values)}; measured by `{stored.command}`.")
     if stored.outdated:
         st.warning(
             f"The weights of {', '.join(stored.outdated)} have changed since: these numbers "
             f"belong to other weights. Measure here, or run `{stored.command}` again.",
             icon=":material/warning:",
         )
+    return stored.values

@@ -22,7 +22,6 @@ from pixelcnn.ui.measure.live import (
     choose_numbers,
     content_of,
     learned_whole_set,
-    say_source,
     stored_numbers,
 )
 from pixelcnn.ui.shared.charts.measured import SCORE_TITLES, auroc_chart, paradox_chart
@@ -51,7 +50,7 @@ def show(model: LoadedModel) -> None:
         f"so. {_known(dataset)}"
     )
     live = choose_numbers("paradox")
-    paradox = _measured_here(model) if live else _stored(model)
+    paradox = _measured_here(model) if live else stored_numbers("paradox", model, Paradox, _about)
     if paradox is None:
         return
     st.markdown("\n".join(f"- {sentence}" for sentence in describe(paradox)))
@@ -71,7 +70,7 @@ def show(model: LoadedModel) -> None:
     show_chart(paradox_chart(paradox, score), f"histogram-{score}")
     st.markdown("##### Which score tells the sets apart?")
     st.caption(
-        "AUROC: the probability that the score holds a picture of the other set for stranger "
+        "AUROC: the probability that the score calls a picture of the other set stranger "
         f"than one of {own.title}. 1 is perfect, 0.5 a coin, and below 0.5 the score says the "
         "opposite of the truth."
     )
@@ -133,13 +132,13 @@ def _explanation(score: str, paradox: Paradox) -> str:
             "Bits/dim minus the size of the smaller of PNG and gzip, in bits/dim (Serra et al. "
             "2020, [1909.11480](https://arxiv.org/abs/1909.11480)): how much more the model needs "
             "than a compressor that knows nothing, below 0 if it needs less. A simple picture is "
-            "expected to cost little, so it is no longer held to be probable for that alone."
+            "expected to cost little, so it no longer counts as probable for that alone."
         )
     return (
         "Bits/dim by this model minus bits/dim by the second one (after Ren et al. 2019, "
         "[1906.02845](https://arxiv.org/abs/1906.02845)): what both find easy cancels. Ren et al. "
         f"train the second model on perturbed pictures of {own}; here it is a model of {other}, "
-        f"which knows the very pictures that are to be told from {own}: that is easier."
+        f"which has learned just what is to be distinguished from {own}: that is easier."
     )
 
 
@@ -153,13 +152,9 @@ def _columns(paradox: Paradox) -> dict[str, list[object]]:
     return columns
 
 
-def _stored(model: LoadedModel) -> Paradox | None:
-    stored = stored_numbers("paradox", model, Paradox)
-    if stored is None:
-        return None
-    images = len(stored.values.bits_per_dim[stored.values.dataset])
-    say_source(stored, f"{images} pictures of each set, told no class")
-    return stored.values
+def _about(paradox: Paradox) -> str:
+    images = len(paradox.bits_per_dim[paradox.dataset])
+    return f"{images} pictures of each set, told no class"
 
 
 def _measured_here(model: LoadedModel) -> Paradox | None:

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from pixelcnn.data.datasets import class_names
 from pixelcnn.evaluation.scores import (
     ClassScores,
     Score,
@@ -18,7 +17,7 @@ from pixelcnn.ui.measure.maps import maps
 from pixelcnn.ui.measure.sources import Chosen, choose_picture
 from pixelcnn.ui.shared.charts.distributions import distribution_chart
 from pixelcnn.ui.shared.charts.measured import classes_chart, codes_chart, score_columns
-from pixelcnn.ui.shared.controls import ANY_CLASS
+from pixelcnn.ui.shared.controls import choose_class
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.jobs import JOBS
 from pixelcnn.ui.shared.long_work import result_of
@@ -38,7 +37,7 @@ def show(model: LoadedModel) -> None:
         chosen = choose_picture(model)
     if chosen is None:
         return
-    label, order = _told(model, chosen)
+    label, order = _told(model)
     with st.spinner("Scoring …", show_time=False):
         score = _score(model, chosen, label, order)
     codes = code_bits(chosen.levels, model.model.config.num_levels)
@@ -53,21 +52,13 @@ def show(model: LoadedModel) -> None:
         _classes(model, chosen, order)
 
 
-def _told(model: LoadedModel, chosen: Chosen) -> tuple[int | None, int]:
+def _told(model: LoadedModel) -> tuple[int | None, int]:
     """Ask which class the model is given, and in which order it reads."""
     c = model.model.config
-    names = class_names(model.info.dataset, c.num_classes)
     left, right = st.columns(2)
-    label, order = None, 0
-    if names:
-        name = left.selectbox(
-            "Told to the model",
-            [ANY_CLASS, *names],
-            key="told",
-            bind="query-params",
-            help="The class that the model is told while it scores. Below are all of them.",
-        )
-        label = None if name == ANY_CLASS else names.index(name)
+    about = "The class that the model is given while it scores. Below are all of them."
+    label = choose_class(model.class_names, left, "Class given to the model", "told", about)
+    order = 0
     if c.num_orders > 1:
         order = ORDER_NAMES.index(
             right.selectbox("Reading order", ORDER_NAMES, key="order", bind="query-params")
@@ -129,7 +120,6 @@ def _pixel_of_link(count: int, default: int) -> int:
 
 
 def _classes(model: LoadedModel, chosen: Chosen, order: int) -> None:
-    c = model.model.config
     st.markdown("##### What would each class say?")
     scores: ClassScores | None = result_of(
         ("classes", content_of(model), chosen.fingerprint, order),
@@ -140,7 +130,7 @@ def _classes(model: LoadedModel, chosen: Chosen, order: int) -> None:
     )
     if scores is None:
         return
-    names = class_names(model.info.dataset, c.num_classes)
+    names = model.class_names
     best = int(scores.posterior.argmax())
     verdict = ""
     if chosen.label is not None:

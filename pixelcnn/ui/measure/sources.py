@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data.datasets import DATASETS, class_names, quantize
+from pixelcnn.data.datasets import DATASETS, quantize
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.evaluation.paradox import other_dataset
 from pixelcnn.sampling import sample
 from pixelcnn.ui.measure import from_pages
 from pixelcnn.ui.measure.chosen import Chosen
 from pixelcnn.ui.measure.live import content_of
-from pixelcnn.ui.shared.controls import ANY_CLASS, MAX_SEED
+from pixelcnn.ui.shared.controls import MAX_SEED, choose_class
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -60,22 +60,15 @@ def choose_picture(model: LoadedModel) -> Chosen | None:
 
 
 def _sample(model: LoadedModel) -> Chosen:
-    c = model.model.config
-    names = class_names(model.info.dataset, c.num_classes)
     left, middle, right = st.columns(3, vertical_alignment="bottom")
-    label = None
-    if names:
-        name = left.selectbox(
-            "Class drawn", [ANY_CLASS, *names], key="sample_class", bind="query-params"
-        )
-        label = None if name == ANY_CLASS else names.index(name)
+    label = choose_class(model.class_names, left, "Class drawn", "sample_class", help=None)
     temperature = middle.slider(
         "Temperature", 0.0, 2.0, 1.0, 0.05, key="sample_temperature", bind="query-params"
     )
     seed = right.number_input("Seed", 0, MAX_SEED, key="sample_seed", bind="query-params")
     rule = SamplingRule(temperature=temperature)
     levels = _draw(content_of(model), model.model, seed, rule, label)
-    what = "any class" if label is None else names[label]
+    what = "any class" if label is None else model.class_names[label]
     return Chosen(levels, f"drawn by {model.name}: {what}, temperature {temperature:g}", label)
 
 

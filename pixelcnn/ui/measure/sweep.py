@@ -3,12 +3,11 @@
 import streamlit as st
 import torch
 
-from pixelcnn.data.datasets import class_names
 from pixelcnn.data.pictures import png_bytes, sheet
 from pixelcnn.evaluation.common_noise import SweepRow, sweep_temperatures
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.shared.charts.measured import sweep_chart
-from pixelcnn.ui.shared.controls import ANY_CLASS, MAX_SEED
+from pixelcnn.ui.shared.controls import MAX_SEED, choose_class
 from pixelcnn.ui.shared.exhibits import show_chart
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel
@@ -20,7 +19,6 @@ DEFAULT = [0.0, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
 
 def show(model: LoadedModel) -> None:
     """Ask what to draw, draw it, show rows and curves."""
-    c = model.model.config
     st.caption(
         "Before a level is drawn, the logits are divided by the temperature T. Below 1 the likely "
         "levels become likelier; above 1 all become more alike. In a column all pictures have the "
@@ -30,11 +28,7 @@ def show(model: LoadedModel) -> None:
         st.multiselect("Temperatures", TEMPERATURES, DEFAULT, key="sweep", bind="query-params")
     )
     left, middle, right = st.columns(3)
-    names = class_names(model.info.dataset, c.num_classes)
-    label = None
-    if names:
-        name = left.selectbox("Class", [ANY_CLASS, *names], key="sweep_class", bind="query-params")
-        label = None if name == ANY_CLASS else names.index(name)
+    label = choose_class(model.class_names, left, key="sweep_class", help=None)
     seed = middle.number_input("Seed", 0, MAX_SEED, key="sweep_seed", bind="query-params")
     images = right.slider("Pictures in a row", 2, 16, 8, key="sweep_images", bind="query-params")
     if not temperatures:
@@ -50,7 +44,7 @@ def show(model: LoadedModel) -> None:
         what="Drawing",
     )
     if rows is not None:
-        _rows(rows, c.num_levels)
+        _rows(rows, model.model.config.num_levels)
 
 
 def _rows(rows: list[SweepRow], num_levels: int) -> None:

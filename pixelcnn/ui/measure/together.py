@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data.datasets import class_names
 from pixelcnn.evaluation.common_noise import Drawn, draw_with_record
 from pixelcnn.progress import part_of
 from pixelcnn.sampling import make_noise
@@ -22,7 +21,7 @@ from pixelcnn.ui.browser.messages import Panel, encode_panels, panel_columns
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.measure.side_by_side import together
 from pixelcnn.ui.measure.sweep import TEMPERATURES
-from pixelcnn.ui.shared.controls import ANY_CLASS, DEFAULT_CHECKPOINT, MAX_SEED
+from pixelcnn.ui.shared.controls import ANY_CLASS, MAX_SEED, default_checkpoint
 from pixelcnn.ui.shared.exhibits import offer_data
 from pixelcnn.ui.shared.jobs import JOBS
 from pixelcnn.ui.shared.long_work import result_of
@@ -103,7 +102,7 @@ def _ask(names: list[str]) -> list[Setting]:
         bind="query-params",
     )
     columns = iter(st.columns([3, 3, 3, 2]))
-    first = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in names else names[0]
+    first = default_checkpoint(names)
     if differs == CHECKPOINT:
         chosen = _choose("Checkpoints", names, [first, *names], "checkpoints")
         models = [(load(name), name) for name in chosen]
@@ -117,7 +116,7 @@ def _ask(names: list[str]) -> list[Setting]:
         if models is not None:
             st.info(NOTHING_CHOSEN, icon=":material/info:")
         return []
-    classes = list(dict.fromkeys(name for model, _ in models for name in _classes(model)))
+    classes = list(dict.fromkeys(name for model, _ in models for name in model.class_names))
     given: list[str] = [ANY_CLASS]
     if classes and differs == CLASS:
         given = _choose("Classes", [ANY_CLASS, *classes], classes, "classes")
@@ -153,7 +152,7 @@ def _setting(
     model: LoadedModel, title: str, name: str, temperature: float, differs: str
 ) -> Setting:
     """Make a setting; a model that does not know the class gets none, as the caption says."""
-    classes = _classes(model)
+    classes = model.class_names
     label = classes.index(name) if name in classes else None
     caption = {TEMPERATURE: f"temperature {temperature:g}", CLASS: name}.get(differs, title)
     if differs == CLASS and label is None:
@@ -161,10 +160,6 @@ def _setting(
     elif name != ANY_CLASS and label is None:
         caption += f" (any class: it knows no {name})"
     return Setting(model, label, temperature, caption)
-
-
-def _classes(model: LoadedModel) -> tuple[str, ...]:
-    return class_names(model.info.dataset, model.model.config.num_classes)
 
 
 def _choose(label: str, options: list, default: list, key: str) -> list:

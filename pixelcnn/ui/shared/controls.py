@@ -7,8 +7,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data.datasets import class_names
-from pixelcnn.models import ModelConfig
 from pixelcnn.storage import (
     CHECKPOINT_DIR,
     CheckpointError,
@@ -30,7 +28,8 @@ def settings(keys: Sequence[str] = KEYS) -> dict[str, object]:
     return {key: st.session_state[key] for key in keys if key in st.session_state}
 
 
-def _default_checkpoint(names: list[str], preferred: str = DEFAULT_CHECKPOINT) -> str:
+def default_checkpoint(names: list[str], preferred: str = DEFAULT_CHECKPOINT) -> str:
+    """Give the checkpoint to begin with, of those that there are."""
     return next((name for name in (preferred, DEFAULT_CHECKPOINT) if name in names), names[0])
 
 
@@ -46,7 +45,7 @@ def choose_checkpoint(
         place: an empty element of the page, for the message.
         preferred: checkpoint to begin with, if it is there.
         key: of the control, in the session state and in the URL.
-        on_change: called when the viewer has chosen another one.
+        on_change: called when the visitor has chosen another one.
     """
     names = _checkpoints(key)
     if key in st.session_state and st.session_state[key] not in names:
@@ -61,7 +60,7 @@ def choose_checkpoint(
     return st.selectbox(
         "Model",
         names,
-        names.index(_default_checkpoint(names, preferred)),
+        names.index(default_checkpoint(names, preferred)),
         key=key,
         bind="query-params",
         on_change=on_change,
@@ -70,7 +69,7 @@ def choose_checkpoint(
     )
 
 
-def _checkpoints(key: str = "model") -> list[str]:
+def _checkpoints(key: str) -> list[str]:
     names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint(key)]
     return list(dict.fromkeys(names))
 
@@ -87,51 +86,54 @@ def _linked_checkpoint(key: str) -> list[str]:
     return [name]
 
 
-def choose_class(config: ModelConfig, dataset: str | None) -> int | None:
-    """Let the visitor choose what the model is asked for; None is any class."""
-    names = class_names(dataset, config.num_classes)
+def choose_class(
+    names: Sequence[str],
+    place: DeltaGenerator | None = None,
+    title: str = "Class",
+    key: str = "class",
+    help: str | None = "The class that the model is asked for. *any* leaves it to the model.",
+) -> int | None:
+    """Let the visitor choose one of the classes of a model, if it has any; None is any class."""
     if not names:
         return None
-    name = st.selectbox(
-        "Class",
-        [ANY_CLASS, *names],
-        key="class",
-        bind="query-params",
-        help="The class that the model is asked for. *any* leaves it to the model.",
-    )
+    options = [ANY_CLASS, *names]
+    name = (place or st).selectbox(title, options, key=key, bind="query-params", help=help)
     return None if name == ANY_CLASS else names.index(name)
 
 
-def choose_seed() -> int:
-    """Let the visitor choose the seed, or ask for a new one."""
+def choose_seed(key: str = "seed", same: str = "seed and settings give the same picture") -> int:
+    """Let the visitor choose the seed, or ask for a new one.
+
+    Arguments:
+        key: of the control, in the session state and in the URL.
+        same: says what makes the same pictures.
+    """
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     seed = left.number_input(
         "Seed",
         0,
         MAX_SEED,
-        key="seed",
+        key=key,
         bind="query-params",
-        help="Fixes the random numbers: the same seed and settings give the same picture.",
+        help=f"Fixes the random numbers: the same {same}.",
     )
     right.button(
         "New",
         icon=":material/casino:",
         width="stretch",
         on_click=_new_seed,
-        help="Draw another picture: a new seed.",
+        args=(key,),
+        help="Draw something else: a new seed.",
     )
     return seed
 
 
-def choose_subject(
-    checkpoint: str, config: ModelConfig, dataset: str | None, place: DeltaGenerator
-) -> Subject:
+def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator) -> Subject:
     """Let the visitor choose what is drawn: class, seed, how many pictures.
 
     What a seed does not hold is said at the place given, and the page ends.
     """
-    names = class_names(dataset, config.num_classes)
-    label = choose_class(config, dataset)
+    label = choose_class(names)
     seed = choose_seed()
     num_images = st.slider(
         "Pictures at once",
@@ -261,6 +263,6 @@ def next_seed() -> int:
     return st.session_state.setdefault("next_seed", random.randint(0, MAX_SEED))
 
 
-def _new_seed() -> None:
-    st.session_state["seed"] = next_seed()
+def _new_seed(key: str) -> None:
+    st.session_state[key] = next_seed()
     del st.session_state["next_seed"]

@@ -1,11 +1,14 @@
 """Buttons that download something in several formats."""
 
+import io
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import Generic, TypeVar
 
+import numpy as np
 import streamlit as st
 
 Subject = TypeVar("Subject")
@@ -42,6 +45,22 @@ def picture_formats(writers: ModuleType, *, large: int, data: str) -> tuple[Form
         Format(f"{data}, NPZ", ".npz", "application/zip", writers.as_npz, "Arrays for numpy."),
         Format(f"{data}, JSON", ".json", "application/json", writers.as_json, "The same as text."),
     )
+
+
+def npz_bytes(settings: dict[str, object], arrays: dict[str, np.ndarray]) -> bytes:
+    """Write arrays for numpy, with the settings as JSON text."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, settings=json.dumps(settings), **arrays)
+    return buffer.getvalue()
+
+
+def json_bytes(settings: dict[str, object], arrays: dict[str, np.ndarray]) -> bytes:
+    """Write the same as JSON; numbers that are not whole have six digits."""
+    lists = {
+        name: (values.astype(float).round(6) if values.dtype.kind == "f" else values).tolist()
+        for name, values in arrays.items()
+    }
+    return json.dumps({"settings": settings, **lists}).encode()
 
 
 def offer(formats: Iterable[Format[Subject]], subject: Subject, name: str, key: str) -> None:

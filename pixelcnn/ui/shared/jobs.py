@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from pixelcnn.durations import in_words
+
 Steps = Generator[Any, None, Any]
 AT_ONCE = 2
 """Steps computed at the same time; more would only make all of them slower."""
@@ -52,20 +54,22 @@ class Job:
         self._cancelled_by: set[Visitor] = set()
         self.dropped = False
         """Whether it was stopped because nobody waited for it any more."""
-        self._over = threading.Event()
+        self.over = threading.Event()
         self._lock = threading.Lock()
         self._begun = time.monotonic()
 
     @property
     def running(self) -> bool:
         """Whether it is under way, and somebody waits for it."""
-        return not (self._over.is_set() or self.dropped)
+        return not (self.over.is_set() or self.dropped)
 
     @property
-    def seconds_left(self) -> float | None:
-        """Expected seconds to the end; None while nothing can be said."""
+    def time_left(self) -> str:
+        """Expected time to the end, written after a comma; "" while nothing can be said."""
         seconds = time.monotonic() - self._begun
-        return seconds * (1 / self.done - 1) if self.done > 0.01 and seconds > 0.5 else None
+        if self.done <= 0.01 or seconds <= 0.5:
+            return ""
+        return f", about {in_words(seconds * (1 / self.done - 1))} left"
 
     def join(self, visitor: Visitor) -> bool:
         """Wait for it too; False if it is over, or dropped."""
@@ -102,11 +106,7 @@ class Job:
 
     def wait(self, seconds: float) -> None:
         """Return when it is over, or after a time."""
-        self._over.wait(seconds)
-
-    def end(self) -> None:
-        """Note that it is over."""
-        self._over.set()
+        self.over.wait(seconds)
 
     def is_wanted(self) -> bool:
         """Say whether somebody is still here who waits for it."""
@@ -140,7 +140,7 @@ class Results:
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)
-            while len(self._values) > self._size:
+            if len(self._values) > self._size:
                 self._values.popitem(last=False)
 
 
@@ -202,7 +202,7 @@ class Jobs:
         with self._lock:
             if self._jobs.get(job.key) is job:
                 del self._jobs[job.key]
-        job.end()
+        job.over.set()
 
 
 JOBS = Jobs()

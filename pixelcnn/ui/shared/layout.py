@@ -3,6 +3,7 @@
 import gc
 import sys
 import threading
+from collections.abc import Collection
 
 import streamlit as st
 
@@ -37,6 +38,20 @@ def _import_torch() -> None:
         gc.enable()
 
 
+def choose_view(title: str, views: Collection[str], key: str, first: str) -> str:
+    """Let the visitor choose a part of a page; where a link names none, the first is open."""
+    if st.query_params.get(key) not in views:
+        st.session_state.setdefault(key, first)
+    return st.segmented_control(
+        title,
+        list(views),
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+
 def page(title: str, introduction: str) -> None:
     """Begin a page: complete alone, whether it is reached by the menu or by a deep link."""
     long_work.enter(title)
@@ -46,8 +61,7 @@ def page(title: str, introduction: str) -> None:
     st.html("<style>.stMainBlockContainer { padding-top: 2.5rem }</style>")
     with st.sidebar:
         st.markdown("### PixelCNN, live")
-        if len(PAGES) > 1:
-            for file, name, icon, help_text in PAGES:
-                st.page_link(file, label=name, icon=icon, help=help_text)
+        for file, name, icon, help_text in PAGES:
+            st.page_link(file, label=name, icon=icon, help=help_text)
     st.markdown(f"### {title}")
     st.caption(introduction)

@@ -8,7 +8,6 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pixelcnn.durations import in_words
 from pixelcnn.ui.shared.jobs import GRACE, JOBS, Job, Steps, Visitor
 
 UNASKED = 60.0
@@ -82,9 +81,9 @@ def result_of(
         job.cancel(me)
         job = None
     asked = st.session_state.get(_asked(slot), False)
-    has_ended = job is None or not (job.running or job.error or job.cancelled_by(me))
-    shared = job is None and JOBS.running(key) is not None  # somebody asked for the same
-    if asked or shared or (button is None and has_ended):
+    settled = job is not None and (job.asked_by(me) or job.error or job.cancelled_by(me))
+    shared = JOBS.running(key) is not None  # somebody asked for the same
+    if asked or (not settled and (shared or button is None)):
         job = begin(slot, key, make, computes)
         st.session_state.pop(_asked(slot), None)  # only now: a rerun may come at any call of `st`
         job.wait(patience)
@@ -137,9 +136,7 @@ def _progress(slot: str, what: str, cancel_note: str | None) -> None:
     if not job.asked_by(visitor()):
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        left = job.seconds_left
-        time_left = "" if left is None else f", about {in_words(left)} left"
-        st.progress(job.done, f"{what}: {job.done:.0%}{time_left}")
+        st.progress(job.done, f"{what}: {job.done:.0%}{job.time_left}")
         st.button("Cancel", key=f"cancel-{slot}", on_click=cancel, args=(slot,))
     if cancel_note:
         st.caption(cancel_note)

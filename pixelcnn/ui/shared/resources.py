@@ -9,9 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 import streamlit as st
+import torch
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
+from pixelcnn.data.datasets import class_names
 from pixelcnn.inspection.receptive_field import (
     CausalityReport,
     check_causality,
@@ -19,7 +21,7 @@ from pixelcnn.inspection.receptive_field import (
     past_coverage,
     spread_positions,
 )
-from pixelcnn.models import Model, ModelConfig, architecture
+from pixelcnn.models import Model, ModelConfig, architecture, build_model
 from pixelcnn.storage import (
     CheckpointError,
     CheckpointInfo,
@@ -51,6 +53,11 @@ class LoadedModel:
     """Pairs (prediction, earlier pixel) that are seen, and all such pairs."""
     modified_ns: int
     """When the file was last changed: tells one state of a checkpoint from another."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that the model knows; empty without any."""
+        return class_names(self.info.dataset, self.model.config.num_classes)
 
 
 def load(name: str) -> LoadedModel:
@@ -90,6 +97,13 @@ def grey_checkpoints(height: int, width: int) -> dict[str, CheckpointInfo]:
             infos[name] = read_info(path)
     shape = (1, height, width)
     return {name: info for name, info in infos.items() if info.config.image_shape == shape}
+
+
+@lru_cache(64)
+def num_parameters(config: ModelConfig) -> int:
+    """Count the parameters of a model of this shape, by making one without memory or time."""
+    with torch.device("meta"):
+        return build_model(config).num_parameters
 
 
 def reads_evidence(config: ModelConfig) -> bool:

@@ -93,7 +93,7 @@ class Sketch:
             and torch.equal(self.levels, other.levels)
         )
 
-    def filled(self, level: NDArray[np.integer], exactly: bool = True) -> "Sketch":
+    def filled(self, level: NDArray[np.integer], exactly: bool) -> "Sketch":
         """Give every pixel that is no fact its level from a whole picture, (H, W)."""
         facts = self.known & ~self.hints(exactly)
         return Sketch(

@@ -3,14 +3,13 @@
 import time
 
 import streamlit as st
-import torch
 
 from pixelcnn.commands.train import command_line, new_config
 from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import DATASETS, DamagedDataError, DataError, dataset_of, load_dataset
 from pixelcnn.data.pictures import enlarge, grid, pictures
 from pixelcnn.durations import in_words
-from pixelcnn.models import ModelConfig, architecture, build_model
+from pixelcnn.models import architecture
 from pixelcnn.models.convolutions import ConvolutionConfig
 from pixelcnn.training import launch
 from pixelcnn.training.estimate import Estimate
@@ -24,6 +23,7 @@ from pixelcnn.training.runs import (
 )
 from pixelcnn.ui.shared import long_work
 from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.resources import num_parameters
 from pixelcnn.ui.train import own_data, presets
 from pixelcnn.ui.train.estimate import iter_estimate
 from pixelcnn.ui.train.settings import kept, own_settings
@@ -150,15 +150,9 @@ def _about_model(config: RunConfig) -> None:
     colour = "grey" if c.num_channels == 1 else "RGB"
     st.markdown(
         f"{architecture(c.architecture).title}{size}, {c.num_levels} levels, {labels}, "
-        f"{c.height} x {c.width} {colour}: **{_parameters(c):,} parameters**, "
+        f"{c.height} x {c.width} {colour}: **{num_parameters(c):,} parameters**, "
         f"{config.train.total_images:,} images to see"
     )
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _parameters(config: ModelConfig) -> int:
-    with torch.device("meta"):  # no memory, no time
-        return build_model(config).num_parameters
 
 
 def _estimate(config: RunConfig) -> None:

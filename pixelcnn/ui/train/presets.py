@@ -3,7 +3,6 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pixelcnn.config import TrainConfig
 from pixelcnn.data.datasets import Dataset
 from pixelcnn.models import ARCHITECTURES, DEFAULT_ARCHITECTURE
 
@@ -113,13 +112,3 @@ def blocks(depth: int, largest_dilation: int) -> tuple[int, ...]:
     """
     cycle = [2**k for k in range(largest_dilation.bit_length())]
     return tuple(cycle[i % len(cycle)] for i in range(depth))
-
-
-OPTIMISER = {
-    name: getattr(TrainConfig(), name)
-    for name in (
-        "batch_size", "learning_rate", "warmup_fraction", "weight_decay", "max_grad_norm",
-        "label_dropout", "label_contrast",
-    )
-}  # fmt: skip
-"""Defaults that work, for the folded part of the form."""

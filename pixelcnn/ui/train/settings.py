@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pixelcnn.config import choices_of, doc_of, limits_of
+from pixelcnn.config import TrainConfig, choices_of, doc_of, limits_of
 from pixelcnn.data.datasets import Dataset
 from pixelcnn.models import ARCHITECTURES, DEFAULT_ARCHITECTURE, ModelConfig
 from pixelcnn.models.convolutions import ConvolutionConfig
@@ -128,7 +128,7 @@ def _optimiser(
     start: dict[str, Any], model: dict[str, Any], train: dict[str, Any], conditional: bool
 ) -> str:
     """Let the visitor set the rest, into the two dictionaries; returns the device."""
-    d = presets.OPTIMISER
+    d = TrainConfig()
     left, right = st.columns(2)
     train["learning_rate"] = left.number_input(
         "Learning rate", 1e-5, 1.0, start["learning_rate"], 1e-3, format="%.5f",
@@ -137,16 +137,16 @@ def _optimiser(
         **kept("learning_rate"),
     )  # fmt: skip
     train["batch_size"] = right.number_input(
-        "Images in a batch", 1, 1024, d["batch_size"], **kept("batch_size")
+        "Images in a batch", 1, 1024, d.batch_size, **kept("batch_size")
     )
     train["warmup_fraction"] = left.slider(
-        "Warm-up", 0.0, 0.5, d["warmup_fraction"], 0.01, **kept("warmup_fraction")
+        "Warm-up", 0.0, 0.5, d.warmup_fraction, 0.01, **kept("warmup_fraction")
     )
     train["max_grad_norm"] = right.number_input(
-        "Largest gradient norm", 0.01, 1000.0, d["max_grad_norm"], **kept("max_grad_norm")
+        "Largest gradient norm", 0.01, 1000.0, d.max_grad_norm, **kept("max_grad_norm")
     )
     train["weight_decay"] = left.number_input(
-        "Weight decay", 0.0, 1.0, d["weight_decay"], **kept("weight_decay")
+        "Weight decay", 0.0, 1.0, d.weight_decay, **kept("weight_decay")
     )
     train["ema_decay"] = right.number_input(
         "Decay of the average weights", 0.0, 0.9999, start["ema_decay"], 1e-3, format="%.4f",
@@ -154,7 +154,7 @@ def _optimiser(
         **kept("ema_decay"),
     )  # fmt: skip
     train["label_dropout"] = left.slider(
-        "Share of hidden classes", 0.0, 1.0, d["label_dropout"], 0.05,
+        "Share of hidden classes", 0.0, 1.0, d.label_dropout, 0.05,
         help="So that the model can also draw any class.",
         **kept("label_dropout"),
     )  # fmt: skip
@@ -164,7 +164,7 @@ def _optimiser(
         )
     if conditional:
         train["label_contrast"] = left.number_input(
-            "Label contrast", 0.0, 1e6, d["label_contrast"], 50.0, format="%.0f",
+            "Label contrast", 0.0, 1e6, d.label_contrast, 50.0, format="%.0f",
             help="Weight of distinguishing the class of an image from another one. 200 makes "
             "pictures keep to the class that is asked for, for twice the work; 0 leaves it out.",
             **kept("label_contrast"),

@@ -104,7 +104,7 @@ def log_tail(run: Run) -> str:
 def settings(config: RunConfig) -> dict[str, str]:
     """Give every setting of a run by its name."""
     values: dict[str, Any] = config.train.to_dict() | config.model.to_dict()
-    values |= {"device": config.device, "threads": config.threads or "as torch likes"}
+    values |= {"device": config.device, "threads": config.threads or "chosen by torch"}
     if values["dataset"].endswith(SUFFIX):
         values["dataset"] = os.path.basename(values["dataset"])  # the folder says nothing
     values |= {"compiled": config.compiled, "data folder": config.data_dir or "the usual one"}

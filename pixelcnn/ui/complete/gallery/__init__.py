@@ -22,7 +22,7 @@ def gallery(
     titles: Sequence[str],
     *,
     key: str,
-    on_choose: Callable[[], None],
+    on_choose: Callable[[int], None],
     named: bool = False,
 ) -> None:
     """Show pictures as buttons.
@@ -30,13 +30,20 @@ def gallery(
     Arguments:
         pictures: what to show.
         titles: one text for each.
-        key: key of the component; while `on_choose` runs, `st.session_state[key]["choose"]` is
-            `{index}`.
-        on_choose: called after a click.
+        key: key of the component.
+        on_choose: called with the number of a picture after a click on it.
         named: whether the titles stand under the pictures.
     """
+
+    def chosen() -> None:
+        if key not in st.session_state:
+            return  # the click came in one message with a change of page
+        index = int(st.session_state[key]["choose"]["index"])
+        if 0 <= index < len(pictures):
+            on_choose(index)
+
     message = encode(
         {"titles": list(titles), "named": named},
         {f"picture{n}": np.atleast_3d(picture) for n, picture in enumerate(pictures)},
     )
-    _component(key=key, data=message, on_choose_change=on_choose)
+    _component(key=key, data=message, on_choose_change=chosen)

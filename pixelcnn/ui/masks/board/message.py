@@ -172,7 +172,7 @@ class Board:
 
 
 def _shape_of(header: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a header what may change while the viewer stays at a frame."""
+    """Leave out of a header what may change while the visitor stays at a frame."""
     panels = [
         {k: p[k] for k in ("title", "height", "width", "dilation")} for p in header["panels"]
     ]

@@ -11,15 +11,13 @@ from pixelcnn.ui.shared.charts.chart import Chart, laid_out
 from pixelcnn.ui.shared.charts.palette import BLUE, CHANNELS, ORANGE, PINK
 
 
-def before_after(
-    before: NDArray[np.float64], after: NDArray[np.float64], level: int | None = None
-) -> go.Figure:
+def before_after(before: NDArray[np.float64], after: NDArray[np.float64], level: int) -> go.Figure:
     """Draw a predicted distribution before and after a change, one over the other.
 
     Arguments:
         before: (K,) probabilities.
         after: (K,) probabilities.
-        level: the level that is there, marked below; None marks none.
+        level: the level that is there, marked below.
     """
     levels = np.arange(len(before))
     figure = go.Figure()
@@ -32,12 +30,11 @@ def before_after(
             hovertemplate="level %{x}: %{y:.4f}",
             fill="tozeroy" if name == "before" else None,
         )  # fmt: skip
-    if level is not None:
-        figure.add_vline(
-            x=level, line={"color": PINK, "width": 1.5, "dash": "dash"}, layer="below",
-            annotation_text=f"level {level} is there",
-            annotation_position="top left" if level > len(before) / 2 else "top right",
-        )  # fmt: skip
+    figure.add_vline(
+        x=level, line={"color": PINK, "width": 1.5, "dash": "dash"}, layer="below",
+        annotation_text=f"level {level} is there",
+        annotation_position="top left" if level > len(before) / 2 else "top right",
+    )  # fmt: skip
     top = 1.12 * float(max(before.max(), after.max()))
     figure.update_layout(
         height=300,
