@@ -18,7 +18,6 @@ class Completions extends Playback {
     this.rate = null; // steps per second that the server computes
     this.sort = this.recall("sort") ?? "drawn";
     this.chosen = null; // {image, pixel}
-    this.hovered = -1;
     this.find(".pxr-outline").checked = this.recall("outline") ?? true;
     this.on("[data-sort]", "click", ({ currentTarget }) => {
       this.sort = currentTarget.dataset.sort;
@@ -124,10 +123,7 @@ class Completions extends Playback {
     layButtons(this.find(".pxc-cells"), layout, {
       describe: (place) => ({ ariaLabel: `Completion ${this.nameOf(order[place])}` }),
       click: (place, event) => this.choose({ image: order[place], pixel: this.pixelAt(event) }),
-      hover: (place) => {
-        this.hovered = order[place] ?? -1;
-        this.touch();
-      },
+      hover: (place) => this.hover(order[place] ?? -1),
     });
     this.all(".pxc-cells button").forEach((button, place) => { button.dataset.image = order[place]; });
   }
@@ -177,7 +173,7 @@ class Completions extends Playback {
     if (!chosen) return;
     const { row, col } = placeOf(growth.shape, chosen.pixel);
     setText(find(".pxr-name"), `${this.nameOf(chosen.image)} · row ${row}, column ${col}`);
-    for (const one of this.find(".pxr-actions").querySelectorAll("button, select")) one.disabled = !head.done;
+    for (const one of this.all(".pxr-actions :is(button, select)")) one.disabled = !head.done;
   }
 
   hoverText(image) {

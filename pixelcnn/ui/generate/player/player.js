@@ -22,7 +22,7 @@ class Player extends Playback {
     this.answered = null; // the course that the server knows to be shown
     this.rule = null; // what the sliders say, as far as is heard here
     this.opening = null; // the picture of a sheet that was clicked
-    this.pinned = this.hovered = this.hoveredPicture = -1;
+    this.pinned = -1; // `hovered` is a pixel, of a sheet a picture
     this.panel = new PixelPanel(this.find, {
       pin: (position) => this.pin(position), fork: (position, level) => this.fork(position, level),
     });
@@ -69,7 +69,7 @@ class Player extends Playback {
   }
 
   startPicture(head, first) {
-    this.pinned = this.hovered = this.hoveredPicture = -1;
+    this.pinned = this.hovered = -1;
     this.opening = null;
     this.resized = true;
     this.root.dataset.mode = this.store.shape.images === 1 ? "single" : "sheet";
@@ -208,20 +208,9 @@ class Player extends Playback {
 
   escape() { this.pin(-1); }
 
-  hover(position) {
-    if (position === this.hovered) return;
-    this.hovered = position;
-    this.touch();
-  }
-
   open(image) {
     this.opening = image;
     this.ask();
-  }
-
-  hoverPicture(image) {
-    this.hoveredPicture = image;
-    this.touch();
   }
 
   pin(position) {

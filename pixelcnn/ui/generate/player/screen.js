@@ -41,7 +41,7 @@ export class Screen {
         return { title: `Picture ${name}: click to open it alone`, ariaLabel: `Open picture ${name}` };
       },
       click: (image) => this.player.open(image),
-      hover: (image) => this.player.hoverPicture(image),
+      hover: (image) => this.player.hover(image),
     });
   }
 
@@ -89,7 +89,7 @@ export class Screen {
   }
 
   drawSheetText() {
-    const { trace, position, hoveredPicture: n } = this.player;
+    const { trace, position, hovered: n } = this.player;
     const { images, captions } = trace.shape;
     const name = n >= 0 && captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
     setText(this.find(".pxc-bits"), n >= 0

@@ -15,7 +15,7 @@ const SPENT = "#3f83cc", EXPECTED = "#8a93a3";
 class Maps extends Component {
   constructor(root) {
     super(root);
-    this.hovered = this.selected = -1;
+    this.selected = -1;
     for (const canvas of this.all(".pxm-map, .pxm-line")) {
       const at = (event) => canvas.matches(".pxm-map")
         ? pixelUnder(canvas, event, this) : this.stepAt(canvas, event);
@@ -134,12 +134,6 @@ class Maps extends Component {
     const span = box.width - LINE.left - LINE.right;
     const step = Math.floor(((event.clientX - box.left - LINE.left) / span) * this.total);
     return step >= 0 && step < this.total ? this.scan[step] : -1;
-  }
-
-  hover(pixel) {
-    if (pixel === this.hovered) return;
-    this.hovered = pixel;
-    this.touch();
   }
 
   select(pixel, pause) {

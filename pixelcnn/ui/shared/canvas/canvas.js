@@ -27,7 +27,7 @@ class Canvas extends Component {
     this.unknown = false;
     this.zoom = 0;
     this.gesture = null; // {pointer (null: keyboard), tool, paint, from, at, before}
-    this.hovered = this.cursor = -1; // pixels; the cursor is that of the keyboard
+    this.cursor = -1; // the pixel that the keyboard is at
     this.listen();
   }
 
