@@ -235,7 +235,7 @@ def test_a_stroke_that_the_server_missed_when_one_left_is_not_lost(page, server)
         page.locator(until).wait_for()
         settled(page)
 
-    player, canvas = ".pxc:not(.pxr)[data-position]", f"{CANVAS}[data-revision]"
+    player, canvas = ".pxc[data-position]", f"{CANVAS}[data-revision]"
     open_canvas(page, server)
     drag(page, (5, 3), (5, 20))
     tool(page, "Clear")
@@ -264,9 +264,9 @@ def test_the_drawing_outlives_a_reload_of_another_page(page, server):
     settled(page)
     before = drawing(page)
     page.get_by_test_id("stPageLink").filter(has_text="Generate").click()
-    page.locator(".pxc:not(.pxr)[data-position]").wait_for()
+    page.locator(".pxc[data-position]").wait_for()
     page.reload()
-    page.locator(".pxc:not(.pxr)[data-position]").wait_for()
+    page.locator(".pxc[data-position]").wait_for()
     page.get_by_test_id("stPageLink").filter(has_text="Complete").click()
     wait_known(page, 392)
     assert drawing(page) == before

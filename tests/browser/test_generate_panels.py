@@ -42,7 +42,7 @@ def model():
 
 def tints(page):
     """What the overlay says of every pixel: s(een), u(nseen), f(uture), or nothing."""
-    red, green, blue, alpha = colours(page, ".pxc-overlay").T
+    red, green, blue, alpha = colours(page, ".px-overlay").T
     kinds = np.where(blue > red, "s", np.where(red > blue, "u", "f"))
     assert (green[kinds == "f"] == red[kinds == "f"]).all()
     return np.where(alpha == 0, "-", kinds)
@@ -142,7 +142,7 @@ def test_the_maps_show_the_surprise_and_entropy_of_the_model(page, server, model
 def test_the_total_bits_stand_beside_the_size_as_png(page, server, model):
     open_player(page, server, "seed=5&class=Coat&temperature=0.9")
     logits, levels = logits_of(model, finish(page))
-    line = page.locator(".pxc-bits").inner_text()
+    line = page.locator(".px-bits").inner_text()
     pattern = r"([\d,]+) bits = ([\d,]+) bytes in total, ([\d.]+) bits/dim; .* PNG: ([\d,]+) bytes"
     bits, in_bytes, per_dim, png = (
         float(number.replace(",", "")) for number in re.fullmatch(pattern, line).groups()
@@ -160,7 +160,7 @@ def test_the_bits_so_far_are_those_of_the_pixels_shown(page, server, model):
     page.get_by_label("Position").fill("400")
     wait_for(page, "p.position === 400 && !p.screen.dirty")
     bits, pixels = re.match(
-        r"so far ([\d,]+) bits in (\d+) pixels", page.locator(".pxc-bits").inner_text()
+        r"so far ([\d,]+) bits in (\d+) pixels", page.locator(".px-bits").inner_text()
     ).groups()
     assert pixels == "400"
     assert float(bits.replace(",", "")) == pytest.approx(float(surprise[399]), abs=1)

@@ -120,12 +120,12 @@ class Completions extends Playback {
     const key = JSON.stringify([growth.head.run, layout.scale, layout.cells, order]);
     if (key === this.cellsKey) return; // new buttons would drop the focus
     this.cellsKey = key;
-    layButtons(this.find(".pxc-cells"), layout, {
+    layButtons(this.find(".px-cells"), layout, {
       describe: (place) => ({ ariaLabel: `Completion ${this.nameOf(order[place])}` }),
       click: (place, event) => this.choose({ image: order[place], pixel: this.pixelAt(event) }),
       hover: (place) => this.hover(order[place] ?? -1),
     });
-    this.all(".pxc-cells button").forEach((button, place) => { button.dataset.image = order[place]; });
+    this.all(".px-cells button").forEach((button, place) => { button.dataset.image = order[place]; });
   }
 
   pixelAt(event) {
@@ -162,7 +162,7 @@ class Completions extends Playback {
   words() {
     const { growth, find, chosen, position, hovered } = this;
     const { head } = growth;
-    setText(find(".pxc-bits"), head.waiting || (hovered >= 0 ? this.hoverText(hovered) : ""));
+    setText(find(".px-bits"), head.waiting || (hovered >= 0 ? this.hoverText(hovered) : ""));
     setText(find(".pxr-over"), `over ${head.num_images} completions`);
     const step = Math.min(position, head.count) - 1;
     setText(find(".pxr-at"), head.particles && step >= 0

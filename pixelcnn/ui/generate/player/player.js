@@ -192,7 +192,7 @@ class Player extends Playback {
       this.remember("field", event.target.checked);
       this.touch();
     });
-    const overlay = this.find(".pxc-overlay");
+    const overlay = this.find(".px-overlay");
     this.on(overlay, "pointermove", (event) => {
       if (event.pointerType !== "touch") this.hover(pixelUnder(overlay, event, this.trace.shape));
     });

@@ -35,7 +35,7 @@ export class Screen {
 
   layButtons() {
     const { images, captions } = this.player.trace.shape;
-    layButtons(this.find(".pxc-cells"), images === 1 ? { cells: [] } : this.sheet, {
+    layButtons(this.find(".px-cells"), images === 1 ? { cells: [] } : this.sheet, {
       describe: (n) => {
         const name = captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
         return { title: `Picture ${name}: click to open it alone`, ariaLabel: `Open picture ${name}` };
@@ -73,7 +73,7 @@ export class Screen {
     const field = find(".pxc-field").checked && this.view === "picture";
     find(".pxc-field").disabled = this.view !== "picture";
     const sees = selected >= 0 ? player.store.dependencyRow(selected, player.model) : null;
-    drawOverlay(find(".pxc-overlay"), this.sheet, trace.shape,
+    drawOverlay(find(".px-overlay"), this.sheet, trace.shape,
       { sees: field ? sees : null, selected, current, hovered, pinned }, player.theme);
     let seen = 0;
     if (sees) for (let p = 0; p < selected; p++) seen += sees(p);
@@ -83,7 +83,7 @@ export class Screen {
     // Switched off, it keeps its place; over a map the colour bar takes it.
     find(".pxc-field-legend").style.visibility = field ? "visible" : "hidden";
     find(".pxc-field-legend").hidden = this.view !== "picture";
-    setText(find(".pxc-bits"), bitsLine(trace, position));
+    setText(find(".px-bits"), bitsLine(trace, position));
     const drawn = selected >= 0 && selected < position;
     player.panel.show(trace, { selected, pinned, drawn }, this.chartWidth, player.theme);
   }
@@ -92,7 +92,7 @@ export class Screen {
     const { trace, position, hovered: n } = this.player;
     const { images, captions } = trace.shape;
     const name = n >= 0 && captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
-    setText(this.find(".pxc-bits"), n >= 0
+    setText(this.find(".px-bits"), n >= 0
       ? `picture ${name}: ${bitsLine(trace, position, n)}` : sheetBitsLine(trace, position));
     setText(this.find(".pxc-sheet-note"), `${images} pictures drawn together. Click one to `
       + "open it alone and see its distributions.");
