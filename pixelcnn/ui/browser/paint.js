@@ -24,6 +24,8 @@ export const mapColour = (share) => MAP_COLOURS[clamp(Math.round(255 * share), 0
 const GREYS = Array.from({ length: 256 }, (_, grey) => [grey, grey, grey]);
 export const greyAt = (share) => GREYS[clamp(Math.round(255 * share), 0, 255)];
 export const greyOf = (level, levels) => GREYS[Math.ceil((255 * level) / (levels - 1))];
+export const KNOWN_LINE = "rgb(46,140,255)"; // around what is known
+export const HINT_LINE = "rgb(255,136,40)";
 export const rgba = ([r, g, b], alpha = 1) => `rgba(${r},${g},${b},${alpha})`;
 
 // Display values of a pixel as [r, g, b].

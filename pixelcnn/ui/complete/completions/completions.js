@@ -5,7 +5,7 @@ import { ask, isLeaving } from "../../browser/leaving.js";
 import { mount } from "../../browser/mount.js";
 import { placeUnder } from "../../browser/pixel_grid.js";
 import { Playback } from "../../browser/playback.js";
-import { drawSheet, layButtons, sheetLayout } from "../../browser/sheet.js";
+import { drawSheet, layButtons, sheetLayout, titleOf } from "../../browser/sheet.js";
 import { Growth, drawMaps, drawMarks, drawScan } from "./growth.js";
 
 const RETRY_MS = 700; // a pull can get lost when a rerun overtakes it; the server answers repeats
@@ -135,10 +135,7 @@ class Completions extends Playback {
     return clamp(row, 0, shape.height - 1) * shape.width + clamp(col, 0, shape.width - 1);
   }
 
-  nameOf(image) {
-    const caption = this.growth.caption(image);
-    return caption ? `${image + 1}, ${caption}` : `${image + 1}`;
-  }
+  nameOf(image) { return titleOf(image, this.growth.caption(image)); }
 
   draw() {
     const { growth, find, position, layout, chosen, theme } = this;

@@ -199,7 +199,7 @@ export class CodePanel {
     this.rows.forEach((row, line) => {
       row.classList.toggle("pxc-marked", mark >= 0 && this.code.steps[mark].line === line);
       const text = texts[line].length ? `# ${texts[line].join(", ")}` : "";
-      if (row.lastChild.textContent !== text) row.lastChild.textContent = text;
+      setText(row.lastChild, text);
     });
   }
 }

@@ -2,7 +2,7 @@
 
 import { placeOf, setText } from "../../browser/basics.js";
 import { drawColourBar } from "../../browser/paint.js";
-import { drawSheet, layButtons, sheetLayout } from "../../browser/sheet.js";
+import { drawSheet, layButtons, sheetLayout, titleOf } from "../../browser/sheet.js";
 import { bitsLine, percent, sheetBitsLine, stepComments } from "./trace.js";
 import { drawOverlay, viewOf } from "./pictures.js";
 import { drawStrip } from "./charts.js";
@@ -36,10 +36,10 @@ export class Screen {
   layButtons() {
     const { images, captions } = this.player.trace.shape;
     layButtons(this.find(".px-cells"), images === 1 ? { cells: [] } : this.sheet, {
-      describe: (n) => {
-        const name = captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
-        return { title: `Picture ${name}: click to open it alone`, ariaLabel: `Open picture ${name}` };
-      },
+      describe: (n) => ({
+        title: `Picture ${titleOf(n, captions[n])}: click to open it alone`,
+        ariaLabel: `Open picture ${titleOf(n, captions[n])}`,
+      }),
       click: (image) => this.player.open(image),
       hover: (image) => this.player.hover(image),
     });
@@ -91,9 +91,8 @@ export class Screen {
   drawSheetText() {
     const { trace, position, hovered: n } = this.player;
     const { images, captions } = trace.shape;
-    const name = n >= 0 && captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
     setText(this.find(".px-bits"), n >= 0
-      ? `picture ${name}: ${bitsLine(trace, position, n)}` : sheetBitsLine(trace, position));
+      ? `picture ${titleOf(n, captions[n])}: ${bitsLine(trace, position, n)}` : sheetBitsLine(trace, position));
     setText(this.find(".pxc-sheet-note"), `${images} pictures drawn together. Click one to `
       + "open it alone and see its distributions.");
   }
