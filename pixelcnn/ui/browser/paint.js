@@ -117,6 +117,14 @@ export function strokeWith(ctx, path, ...strokes) {
   ctx.setLineDash([]);
 }
 
+export function drawDisc(ctx, x, y, radius, colour, ...strokes) {
+  const path = new Path2D();
+  path.arc(x, y, radius, 0, 2 * Math.PI);
+  ctx.fillStyle = colour;
+  ctx.fill(path);
+  strokeWith(ctx, path, ...strokes);
+}
+
 export function write(ctx, text, x, y, colour, align, baseline) {
   ctx.fillStyle = colour;
   ctx.textAlign = align;

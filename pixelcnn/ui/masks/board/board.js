@@ -177,7 +177,7 @@ class Board extends Clock {
   }
 
   tellSoon() {
-    if (this.unsent !== null) clearTimeout(this.unsent);
+    clearTimeout(this.unsent);
     const now = performance.now(), alone = now - this.moved > SEND_AFTER_MS && !this.dragging;
     this.moved = now;
     this.unsent = setTimeout(() => {
@@ -331,7 +331,7 @@ class Board extends Clock {
   wordFor(look) { return this.head.words[look] ?? ""; }
 
   destroy() {
-    if (this.unsent !== null) clearTimeout(this.unsent);
+    clearTimeout(this.unsent);
     super.destroy();
   }
 }
