@@ -251,6 +251,22 @@ def test_a_stroke_that_the_server_missed_when_one_left_is_not_lost(page, server)
     assert drawing(page) == before  # the server knows it now
 
 
+def test_a_canvas_mounted_anew_keeps_its_drawing_though_the_link_has_changed(page, server):
+    open_canvas(page, server)
+    drag(page, (5, 3), (5, 20))
+    before = drawing(page)
+    undo = page.locator(CANVAS).evaluate(
+        """e => {
+          const canvas = e.__canvas, nothing = new Uint8Array(784);
+          Object.assign(canvas, {sketch: null, revision: null});
+          const head = {...canvas.head, link: "another", fresh: false};
+          canvas.accept({head, sections: {level: nothing, state: nothing}});
+          return canvas.sketch.undoStack.length;
+        }"""
+    )
+    assert undo == 1 and drawing(page) == before
+
+
 def test_the_drawing_outlives_a_reload_of_another_page(page, server):
     open_canvas(page, server, "completions_shown=1")
     gallery(page).nth(8).click()
