@@ -100,10 +100,10 @@ def test_the_receptive_field_can_be_switched_off(page, server):
     legend = page.locator(".pxc-field-legend")
     assert (tints(page) != "-").sum() == TOTAL - 1 and legend.is_visible()
     page.get_by_label("Receptive field").uncheck()
-    wait_for(page, "!p.screen.dirty")
+    wait_for(page, "!p.dirty")
     assert (tints(page) == "-").all() and not legend.is_visible()
     page.get_by_label("Receptive field").check()
-    wait_for(page, "!p.screen.dirty")
+    wait_for(page, "!p.dirty")
     assert (tints(page) != "-").any() and legend.is_visible()
 
 
@@ -118,7 +118,7 @@ def test_the_maps_show_the_surprise_and_entropy_of_the_model(page, server, model
     for name, bits in wanted.items():
         np.testing.assert_allclose(array(page, name), bits, atol=2e-3)
         page.get_by_role("button", name=f"{name.capitalize()} map").click()
-        wait_for(page, "!p.screen.dirty")
+        wait_for(page, "!p.dirty")
         bar = page.locator(".pxc-colourbar")
         top = int(re.search(r"0 to (\d+) bits", bar.get_attribute("aria-label"))[1])
         assert top >= 8
@@ -158,7 +158,7 @@ def test_the_bits_so_far_are_those_of_the_pixels_shown(page, server, model):
     logits, levels = logits_of(model, finish(page))
     surprise = surprise_bits(logits, levels).flatten().cumsum(0)
     page.get_by_label("Position").fill("400")
-    wait_for(page, "p.position === 400 && !p.screen.dirty")
+    wait_for(page, "p.position === 400 && !p.dirty")
     bits, pixels = re.match(
         r"so far ([\d,]+) bits in (\d+) pixels", page.locator(".px-bits").inner_text()
     ).groups()
