@@ -23,9 +23,7 @@ class Player extends Playback {
     this.rule = null; // what the sliders say, as far as is heard here
     this.opening = null; // the picture of a sheet that was clicked
     this.pinned = -1; // `hovered` is a pixel, of a sheet a picture
-    this.panel = new PixelPanel(this.find, {
-      pin: (position) => this.pin(position), fork: (position, level) => this.fork(position, level),
-    });
+    this.panel = new PixelPanel(this);
     this.strip = new BranchStrip(this.find(".pxc-branches"), (trace) => this.select(trace));
     this.code = new CodePanel(this.find(".pxc-code"));
     this.screen = new Screen(this);
@@ -203,7 +201,6 @@ class Player extends Playback {
     });
     this.on(".pxc-unpin", "click", () => this.escape());
     this.on(".pxc-code", "toggle", () => this.touch());
-    this.panel.listen((...listener) => this.on(...listener), () => this.touch());
   }
 
   escape() { this.pin(-1); }
