@@ -72,7 +72,7 @@ def press(page, slider, key, times=1):
 
 def centre(page, position):
     """Where a pixel of the picture is on the screen."""
-    box = page.locator(".pxc-overlay").bounding_box()
+    box = page.locator(".px-overlay").bounding_box()
     row, col = divmod(position, WIDTH)
     return (
         box["x"] + (col + 0.5) * box["width"] / WIDTH,

@@ -235,7 +235,7 @@ def test_a_stroke_that_the_server_missed_when_one_left_is_not_lost(page, server)
         page.locator(until).wait_for()
         settled(page)
 
-    player, canvas = ".pxc:not(.pxr)[data-position]", f"{CANVAS}[data-revision]"
+    player, canvas = ".pxc[data-position]", f"{CANVAS}[data-revision]"
     open_canvas(page, server)
     drag(page, (5, 3), (5, 20))
     tool(page, "Clear")
@@ -251,6 +251,22 @@ def test_a_stroke_that_the_server_missed_when_one_left_is_not_lost(page, server)
     assert drawing(page) == before  # the server knows it now
 
 
+def test_a_canvas_mounted_anew_keeps_its_drawing_though_the_link_has_changed(page, server):
+    open_canvas(page, server)
+    drag(page, (5, 3), (5, 20))
+    before = drawing(page)
+    undo = page.locator(CANVAS).evaluate(
+        """e => {
+          const canvas = e.__canvas, nothing = new Uint8Array(784);
+          Object.assign(canvas, {sketch: null, revision: null});
+          const head = {...canvas.head, link: "another", fresh: false};
+          canvas.accept({head, sections: {level: nothing, state: nothing}});
+          return canvas.sketch.undoStack.length;
+        }"""
+    )
+    assert undo == 1 and drawing(page) == before
+
+
 def test_the_drawing_outlives_a_reload_of_another_page(page, server):
     open_canvas(page, server, "completions_shown=1")
     gallery(page).nth(8).click()
@@ -264,9 +280,9 @@ def test_the_drawing_outlives_a_reload_of_another_page(page, server):
     settled(page)
     before = drawing(page)
     page.get_by_test_id("stPageLink").filter(has_text="Generate").click()
-    page.locator(".pxc:not(.pxr)[data-position]").wait_for()
+    page.locator(".pxc[data-position]").wait_for()
     page.reload()
-    page.locator(".pxc:not(.pxr)[data-position]").wait_for()
+    page.locator(".pxc[data-position]").wait_for()
     page.get_by_test_id("stPageLink").filter(has_text="Complete").click()
     wait_known(page, 392)
     assert drawing(page) == before

@@ -123,7 +123,7 @@ def test_a_prefix_is_exact_and_its_link_draws_the_same_again(page, server):
     assert set(sheet(page)[1]["captions"]) == {"Sneaker"}
     page.locator(".js-plotly-plot .bars").wait_for()  # the posterior over the classes
     page.get_by_text("Exact, every class being equally likely").wait_for()
-    page.locator(".pxr .pxc-cells button").nth(1).click()
+    page.locator(".pxr .px-cells button").nth(1).click()
     page.locator(".pxr-pin select").select_option(label="Bag")
     page.wait_for_url("**pinned_classes=2**")
     settled(page)
@@ -178,7 +178,7 @@ def test_the_sheet_is_played_scrubbed_sorted_and_taken_back(page, server):
     page.locator(f"{SHEET}[data-playing=false]").wait_for()
     page.keyboard.press("End")
 
-    buttons = page.locator(".pxr .pxc-cells button")
+    buttons = page.locator(".pxr .px-cells button")
     page.get_by_role("button", name="Most likely first").click()
     bits = sheet(page)[1]["bits"]
     order = buttons.evaluate_all("all => all.map(b => Number(b.dataset.image))")
@@ -213,13 +213,13 @@ def test_a_completion_opens_on_the_generate_page_at_a_pixel(page, server):
     press_complete(page)
     wait_done(page)
     levels, _ = sheet(page)
-    cell = page.locator(".pxr .pxc-cells button").nth(2)
+    cell = page.locator(".pxr .px-cells button").nth(2)
     box = cell.bounding_box()
     cell.click(position={"x": 10.5 * box["width"] / 28, "y": 20.5 * box["height"] / 28})
     page.locator(".pxr-name", has_text=re.compile("3, .* % · row 20, column 10")).wait_for()
     page.get_by_role("button", name="Open on the Generate page").click()
-    page.locator(".pxc:not(.pxr)[data-position='784']").wait_for()
-    shown = page.locator(".pxc:not(.pxr)[data-position]").evaluate(
+    page.locator(".pxc[data-position='784']").wait_for()
+    shown = page.locator(".pxc[data-position]").evaluate(
         "e => ({level: [...e.__player.trace.level], pinned: e.__player.pinned})"
     )
     assert shown == {"level": levels[2].tolist(), "pinned": 20 * 28 + 10}
@@ -271,6 +271,6 @@ def test_on_a_phone_completions_fit_and_answer_to_a_finger(browser, server, sche
     wait_done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(SHEET).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-    page.locator(".pxr .pxc-cells button").nth(1).tap()
+    page.locator(".pxr .px-cells button").nth(1).tap()
     page.locator(".pxr-name", has_text="2, ").wait_for()
     context.close()

@@ -211,7 +211,7 @@ def test_a_sheet_is_drawn_together_and_a_picture_of_it_opened(page, server):
     wait_for(page, "p.done && p.position === p.total")
     sheet = page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]")
     picture = state(page)["picture"]
-    page.locator(".pxc-cells button").nth(2).click()
+    page.locator(".px-cells button").nth(2).click()
     wait_for(page, "p.picture !== a[0]", picture)
     settled(page)
     assert finish(page) == sheet[2::4]

@@ -42,7 +42,7 @@ def model():
 
 def tints(page):
     """What the overlay says of every pixel: s(een), u(nseen), f(uture), or nothing."""
-    red, green, blue, alpha = colours(page, ".pxc-overlay").T
+    red, green, blue, alpha = colours(page, ".px-overlay").T
     kinds = np.where(blue > red, "s", np.where(red > blue, "u", "f"))
     assert (green[kinds == "f"] == red[kinds == "f"]).all()
     return np.where(alpha == 0, "-", kinds)
@@ -100,10 +100,10 @@ def test_the_receptive_field_can_be_switched_off(page, server):
     legend = page.locator(".pxc-field-legend")
     assert (tints(page) != "-").sum() == TOTAL - 1 and legend.is_visible()
     page.get_by_label("Receptive field").uncheck()
-    wait_for(page, "!p.screen.dirty")
+    wait_for(page, "!p.dirty")
     assert (tints(page) == "-").all() and not legend.is_visible()
     page.get_by_label("Receptive field").check()
-    wait_for(page, "!p.screen.dirty")
+    wait_for(page, "!p.dirty")
     assert (tints(page) != "-").any() and legend.is_visible()
 
 
@@ -118,7 +118,7 @@ def test_the_maps_show_the_surprise_and_entropy_of_the_model(page, server, model
     for name, bits in wanted.items():
         np.testing.assert_allclose(array(page, name), bits, atol=2e-3)
         page.get_by_role("button", name=f"{name.capitalize()} map").click()
-        wait_for(page, "!p.screen.dirty")
+        wait_for(page, "!p.dirty")
         bar = page.locator(".pxc-colourbar")
         top = int(re.search(r"0 to (\d+) bits", bar.get_attribute("aria-label"))[1])
         assert top >= 8
@@ -142,7 +142,7 @@ def test_the_maps_show_the_surprise_and_entropy_of_the_model(page, server, model
 def test_the_total_bits_stand_beside_the_size_as_png(page, server, model):
     open_player(page, server, "seed=5&class=Coat&temperature=0.9")
     logits, levels = logits_of(model, finish(page))
-    line = page.locator(".pxc-bits").inner_text()
+    line = page.locator(".px-bits").inner_text()
     pattern = r"([\d,]+) bits = ([\d,]+) bytes in total, ([\d.]+) bits/dim; .* PNG: ([\d,]+) bytes"
     bits, in_bytes, per_dim, png = (
         float(number.replace(",", "")) for number in re.fullmatch(pattern, line).groups()
@@ -158,9 +158,9 @@ def test_the_bits_so_far_are_those_of_the_pixels_shown(page, server, model):
     logits, levels = logits_of(model, finish(page))
     surprise = surprise_bits(logits, levels).flatten().cumsum(0)
     page.get_by_label("Position").fill("400")
-    wait_for(page, "p.position === 400 && !p.screen.dirty")
+    wait_for(page, "p.position === 400 && !p.dirty")
     bits, pixels = re.match(
-        r"so far ([\d,]+) bits in (\d+) pixels", page.locator(".pxc-bits").inner_text()
+        r"so far ([\d,]+) bits in (\d+) pixels", page.locator(".px-bits").inner_text()
     ).groups()
     assert pixels == "400"
     assert float(bits.replace(",", "")) == pytest.approx(float(surprise[399]), abs=1)

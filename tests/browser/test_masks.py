@@ -53,7 +53,7 @@ class Board:
     def point_at(self, panel, row, col):
         """Returns what is told of a cell."""
         self.page.mouse.move(*self.where(panel, row, col))
-        self.wait("!b.dirty && b.hover.grid === n", panel)
+        self.wait("!b.dirty && b.hovered.grid === n", panel)
         return self.root.locator(".pcb-status").inner_text()
 
     def click(self, panel, row, col):

@@ -34,6 +34,7 @@ export class Component {
     this.root = root;
     this.isReady = false; // whether there is anything to draw
     this.dirty = this.resized = true;
+    this.hovered = -1; // what is under the pointer, by number
     this.stop = new AbortController();
     this.sizes = new ResizeObserver(() => { this.resized = true; });
     this.sizes.observe(root);
@@ -54,6 +55,12 @@ export class Component {
   readTheme() { return readTheme(this.root); }
 
   touch() { this.dirty = true; }
+
+  hover(number) {
+    if (number === this.hovered) return;
+    this.hovered = number;
+    this.touch();
+  }
 
   tick(now) {
     const seconds = Math.min(0.25, (now - (this.before ?? now)) / 1000); // a hidden tab stands still

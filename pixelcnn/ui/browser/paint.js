@@ -24,6 +24,8 @@ export const mapColour = (share) => MAP_COLOURS[clamp(Math.round(255 * share), 0
 const GREYS = Array.from({ length: 256 }, (_, grey) => [grey, grey, grey]);
 export const greyAt = (share) => GREYS[clamp(Math.round(255 * share), 0, 255)];
 export const greyOf = (level, levels) => GREYS[Math.ceil((255 * level) / (levels - 1))];
+export const KNOWN_LINE = "rgb(46,140,255)"; // around what is known
+export const HINT_LINE = "rgb(255,136,40)";
 export const rgba = ([r, g, b], alpha = 1) => `rgba(${r},${g},${b},${alpha})`;
 
 // Display values of a pixel as [r, g, b].
@@ -113,6 +115,14 @@ export function strokeWith(ctx, path, ...strokes) {
     ctx.stroke(path);
   }
   ctx.setLineDash([]);
+}
+
+export function drawDisc(ctx, x, y, radius, colour, ...strokes) {
+  const path = new Path2D();
+  path.arc(x, y, radius, 0, 2 * Math.PI);
+  ctx.fillStyle = colour;
+  ctx.fill(path);
+  strokeWith(ctx, path, ...strokes);
 }
 
 export function write(ctx, text, x, y, colour, align, baseline) {

@@ -65,6 +65,9 @@ export function drawSheet(canvas, layout, shape, colour, captions, theme) {
   });
 }
 
+// A picture by its number and its name, if it has one.
+export const titleOf = (n, name) => (name ? `${n + 1}, ${name}` : `${n + 1}`);
+
 // One real button over each picture: pointer, keyboard and screen reader for free. `describe` gives
 // a button's properties; `hover` is told its number, -1 when it is left.
 export function layButtons(element, layout, { describe, click, hover }) {

@@ -1,4 +1,4 @@
-"""The bytes between the server half and the browser half of the player."""
+"""The bytes between the server half and the browser half of the components."""
 
 import json
 from typing import Any

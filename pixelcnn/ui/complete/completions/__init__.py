@@ -12,7 +12,7 @@ _component = st.components.v2.component(
     css=read(
         "browser/base.css",
         "browser/playback.css",
-        "generate/player/player.css",
+        "browser/sheet.css",
         "complete/completions/completions.css",
     ),
     js=bundle("complete/completions/completions.js"),

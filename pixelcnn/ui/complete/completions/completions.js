@@ -5,7 +5,7 @@ import { ask, isLeaving } from "../../browser/leaving.js";
 import { mount } from "../../browser/mount.js";
 import { placeUnder } from "../../browser/pixel_grid.js";
 import { Playback } from "../../browser/playback.js";
-import { drawSheet, layButtons, sheetLayout } from "../../browser/sheet.js";
+import { drawSheet, layButtons, sheetLayout, titleOf } from "../../browser/sheet.js";
 import { Growth, drawMaps, drawMarks, drawScan } from "./growth.js";
 
 const RETRY_MS = 700; // a pull can get lost when a rerun overtakes it; the server answers repeats
@@ -18,7 +18,6 @@ class Completions extends Playback {
     this.rate = null; // steps per second that the server computes
     this.sort = this.recall("sort") ?? "drawn";
     this.chosen = null; // {image, pixel}
-    this.hovered = -1;
     this.find(".pxr-outline").checked = this.recall("outline") ?? true;
     this.on("[data-sort]", "click", ({ currentTarget }) => {
       this.sort = currentTarget.dataset.sort;
@@ -121,15 +120,12 @@ class Completions extends Playback {
     const key = JSON.stringify([growth.head.run, layout.scale, layout.cells, order]);
     if (key === this.cellsKey) return; // new buttons would drop the focus
     this.cellsKey = key;
-    layButtons(this.find(".pxc-cells"), layout, {
+    layButtons(this.find(".px-cells"), layout, {
       describe: (place) => ({ ariaLabel: `Completion ${this.nameOf(order[place])}` }),
       click: (place, event) => this.choose({ image: order[place], pixel: this.pixelAt(event) }),
-      hover: (place) => {
-        this.hovered = order[place] ?? -1;
-        this.touch();
-      },
+      hover: (place) => this.hover(order[place] ?? -1),
     });
-    this.all(".pxc-cells button").forEach((button, place) => { button.dataset.image = order[place]; });
+    this.all(".px-cells button").forEach((button, place) => { button.dataset.image = order[place]; });
   }
 
   pixelAt(event) {
@@ -139,10 +135,7 @@ class Completions extends Playback {
     return clamp(row, 0, shape.height - 1) * shape.width + clamp(col, 0, shape.width - 1);
   }
 
-  nameOf(image) {
-    const caption = this.growth.caption(image);
-    return caption ? `${image + 1}, ${caption}` : `${image + 1}`;
-  }
+  nameOf(image) { return titleOf(image, this.growth.caption(image)); }
 
   draw() {
     const { growth, find, position, layout, chosen, theme } = this;
@@ -166,7 +159,7 @@ class Completions extends Playback {
   words() {
     const { growth, find, chosen, position, hovered } = this;
     const { head } = growth;
-    setText(find(".pxc-bits"), head.waiting || (hovered >= 0 ? this.hoverText(hovered) : ""));
+    setText(find(".px-bits"), head.waiting || (hovered >= 0 ? this.hoverText(hovered) : ""));
     setText(find(".pxr-over"), `over ${head.num_images} completions`);
     const step = Math.min(position, head.count) - 1;
     setText(find(".pxr-at"), head.particles && step >= 0
@@ -177,7 +170,7 @@ class Completions extends Playback {
     if (!chosen) return;
     const { row, col } = placeOf(growth.shape, chosen.pixel);
     setText(find(".pxr-name"), `${this.nameOf(chosen.image)} · row ${row}, column ${col}`);
-    for (const one of this.find(".pxr-actions").querySelectorAll("button, select")) one.disabled = !head.done;
+    for (const one of this.all(".pxr-actions :is(button, select)")) one.disabled = !head.done;
   }
 
   hoverText(image) {

@@ -1,10 +1,11 @@
 // What the server sent about one run of completions, and its painting. Lengths are CSS pixels.
 
 import { thousands } from "../../browser/basics.js";
-import { drawColourBar, fitCanvas, greyAt, greyOf, hatch, mapColour, strokeWith } from "../../browser/paint.js";
+import {
+  HINT_LINE, KNOWN_LINE, drawColourBar, fitCanvas, greyAt, greyOf, hatch, mapColour, strokeWith,
+} from "../../browser/paint.js";
 import { PixelGrid } from "../../browser/pixel_grid.js";
 
-const KNOWN_LINE = "rgb(46,140,255)", HINT_LINE = "rgb(255,136,40)";
 const ESS_COLOUR = "#2f8a66", ANCESTORS_COLOUR = "#b8701c";
 const STRIP_HEIGHT = 72;
 

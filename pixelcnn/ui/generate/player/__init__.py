@@ -9,7 +9,12 @@ from pixelcnn.ui.browser.bundle import bundle, read
 _component = st.components.v2.component(
     "pixelcnn_player",
     html=read("generate/player/player.html"),
-    css=read("browser/base.css", "browser/playback.css", "generate/player/player.css"),
+    css=read(
+        "browser/base.css",
+        "browser/playback.css",
+        "browser/sheet.css",
+        "generate/player/player.css",
+    ),
     js=bundle("generate/player/player.js"),
 )
 

@@ -2,7 +2,7 @@
 // and the strip of rules under the time line.
 
 import { clamp } from "../../browser/basics.js";
-import { fitCanvas, greyOf, rgba, strokeWith, write } from "../../browser/paint.js";
+import { drawDisc, fitCanvas, greyOf, rgba, strokeWith, write } from "../../browser/paint.js";
 import { ruleText, temperatureText } from "./trace.js";
 
 // Not grey and of middling lightness, so that black, white and every grey between show on it.
@@ -135,11 +135,7 @@ export function drawCumulative(canvas, width, trace, position, hovered, theme) {
   path.lineTo(x, y(u));
   path.lineTo(x, bottom);
   strokeWith(ctx, path, ["#fff", 3.5], [theme.primary, 2, [5, 3]]);
-  const dot = new Path2D();
-  dot.arc(x, y(u), 4, 0, 2 * Math.PI);
-  ctx.fillStyle = theme.primary;
-  ctx.fill(dot);
-  strokeWith(ctx, dot, ["#fff", 1.5]);
+  drawDisc(ctx, x, y(u), 4, theme.primary, ["#fff", 1.5]);
   ctx.font = `600 11px ${theme.font}`;
   label(u, u.toFixed(3), theme.text);
 }
@@ -148,8 +144,6 @@ export function drawCumulative(canvas, width, trace, position, hovered, theme) {
 export function drawStrip({ ctx, x, bar, pixel }, trace, theme) {
   const { total } = trace.shape;
   const kinds = [...new Set(trace.rules.map((rule) => ruleText(rule)))];
-  ctx.textAlign = "left";
-  ctx.textBaseline = "middle";
   trace.rules.forEach((rule, i) => {
     const end = trace.rules[i + 1]?.start ?? total;
     const colour = RULE_COLOURS[kinds.indexOf(ruleText(rule)) % RULE_COLOURS.length];
@@ -164,8 +158,7 @@ export function drawStrip({ ctx, x, bar, pixel }, trace, theme) {
       (label) => ctx.measureText(label).width <= room);
     if (!text) return;
     const solid = x(known) - x(rule.start) > ctx.measureText(text).width + 8;
-    ctx.fillStyle = solid ? "#fff" : theme.text;
-    ctx.fillText(text, x(rule.start) + 6, 33.5);
+    write(ctx, text, x(rule.start) + 6, 33.5, solid ? "#fff" : theme.text, "left", "middle");
   });
   for (const p of trace.forced.keys()) {
     if (trace.forced.has(p - 1) || trace.forced.has(p + 1)) { // one line for a whole stretch
@@ -173,16 +166,9 @@ export function drawStrip({ ctx, x, bar, pixel }, trace, theme) {
       continue;
     }
     const middle = x(p + 0.5);
-    ctx.beginPath();
-    ctx.moveTo(middle, 18);
-    ctx.lineTo(middle + 5, 23.5);
-    ctx.lineTo(middle, 29);
-    ctx.lineTo(middle - 5, 23.5);
-    ctx.closePath();
+    const diamond = new Path2D(`M${middle} 18l5 5.5l-5 5.5l-5 -5.5z`);
     ctx.fillStyle = theme.pin;
-    ctx.strokeStyle = theme.background;
-    ctx.lineWidth = 1.5;
-    ctx.fill();
-    ctx.stroke();
+    ctx.fill(diamond);
+    strokeWith(ctx, diamond, [theme.background, 1.5]);
   }
 }

@@ -8,22 +8,19 @@ import { drawCumulative, drawDistribution, levelScale } from "./charts.js";
 
 // The charts and sentences about one pixel, and the form that forces another level there.
 export class PixelPanel {
-  constructor(find, { pin, fork }) {
-    this.find = find;
-    this.pin = pin;
-    this.fork = fork;
+  constructor(player) {
+    this.player = player;
+    this.find = player.find;
     this.level = -1; // under the cursor
     this.asked = null; // the pixel the form is about
-  }
-
-  listen(on, changed) {
+    const on = (...listener) => player.on(...listener);
     for (const name of [".pxc-distribution", ".pxc-cumulative"]) {
-      on(name, "pointermove", (event) => this.setLevel(this.levelAt(event), changed));
-      on(name, "pointerleave", () => this.setLevel(-1, changed));
+      on(name, "pointermove", (event) => this.setLevel(this.levelAt(event)));
+      on(name, "pointerleave", () => this.setLevel(-1));
       on(name, "click", (event) => {
-        this.setLevel(this.levelAt(event), changed);
+        this.setLevel(this.levelAt(event));
         if (this.level < 0 || !this.drawn) return;
-        this.pin(this.position); // the form is about a pixel that stays
+        player.pin(this.position); // the form is about a pixel that stays
         this.asked = this.position;
         this.find(".pxc-level").value = this.level;
         this.say("");
@@ -43,10 +40,10 @@ export class PixelPanel {
     return levelScale(box.width, levels).at(event.clientX - box.left);
   }
 
-  setLevel(level, changed) {
+  setLevel(level) {
     if (level === this.level) return;
     this.level = level;
-    changed();
+    this.player.touch();
   }
 
   submit() {
@@ -61,7 +58,7 @@ export class PixelPanel {
     if (level === this.trace.level[this.asked]) {
       return this.say(`Level ${level} is already there: choose another from 0 to ${last}.`, true);
     }
-    this.fork(this.asked, level);
+    this.player.fork(this.asked, level);
   }
 
   say(text, wrong = false) {
@@ -199,7 +196,7 @@ export class CodePanel {
     this.rows.forEach((row, line) => {
       row.classList.toggle("pxc-marked", mark >= 0 && this.code.steps[mark].line === line);
       const text = texts[line].length ? `# ${texts[line].join(", ")}` : "";
-      if (row.lastChild.textContent !== text) row.lastChild.textContent = text;
+      setText(row.lastChild, text);
     });
   }
 }

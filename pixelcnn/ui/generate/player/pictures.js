@@ -1,6 +1,6 @@
 // What is painted of a trace: the picture or a map of it, the marks over it, a thumbnail.
 
-import { barStep, bitsBar, fitCanvas, greyOf, mapColour } from "../../browser/paint.js";
+import { barStep, bitsBar, drawDisc, fitCanvas, greyOf, mapColour } from "../../browser/paint.js";
 import { PixelGrid, fillLook, paintAtlas } from "../../browser/pixel_grid.js";
 
 const UNSEEN_TINT = [240, 120, 20];
@@ -38,13 +38,8 @@ export function drawOverlay(canvas, layout, shape, { sees, selected, current, ho
   if (pinned >= 0) {
     grid.outline(pinned, theme.pin, 2.5);
     const [x, y, side] = grid.box(pinned);
-    ctx.beginPath(); // a pin's head: the shape, not only the colour, tells it from the current pixel
-    ctx.arc(x + side, y, 5, 0, 2 * Math.PI);
-    ctx.fillStyle = theme.pin;
-    ctx.strokeStyle = "#fff";
-    ctx.lineWidth = 1.5;
-    ctx.fill();
-    ctx.stroke();
+    // A pin's head: the shape, not only the colour, tells it from the current pixel.
+    drawDisc(ctx, x + side, y, 5, theme.pin, ["#fff", 1.5]);
   }
 }
 

@@ -22,10 +22,8 @@ class Player extends Playback {
     this.answered = null; // the course that the server knows to be shown
     this.rule = null; // what the sliders say, as far as is heard here
     this.opening = null; // the picture of a sheet that was clicked
-    this.pinned = this.hovered = this.hoveredPicture = -1;
-    this.panel = new PixelPanel(this.find, {
-      pin: (position) => this.pin(position), fork: (position, level) => this.fork(position, level),
-    });
+    this.pinned = -1; // `hovered` is a pixel, of a sheet a picture
+    this.panel = new PixelPanel(this);
     this.strip = new BranchStrip(this.find(".pxc-branches"), (trace) => this.select(trace));
     this.code = new CodePanel(this.find(".pxc-code"));
     this.screen = new Screen(this);
@@ -69,7 +67,7 @@ class Player extends Playback {
   }
 
   startPicture(head, first) {
-    this.pinned = this.hovered = this.hoveredPicture = -1;
+    this.pinned = this.hovered = -1;
     this.opening = null;
     this.resized = true;
     this.root.dataset.mode = this.store.shape.images === 1 ? "single" : "sheet";
@@ -192,7 +190,7 @@ class Player extends Playback {
       this.remember("field", event.target.checked);
       this.touch();
     });
-    const overlay = this.find(".pxc-overlay");
+    const overlay = this.find(".px-overlay");
     this.on(overlay, "pointermove", (event) => {
       if (event.pointerType !== "touch") this.hover(pixelUnder(overlay, event, this.trace.shape));
     });
@@ -203,25 +201,13 @@ class Player extends Playback {
     });
     this.on(".pxc-unpin", "click", () => this.escape());
     this.on(".pxc-code", "toggle", () => this.touch());
-    this.panel.listen((...listener) => this.on(...listener), () => this.touch());
   }
 
   escape() { this.pin(-1); }
 
-  hover(position) {
-    if (position === this.hovered) return;
-    this.hovered = position;
-    this.touch();
-  }
-
   open(image) {
     this.opening = image;
     this.ask();
-  }
-
-  hoverPicture(image) {
-    this.hoveredPicture = image;
-    this.touch();
   }
 
   pin(position) {

@@ -2,7 +2,7 @@
 
 import { placeOf, setText } from "../../browser/basics.js";
 import { drawColourBar } from "../../browser/paint.js";
-import { drawSheet, layButtons, sheetLayout } from "../../browser/sheet.js";
+import { drawSheet, layButtons, sheetLayout, titleOf } from "../../browser/sheet.js";
 import { bitsLine, percent, sheetBitsLine, stepComments } from "./trace.js";
 import { drawOverlay, viewOf } from "./pictures.js";
 import { drawStrip } from "./charts.js";
@@ -35,13 +35,13 @@ export class Screen {
 
   layButtons() {
     const { images, captions } = this.player.trace.shape;
-    layButtons(this.find(".pxc-cells"), images === 1 ? { cells: [] } : this.sheet, {
-      describe: (n) => {
-        const name = captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
-        return { title: `Picture ${name}: click to open it alone`, ariaLabel: `Open picture ${name}` };
-      },
+    layButtons(this.find(".px-cells"), images === 1 ? { cells: [] } : this.sheet, {
+      describe: (n) => ({
+        title: `Picture ${titleOf(n, captions[n])}: click to open it alone`,
+        ariaLabel: `Open picture ${titleOf(n, captions[n])}`,
+      }),
       click: (image) => this.player.open(image),
-      hover: (image) => this.player.hoverPicture(image),
+      hover: (image) => this.player.hover(image),
     });
   }
 
@@ -73,7 +73,7 @@ export class Screen {
     const field = find(".pxc-field").checked && this.view === "picture";
     find(".pxc-field").disabled = this.view !== "picture";
     const sees = selected >= 0 ? player.store.dependencyRow(selected, player.model) : null;
-    drawOverlay(find(".pxc-overlay"), this.sheet, trace.shape,
+    drawOverlay(find(".px-overlay"), this.sheet, trace.shape,
       { sees: field ? sees : null, selected, current, hovered, pinned }, player.theme);
     let seen = 0;
     if (sees) for (let p = 0; p < selected; p++) seen += sees(p);
@@ -83,17 +83,16 @@ export class Screen {
     // Switched off, it keeps its place; over a map the colour bar takes it.
     find(".pxc-field-legend").style.visibility = field ? "visible" : "hidden";
     find(".pxc-field-legend").hidden = this.view !== "picture";
-    setText(find(".pxc-bits"), bitsLine(trace, position));
+    setText(find(".px-bits"), bitsLine(trace, position));
     const drawn = selected >= 0 && selected < position;
     player.panel.show(trace, { selected, pinned, drawn }, this.chartWidth, player.theme);
   }
 
   drawSheetText() {
-    const { trace, position, hoveredPicture: n } = this.player;
+    const { trace, position, hovered: n } = this.player;
     const { images, captions } = trace.shape;
-    const name = n >= 0 && captions[n] ? `${n + 1}, ${captions[n]}` : `${n + 1}`;
-    setText(this.find(".pxc-bits"), n >= 0
-      ? `picture ${name}: ${bitsLine(trace, position, n)}` : sheetBitsLine(trace, position));
+    setText(this.find(".px-bits"), n >= 0
+      ? `picture ${titleOf(n, captions[n])}: ${bitsLine(trace, position, n)}` : sheetBitsLine(trace, position));
     setText(this.find(".pxc-sheet-note"), `${images} pictures drawn together. Click one to `
       + "open it alone and see its distributions.");
   }

@@ -63,7 +63,7 @@ class Trace {
 
   copyPrefix(other, end) {
     const until = Math.min(end, other.have);
-    const theirs = new Map(other.arrays().map(([name, source]) => [name, source]));
+    const theirs = new Map(other.arrays());
     for (const [name, target, width] of this.arrays()) {
       target.set(theirs.get(name).subarray(0, until * width));
     }
@@ -111,7 +111,7 @@ export function lastRule(name) {
 
 // The name of the course that goes on from a pixel by a rule, perhaps with a level forced there.
 // A pixel that was forced by `name` itself, as its last change, stays forced under another rule.
-export function courseFrom(name, position, rule, level = null) {
+function courseFrom(name, position, rule, level = null) {
   const parts = name.split("~");
   const rules = parts.filter((part) => isRule(part) && startOf(part) < position);
   const forced = parts.filter((part) => isForced(part) && (startOf(part) < position

@@ -22,7 +22,7 @@ class Board extends Clock {
     this.number = 0; // of the last pick that was told to the server
     this.unsent = null;
     this.moved = -Infinity; // when a mark was moved last
-    this.hover = { grid: -1, cell: -1 };
+    this.hovered = { grid: -1, cell: -1 };
     this.kernelIndex = -1; // the kernel panel that lies over the picture
     this.entry = -1; // its entry that was hovered last
     this.on(".pcb-play", "click", () => this.toggle());
@@ -45,7 +45,7 @@ class Board extends Clock {
     const kernels = head.frames?.slides
       ? head.panels.flatMap((panel, n) => (panel.dilation > 0 ? [n] : [])) : [];
     if (isNew) {
-      this.hover = { grid: -1, cell: -1 };
+      this.hovered = { grid: -1, cell: -1 };
       this.entry = -1;
     }
     if (isNew || !kernels.includes(this.kernelIndex)) this.kernelIndex = kernels[0] ?? -1;
@@ -132,17 +132,17 @@ class Board extends Clock {
   }
 
   hoverOver(grid, cell) {
-    const { hover } = this;
-    if (cell < 0 && hover.grid !== grid.index) return;
-    if (hover.grid === grid.index && hover.cell === cell) return;
-    this.hover = { grid: cell < 0 ? -1 : grid.index, cell };
+    const { hovered } = this;
+    if (cell < 0 && hovered.grid !== grid.index) return;
+    if (hovered.grid === grid.index && hovered.cell === cell) return;
+    this.hovered = { grid: cell < 0 ? -1 : grid.index, cell };
     if (cell >= 0 && grid.isKernel) {
       if (this.link) this.kernelIndex = grid.index;
       this.entry = cell;
     } else {
       this.entry = -1;
     }
-    this.dirty = true;
+    this.touch();
   }
 
   nextPick() {
@@ -154,7 +154,7 @@ class Board extends Clock {
   key(event, grid) {
     const chooses = grid.panel.choosable && this.pick !== null;
     if (!chooses && !grid.isKernel) return;
-    const here = this.hover.grid === grid.index ? this.hover.cell : grid.total >> 1;
+    const here = this.hovered.grid === grid.index ? this.hovered.cell : grid.total >> 1;
     const step = event.shiftKey ? 5 : 1;
     const cell = pixelBeside(event, chooses ? this.marks[this.pick] : here, grid,
       grid.panel.tile ?? [step, step]);
@@ -172,12 +172,12 @@ class Board extends Clock {
 
   setMark(cell) {
     this.marks[this.pick] = cell;
-    this.dirty = true;
+    this.touch();
     this.tellSoon();
   }
 
   tellSoon() {
-    if (this.unsent !== null) clearTimeout(this.unsent);
+    clearTimeout(this.unsent);
     const now = performance.now(), alone = now - this.moved > SEND_AFTER_MS && !this.dragging;
     this.moved = now;
     this.unsent = setTimeout(() => {
@@ -235,17 +235,17 @@ class Board extends Clock {
   }
 
   draw() {
-    const { head, hover } = this;
+    const { head, hovered } = this;
     const { frames } = head;
     for (const grid of this.grids) {
       grid.draw(frames?.slides ? 0 : this.frame, this.theme);
-      const same = this.grids[hover.grid];
+      const same = this.grids[hovered.grid];
       const linked = same && !same.isKernel && !grid.isKernel
         && same.panel.height === grid.panel.height && same.panel.width === grid.panel.width;
       grid.element.dataset.active = this.link && this.grids.filter((g) => g.isKernel).length > 1
         && grid.index === this.kernelIndex;
       grid.drawOver({
-        marks: this.marks, hovered: grid === same || linked ? hover.cell : -1,
+        marks: this.marks, hovered: grid === same || linked ? hovered.cell : -1,
         kernel: this.kernel, centre: this.centre, entry: this.entry,
       }, this.theme);
     }
@@ -256,7 +256,7 @@ class Board extends Clock {
 
   drawText() {
     const { head } = this;
-    const text = this.hover.cell >= 0 ? this.tell(this.grids[this.hover.grid], this.hover.cell) : "";
+    const text = this.hovered.cell >= 0 ? this.tell(this.grids[this.hovered.grid], this.hovered.cell) : "";
     const status = this.find(".pcb-status");
     setText(status, text || head.hint);
     status.dataset.idle = !text;
@@ -331,7 +331,7 @@ class Board extends Clock {
   wordFor(look) { return this.head.words[look] ?? ""; }
 
   destroy() {
-    if (this.unsent !== null) clearTimeout(this.unsent);
+    clearTimeout(this.unsent);
     super.destroy();
   }
 }

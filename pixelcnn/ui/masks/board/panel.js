@@ -1,7 +1,9 @@
 // One panel of a board: its elements, its size, its canvases. Lengths are CSS pixels.
 
 import { placeOf, setText } from "../../browser/basics.js";
-import { drawColourBar, fitCanvas, mapColour, signedColour, valuesAt, write } from "../../browser/paint.js";
+import {
+  drawColourBar, drawDisc, fitCanvas, mapColour, signedColour, valuesAt, write,
+} from "../../browser/paint.js";
 import { PixelGrid } from "../../browser/pixel_grid.js";
 import { PAST, PRESENT, markColour, paintLook } from "./looks.js";
 
@@ -171,13 +173,7 @@ export class Panel {
     const { ctx } = grid, [left, top, side] = grid.box(cell), [width, height] = this.size;
     const x = Math.min(width - 9, Math.max(9, left + side + 6));
     const y = Math.min(height - 9, Math.max(9, top - 6));
-    ctx.beginPath();
-    ctx.arc(x, y, 9, 0, 2 * Math.PI);
-    ctx.fillStyle = markColour(letter);
-    ctx.fill();
-    ctx.strokeStyle = "#fff";
-    ctx.lineWidth = 1.5;
-    ctx.stroke();
+    drawDisc(ctx, x, y, 9, markColour(letter), ["#fff", 1.5]);
     ctx.font = "italic 700 13px Georgia, serif";
     write(ctx, letter, x, y + 0.5, "#fff", "center", "middle");
   }

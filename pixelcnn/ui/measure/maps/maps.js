@@ -1,10 +1,10 @@
 // The maps of one scored picture. Everything that is hovered is marked everywhere; the server is
 // told only of the pixel that is chosen.
 
-import { clamp, placeOf, setText } from "../../browser/basics.js";
+import { clamp, placeOf, setText, thousands } from "../../browser/basics.js";
 import { Component, mount } from "../../browser/mount.js";
 import {
-  barStep, bitsBar, drawColourBar, fitCanvas, mapColour, strokeWith, valuesAt, write,
+  barStep, bitsBar, drawColourBar, drawDisc, fitCanvas, mapColour, strokeWith, valuesAt, write,
 } from "../../browser/paint.js";
 import { PixelGrid, pixelBeside, pixelUnder } from "../../browser/pixel_grid.js";
 
@@ -15,7 +15,7 @@ const SPENT = "#3f83cc", EXPECTED = "#8a93a3";
 class Maps extends Component {
   constructor(root) {
     super(root);
-    this.hovered = this.selected = -1;
+    this.selected = -1;
     for (const canvas of this.all(".pxm-map, .pxm-line")) {
       const at = (event) => canvas.matches(".pxm-map")
         ? pixelUnder(canvas, event, this) : this.stepAt(canvas, event);
@@ -109,9 +109,7 @@ class Maps extends Component {
       const at = x(this.step[pixel] + 0.5);
       ctx.fillStyle = colour;
       ctx.fillRect(at - 0.75, LINE.top, 1.5, rise);
-      ctx.beginPath();
-      ctx.arc(at, y(this.spent[this.step[pixel] + 1]), 3.5, 0, 2 * Math.PI);
-      ctx.fill();
+      drawDisc(ctx, at, y(this.spent[this.step[pixel] + 1]), 3.5, colour);
     }
   }
 
@@ -119,12 +117,12 @@ class Maps extends Component {
     const p = this.shown;
     if (p < 0) return "";
     const levels = [...this.levels.slice(p * this.channels, (p + 1) * this.channels)].join(", ");
-    const i = this.step[p], round = (bits) => Math.round(bits).toLocaleString("en");
+    const i = this.step[p];
     const { row, col } = placeOf(this, p);
     return `Row ${row}, column ${col}: level ${levels} cost `
       + `${this.surprise[p].toFixed(2)} bits; the model expected ${this.entropy[p].toFixed(2)}. `
-      + `Pixel ${i + 1} of ${this.total}: ${round(this.spent[i + 1])} of `
-      + `${round(this.spent[this.total])} bits spent.`;
+      + `Pixel ${i + 1} of ${this.total}: ${thousands(this.spent[i + 1])} of `
+      + `${thousands(this.spent[this.total])} bits spent.`;
   }
 
   // --- the visitor ---
@@ -134,12 +132,6 @@ class Maps extends Component {
     const span = box.width - LINE.left - LINE.right;
     const step = Math.floor(((event.clientX - box.left - LINE.left) / span) * this.total);
     return step >= 0 && step < this.total ? this.scan[step] : -1;
-  }
-
-  hover(pixel) {
-    if (pixel === this.hovered) return;
-    this.hovered = pixel;
-    this.touch();
   }
 
   select(pixel, pause) {

@@ -14,7 +14,6 @@ const FIGURE = '<figcaption></figcaption><canvas class="pxt-picture" role="img">
 class Together extends Playback {
   constructor(root) {
     super(root, "200");
-    this.hovered = -1;
     this.find(".px-scrub").ariaLabel = "Pixels drawn";
     this.on(".pxt-differences", "change", () => this.touch());
   }
@@ -124,11 +123,6 @@ class Together extends Playback {
     const { row, col } = placeOf(this, p);
     return `Row ${row}, column ${col}: the same random number ${u} gave ${drawn.join(" · ")}. `
       + `${this.position} of ${this.total} pixels.`;
-  }
-
-  hover(pixel) {
-    this.hovered = pixel;
-    this.touch();
   }
 }
 

@@ -43,8 +43,8 @@ def canvas(
         revision: how often the server replaced the drawing.
         fresh: whether this session has no drawing yet, so that the browser may give back the one
             it had before a reload.
-        link: the drawing in the address of the page, or "": the browser gives back only what was
-            drawn under the same address.
+        link: the drawing in the address of the page, or "": to a fresh session the browser gives
+            back only what was drawn under the same address.
         order: raster order to show as arrows, 0..7.
         hints: whether pixels that are drawn by hand are hints.
         pause_ms: how long no other change may follow before one is sent; 0 sends it at once.

@@ -27,7 +27,7 @@ class Canvas extends Component {
     this.unknown = false;
     this.zoom = 0;
     this.gesture = null; // {pointer (null: keyboard), tool, paint, from, at, before}
-    this.hovered = this.cursor = -1; // pixels; the cursor is that of the keyboard
+    this.cursor = -1; // the pixel that the keyboard is at
     this.listen();
   }
 
@@ -96,14 +96,14 @@ class Canvas extends Component {
     });
   }
 
-  recallDrawing({ link }) {
+  recallDrawing({ link, fresh }) {
     const unpack = (text) => {
       const [level, state] = text.split(" ").map(fromBase64);
       return { level, state };
     };
     const value = this.recall("drawing");
-    // A new session without a link goes on with what was drawn last, under whatever link.
-    if (!value || (link && value.link !== link) || !this.sketch.fits(value)) return null;
+    // Only a new session may be about another drawing: that of its link, if it has one.
+    if (!value || (fresh && link && value.link !== link) || !this.sketch.fits(value)) return null;
     const [undo, redo] = [value.undo, value.redo].map((steps) => steps.map(unpack));
     return { ...unpack(value.now), undo, redo, revision: value.revision };
   }

@@ -1,10 +1,10 @@
 // The drawing on its canvas. Lengths are CSS pixels.
 
-import { fitCanvas, greyOf, strokeWith } from "../../browser/paint.js";
+import { HINT_LINE, KNOWN_LINE, fitCanvas, greyOf, strokeWith } from "../../browser/paint.js";
 import { PixelGrid } from "../../browser/pixel_grid.js";
 import { DRAWN, UNKNOWN } from "./sketch.js";
 
-const KNOWN_LINE = "rgb(46,140,255)", HINT_LINE = "rgb(255,136,40)", ORDER = "rgb(58,190,120)";
+const ORDER = "rgb(58,190,120)";
 
 export function paintSketch(canvas, sketch, cell, view, theme) {
   const ctx = fitCanvas(canvas, sketch.width * cell, sketch.height * cell);
