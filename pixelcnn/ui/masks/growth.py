@@ -15,6 +15,7 @@ from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, Frames, Look, board
 from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
 LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
@@ -211,9 +212,9 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
     channel = 0
     if config.num_channels == 3:
         channel = "RGB".index(
-            st.segmented_control(
+            bound(
+                st.segmented_control,
                 "Channel", list("RGB"), default="R", required=True, key="channel",
-                bind="query-params",
             )
         )  # fmt: skip
     field = computed.fields(model)[-1]

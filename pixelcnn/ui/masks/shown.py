@@ -13,6 +13,7 @@ from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling import sample
 from pixelcnn.ui.shared.controls import choose_class, choose_seed
 from pixelcnn.ui.shared.jobs import Results
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -44,8 +45,9 @@ class Shown:
 def choose_picture(model: LoadedModel) -> Shown:
     """Let the visitor choose a picture: a sample, or a test image of the model's data set."""
     if _dataset(model) in DATASETS:
-        source = st.selectbox(
-            "Picture", [SAMPLE, TEST_IMAGE], key="picture", bind="query-params",
+        source = bound(
+            st.selectbox,
+            "Picture", [SAMPLE, TEST_IMAGE], key="picture",
             help="A sample of the model, or an image of the test set of its data.",
         )  # fmt: skip
         image = _test_image(model) if source == TEST_IMAGE else None
@@ -85,8 +87,9 @@ def _test_image(model: LoadedModel) -> Shown | None:
         st.caption("Until then the picture is a sample.")
         return None
     values, labels = images
-    number = st.number_input(
-        "Image", 0, len(values) - 1, key="item", bind="query-params",
+    number = bound(
+        st.number_input,
+        "Image", 0, len(values) - 1, key="item",
         help=f"Number in the test set, 0 to {len(values) - 1}.",
     )  # fmt: skip
     label = int(labels[number])

@@ -7,6 +7,7 @@ import streamlit as st
 from pixelcnn.data.datasets import DATASETS, DataError, dataset_of
 from pixelcnn.evaluation.stored import Numbers, StoredNumbersError, load_numbers, numbers_path
 from pixelcnn.storage import checkpoint_path, weights_digest
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
 STORED, LIVE = "Stored numbers", "Measure here"
@@ -14,13 +15,13 @@ STORED, LIVE = "Stored numbers", "Measure here"
 
 def choose_numbers(view: str) -> bool:
     """Ask whether stored numbers are shown or new ones measured; True means measured here."""
-    choice = st.segmented_control(
+    choice = bound(
+        st.segmented_control,
         "Numbers",
         [STORED, LIVE],
         default=STORED,
         required=True,
         key=f"{view}_numbers",
-        bind="query-params",
         help="Stored: measured once, shipped with the checkpoints, needs no data. Here: computed "
         "now from the test sets.",
     )
@@ -29,8 +30,14 @@ def choose_numbers(view: str) -> bool:
 
 def ask_images(view: str) -> int:
     """Ask how many test images of each set are scored."""
-    return st.slider(
-        "Test images of each set", 20, 1000, 100, 20, key=f"{view}_images", bind="query-params"
+    return bound(
+        st.slider,
+        "Test images of each set",
+        20,
+        1000,
+        100,
+        20,
+        key=f"{view}_images",
     )
 
 

@@ -20,6 +20,7 @@ from pixelcnn.ui.shared.charts.measured import classes_chart, codes_chart, score
 from pixelcnn.ui.shared.controls import choose_class
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.jobs import JOBS
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -61,7 +62,7 @@ def _told(model: LoadedModel) -> tuple[int | None, int]:
     order = 0
     if c.num_orders > 1:
         order = ORDER_NAMES.index(
-            right.selectbox("Reading order", ORDER_NAMES, key="order", bind="query-params")
+            bound(right.selectbox, "Reading order", ORDER_NAMES, key="order")
         )
     return label, order
 

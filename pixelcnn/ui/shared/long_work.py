@@ -22,12 +22,18 @@ def visitor() -> Visitor:
     return st.session_state["visitor"]
 
 
-def enter(page: str) -> None:
-    """Note that a page begins: what it does not ask for, another page or view did, is dropped."""
-    seconds = UNASKED if st.session_state.get("page") == page else GRACE
+def enter(page: str) -> bool:
+    """Note that a page begins: what it does not ask for, another page or view did, is dropped.
+
+    Returns:
+        Whether another page was open before.
+    """
+    is_another = st.session_state.get("page") != page
+    seconds = GRACE if is_another else UNASKED
     st.session_state["page"] = page
     for job in _mine().values():
         job.doubt(visitor(), seconds)
+    return is_another
 
 
 def begin(slot: str, key: Hashable, make: Callable[[], Steps], computes: bool = True) -> Job:

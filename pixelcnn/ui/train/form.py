@@ -22,6 +22,7 @@ from pixelcnn.training.runs import (
     why_no_runs,
 )
 from pixelcnn.ui.shared import long_work
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import num_parameters
 from pixelcnn.ui.train import own_data, presets
@@ -40,13 +41,13 @@ DOUBLE_CLICK_SECONDS = 2
 
 def show() -> None:
     """Draw the form."""
-    chosen = st.segmented_control(
+    chosen = bound(
+        st.segmented_control,
         "How long",
         [*(p.name for p in presets.PRESETS), presets.OWN],
         default=presets.PRESETS[1].name,
         required=True,
         key="preset",
-        bind="query-params",
         help="What fits into this time on two cores of a current CPU, with grey pictures of "
         "28 x 28 pixels. What it takes on this computer is measured below.",
     )
