@@ -16,6 +16,7 @@ from pixelcnn.ui.complete.settings import (
 )
 from pixelcnn.ui.shared import desk
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import to_text
 
@@ -90,7 +91,7 @@ def _warn_of_another_kind(model: LoadedModel) -> None:
         icon=":material/swap_horiz:",
     )
     if other:
-        st.button(f"Use {other}", on_click=_change_model, args=(other,))
+        st.button(f"Use {literal(other)}", on_click=_change_model, args=(other,))
 
 
 def _keep_link(wish: Wish) -> None:
@@ -132,7 +133,7 @@ def _suggest_orders(model: LoadedModel, plan: methods.Plan, tolerance: float) ->
         return
     if name := settings.exact_elsewhere(model, desk.current().known):
         st.button(
-            f"Exact with {name}",
+            f"Exact with {literal(name)}",
             icon=":material/swap_vert:",
             on_click=_change_model,
             args=(name,),

@@ -16,6 +16,7 @@ from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel, num_parameters
 
 PATTERNS = {
@@ -42,7 +43,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         try:
             own = choose_config(config)
         except ValueError as error:
-            st.error(f"There is no such net. {error}", icon=":material/error:")
+            st.error(f"There is no such net. {literal(error)}", icon=":material/error:")
             return
     pixel = pixel_of_link("pixel", config)
     fields = computed.fields_of_shape(own)

@@ -12,6 +12,7 @@ from pixelcnn.ui.masks.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, place, write_pixel
 from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
 ONE = {"pixel": "Pixel"}
@@ -237,7 +238,7 @@ def relatives(model: LoadedModel, shown: Shown) -> None:
         told = f", and can be told which of {count} classes to draw" if count else ""
         st.caption(
             f"Counted for {place(pixel, config)} and a picture of {config.num_dims:,} "
-            f"numbers. {model.name} has {model.model.num_parameters:,} parameters{told}. "
+            f"numbers. {literal(model.name)} has {model.model.num_parameters:,} parameters{told}. "
             "Van den Oord et al. 2016 (1601.06759) compare PixelCNN with LSTMs over pixels."
         )
 

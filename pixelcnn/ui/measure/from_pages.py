@@ -6,6 +6,7 @@ from pixelcnn.models import ModelConfig
 from pixelcnn.ui.measure.chosen import Chosen
 from pixelcnn.ui.shared import desk
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.made import COMPLETE, GENERATE, left_by
 from pixelcnn.ui.shared.resources import LoadedModel
@@ -87,7 +88,7 @@ def _fits(model: LoadedModel, other: ModelConfig, page: str) -> bool:
     )
     if needs != has:
         st.warning(
-            f"The picture on the {page} page has {has}; {model.name} needs {needs}.",
+            f"The picture on the {page} page has {has}; {literal(model.name)} needs {needs}.",
             icon=":material/warning:",
         )
     return needs == has

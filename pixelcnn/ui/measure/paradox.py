@@ -27,6 +27,7 @@ from pixelcnn.ui.measure.live import (
 from pixelcnn.ui.shared.charts.measured import SCORE_TITLES, auroc_chart, paradox_chart
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel, load
@@ -170,7 +171,7 @@ def _measured_here(model: LoadedModel) -> Paradox | None:
     try:
         loaded = load(str(second)) if second is not None else None
     except CheckpointError as error:
-        st.warning(f"No second model: {error}", icon=":material/warning:")
+        st.warning(f"No second model: {literal(error)}", icon=":material/warning:")
         loaded = None
 
     def work() -> Generator[float, None, Paradox]:

@@ -19,6 +19,7 @@ from pixelcnn.ui.measure.chosen import Chosen
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.shared.controls import choose_class
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -199,7 +200,7 @@ def _upload(model: LoadedModel) -> Chosen | None:
             invert=invert,
         )
     except PictureError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return None
     levels = quantize(torch.from_numpy(values), c.num_levels).long()
     return Chosen(levels, f"uploaded: {file.name}")

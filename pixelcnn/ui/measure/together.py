@@ -26,6 +26,7 @@ from pixelcnn.ui.shared.controls import ANY_CLASS, default_checkpoint
 from pixelcnn.ui.shared.exhibits import offer_data
 from pixelcnn.ui.shared.jobs import JOBS
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel, load
 
@@ -69,7 +70,7 @@ def show() -> None:
     try:
         settings = _ask(names)
     except CheckpointError as error:
-        st.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
+        st.error(f"This checkpoint cannot be used. {literal(error)}", icon=":material/error:")
         return
     seed = st.session_state["common_seed"]
     if not settings or not _same_size(settings):
@@ -149,7 +150,7 @@ def _ask(names: list[str]) -> list[Setting]:
         ]
     bound(next(columns).number_input, "Seed", 0, LARGEST_SEED, key="common_seed")
     if differs == CLASS and not classes:
-        st.info(f"{models[0][1]} knows no classes.", icon=":material/info:")
+        st.info(f"{literal(models[0][1])} knows no classes.", icon=":material/info:")
         return []
     if not given or not temperatures:
         st.info(NOTHING_CHOSEN, icon=":material/info:")
@@ -194,7 +195,8 @@ def _stages(name: str) -> list[tuple[LoadedModel, str]] | None:
     stages = {_seen(int(p.stem)): str(p) for p in list_stages(path) if p.stem.isdecimal()}
     if not stages:
         st.info(
-            f"No stages of the training of {name} were kept. `python -m pixelcnn train … --stages "
+            f"No stages of the training of {literal(name)} were kept. `python -m pixelcnn train "
+            "… --stages "
             "1000 5000 20000` keeps the checkpoint after so many images.",
             icon=":material/info:",
         )
@@ -219,7 +221,8 @@ def _same_size(settings: list[Setting]) -> bool:
     if len(sizes) > 1:
         found = ", ".join(f"{name}: {h} x {w} x {c}" for (c, h, w), name in sizes.items())
         st.warning(
-            f"Only pictures of one size can be compared ({found}).", icon=":material/warning:"
+            f"Only pictures of one size can be compared ({literal(found)}).",
+            icon=":material/warning:",
         )
     return len(sizes) == 1
 

@@ -33,6 +33,18 @@ def literal(text: object) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", _FOUND_LATER.sub(rf"\g<0>{JOINER}", line))
 
 
+def code(text: object) -> str:
+    """Write text as code within Markdown.
+
+    >>> code("a `b`"), code("c")
+    ('`` a `b` ``', '`c`')
+    """
+    line = " ".join(_shown(text).split()).replace(":material/", f":{JOINER}material/")
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    gap = " " if "`" in line else ""
+    return f"{fence}{gap}{line}{gap}{fence}"
+
+
 def in_chart(text: object) -> str:
     """Write text so that Plotly shows just that, in one line: it reads some HTML, and formats.
 

@@ -1,7 +1,6 @@
 """What the Train page says about runs, as text and tables. Knows no Streamlit."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -133,15 +132,6 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     first, rule, *rest = ("| " + " | ".join(line) + " |" for line in lines)
     return "\n".join([first, rule.replace(" ", ""), *rest])
-
-
-def plain(text: str) -> str:
-    """Write what people typed so that it is no Markdown.
-
-    >>> plain("*a* [b](c) :red[d]")
-    '\\\\*a\\\\* \\\\[b\\\\](c) \\\\:red\\\\[d\\\\]'
-    """
-    return re.sub(r"([\\`*_{}\[\]<>#:$~|!])", r"\\\1", text)
 
 
 def _plain(value: object) -> str:
