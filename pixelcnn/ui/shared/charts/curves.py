@@ -123,7 +123,7 @@ def optimiser_curve(
     records: Records, name: Literal["grad_norm", "learning_rate"], title: str, *, axis: Axis
 ) -> go.Figure:
     """Draw one number of the updates."""
-    updates = training(records)
+    updates = [record for record in training(records) if name in record]
     figure = _figure(axis, title, name + axis)
     figure.add_scatter(
         x=x_values(updates, axis), y=[record[name] for record in updates], mode="lines",
