@@ -35,7 +35,6 @@ for n, text in enumerate(json.loads({texts!r})):
         st.multiselect("a", [text], [text], key=f"m{{n}}")
 st.markdown("end")
 """
-MADE = "img, .stMarkdown a, [data-testid=stAlert] a, strong strong, .katex, del, [style*=color]"
 
 
 def flat(text: str) -> str:
@@ -51,9 +50,8 @@ def test_every_element_shows_text_from_outside_as_it_is(tmp_path, page):
         for number, mark in enumerate(MARKS):
             place = page.locator(f".st-key-text-{number}")
             wanted = flat(mark)
-            texts = [flat(t) for t in place.locator("p, th, td, code").all_inner_texts()]
-            shown = [t for t in texts if wanted in t]
-            assert len(shown) >= 15, (wanted, texts)
+            text = flat(place.inner_text())
+            assert text.count(wanted) >= 15, (wanted, text)
             for made in ("img", ".stMarkdown a", ".katex", "del", "em", "h1", "li", "hr", "sup"):
                 assert place.locator(made).count() == 0, (made, mark)
             assert place.locator("strong").count() == 1

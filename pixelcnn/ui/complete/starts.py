@@ -20,6 +20,7 @@ from pixelcnn.ui.complete.gallery import gallery
 from pixelcnn.ui.shared import desk, resources
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.public import upload_mb
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import blank, given
 
@@ -88,7 +89,7 @@ def _choose_upload(config: ModelConfig) -> None:
     st.file_uploader(
         "Picture",
         key="upload",
-        max_upload_size=10,
+        max_upload_size=upload_mb(10),
         on_change=_on_upload,
         args=(config,),
         label_visibility="collapsed",

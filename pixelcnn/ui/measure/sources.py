@@ -20,6 +20,7 @@ from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.shared.controls import choose_class
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.public import upload_mb
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -178,7 +179,7 @@ def _upload(model: LoadedModel) -> Chosen | None:
     file = st.file_uploader(
         "A picture",
         key="scored_file",
-        max_upload_size=10,
+        max_upload_size=upload_mb(10),
         help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind. The middle is cut out.",
     )
     invert = bound(

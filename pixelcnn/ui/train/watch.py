@@ -13,6 +13,7 @@ from pixelcnn.training import launch
 from pixelcnn.training.runs import MAX_NAME, MAX_NOTE, Run, RunConfig, RunError, Status, list_runs
 from pixelcnn.ui.shared.charts import curves
 from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.public import is_public
 from pixelcnn.ui.train import gallery, transfer, words
 
 LATEST = 0
@@ -23,14 +24,16 @@ def show() -> None:
     """Draw the view."""
     runs = list_runs()
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    with right:
-        transfer.import_checkpoint()
+    if not is_public():
+        with right:
+            transfer.import_checkpoint()
     if not runs:
-        left.info(
-            "There is no run yet. Start one under **New run**: the first pictures come within "
-            "half a minute.",
-            icon=":material/info:",
+        start = (
+            " Start one under **New run**: the first pictures come within half a minute."
+            if not is_public()
+            else ""
         )
+        left.info(f"There is no run yet.{start}", icon=":material/info:")
         return
     with left:
         run = _choose_run(runs)
@@ -39,13 +42,15 @@ def show() -> None:
         config = run.config()
     except RunError as error:
         st.error(f"This run cannot be shown. {literal(error)}", icon=":material/error:")
-        _delete(run, status)
+        if not is_public():
+            _delete(run, status)
         return
     every = 1.0 if status.is_active else None
     st.fragment(_live, run_every=every, key="live_run")(run, config, status.state)
     st.fragment(_pictures, run_every=every, key="run_pictures")(run)
     _use(run, config)
-    _about(run, config, status)
+    if not is_public():
+        _about(run, config, status)
 
 
 def is_any_active() -> bool:
@@ -105,7 +110,8 @@ def _live(run: Run, config: RunConfig, known_state: str) -> None:
     if of == run.id:
         st.error(literal(problem), icon=":material/error:")
     _say(run, status)
-    _buttons(run, status)
+    if not is_public():
+        _buttons(run, status)
     _curves(run, config)
 
 
@@ -118,7 +124,7 @@ def _say(run: Run, status: Status) -> None:
     if not status.message:
         return
     st.error(literal(status.message), icon=":material/error:")
-    if log := words.log_tail(run):
+    if not is_public() and (log := words.log_tail(run)):
         with st.expander("Log of the process"):
             st.code(log, language=None, wrap_lines=True)
 

@@ -11,6 +11,7 @@ from pixelcnn.models import architecture
 from pixelcnn.storage import CheckpointError, list_scored_checkpoints, read_info
 from pixelcnn.training.runs import Run, RunConfig, Status
 from pixelcnn.ui.shared.charts.curves import Reference
+from pixelcnn.ui.shared.public import is_public
 
 BADGES = {
     "new": "gray", "queued": "gray", "starting": "blue", "training": "blue", "stopping": "orange",
@@ -106,7 +107,9 @@ def settings(config: RunConfig) -> dict[str, str]:
     values |= {"device": config.device, "threads": config.threads or "chosen by torch"}
     if values["dataset"].endswith(SUFFIX):
         values["dataset"] = os.path.basename(values["dataset"])  # the folder says nothing
-    values |= {"compiled": config.compiled, "data folder": config.data_dir or "the usual one"}
+    values["compiled"] = config.compiled
+    if not is_public():
+        values["data folder"] = config.data_dir or "the usual one"
     values["begins with"] = " ".join(config.origin) or "random weights"
     return {name: _plain(value) for name, value in values.items()}
 
