@@ -2,10 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check bench clean
+.PHONY: run serve test check bench clean
 
 run: .venv/app        ## open the app in the browser
 	$(BIN)/streamlit run app.py
+
+serve: .venv/app      ## open a public copy to the network, on port 8501: no training, import, deleting
+	PIXELCNN_PUBLIC=1 $(BIN)/streamlit run app.py --server.address 0.0.0.0 \
+		--server.headless true --server.maxUploadSize 2
 
 test: .venv/dev       ## run all tests; browser tests need a Chromium, else they are skipped
 	$(BIN)/python -m pytest -n auto -m "not browser"

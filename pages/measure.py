@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pixelcnn.ui.shared.layout import begin_importing_torch, page
+from pixelcnn.ui.shared.links import bound
 
 begin_importing_torch()
 
@@ -27,13 +28,13 @@ VIEWS = {
     "Models": table.show,
 }
 
-view = st.segmented_control(
+view = bound(
+    st.segmented_control,
     "What to measure",
     list(VIEWS),
     default="Score a picture",
     required=True,
     key="view",
-    bind="query-params",
     label_visibility="collapsed",
 )
 subject = []

@@ -4,6 +4,7 @@ import streamlit as st
 
 from pixelcnn.locks import HAVE_LOCKS, NO_LOCKS
 from pixelcnn.ui.shared.layout import begin_importing_torch, choose_view, page
+from pixelcnn.ui.shared.public import NOTICE, is_public
 
 begin_importing_torch()
 
@@ -23,10 +24,13 @@ if "tab" not in st.session_state:  # later it would push the page down for a mom
 from pixelcnn.ui.train import compare, form, settings, watch  # noqa: E402
 
 VIEWS = {"New run": form.show, "Runs": watch.show, "Compare": compare.show}
+if is_public():
+    st.info(NOTICE, icon=":material/lock:")
+    del VIEWS["New run"]
 
 if started := st.session_state.pop("started_run", None):
     st.session_state["tab"], st.query_params["run"] = "Runs", started
-first = "Runs" if watch.is_any_active() else "New run"
+first = "Runs" if watch.is_any_active() else next(iter(VIEWS))
 view = choose_view("View", VIEWS, "tab", first)
 loading.empty()
 if view != st.session_state.get("drawn_view"):

@@ -183,7 +183,7 @@ def test_the_weights_on_the_page_are_those_of_the_loaded_model():
     model = load_model(CLASSIC)
     page = open_page(section="Masks", model=CLASSIC)
     for path in ("first", "blocks.2.conv", "head.0"):
-        page.selectbox(key="layer").set_value(path).run()
+        page.selectbox(key="weights_layer").set_value(path).run()
         page.selectbox(key="input").set_value("1").run()
         page.number_input(key="feature").set_value(3).run()
         header, sections = shown(page, "weights")
@@ -207,7 +207,7 @@ def test_a_feature_can_be_clicked_and_shrinks_to_the_last_one_of_a_smaller_layer
         and f"Feature {feature}," in shown(page, "weights")[0]["panels"][0]["title"]
     )
     page.number_input(key="feature").set_value(95).run()
-    page.selectbox(key="layer").set_value("blocks.0.reduce").run()
+    page.selectbox(key="weights_layer").set_value("blocks.0.reduce").run()
     assert not page.exception and page.number_input(key="feature").value == 47
 
 

@@ -92,8 +92,8 @@ def test_a_test_image_is_scored_and_its_class_compared(made_up_data):
     assert (scored(page) == levels[4, 0].numpy()).all()
     assert "test image 4: Coat" in texts(page)
     assert "Coat (true)" in json.dumps(figure(page, "classes")["data"])
-    page.number_input(key="item").set_value(30).run()
-    assert "Image 30 does not exist" in page.warning[0].value and not page.exception
+    beyond = open_page(source="Test image", item=30)
+    assert "item (='30') in the link must be an integer from 0 to 29" in beyond.warning[0].value
     page.number_input(key="item").set_value(2).run()
     page.selectbox(key="set").set_value("mnist").run()
     wait_for(page, lambda p: has(p, "classes"))

@@ -169,11 +169,11 @@ def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened():
 
 
 def test_a_sheet_that_ends_beyond_the_last_picture_is_refused():
-    page = open_page(pictures=4, image=999_997)
+    page = open_page(pictures=4, image=2**32 - 3)
     assert not page.exception
-    assert "0 to 999,999; this sheet would end at 1,000,000" in page.error[0].value
+    assert "0 to 4,294,967,295; this sheet would end at 4,294,967,296" in page.error[0].value
     page.slider(key="pictures").set_value(3).run()
-    assert not page.error and page.session_state["drawing"].subject.image == 999_997
+    assert not page.error and page.session_state["drawing"].subject.image == 2**32 - 3
 
 
 def test_the_page_says_that_the_causality_check_passed():

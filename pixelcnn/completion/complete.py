@@ -95,7 +95,7 @@ def begin_completion(
         method: see `pixelcnn.completion`; None is "prefix" where it is exact, else "learned" if
             the model reads evidence, else "particles".
         num_images: n, completions of the drawing, at least 1.
-        seed: 0 to 2**64 - 1.
+        seed: 0 to 2**53 - 1.
         rule: temperature, top-k and top-p for unknown pixels; None is the model itself. Weights
             take the model's own probabilities of known pixels.
         label: class, or None for any class; without particles also one class per completion.

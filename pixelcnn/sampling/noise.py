@@ -7,21 +7,23 @@ from pixelcnn.models import ModelConfig
 
 STREAMS = ("samples", "completions", "resampling", "choice", "classes")
 """What random numbers are for; each has a stream of its own, so that none tells of another."""
-LARGEST_SEED = 2**64 - 1
+LARGEST_SEED = 2**53 - 1
+"""Whole numbers beyond are not exact in a browser, so a link could not bring the picture back."""
+LARGEST_IMAGE = 2**32 - 1
 
 
 def random_stream(seed: int, stream: str = "samples", image: int = 0) -> np.random.Generator:
     """Make the generator of one use, fixed by seed and image.
 
     Arguments:
-        seed: 0 to 2**64 - 1.
+        seed: 0 to 2**53 - 1.
         stream: one of `STREAMS`.
         image: 0 to 2**32 - 1.
 
     Raises:
         ValueError: if a number is out of range.
     """
-    for name, value, last in (("seed", seed, LARGEST_SEED), ("image", image, 2**32 - 1)):
+    for name, value, last in (("seed", seed, LARGEST_SEED), ("image", image, LARGEST_IMAGE)):
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if not whole or not 0 <= value <= last:
             raise ValueError(f"`{name}` (={value!r}) must be an integer from 0 to {last}.")
@@ -43,7 +45,7 @@ def make_noise(
     """Draw the uniform numbers of some images, from index `first_image` on.
 
     Image i depends on (seed, i, stream) only: it is the same in any batch and for any sampler.
-    Seeds go to 2**64 - 1; a stream is one of `STREAMS`.
+    Seeds go to 2**53 - 1; a stream is one of `STREAMS`.
 
     Returns:
         (B, C, H, W), in [0, 1), B = num_images.

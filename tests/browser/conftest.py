@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,25 +39,25 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
-def server():
-    """Start `streamlit run app.py`, nothing cached, and yield its address."""
+@contextlib.contextmanager
+def serve(script: str | Path, *options: str, **environment: str) -> Iterator[str]:
+    """Start `streamlit run SCRIPT`, nothing cached, and yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
-    command += ["--server.fileWatcherType", "none"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
+    command += ["--server.port", str(port), "--server.address", "127.0.0.1", *options]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+    )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(address + "/_stcore/health", timeout=1)
                 break
-            assert process.poll() is None, process.stdout.read()
+            assert process.poll() is None, "the server ended"
             time.sleep(0.1)
         yield address
     finally:
@@ -65,6 +66,13 @@ def server():
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Start the app, and yield its address."""
+    with serve("app.py") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

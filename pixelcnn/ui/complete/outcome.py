@@ -16,6 +16,7 @@ from pixelcnn.ui.complete.posterior import classes_done
 from pixelcnn.ui.complete.run import CompletionRun, Wish
 from pixelcnn.ui.shared.charts.classes import percent
 from pixelcnn.ui.shared.history import rule_text
+from pixelcnn.ui.shared.literal import literal
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,15 @@ def _sure(run: CompletionRun, posterior: ClassPosterior | None) -> str:
     if posterior is None:
         return ""
     shares = posterior.probabilities
-    best = [(run.class_names[i], percent(100 * float(shares[i]))) for i in shares.argsort()]
+    best = [
+        (literal(run.class_names[i]), percent(100 * float(shares[i]))) for i in shares.argsort()
+    ]
     (name, share), (next_name, next_share) = best[:-3:-1]
     return f" Most probable: {name} ({share}), then {next_name} ({next_share})."
 
 
 def _pins(run: CompletionRun) -> str:
-    pinned = [f"{i + 1} ({run.class_names[label]})" for i, label in run.wish.pins]
+    pinned = [f"{i + 1} ({literal(run.class_names[label])})" for i, label in run.wish.pins]
     return f" You pinned the class of {', '.join(pinned)}." if pinned else ""
 
 
@@ -220,7 +223,7 @@ def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> s
     if posterior.progress < 1:
         done = f"{classes_done(posterior)} of {len(class_names)}"
         return f"After {done} classes; the others are to come."
-    best = class_names[int(posterior.probabilities.argmax())]
+    best = literal(class_names[int(posterior.probabilities.argmax())])
     if posterior.is_learned:
         return f"The encoder's guess, learned from made-up drawings. Most probable: {best}."
     if posterior.is_exact:
@@ -231,7 +234,7 @@ def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> s
         "clouds. "
     )
     if posterior.rivals:
-        names = ", ".join(class_names[label] for label in posterior.rivals)
+        names = ", ".join(literal(class_names[label]) for label in posterior.rivals)
         return text + (
             f"**The ranking is not settled:** {best} leads, but the clouds differ so much that it "
             f"may also be {names}."

@@ -1,5 +1,7 @@
 """The upper part of the Complete page: the drawing, and how it is to be completed."""
 
+from functools import partial
+
 import streamlit as st
 
 from pixelcnn.data.datasets import DATASETS
@@ -13,6 +15,8 @@ from pixelcnn.ui.complete.settings import (
     rerun_if_changed,
 )
 from pixelcnn.ui.shared import desk
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import to_text
 
@@ -87,7 +91,7 @@ def _warn_of_another_kind(model: LoadedModel) -> None:
         icon=":material/swap_horiz:",
     )
     if other:
-        st.button(f"Use {other}", on_click=_change_model, args=(other,))
+        st.button(f"Use {literal(other)}", on_click=_change_model, args=(other,))
 
 
 def _keep_link(wish: Wish) -> None:
@@ -112,13 +116,13 @@ def _is_asked(run: CompletionRun, wish: Wish) -> bool:
 def _choose_method(plan: methods.Plan) -> str:
     captions = [f"What suits your drawing best: now **{plan.automatic}**."]
     captions += [plan.promises[name].text for name in methods.METHODS[1:]]
-    chosen = st.radio(
+    chosen = bound(
+        st.radio,
         "**Method**",
         methods.METHODS,
         format_func=str.capitalize,
         captions=captions,
         key="method",
-        bind="query-params",
     )
     return plan.automatic if chosen == methods.AUTOMATIC else chosen
 
@@ -129,7 +133,7 @@ def _suggest_orders(model: LoadedModel, plan: methods.Plan, tolerance: float) ->
         return
     if name := settings.exact_elsewhere(model, desk.current().known):
         st.button(
-            f"Exact with {name}",
+            f"Exact with {literal(name)}",
             icon=":material/swap_vert:",
             on_click=_change_model,
             args=(name,),
@@ -161,19 +165,19 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan, waits:
     state, sketch, run = st.session_state, desk.current(), results.current()
     can_read = model.model.reads_evidence
     left, right = st.columns(2)
-    live = left.toggle(
+    live = bound(
+        left.toggle,
         "Complete while I draw",
         True,
         key="live",
-        bind="query-params",
         disabled=bool(waits),
         help=waits or "Completions begin again a moment after each stroke.",
     )
-    exactly = right.toggle(
+    toggle = partial(bound, right.toggle) if can_read else right.toggle
+    exactly = toggle(
         "Use my pixels exactly",
         not can_read,
         key="exactly" if can_read else "exactly-always",
-        bind="query-params" if can_read else None,
         disabled=not can_read,
         help="Off: your strokes are hints, and the model may draw over them. On: every pixel that "
         "you drew stays as it is. Pixels from a picture always stay."

@@ -13,6 +13,7 @@ from pixelcnn.ui.complete.settings import rerun_if_changed
 from pixelcnn.ui.shared import controls, desk, downloads, long_work, made
 from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.jobs import Job
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import visitor
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import Sketch
@@ -70,7 +71,7 @@ def pin(sketch: Sketch, wish: Wish) -> None:
 def show() -> None:
     """Show the completions, once there are any."""
     if problem := st.session_state.pop("completion_problem", None):
-        st.error(f"This cannot be completed. {problem}", icon=":material/error:")
+        st.error(f"This cannot be completed. {literal(problem)}", icon=":material/error:")
     if st.session_state.pop("completion_stopped", False):
         st.info(
             "Stopped before the model knew which class to draw. *Complete* begins again.",
@@ -187,7 +188,7 @@ def _stop(job: Job) -> None:
 
 def _posterior_chart(job: Job) -> None:
     if job.error:
-        st.error(f"The classes cannot be compared. {job.error}", icon=":material/error:")
+        st.error(f"The classes cannot be compared. {literal(job.error)}", icon=":material/error:")
     elif classes_done(job.latest):
         names = current().class_names
         figure = posterior_chart(job.latest, names)

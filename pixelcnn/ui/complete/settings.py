@@ -12,6 +12,7 @@ from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import methods
 from pixelcnn.ui.shared import controls, resources
 from pixelcnn.ui.shared.controls import choose_checkpoint, choose_rule, choose_seed
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
@@ -139,13 +140,13 @@ def choose_settings(model: LoadedModel) -> Settings:
     """Let the visitor choose what everybody may want to change."""
     names = model.class_names
     place = st.container()
-    num_images = st.slider(
+    num_images = bound(
+        st.slider,
         "Completions",
         1,
         16,
         16,
         key="completions_shown",
-        bind="query-params",
         help="Drawn together, each with random numbers of its own.",
     )
     label, inferred, pins = None, False, ()
@@ -169,13 +170,13 @@ def _choose_class(names: tuple[str, ...], reads_evidence: bool) -> str:
     linked = st.query_params.get("complete_class")
     if linked in CLASS_WORDS and "complete_class" not in st.session_state:
         st.session_state["complete_class"] = linked  # links of earlier versions; now in words
-    return st.selectbox(
+    return bound(
+        st.selectbox,
         "What is it?",
         [*CLASS_WORDS, *names],
         0 if reads_evidence else 1,
         format_func=lambda name: CLASS_WORDS.get(name, name),
         key="complete_class",
-        bind="query-params",
         help="Choose a class if you know what you drew. *Let the model guess*: the model says "
         "how probable each class is, and each completion gets a class accordingly. *Any class* "
         "leaves it open while drawing. *One of each class*: the first completion gets the first "
@@ -193,11 +194,11 @@ def _choose_pins(names: tuple[str, ...], num_images: int) -> tuple[tuple[int, in
         state[PINS] = others if label is None else [*others, f"{image + 1}: {names[label]}"]
     elif not set(state.get(PINS, ())) <= set(options):
         state[PINS] = [pin for pin in state[PINS] if pin in options]
-    chosen = st.multiselect(
+    chosen = bound(
+        st.multiselect,
         "Pinned classes",
         list(options),
         key=PINS,
-        bind="query-params",
         placeholder="None",
         help="Completions with a class of their own, whatever you choose above. Choose them here, "
         "or click a completion.",
@@ -208,23 +209,23 @@ def _choose_pins(names: tuple[str, ...], num_images: int) -> tuple[tuple[int, in
 def choose_particles(config: ModelConfig) -> tuple[int, float]:
     """Let the visitor choose the number of particles, and the tolerance of known levels."""
     left, right = st.columns(2, gap="medium")
-    num_particles = left.select_slider(
+    num_particles = bound(
+        left.select_slider,
         "Particles",
         methods.PARTICLE_COUNTS,
         64,
         key="particles",
-        bind="query-params",
         help="For *weighed* and *particles*: how many pictures are drawn at once. More come "
         "closer to the exact answer, and take longer.",
     )
-    tolerance = right.slider(
+    tolerance = bound(
+        right.slider,
         "Tolerance",
         0.0,
         min(40.0, config.num_levels - 1.0),
         0.0,
         1.0,
         key="tolerance",
-        bind="query-params",
         help="For *particles*: scale, in levels, of the noise allowed between a known level and "
         "the picture (Laplace distribution).",
     )

@@ -18,7 +18,9 @@ from pixelcnn.ui.complete import challenges, real_start, settings
 from pixelcnn.ui.complete.challenges import CHALLENGES, SIDE
 from pixelcnn.ui.complete.gallery import gallery
 from pixelcnn.ui.shared import desk, resources
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.public import upload_mb
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import blank, given
 
@@ -87,7 +89,7 @@ def _choose_upload(config: ModelConfig) -> None:
     st.file_uploader(
         "Picture",
         key="upload",
-        max_upload_size=10,
+        max_upload_size=upload_mb(10),
         on_change=_on_upload,
         args=(config,),
         label_visibility="collapsed",
@@ -101,7 +103,7 @@ def _choose_upload(config: ModelConfig) -> None:
         help="The data sets have bright ink on a dark ground. Turn this on for dark ink on paper.",
     )
     if problem := st.session_state.get("upload_problem"):
-        st.error(problem, icon=":material/broken_image:")
+        st.error(literal(problem), icon=":material/broken_image:")
     else:
         st.caption(
             f"Shrunk to {config.width} x {config.height} pixels and centred; transparent parts "
@@ -154,14 +156,16 @@ def _show_gallery(config: ModelConfig) -> None:
         try:
             model = resources.load(name)
         except CheckpointError as error:
-            st.warning(f"No pictures of {name}. {error}", icon=":material/warning:")
+            st.warning(
+                f"No pictures of {literal(name)}. {literal(error)}", icon=":material/warning:"
+            )
             continue
         drawn = result_of(
             ("gallery", name, model.modified_ns, seed),
             partial(_draw_pictures, model.model, seed),
             slot=f"gallery-{name}",
             button=None,
-            what=f"{name} draws pictures to start from",
+            what=f"{literal(name)} draws pictures to start from",
         )
         if drawn is None:
             continue

@@ -11,6 +11,7 @@ from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.generate.player import player
 from pixelcnn.ui.shared import controls, downloads, history, made
 from pixelcnn.ui.shared.history import Subject
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel, show_causality
 
 PLAYER = "player"
@@ -39,7 +40,7 @@ def prepare(
                 model.model, model.dependency, subject, start, _captions(model, subject), pin
             )
         except ValueError as error:
-            place.error(f"This cannot be drawn. {error}", icon=":material/error:")
+            place.error(f"This cannot be drawn. {literal(error)}", icon=":material/error:")
             st.stop()
         drawing.rule = rule
         drawing.current.draw(FIRST_SECONDS)
@@ -96,10 +97,12 @@ def about(model: LoadedModel) -> None:
     config, info = model.model.config, model.info
     seen, past = model.coverage
     scores = ", ".join(
-        f"{bits:.3f} bits/dim on {split} images" for split, bits in info.bits_per_dim.items()
+        f"{bits:.3f} bits/dim on {literal(split)} images"
+        for split, bits in info.bits_per_dim.items()
     )
     st.caption(
-        f"**{model.name}** · {model.model.title}, {model.model.num_parameters:,} parameters, "
+        f"**{literal(model.name)}** · {model.model.title}, {model.model.num_parameters:,} "
+        "parameters, "
         f"{config.num_levels} levels, {info.images_seen:,} images seen"
         + (f" · {scores}" if scores else "")
         + f" · receptive field: {100 * seen / past:.1f} % of the past"
@@ -134,7 +137,8 @@ def _history_of_link(model: LoadedModel) -> history.History | None:
             return read
     except ValueError as error:
         st.warning(
-            f"The history in this link cannot be used: {error}. The picture is drawn without it.",
+            f"The history in this link cannot be used: {literal(error)}. The picture is drawn "
+            "without it.",
             icon=":material/warning:",
         )
     return None

@@ -10,10 +10,11 @@ import torch
 from pixelcnn.config import SamplingRule
 from pixelcnn.models.rows import MANY_IMAGES
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
+from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.storage import CheckpointError, list_checkpoints
 from pixelcnn.ui.masks.shown import SAMPLE, SAMPLES, Shown, sample_of
 from pixelcnn.ui.shared import long_work
-from pixelcnn.ui.shared.controls import MAX_SEED, next_seed
+from pixelcnn.ui.shared.controls import next_seed
 from pixelcnn.ui.shared.resources import LoadedModel, load
 
 OTHERS = 6
@@ -37,7 +38,7 @@ def draw_ahead(model: LoadedModel, shown: Shown, prepare: Prepare | None) -> Non
     if source != SAMPLE:
         return
     classes = [None, *range(model.model.config.num_classes)]
-    near = [(min(seed + 1, MAX_SEED), label), (next_seed(), label)]
+    near = [(min(seed + 1, LARGEST_SEED), label), (next_seed(), label)]
     near += [(seed, other) for other in classes if other != label]
     others = [name for name in list_checkpoints() if name != model.name][:OTHERS]
     wanted = {model.name: near} | {name: [(seed, label)] for name in others}

@@ -1,6 +1,7 @@
 """Section Receptive field: how it grows layer by layer, and how much of it is used."""
 
 import re
+import reprlib
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, Frames, Look, board
 from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
 LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
@@ -55,7 +58,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
         on_frame=write_layer,
     )  # fmt: skip
     st.caption(
-        f"{model.model.title}: from the weights of {model.name}. Any other: a net with the same "
+        f"{model.model.title}: from the weights of {literal(model.name)}. Any other: a net with "
+        "the same "
         "kernels and dilations, from its masks alone. Shares are of the past of this pixel."
     )
     with st.expander("Numbers, layer by layer"):
@@ -118,7 +122,8 @@ def layer_of_link(count: int) -> int:
     text = st.query_params.get("layer", str(count))
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
         st.warning(
-            f"`layer` (={text[:20]!r}) in the link must be a number from 1 to {count}; shown is "
+            f"`layer` (={literal(reprlib.repr(text))}) in the link must be a number from 1 to "
+            f"{count}; shown is "
             "the last.",
             icon=":material/warning:",
         )
@@ -211,9 +216,9 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
     channel = 0
     if config.num_channels == 3:
         channel = "RGB".index(
-            st.segmented_control(
+            bound(
+                st.segmented_control,
                 "Channel", list("RGB"), default="R", required=True, key="channel",
-                bind="query-params",
             )
         )  # fmt: skip
     field = computed.fields(model)[-1]

@@ -1,5 +1,6 @@
 """Section What PixelCNN is: a path of seven steps over the same picture and model."""
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import streamlit as st
 
 from pixelcnn.ui.masks import steps
 from pixelcnn.ui.masks.shown import Shown
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
 
@@ -83,7 +85,8 @@ def current_step() -> int:
     if text in map(str, range(1, len(STEPS) + 1)):
         return int(text)
     st.warning(
-        f"`step` (={text[:20]!r}) in the link must be a number from 1 to {len(STEPS)}; shown is "
+        f"`step` (={literal(reprlib.repr(text))}) in the link must be a number from 1 to "
+        f"{len(STEPS)}; shown is "
         "1.",
         icon=":material/warning:",
     )

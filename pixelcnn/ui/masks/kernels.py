@@ -8,6 +8,7 @@ from pixelcnn.ui.masks import panels
 from pixelcnn.ui.masks.board import Board, Frames, board
 from pixelcnn.ui.masks.computed import one_kernel
 from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, write_pixel
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
 SIZES = (3, 5, 7, 9)
@@ -33,12 +34,14 @@ def show(model: LoadedModel, shown: Shown) -> None:
 def _sliding(model: LoadedModel, shown: Shown) -> None:
     config = model.model.config
     left, right, _ = st.columns([5, 4, 3])
-    size = left.segmented_control(
-        "Kernel size", SIZES, default=5, required=True, key="kernel", bind="query-params",
+    size = bound(
+        left.segmented_control,
+        "Kernel size", SIZES, default=5, required=True, key="kernel",
         help="Rows and columns of the window: odd, so that it has a centre.",
     )  # fmt: skip
-    dilation = right.segmented_control(
-        "Dilation", DILATIONS, default=1, required=True, key="dilation", bind="query-params",
+    dilation = bound(
+        right.segmented_control,
+        "Dilation", DILATIONS, default=1, required=True, key="dilation",
         help="Distance between two entries, in pixels. The first layer always has 1.",
     )  # fmt: skip
     total = config.height * config.width
@@ -98,8 +101,9 @@ def _weights(model: LoadedModel) -> None:
     if not has_masks(model):
         return
     layer, feature, source = st.columns([5, 2, 3])
-    path = layer.selectbox(
-        "Layer", list(paths), format_func=paths.__getitem__, key="layer", bind="query-params",
+    path = bound(
+        layer.selectbox,
+        "Layer", list(paths), format_func=paths.__getitem__, key="weights_layer",
         help="Every convolution of the loaded model, in the order of use.",
     )  # fmt: skip
     kernel = one_kernel(model, path)
@@ -107,14 +111,16 @@ def _weights(model: LoadedModel) -> None:
     # Another layer or model has fewer features: a number that is too large becomes the last.
     if st.session_state.get("feature", 0) >= outputs:
         st.session_state["feature"] = outputs - 1
-    output = feature.number_input(
-        "Feature", 0, outputs - 1, key="feature", bind="query-params",
+    output = bound(
+        feature.number_input,
+        "Feature", 0, outputs - 1, key="feature",
         help=f"Output feature, 0 to {outputs - 1}. Or click one in the overview.",
     )  # fmt: skip
     names = input_names(model.model.config) if path.startswith("first") else None
     options = [TOGETHER, *map(str, range(inputs))]
-    chosen = source.selectbox(
-        "Input", options, key="input", bind="query-params",
+    chosen = bound(
+        source.selectbox,
+        "Input", options, key="input",
         format_func=lambda v: v if v == TOGETHER or not names else f"{v}: {names[int(v)]}",
         help="One input feature, or the Euclidean norm over all of them.",
     )  # fmt: skip

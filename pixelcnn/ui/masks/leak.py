@@ -19,6 +19,7 @@ from pixelcnn.ui.masks.shown import (
     write_pixel,
 )
 from pixelcnn.ui.shared.charts import distributions
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
 
@@ -32,8 +33,9 @@ def show(model: LoadedModel, shown: Shown) -> None:
         "it. All later layers read features that no longer know it, so mask B is safe there. "
         "What if the first layer had mask B too?"
     )
-    wrong = st.toggle(
-        "Use mask B in the first layer (wrong)", key="wrong", bind="query-params",
+    wrong = bound(
+        st.toggle,
+        "Use mask B in the first layer (wrong)", key="wrong",
         help="A copy of the loaded model in which the centre of the first kernel is open.",
     )  # fmt: skip
     pixel = pixel_of_link("pixel", config)

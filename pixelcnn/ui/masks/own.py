@@ -15,6 +15,8 @@ from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
 from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel, num_parameters
 
 PATTERNS = {
@@ -41,7 +43,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         try:
             own = choose_config(config)
         except ValueError as error:
-            st.error(f"There is no such net. {error}", icon=":material/error:")
+            st.error(f"There is no such net. {literal(error)}", icon=":material/error:")
             return
     pixel = pixel_of_link("pixel", config)
     fields = computed.fields_of_shape(own)
@@ -88,34 +90,42 @@ def choose_config(config: ModelConfig) -> ModelConfig:
         ValueError: if the own list of dilations is none.
     """
     kinds = convolutional()
-    net = st.segmented_control(
+    net = bound(
+        st.segmented_control,
         "Architecture", [name.capitalize() for name in kinds], default="Classic",
-        required=True, key="net", bind="query-params",
+        required=True, key="net",
         help=" ".join(f"{name.capitalize()}: {kind.about}" for name, kind in kinds.items()),
     )  # fmt: skip
     first, later = st.columns(2)
     sizes = (3, 5, 7, 9)
-    first_size = first.selectbox(
-        "First kernel, A", sizes, index=2, key="first", bind="query-params"
+    first_size = bound(
+        first.selectbox,
+        "First kernel, A", sizes, index=2, key="first",
     )  # fmt: skip
-    size = later.selectbox(
-        "Later kernels, B", sizes, key="later", bind="query-params"
+    size = bound(
+        later.selectbox,
+        "Later kernels, B", sizes, key="later",
     )  # fmt: skip
-    pattern = st.selectbox(
-        "Dilations, repeated", [*PATTERNS, OWN_LIST], key="pattern", bind="query-params",
+    pattern = bound(
+        st.selectbox,
+        "Dilations, repeated", [*PATTERNS, OWN_LIST], key="pattern",
         help="Distance between two entries of a kernel, block by block.",
     )  # fmt: skip
     if pattern == OWN_LIST:
-        text = st.text_input(
-            "One dilation for each block", "1 2 4 8", key="dilations", bind="query-params"
+        text = bound(
+            st.text_input,
+            "One dilation for each block",
+            "1 2 4 8",
+            key="dilations",
         )
         dilations = dilations_of(text)
     else:
-        depth = st.slider("Blocks", 1, 16, 6, key="blocks", bind="query-params")
+        depth = bound(st.slider, "Blocks", 1, 16, 6, key="blocks")
         dilations = tuple((PATTERNS[pattern] * depth)[:depth])
     step = config.num_channels
-    features = st.slider(
-        "Features", 8 * step, MAX_FEATURES, 48, 8 * step, key="features", bind="query-params",
+    features = bound(
+        st.slider,
+        "Features", 8 * step, MAX_FEATURES, 48, 8 * step, key="features",
         help="Width of every layer. It changes the size, not the field.",
     )  # fmt: skip
     return kinds[net.lower()].Config(

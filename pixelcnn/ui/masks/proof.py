@@ -14,6 +14,7 @@ from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
 from pixelcnn.ui.shared.charts import distributions
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
 WHY_UNCHANGED = {
@@ -41,8 +42,9 @@ def show(model: LoadedModel, shown: Shown) -> None:
         from_channel, to_channel = _channels(config.num_channels)
         level = shown.level_at(changed, from_channel)
         new = _new_level(level, config.num_levels)
-        hint = st.toggle(
-            "Show what j can read", key="show_field", bind="query-params",
+        hint = bound(
+            st.toggle,
+            "Show what j can read", key="show_field",
             help="The receptive field of j from the masks: a forecast of what the trial finds.",
         )  # fmt: skip
     other = shown.levels.clone()
@@ -113,8 +115,13 @@ def _channels(count: int) -> tuple[int, int]:
         return 0, 0
     columns = st.columns(2)
     names = [
-        column.segmented_control(
-            text, list("RGB"), default="R", required=True, key=key, bind="query-params"
+        bound(
+            column.segmented_control,
+            text,
+            list("RGB"),
+            default="R",
+            required=True,
+            key=key,
         )
         for column, text, key in zip(
             columns, ("Channel of i", "Channel of j"), ("i_channel", "j_channel"), strict=True
@@ -125,9 +132,9 @@ def _channels(count: int) -> tuple[int, int]:
 
 def _new_level(level: int, num_levels: int) -> int:
     """Let the visitor choose the level that pixel i gets."""
-    shift = st.slider(
+    shift = bound(
+        st.slider,
         "Change the level at i by", 1, num_levels - 1, num_levels // 2, key="by",
-        bind="query-params",
         help="Levels go round: one past the highest is 0.",
     ) if num_levels > 2 else 1  # fmt: skip
     new = (level + shift) % num_levels

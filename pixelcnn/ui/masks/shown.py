@@ -1,6 +1,7 @@
 """What the whole Masks page looks at: one picture, one pixel. Both live in the URL."""
 
 import re
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling import sample
 from pixelcnn.ui.shared.controls import choose_class, choose_seed
 from pixelcnn.ui.shared.jobs import Results
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -44,8 +47,9 @@ class Shown:
 def choose_picture(model: LoadedModel) -> Shown:
     """Let the visitor choose a picture: a sample, or a test image of the model's data set."""
     if _dataset(model) in DATASETS:
-        source = st.selectbox(
-            "Picture", [SAMPLE, TEST_IMAGE], key="picture", bind="query-params",
+        source = bound(
+            st.selectbox,
+            "Picture", [SAMPLE, TEST_IMAGE], key="picture",
             help="A sample of the model, or an image of the test set of its data.",
         )  # fmt: skip
         image = _test_image(model) if source == TEST_IMAGE else None
@@ -85,8 +89,9 @@ def _test_image(model: LoadedModel) -> Shown | None:
         st.caption("Until then the picture is a sample.")
         return None
     values, labels = images
-    number = st.number_input(
-        "Image", 0, len(values) - 1, key="item", bind="query-params",
+    number = bound(
+        st.number_input,
+        "Image", 0, len(values) - 1, key="item",
         help=f"Number in the test set, 0 to {len(values) - 1}.",
     )  # fmt: skip
     label = int(labels[number])
@@ -127,7 +132,7 @@ def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float] =
     row, col = divmod(_pixel_at(default, config), config.width)
     if text is not None:
         st.warning(
-            f"`{name}` (={text!r}) in the link must be row-column, rows 0 to "
+            f"`{name}` (={literal(reprlib.repr(text))}) in the link must be row-column, rows 0 to "
             f"{config.height - 1}, columns 0 to {config.width - 1}; shown is {row}-{col}.",
             icon=":material/warning:",
         )
@@ -170,7 +175,8 @@ def has_masks(model: LoadedModel) -> bool:
     if isinstance(model.model, ConvolutionModel):
         return True
     st.info(
-        f"{model.name} ({model.model.title}) is not made of masked convolutions, so there is "
+        f"{literal(model.name)} ({model.model.title}) is not made of masked convolutions, so "
+        "there is "
         "nothing to show here. Choose a PixelCNN in the sidebar.",
         icon=":material/info:",
     )

@@ -11,6 +11,8 @@ from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, place, write_pixel
 from pixelcnn.ui.shared.charts import distributions
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
 ONE = {"pixel": "Pixel"}
@@ -149,10 +151,11 @@ def residual(model: LoadedModel, shown: Shown) -> None:
     for key, last in (("block", count), ("map", config.num_features - 1)):
         if st.session_state.get(key, 0) > last:
             st.session_state[key] = last
-    block = left.number_input("Block", 1, count, key="block", bind="query-params")
+    block = bound(left.number_input, "Block", 1, count, key="block")
     before, added = computed.block_features(model, shown, block - 1)
-    feature = right.number_input(
-        "Feature", 0, config.num_features - 1, key="map", bind="query-params",
+    feature = bound(
+        right.number_input,
+        "Feature", 0, config.num_features - 1, key="map",
         help="One of the features that every pixel has.",
     )  # fmt: skip
     maps = {
@@ -235,7 +238,7 @@ def relatives(model: LoadedModel, shown: Shown) -> None:
         told = f", and can be told which of {count} classes to draw" if count else ""
         st.caption(
             f"Counted for {place(pixel, config)} and a picture of {config.num_dims:,} "
-            f"numbers. {model.name} has {model.model.num_parameters:,} parameters{told}. "
+            f"numbers. {literal(model.name)} has {model.model.num_parameters:,} parameters{told}. "
             "Van den Oord et al. 2016 (1601.06759) compare PixelCNN with LSTMs over pixels."
         )
 

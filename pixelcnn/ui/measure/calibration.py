@@ -16,6 +16,7 @@ from pixelcnn.ui.measure.live import (
 )
 from pixelcnn.ui.shared.charts.measured import reliability_chart
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
@@ -35,10 +36,10 @@ def show(model: LoadedModel) -> None:
         return
     _intervals(calibration)
     st.markdown("##### Reliability curve")
-    logarithmic = st.toggle(
+    logarithmic = bound(
+        st.toggle,
         "Logarithmic axes",
         key="logarithmic",
-        bind="query-params",
         help="Shows the small probabilities, which most levels have.",
     )
     show_chart(reliability_chart(calibration, logarithmic), f"reliability-{logarithmic}")

@@ -5,6 +5,8 @@ import streamlit as st
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.measure.chosen import Chosen
 from pixelcnn.ui.shared import desk
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.made import COMPLETE, GENERATE, left_by
 from pixelcnn.ui.shared.resources import LoadedModel
@@ -75,7 +77,7 @@ def _choose(count: int) -> int:
     if count == 1:
         return 0
     last = count - 1
-    return int(st.number_input("Picture", 0, last, key="sheet_picture", bind="query-params"))
+    return int(bound(st.number_input, "Picture", 0, last, key="sheet_picture"))
 
 
 def _fits(model: LoadedModel, other: ModelConfig, page: str) -> bool:
@@ -86,7 +88,7 @@ def _fits(model: LoadedModel, other: ModelConfig, page: str) -> bool:
     )
     if needs != has:
         st.warning(
-            f"The picture on the {page} page has {has}; {model.name} needs {needs}.",
+            f"The picture on the {page} page has {has}; {literal(model.name)} needs {needs}.",
             icon=":material/warning:",
         )
     return needs == has

@@ -7,6 +7,8 @@ import streamlit as st
 from pixelcnn.data.datasets import DATASETS, DataError, dataset_of
 from pixelcnn.evaluation.stored import Numbers, StoredNumbersError, load_numbers, numbers_path
 from pixelcnn.storage import checkpoint_path, weights_digest
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import code, literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
 STORED, LIVE = "Stored numbers", "Measure here"
@@ -14,13 +16,13 @@ STORED, LIVE = "Stored numbers", "Measure here"
 
 def choose_numbers(view: str) -> bool:
     """Ask whether stored numbers are shown or new ones measured; True means measured here."""
-    choice = st.segmented_control(
+    choice = bound(
+        st.segmented_control,
         "Numbers",
         [STORED, LIVE],
         default=STORED,
         required=True,
         key=f"{view}_numbers",
-        bind="query-params",
         help="Stored: measured once, shipped with the checkpoints, needs no data. Here: computed "
         "now from the test sets.",
     )
@@ -29,8 +31,14 @@ def choose_numbers(view: str) -> bool:
 
 def ask_images(view: str) -> int:
     """Ask how many test images of each set are scored."""
-    return st.slider(
-        "Test images of each set", 20, 1000, 100, 20, key=f"{view}_images", bind="query-params"
+    return bound(
+        st.slider,
+        "Test images of each set",
+        20,
+        1000,
+        100,
+        20,
+        key=f"{view}_images",
     )
 
 
@@ -54,7 +62,8 @@ def learned_whole_set(model: LoadedModel) -> bool:
     if dataset in DATASETS:
         return True
     st.info(
-        f"{model.name} learned {title_of(dataset)}: this is measured only for models of a whole "
+        f"{literal(model.name)} learned {literal(title_of(dataset))}: this is measured only for "
+        "models of a whole "
         f"data set with test images: {', '.join(d.title for d in DATASETS.values())}.",
         icon=":material/info:",
     )
@@ -87,20 +96,21 @@ def stored_numbers(
     try:
         stored = load_numbers(numbers_path(name, model.name), kind)
     except StoredNumbersError as error:
-        st.error(f"The stored numbers cannot be used. {error}", icon=":material/error:")
+        st.error(f"The stored numbers cannot be used. {literal(error)}", icon=":material/error:")
         return None
     if stored is None:
         st.info(
-            f"Nothing is stored for {model.name}. Measure it here, or run "
-            f"`python -m pixelcnn measure {name} {model.name}`.",
+            f"Nothing is stored for {literal(model.name)}. Measure it here, or run "
+            f"{code(f'python -m pixelcnn measure {name} {model.name}')}.",
             icon=":material/info:",
         )
         return None
-    st.caption(f"{about(stored.values)}; measured by `{stored.command}`.")
+    st.caption(f"{about(stored.values)}; measured by {code(stored.command)}.")
     if stored.outdated:
         st.warning(
-            f"The weights of {', '.join(stored.outdated)} have changed since: these numbers "
-            f"belong to other weights. Measure here, or run `{stored.command}` again.",
+            f"The weights of {literal(', '.join(stored.outdated))} have changed since: these "
+            "numbers "
+            f"belong to other weights. Measure here, or run {code(stored.command)} again.",
             icon=":material/warning:",
         )
     return stored.values

@@ -26,6 +26,8 @@ from pixelcnn.ui.measure.live import (
 )
 from pixelcnn.ui.shared.charts.measured import SCORE_TITLES, auroc_chart, paradox_chart
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel, load
@@ -55,13 +57,13 @@ def show(model: LoadedModel) -> None:
         return
     st.markdown("\n".join(f"- {sentence}" for sentence in describe(paradox)))
     _background(paradox)
-    score = st.segmented_control(
+    score = bound(
+        st.segmented_control,
         "Score",
         paradox.scores,
         default="likelihood",
         required=True,
         key="score",
-        bind="query-params",
         format_func=SCORE_TITLES.get,
         help="likelihood: bits/dim. Minus compressed size: Serra et al. 2020. Ratio: Ren et al. "
         "2019.",
@@ -169,7 +171,7 @@ def _measured_here(model: LoadedModel) -> Paradox | None:
     try:
         loaded = load(str(second)) if second is not None else None
     except CheckpointError as error:
-        st.warning(f"No second model: {error}", icon=":material/warning:")
+        st.warning(f"No second model: {literal(error)}", icon=":material/warning:")
         loaded = None
 
     def work() -> Generator[float, None, Paradox]:

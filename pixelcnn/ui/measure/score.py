@@ -20,6 +20,8 @@ from pixelcnn.ui.shared.charts.measured import classes_chart, codes_chart, score
 from pixelcnn.ui.shared.controls import choose_class
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.jobs import JOBS
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -42,7 +44,7 @@ def show(model: LoadedModel) -> None:
         score = _score(model, chosen, label, order)
     codes = code_bits(chosen.levels, model.model.config.num_levels)
     st.markdown(
-        f"**{chosen.caption}** · {score.bits_per_dim:.3f} bits/dim at "
+        f"**{literal(chosen.caption)}** · {score.bits_per_dim:.3f} bits/dim at "
         f"{model.model.config.num_levels} levels · **{score.total_bits:,.0f} bits** in all, "
         f"{score.total_bits / codes['PNG']:.0%} of its PNG"
     )
@@ -61,7 +63,7 @@ def _told(model: LoadedModel) -> tuple[int | None, int]:
     order = 0
     if c.num_orders > 1:
         order = ORDER_NAMES.index(
-            right.selectbox("Reading order", ORDER_NAMES, key="order", bind="query-params")
+            bound(right.selectbox, "Reading order", ORDER_NAMES, key="order")
         )
     return label, order
 
@@ -134,9 +136,12 @@ def _classes(model: LoadedModel, chosen: Chosen, order: int) -> None:
     best = int(scores.posterior.argmax())
     verdict = ""
     if chosen.label is not None:
-        verdict = " (**right**)" if best == chosen.label else f" (it is {names[chosen.label]})"
+        verdict = (
+            " (**right**)" if best == chosen.label else f" (it is {literal(names[chosen.label])})"
+        )
     st.markdown(
-        f"The picture is most probable as **{names[best]}**{verdict}, with a posterior of "
+        f"The picture is most probable as **{literal(names[best])}**{verdict}, with a posterior "
+        "of "
         f"{percent(scores.posterior[best])} if all classes are equally likely before. Told no "
         f"class, the model needs {scores.any_class_bits:,.1f} bits."
     )

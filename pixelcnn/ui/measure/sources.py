@@ -13,10 +13,14 @@ from pixelcnn.data.datasets import DATASETS, quantize
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.evaluation.paradox import other_dataset
 from pixelcnn.sampling import sample
+from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.ui.measure import from_pages
 from pixelcnn.ui.measure.chosen import Chosen
 from pixelcnn.ui.measure.live import content_of
-from pixelcnn.ui.shared.controls import MAX_SEED, choose_class
+from pixelcnn.ui.shared.controls import choose_class
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.public import upload_mb
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -46,13 +50,13 @@ def choose_picture(model: LoadedModel) -> Chosen | None:
         "Generate page": from_pages.of_generate,
         "Complete page": from_pages.of_complete,
     }
-    source = st.segmented_control(
+    source = bound(
+        st.segmented_control,
         "Picture",
         list(sources),
         default="A sample",
         required=True,
         key="source",
-        bind="query-params",
         help="A sample that the model draws; a real image of a test set; what you draw by hand or "
         "type; a file of yours; what is on the Generate page or the Complete page.",
     )
@@ -62,10 +66,16 @@ def choose_picture(model: LoadedModel) -> Chosen | None:
 def _sample(model: LoadedModel) -> Chosen:
     left, middle, right = st.columns(3, vertical_alignment="bottom")
     label = choose_class(model.class_names, left, "Class drawn", "sample_class", help=None)
-    temperature = middle.slider(
-        "Temperature", 0.0, 2.0, 1.0, 0.05, key="sample_temperature", bind="query-params"
+    temperature = bound(
+        middle.slider,
+        "Temperature",
+        0.0,
+        2.0,
+        1.0,
+        0.05,
+        key="sample_temperature",
     )
-    seed = right.number_input("Seed", 0, MAX_SEED, key="sample_seed", bind="query-params")
+    seed = bound(right.number_input, "Seed", 0, LARGEST_SEED, key="sample_seed")
     rule = SamplingRule(temperature=temperature)
     levels = _draw(content_of(model), model.model, seed, rule, label)
     what = "any class" if label is None else model.class_names[label]
@@ -92,23 +102,25 @@ def _test_image(model: LoadedModel) -> Chosen | None:
         st.info(f"No data set has pictures of {c.height} x {c.width} pixels like this model.")
         return None
     left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
-    name = left.selectbox(
+    name = bound(
+        left.selectbox,
         "Data set",
         names,
         format_func=lambda key: DATASETS[key].title,
         key="set",
-        bind="query-params",
     )
     images = test_set(name, "download-score")
     if images is None:
         return None
     values, label = images
-    number = middle.number_input(
+    if st.session_state.get("item", 0) >= len(values):  # of another set
+        del st.session_state["item"]
+    number = bound(
+        middle.number_input,
         "Image",
         0,
-        MAX_SEED,
+        len(values) - 1,
         key="item",
-        bind="query-params",
         help=f"Number in the test set, 0 to {len(values) - 1}.",
     )
     right.button(
@@ -118,13 +130,6 @@ def _test_image(model: LoadedModel) -> Chosen | None:
         on_click=_random_image,
         args=(len(values),),
     )
-    if number >= len(values):
-        st.warning(
-            f"Image {number} does not exist: {DATASETS[name].title} has the test images 0 to "
-            f"{len(values) - 1}.",
-            icon=":material/warning:",
-        )
-        return None
     true = int(label[number])
     dataset = DATASETS[name]
     known = name == model.info.dataset and c.num_classes == len(dataset.class_names) > 0
@@ -143,12 +148,12 @@ def _random_image(count: int) -> None:
 def _typed(model: LoadedModel) -> Chosen:
     c = model.model.config
     st.html("<style>.st-key-typed textarea { font: 13px/1 monospace }</style>")
-    text = st.text_area(
+    text = bound(
+        st.text_area,
         "A picture in characters",
         EXAMPLE,
         height=400,
         key="typed",
-        bind="query-params",
         help=f"One line for each row; from black to white: {GREYS!r}. What is missing is black.",
     )
     values = read_typed(text, c.height, c.width).expand(c.num_channels, -1, -1)
@@ -174,13 +179,13 @@ def _upload(model: LoadedModel) -> Chosen | None:
     file = st.file_uploader(
         "A picture",
         key="scored_file",
-        max_upload_size=10,
+        max_upload_size=upload_mb(10),
         help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind. The middle is cut out.",
     )
-    invert = st.toggle(
+    invert = bound(
+        st.toggle,
         "Invert",
         key="invert",
-        bind="query-params",
         help="Clothes and digits of the data sets are bright on black.",
     )
     if file is None:
@@ -196,7 +201,7 @@ def _upload(model: LoadedModel) -> Chosen | None:
             invert=invert,
         )
     except PictureError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return None
     levels = quantize(torch.from_numpy(values), c.num_levels).long()
     return Chosen(levels, f"uploaded: {file.name}")

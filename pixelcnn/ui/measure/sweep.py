@@ -5,10 +5,12 @@ import torch
 
 from pixelcnn.data.pictures import png_bytes, sheet
 from pixelcnn.evaluation.common_noise import SweepRow, sweep_temperatures
+from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.shared.charts.measured import sweep_chart
-from pixelcnn.ui.shared.controls import MAX_SEED, choose_class
+from pixelcnn.ui.shared.controls import choose_class
 from pixelcnn.ui.shared.exhibits import show_chart
+from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -25,12 +27,12 @@ def show(model: LoadedModel) -> None:
         "same random numbers."
     )
     temperatures = sorted(
-        st.multiselect("Temperatures", TEMPERATURES, DEFAULT, key="sweep", bind="query-params")
+        bound(st.multiselect, "Temperatures", TEMPERATURES, DEFAULT, key="sweep")
     )
     left, middle, right = st.columns(3)
     label = choose_class(model.class_names, left, key="sweep_class", help=None)
-    seed = middle.number_input("Seed", 0, MAX_SEED, key="sweep_seed", bind="query-params")
-    images = right.slider("Pictures in a row", 2, 16, 8, key="sweep_images", bind="query-params")
+    seed = bound(middle.number_input, "Seed", 0, LARGEST_SEED, key="sweep_seed")
+    images = bound(right.slider, "Pictures in a row", 2, 16, 8, key="sweep_images")
     if not temperatures:
         st.info("Choose at least one temperature.", icon=":material/info:")
         return

@@ -10,6 +10,7 @@ from pixelcnn.evaluation.stored import StoredNumbersError, is_current, load_numb
 from pixelcnn.storage import CheckpointError, list_scored_checkpoints
 from pixelcnn.ui.measure.live import title_of
 from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import load
 
 FIELDS = [field.name for field in fields(ModelRow)]
@@ -31,7 +32,7 @@ def show() -> None:
     try:
         stored = load_numbers(TABLE_PATH, Table)
     except StoredNumbersError as error:
-        st.error(f"The stored table cannot be used. {error}", icon=":material/error:")
+        st.error(f"The stored table cannot be used. {literal(error)}", icon=":material/error:")
         stored = None
     measured = {row.checkpoint: row for row in stored.values.rows} if stored else {}
     rows, notes = [], []
@@ -59,7 +60,7 @@ def show() -> None:
     offer_data("models", {name: [row[name] for row in rows] for name in FIELDS}, "models")
     if notes:
         st.info(
-            f"Not measured with its present weights: {', '.join(notes)}. "
+            f"Not measured with its present weights: {literal(', '.join(notes))}. "
             f"Shown is what can be told without the data. `{COMMAND}` measures all.",
             icon=":material/info:",
         )
@@ -87,7 +88,7 @@ def _of_checkpoint(name: str) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any], counts: list[int]) -> list[str]:
     if row["num_levels"] is None:
-        return [row["checkpoint"], "damaged", *[""] * (len(HEAD) - 2)]
+        return [literal(row["checkpoint"]), "damaged", *[""] * (len(HEAD) - 2)]
     bits = "not measured"
     if row["test_bits_per_dim"] is not None:
         bits = f"{row['test_bits_per_dim']:.3f}"
@@ -99,8 +100,8 @@ def _cells(row: dict[str, Any], counts: list[int]) -> list[str]:
         bits += f", {row['test_images']:,} images"
     seconds = [row["seconds_one"], row["seconds_of_16"]]
     return [
-        row["checkpoint"],
-        title_of(row["dataset"]),
+        literal(row["checkpoint"]),
+        literal(title_of(row["dataset"])),
         str(row["num_levels"]),
         bits,
         f"{row['num_parameters']:,}",

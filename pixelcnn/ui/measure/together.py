@@ -9,6 +9,7 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.evaluation.common_noise import Drawn, draw_with_record
 from pixelcnn.progress import part_of
 from pixelcnn.sampling import make_noise
+from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.storage import (
     CheckpointError,
     checkpoint_path,
@@ -21,9 +22,11 @@ from pixelcnn.ui.browser.messages import Panel, encode_panels, panel_columns
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.measure.side_by_side import together
 from pixelcnn.ui.measure.sweep import TEMPERATURES
-from pixelcnn.ui.shared.controls import ANY_CLASS, MAX_SEED, default_checkpoint
+from pixelcnn.ui.shared.controls import ANY_CLASS, default_checkpoint
 from pixelcnn.ui.shared.exhibits import offer_data
 from pixelcnn.ui.shared.jobs import JOBS
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel, load
 
@@ -67,7 +70,7 @@ def show() -> None:
     try:
         settings = _ask(names)
     except CheckpointError as error:
-        st.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
+        st.error(f"This checkpoint cannot be used. {literal(error)}", icon=":material/error:")
         return
     seed = st.session_state["common_seed"]
     if not settings or not _same_size(settings):
@@ -93,13 +96,13 @@ def _ask(names: list[str]) -> list[Setting]:
     Raises:
         CheckpointError: if a checkpoint cannot be used.
     """
-    differs = st.segmented_control(
+    differs = bound(
+        st.segmented_control,
         "What differs",
         [TEMPERATURE, CLASS, CHECKPOINT, STAGE],
         default=TEMPERATURE,
         required=True,
         key="differs",
-        bind="query-params",
     )
     columns = iter(st.columns([3, 3, 3, 2]))
     first = default_checkpoint(names)
@@ -107,12 +110,16 @@ def _ask(names: list[str]) -> list[Setting]:
         chosen = _choose("Checkpoints", names, [first, *names], "checkpoints")
         models = [(load(name), name) for name in chosen]
     else:
-        name = next(columns).selectbox(
-            "Model", names, names.index(first), key="common_model", bind="query-params"
+        name = bound(
+            next(columns).selectbox,
+            "Model",
+            names,
+            names.index(first),
+            key="common_model",
         )
         models = _stages(name) if differs == STAGE else [(load(name), name)]
     if not models:
-        next(columns).number_input("Seed", 0, MAX_SEED, key="common_seed", bind="query-params")
+        bound(next(columns).number_input, "Seed", 0, LARGEST_SEED, key="common_seed")
         if models is not None:
             st.info(NOTHING_CHOSEN, icon=":material/info:")
         return []
@@ -122,21 +129,28 @@ def _ask(names: list[str]) -> list[Setting]:
         given = _choose("Classes", [ANY_CLASS, *classes], classes, "classes")
     elif classes:
         given = [
-            next(columns).selectbox(
-                "Class", [ANY_CLASS, *classes], key="common_class", bind="query-params"
+            bound(
+                next(columns).selectbox,
+                "Class",
+                [ANY_CLASS, *classes],
+                key="common_class",
             )
         ]
     if differs == TEMPERATURE:
         temperatures = _choose("Temperatures", TEMPERATURES, [1.0, 0.9, 0.8], "common_t")
     else:
         temperatures = [
-            next(columns).select_slider(
-                "Temperature", TEMPERATURES, 1.0, key="common_temperature", bind="query-params"
+            bound(
+                next(columns).select_slider,
+                "Temperature",
+                TEMPERATURES,
+                1.0,
+                key="common_temperature",
             )
         ]
-    next(columns).number_input("Seed", 0, MAX_SEED, key="common_seed", bind="query-params")
+    bound(next(columns).number_input, "Seed", 0, LARGEST_SEED, key="common_seed")
     if differs == CLASS and not classes:
-        st.info(f"{models[0][1]} knows no classes.", icon=":material/info:")
+        st.info(f"{literal(models[0][1])} knows no classes.", icon=":material/info:")
         return []
     if not given or not temperatures:
         st.info(NOTHING_CHOSEN, icon=":material/info:")
@@ -164,13 +178,13 @@ def _setting(
 
 def _choose(label: str, options: list, default: list, key: str) -> list:
     """Ask for the values of what differs; the first one is compared with the others."""
-    return st.multiselect(
+    return bound(
+        st.multiselect,
         f"{label}, up to {MOST}",
         options,
         list(dict.fromkeys(default))[:3],
         max_selections=MOST,
         key=key,
-        bind="query-params",
         help="In the order in which they are shown; the others are compared with the first.",
     )
 
@@ -181,7 +195,8 @@ def _stages(name: str) -> list[tuple[LoadedModel, str]] | None:
     stages = {_seen(int(p.stem)): str(p) for p in list_stages(path) if p.stem.isdecimal()}
     if not stages:
         st.info(
-            f"No stages of the training of {name} were kept. `python -m pixelcnn train … --stages "
+            f"No stages of the training of {literal(name)} were kept. `python -m pixelcnn train "
+            "… --stages "
             "1000 5000 20000` keeps the checkpoint after so many images.",
             icon=":material/info:",
         )
@@ -206,7 +221,8 @@ def _same_size(settings: list[Setting]) -> bool:
     if len(sizes) > 1:
         found = ", ".join(f"{name}: {h} x {w} x {c}" for (c, h, w), name in sizes.items())
         st.warning(
-            f"Only pictures of one size can be compared ({found}).", icon=":material/warning:"
+            f"Only pictures of one size can be compared ({literal(found)}).",
+            icon=":material/warning:",
         )
     return len(sizes) == 1
 

@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pixelcnn.config import SamplingRule
+from pixelcnn.sampling.noise import LARGEST_IMAGE, LARGEST_SEED
 from pixelcnn.storage import (
     CHECKPOINT_DIR,
     CheckpointError,
@@ -15,10 +16,12 @@ from pixelcnn.storage import (
     list_trained_checkpoints,
 )
 from pixelcnn.ui.shared.history import History, Subject
+from pixelcnn.ui.shared.links import bound, refuse
 
 ANY_CLASS = "any"
 DEFAULT_CHECKPOINT = "fashion-mnist-gated"
-MAX_SEED = 999_999
+NEW_SEEDS = 1_000_000
+"""The button New takes one below: a number that one can read out."""
 KEYS = ("model", "class", "seed", "pictures", "rows", "image", "temperature", "top_k", "top_p")
 """Of the controls of the Generate page, in the session state and in the URL."""
 
@@ -47,9 +50,9 @@ def choose_checkpoint(
         key: of the control, in the session state and in the URL.
         on_change: called when the visitor has chosen another one.
     """
-    names = _checkpoints(key)
+    names, gone = _checkpoints(key), None
     if key in st.session_state and st.session_state[key] not in names:
-        del st.session_state[key]
+        gone = st.session_state.pop(key)
     if not names:
         place.info(
             f"There is no checkpoint in `{CHECKPOINT_DIR.name}/`. Train one on the Train page, or "
@@ -57,16 +60,19 @@ def choose_checkpoint(
             icon=":material/info:",
         )
         st.stop()
-    return st.selectbox(
+    name = bound(
+        st.selectbox,
         "Model",
         names,
         names.index(default_checkpoint(names, preferred)),
         key=key,
-        bind="query-params",
         on_change=on_change,
         help="A trained checkpoint: from the folder `checkpoints/`, from a run on the Train page, "
         "or imported there.",
     )
+    if gone is not None:
+        refuse(key, gone, "name a checkpoint that there is", name)
+    return name
 
 
 def _checkpoints(key: str) -> list[str]:
@@ -97,7 +103,7 @@ def choose_class(
     if not names:
         return None
     options = [ANY_CLASS, *names]
-    name = (place or st).selectbox(title, options, key=key, bind="query-params", help=help)
+    name = bound((place or st).selectbox, title, options, key=key, help=help)
     return None if name == ANY_CLASS else names.index(name)
 
 
@@ -109,12 +115,12 @@ def choose_seed(key: str = "seed", same: str = "seed and settings give the same 
         same: says what makes the same pictures.
     """
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    seed = left.number_input(
+    seed = bound(
+        left.number_input,
         "Seed",
         0,
-        MAX_SEED,
+        LARGEST_SEED,
         key=key,
-        bind="query-params",
         help=f"Fixes the random numbers: the same {same}.",
     )
     right.button(
@@ -135,36 +141,36 @@ def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator)
     """
     label = choose_class(names)
     seed = choose_seed()
-    num_images = st.slider(
+    num_images = bound(
+        st.slider,
         "Pictures at once",
         1,
         64,
         key="pictures",
-        bind="query-params",
         help="1 shows every detail; more draws a sheet. Click a picture of a sheet to open it.",
     )
     per_row = False
     if num_images > 1 and names:
-        per_row = st.toggle(
+        per_row = bound(
+            st.toggle,
             "One class per row",
             key="rows",
-            bind="query-params",
             help="Row by row the classes in turn, instead of the class above.",
         )
     with st.expander("Picture number"):
-        image = st.number_input(
+        image = bound(
+            st.number_input,
             "Number within the seed",
             0,
-            MAX_SEED,
+            LARGEST_IMAGE,
             key="image",
-            bind="query-params",
             help="A seed holds many pictures; a sheet begins with this one. Picture i of a sheet "
             "is the same as picture i alone.",
         )
     last = image + num_images - 1
-    if last > MAX_SEED:
+    if last > LARGEST_IMAGE:
         place.error(
-            f"A seed holds the pictures 0 to {MAX_SEED:,}; this sheet would end at {last:,}.",
+            f"A seed holds the pictures 0 to {LARGEST_IMAGE:,}; this sheet would end at {last:,}.",
             icon=":material/error:",
         )
         st.stop()
@@ -173,34 +179,35 @@ def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator)
 
 def choose_rule(num_levels: int) -> SamplingRule:
     """Let the visitor choose temperature, top-k and top-p."""
-    st.slider(
+    bound(
+        st.slider,
         "Temperature",
         0.0,
         2.0,
         1.0,
         0.05,
         key="temperature",
-        bind="query-params",
+        check=lambda temperature: SamplingRule(temperature=temperature),
         help="1 is the model itself. Lower: safer and smoother. Higher: wilder. "
         "0 always takes the most probable level, often nothing but background.",
     )
-    st.slider(
+    bound(
+        st.slider,
         "Top-k",
         1,
         num_levels,
         num_levels,
         key="top_k",
-        bind="query-params",
         help=f"Keep only the k most probable levels. {num_levels} keeps all.",
     )
-    st.slider(
+    bound(
+        st.slider,
         "Top-p",
         0.05,
         1.0,
         1.0,
         0.01,
         key="top_p",
-        bind="query-params",
         help="Keep the smallest set of levels that together have probability p. 1 keeps all. "
         "Where the background is nearly certain, a low p leaves nothing else: all stays black.",
     )
@@ -260,7 +267,7 @@ def show_finished(
 
 def next_seed() -> int:
     """Give the seed that the button New takes next."""
-    return st.session_state.setdefault("next_seed", random.randint(0, MAX_SEED))
+    return st.session_state.setdefault("next_seed", random.randrange(NEW_SEEDS))
 
 
 def _new_seed(key: str) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.shared.canvas import canvas, read_change
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.sketch import GIVEN, MAX_SIDE, Sketch, blank, from_text
 
 CANVAS = "canvas"
@@ -101,7 +102,10 @@ def _read_link(text: str, config: ModelConfig) -> None:
     try:
         sketch = from_text(text)
     except ValueError as error:
-        st.warning(f"The drawing in this link cannot be used: {error}.", icon=":material/warning:")
+        st.warning(
+            f"The drawing in this link cannot be used: {literal(error)}.",
+            icon=":material/warning:",
+        )
         return
     if sketch.level.shape != (config.height, config.width):
         st.warning(

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import streamlit as st
 
-from pixelcnn.ui.shared import long_work
+from pixelcnn.ui.shared import links, long_work
 
 PAGES = [
     ("app.py", "Generate", ":material/animation:", "Watch a picture being drawn"),
@@ -40,21 +40,20 @@ def _import_torch() -> None:
 
 def choose_view(title: str, views: Collection[str], key: str, first: str) -> str:
     """Let the visitor choose a part of a page; where a link names none, the first is open."""
-    if st.query_params.get(key) not in views:
-        st.session_state.setdefault(key, first)
-    return st.segmented_control(
+    return links.bound(
+        st.segmented_control,
         title,
         list(views),
+        default=first,
         required=True,
         key=key,
-        bind="query-params",
         label_visibility="collapsed",
     )
 
 
 def page(title: str, introduction: str) -> None:
     """Begin a page: complete alone, whether it is reached by the menu or by a deep link."""
-    long_work.enter(title)
+    is_another = long_work.enter(title)
     # An emoji, because an icon from a font would be fetched from the network.
     st.set_page_config(page_title=f"{title} · PixelCNN", page_icon="🧵", layout="wide")
     # Streamlit keeps 6 rem free above a page; the player should be seen without scrolling.
@@ -65,3 +64,4 @@ def page(title: str, introduction: str) -> None:
             st.page_link(file, label=name, icon=icon, help=help_text)
     st.markdown(f"### {title}")
     st.caption(introduction)
+    links.begin(is_another)

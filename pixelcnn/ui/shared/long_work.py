@@ -9,6 +9,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pixelcnn.ui.shared.jobs import GRACE, JOBS, Job, Steps, Visitor
+from pixelcnn.ui.shared.literal import literal
 
 UNASKED = 60.0
 """Seconds after which a work is dropped that the page it began on does not show any more."""
@@ -22,12 +23,18 @@ def visitor() -> Visitor:
     return st.session_state["visitor"]
 
 
-def enter(page: str) -> None:
-    """Note that a page begins: what it does not ask for, another page or view did, is dropped."""
-    seconds = UNASKED if st.session_state.get("page") == page else GRACE
+def enter(page: str) -> bool:
+    """Note that a page begins: what it does not ask for, another page or view did, is dropped.
+
+    Returns:
+        Whether another page was open before.
+    """
+    is_another = st.session_state.get("page") != page
+    seconds = GRACE if is_another else UNASKED
     st.session_state["page"] = page
     for job in _mine().values():
         job.doubt(visitor(), seconds)
+    return is_another
 
 
 def begin(slot: str, key: Hashable, make: Callable[[], Steps], computes: bool = True) -> Job:
@@ -94,7 +101,7 @@ def result_of(
     if result is not None and is_current(result):
         return result
     if job is not None and job.error is not None:
-        st.error(f"This did not work. {job.error}", icon=":material/error:")
+        st.error(f"This did not work. {literal(job.error)}", icon=":material/error:")
     elif job is not None and (job.dropped or job.cancelled_by(me)):
         why = "" if job.cancelled_by(me) else ", because you left the page"
         st.info(f"Cancelled{why}.", icon=":material/cancel:")

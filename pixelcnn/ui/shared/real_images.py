@@ -13,7 +13,9 @@ from torch import Tensor
 
 from pixelcnn.data.datasets import DamagedDataError, DataError, data_dir, dataset_of, load_dataset
 from pixelcnn.ui.shared.jobs import JOBS
+from pixelcnn.ui.shared.literal import code, literal
 from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.public import is_public
 
 BYTES = {"fashion-mnist": 30_878_645, "mnist": 11_594_722, "cifar10": 170_498_071}
 """Size of the compressed files, where it is known."""
@@ -36,13 +38,16 @@ def test_set(name: str, slot: str) -> tuple[Tensor, Tensor] | None:
         try:
             return _test_set(name, str(folder))
         except DamagedDataError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(literal(error), icon=":material/error:")
             return None
         except DataError:
             pass
     title = dataset_of(name).title
+    if is_public():
+        st.caption(f"{title} is not on this server.")
+        return None
     size = f" ({BYTES[name] / 1e6:.0f} MB)" if name in BYTES else ""
-    st.caption(f"{title} is not in the folder `{folder}`.")
+    st.caption(f"{title} is not in the folder {code(folder)}.")
     result_of(
         key,
         lambda: _fetch(name, folder),

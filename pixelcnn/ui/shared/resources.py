@@ -30,6 +30,7 @@ from pixelcnn.storage import (
     load_checkpoint,
     read_info,
 )
+from pixelcnn.ui.shared.literal import code, literal
 from pixelcnn.ui.shared.long_work import result_of
 
 HEAD_START = 2.0
@@ -126,7 +127,7 @@ def show_causality(model: LoadedModel) -> None:
     if report.is_causal:
         st.caption(
             f":green[:material/verified:] **Causality check passed.** {report.text} "
-            f"All predictions: `python -m pixelcnn check {model.name}`."
+            f"All predictions: {code(f'python -m pixelcnn check {model.name}')}."
         )
     else:
         st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
@@ -154,5 +155,5 @@ def load_or_stop(name: str, place: DeltaGenerator) -> LoadedModel:
     try:
         return load(name)
     except CheckpointError as error:
-        place.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
+        place.error(f"This checkpoint cannot be used. {literal(error)}", icon=":material/error:")
         st.stop()

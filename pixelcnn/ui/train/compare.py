@@ -5,6 +5,7 @@ import streamlit as st
 from pixelcnn.durations import in_words
 from pixelcnn.training.runs import Run, RunConfig, RunError, list_runs
 from pixelcnn.ui.shared.charts import curves
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.train import gallery, words
 from pixelcnn.ui.train.watch import choose_axis
 
@@ -64,15 +65,15 @@ def _table(runs: dict[str, tuple[Run, RunConfig]]) -> None:
         "best": lambda s: "" if s.best is None else f"{s.best:.3f}",
     }
     rows = [
-        {"": label} | {words.plain(name): text(status) for name, status in statuses.items()}
+        {"": label} | {literal(name): text(status) for name, status in statuses.items()}
         for label, text in facts.items()
     ]
     shown = differing + [n for n in next(iter(settings.values())) if n not in differing]
     for setting in shown if everything else differing:
-        row = {words.plain(name): words.plain(settings[name][setting]) for name in runs}
+        row = {literal(name): literal(settings[name][setting]) for name in runs}
         if setting in differing:
             row = {name: f":orange-background[{value}]" for name, value in row.items()}
-        rows.append({"": words.plain(setting)} | row)
+        rows.append({"": literal(setting)} | row)
     st.markdown(words.markdown_table(rows))
     st.caption(
         "Settings that differ are coloured. Validation and best: bits/dim."
@@ -87,7 +88,7 @@ def _pictures(runs: dict[str, tuple[Run, RunConfig]]) -> None:
     st.markdown(f"##### {noise}, each run's newest checkpoint")
     temperature = gallery.choose_temperature("compare_temperature")
     for name, (run, _) in runs.items():
-        st.caption(f"**{words.plain(name)}**")
+        st.caption(f"**{literal(name)}**")
         above, below = st.container(), st.container()
         try:
             with below:

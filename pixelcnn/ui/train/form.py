@@ -22,6 +22,8 @@ from pixelcnn.training.runs import (
     why_no_runs,
 )
 from pixelcnn.ui.shared import long_work
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import num_parameters
 from pixelcnn.ui.train import own_data, presets
@@ -40,13 +42,13 @@ DOUBLE_CLICK_SECONDS = 2
 
 def show() -> None:
     """Draw the form."""
-    chosen = st.segmented_control(
+    chosen = bound(
+        st.segmented_control,
         "How long",
         [*(p.name for p in presets.PRESETS), presets.OWN],
         default=presets.PRESETS[1].name,
         required=True,
         key="preset",
-        bind="query-params",
         help="What fits into this time on two cores of a current CPU, with grey pictures of "
         "28 x 28 pixels. What it takes on this computer is measured below.",
     )
@@ -73,7 +75,7 @@ def show() -> None:
             config = new_config(model, train, unconditional=unconditional, device=device)
         except (ValueError, DataError) as error:
             st.session_state.pop("start_asked", None)
-            st.error(f"These settings cannot be used. {error}", icon=":material/error:")
+            st.error(f"These settings cannot be used. {literal(error)}", icon=":material/error:")
             return
         _about_model(config)
         _estimate(config)
@@ -120,13 +122,14 @@ def _preview(name: str) -> None:
         is_missing = not isinstance(error, DamagedDataError)
         if is_missing and name.partition("/")[0] in DATASETS:
             st.info(
-                f"{dataset_of(name).title} is not on this computer yet; the run will download it "
+                f"{literal(dataset_of(name).title)} is not on this computer yet; the run will "
+                "download it "
                 "first. Without a network, name a local copy with the environment variable "
                 "`PIXELCNN_DATA`.",
                 icon=":material/download:",
             )
         else:
-            st.error(str(error), icon=":material/error:")
+            st.error(literal(error), icon=":material/error:")
         return
     st.image(sheet, caption=f"The first of {count:,} training images", width="content")
 
@@ -171,7 +174,7 @@ def _estimate(config: RunConfig) -> None:
     busy = " A run is going on, so this is more than it takes alone." if active else ""
     st.info(
         f"On this computer, as busy as it is now, about **{in_words(found.seconds)}**: "
-        f"{found.images_per_second:.1f} images/s ({found.device}), and "
+        f"{found.images_per_second:.1f} images/s ({literal(found.device)}), and "
         f"{bytes_text(found.memory_bytes)} of memory.{busy}",
         icon=":material/timer:",
     )
@@ -193,7 +196,7 @@ def _start(config: RunConfig, chosen: str) -> None:
         **kept(f"name-{proposed}"),
     )
     if problem := why_no_runs():
-        st.error(problem, icon=":material/error:")
+        st.error(literal(problem), icon=":material/error:")
         return
     waiting = _active_runs()
     at_once = waiting > 0 and st.toggle(
@@ -232,7 +235,7 @@ def _create_and_start(config: RunConfig, name: str, at_once: bool) -> None:
             run = create_run(config, name=name)
             launch.start(run, queue=not at_once)
         except (RunError, OSError) as error:
-            st.error(f"The run was not started. {error}", icon=":material/error:")
+            st.error(f"The run was not started. {literal(error)}", icon=":material/error:")
             return
         last.update(wanted=wanted, at=time.monotonic(), run=run.id)
     st.session_state["started_run"] = last["run"]

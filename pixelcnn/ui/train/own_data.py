@@ -24,6 +24,7 @@ from pixelcnn.files import names_in, write_atomically
 from pixelcnn.progress import part_of
 from pixelcnn.storage import runs_dir
 from pixelcnn.training.runs import Run, RunError, list_runs
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.train.settings import PREFIX, kept
 
@@ -108,7 +109,7 @@ def say_left_out(path: str) -> None:
     """Say which files could not be used when this data set was made."""
     made, left_out = st.session_state.get("own_left_out", ("", ()))
     if made == path and left_out:
-        shown = "".join(f"\n- {line}" for line in left_out[:10])
+        shown = "".join(f"\n- {literal(line)}" for line in left_out[:10])
         more = f"\n- and {len(left_out) - 10} more" if len(left_out) > 10 else ""
         st.warning(
             f"Files that could not be used: {len(left_out)}{shown}{more}",

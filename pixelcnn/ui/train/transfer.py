@@ -19,6 +19,7 @@ from pixelcnn.storage import (
     runs_dir,
 )
 from pixelcnn.ui.shared.layout import PAGES
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.sketch import MAX_SIDE
 
 UPLOAD_MB = 24
@@ -38,7 +39,7 @@ def links(checkpoint: str, config: ModelConfig, *, label: str | None = None) -> 
     for file, name, icon, _ in pages if label is None else pages[:1]:
         st.page_link(
             file,
-            label=label or name,
+            label=literal(label or name),
             icon=icon,
             query_params={"model": checkpoint},
             help=f"Open this checkpoint on the page {name}.",
@@ -80,7 +81,7 @@ def import_checkpoint() -> None:
             help="From this app elsewhere. It is checked first, and nothing in it is run.",
         )
         if problem := st.session_state.get("import_problem"):
-            st.error(problem, icon=":material/error:")
+            st.error(literal(problem), icon=":material/error:")
         known = list_trained_checkpoints()
         imported = {n: path for n, path in known.items() if n.startswith("imported:")}
         st.caption("Imported, the newest first" if imported else "Nothing has been imported yet.")
@@ -90,7 +91,7 @@ def import_checkpoint() -> None:
                 try:
                     links(name, read_info(path).config, label=label)
                 except CheckpointError:
-                    st.markdown(f"{label}: cannot be read")
+                    st.markdown(f"{literal(label)}: cannot be read")
                 st.button(
                     "Delete",
                     icon=":material/delete:",
@@ -114,7 +115,7 @@ def _take_in() -> None:
         return
     c = info.config
     st.toast(
-        f"Imported as **{name}**: {c.architecture}, {c.num_levels} levels, {c.height} x "
+        f"Imported as **{literal(name)}**: {c.architecture}, {c.num_levels} levels, {c.height} x "
         f"{c.width}, {info.images_seen:,} images seen.",
         icon=":material/check:",
     )

@@ -1,5 +1,6 @@
 """Watching one run: how far it is, its curve, its pictures, and what can be done with it."""
 
+import reprlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from pixelcnn.data.pictures import Picture
 from pixelcnn.training import launch
 from pixelcnn.training.runs import MAX_NAME, MAX_NOTE, Run, RunConfig, RunError, Status, list_runs
 from pixelcnn.ui.shared.charts import curves
+from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.public import is_public
 from pixelcnn.ui.train import gallery, transfer, words
 
 LATEST = 0
@@ -21,14 +24,16 @@ def show() -> None:
     """Draw the view."""
     runs = list_runs()
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    with right:
-        transfer.import_checkpoint()
+    if not is_public():
+        with right:
+            transfer.import_checkpoint()
     if not runs:
-        left.info(
-            "There is no run yet. Start one under **New run**: the first pictures come within "
-            "half a minute.",
-            icon=":material/info:",
+        start = (
+            " Start one under **New run**: the first pictures come within half a minute."
+            if not is_public()
+            else ""
         )
+        left.info(f"There is no run yet.{start}", icon=":material/info:")
         return
     with left:
         run = _choose_run(runs)
@@ -36,14 +41,16 @@ def show() -> None:
     try:
         config = run.config()
     except RunError as error:
-        st.error(f"This run cannot be shown. {error}", icon=":material/error:")
-        _delete(run, status)
+        st.error(f"This run cannot be shown. {literal(error)}", icon=":material/error:")
+        if not is_public():
+            _delete(run, status)
         return
     every = 1.0 if status.is_active else None
     st.fragment(_live, run_every=every, key="live_run")(run, config, status.state)
     st.fragment(_pictures, run_every=every, key="run_pictures")(run)
     _use(run, config)
-    _about(run, config, status)
+    if not is_public():
+        _about(run, config, status)
 
 
 def is_any_active() -> bool:
@@ -55,7 +62,9 @@ def _choose_run(runs: list[Run]) -> Run:
     by_id = {run.id: run for run in runs}
     asked = st.query_params.get("run")
     if asked is not None and asked not in by_id:
-        st.warning(f"There is no run {asked!r} here.", icon=":material/warning:")
+        st.warning(
+            f"There is no run {literal(reprlib.repr(asked))} here.", icon=":material/warning:"
+        )
     names = words.unique_names(runs)
     states = {run.id: run.status().state for run in runs}
     active = [run.id for run in reversed(runs) if states[run.id] == "training"]
@@ -87,7 +96,7 @@ def _live(run: Run, config: RunConfig, known_state: str) -> None:
         st.rerun()  # other buttons, another timer
     name = run.about().name
     st.markdown(
-        f"#### {words.plain(name)} :{words.BADGES[status.state]}-badge[{status.state}]",
+        f"#### {literal(name)} :{words.BADGES[status.state]}-badge[{status.state}]",
     )
     done = min(status.images_seen / total, 1.0)
     st.progress(done, f"{done:.0%} · {words.progress_text(status, total)}")
@@ -95,13 +104,14 @@ def _live(run: Run, config: RunConfig, known_state: str) -> None:
     if status.memory_bytes:
         detail.append(f"{words.bytes_text(status.memory_bytes)} of memory")
     if known := " · ".join(part for part in detail if part):
-        st.caption(known)
+        st.caption(literal(known))
     # Until the next action: an automatic rerun must not wipe it away.
     of, problem = st.session_state.get("run_problem") or (None, "")
     if of == run.id:
-        st.error(problem, icon=":material/error:")
+        st.error(literal(problem), icon=":material/error:")
     _say(run, status)
-    _buttons(run, status)
+    if not is_public():
+        _buttons(run, status)
     _curves(run, config)
 
 
@@ -113,8 +123,8 @@ def _say(run: Run, status: Status) -> None:
         )
     if not status.message:
         return
-    st.error(words.plain(status.message), icon=":material/error:")
-    if log := words.log_tail(run):
+    st.error(literal(status.message), icon=":material/error:")
+    if not is_public() and (log := words.log_tail(run)):
         with st.expander("Log of the process"):
             st.code(log, language=None, wrap_lines=True)
 
@@ -215,7 +225,7 @@ def _pictures(run: Run) -> None:
         with below:
             sheet = gallery.sheet_of(path, gallery.PICTURES, temperature, "sheet")
     except OSError as error:
-        st.error(f"This checkpoint cannot be read. {error}", icon=":material/error:")
+        st.error(f"This checkpoint cannot be read. {literal(error)}", icon=":material/error:")
         return
     if sheet is not None:
         caption = f"After {sheet.images_seen:,} images, seed 0, temperature {temperature:g}"
@@ -268,7 +278,7 @@ def _about(run: Run, config: RunConfig, status: Status) -> None:
     st.markdown("##### The run")
     about = run.about()
     if about.note:
-        st.markdown(f"> {words.plain(about.note)}")
+        st.markdown(f"> {literal(about.note)}")
     with st.container(horizontal=True):
         with st.popover("Name and note", icon=":material/edit:"):
             st.text_input("Name", about.name, max_chars=MAX_NAME, key=f"name-{run.id}")
@@ -288,7 +298,7 @@ def _about(run: Run, config: RunConfig, status: Status) -> None:
     st.caption(f"Made {made}. The command that repeats it:")
     st.code(command_line(config, "NAME"), language="sh", wrap_lines=True)
     with st.expander("All settings"):
-        st.table(words.settings(config), border="horizontal")
+        st.table({k: literal(v) for k, v in words.settings(config).items()}, border="horizontal")
 
 
 def _describe(run: Run) -> None:

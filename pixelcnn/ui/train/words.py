@@ -1,7 +1,6 @@
 """What the Train page says about runs, as text and tables. Knows no Streamlit."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from pixelcnn.models import architecture
 from pixelcnn.storage import CheckpointError, list_scored_checkpoints, read_info
 from pixelcnn.training.runs import Run, RunConfig, Status
 from pixelcnn.ui.shared.charts.curves import Reference
+from pixelcnn.ui.shared.public import is_public
 
 BADGES = {
     "new": "gray", "queued": "gray", "starting": "blue", "training": "blue", "stopping": "orange",
@@ -107,7 +107,9 @@ def settings(config: RunConfig) -> dict[str, str]:
     values |= {"device": config.device, "threads": config.threads or "chosen by torch"}
     if values["dataset"].endswith(SUFFIX):
         values["dataset"] = os.path.basename(values["dataset"])  # the folder says nothing
-    values |= {"compiled": config.compiled, "data folder": config.data_dir or "the usual one"}
+    values["compiled"] = config.compiled
+    if not is_public():
+        values["data folder"] = config.data_dir or "the usual one"
     values["begins with"] = " ".join(config.origin) or "random weights"
     return {name: _plain(value) for name, value in values.items()}
 
@@ -133,15 +135,6 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     first, rule, *rest = ("| " + " | ".join(line) + " |" for line in lines)
     return "\n".join([first, rule.replace(" ", ""), *rest])
-
-
-def plain(text: str) -> str:
-    """Write what people typed so that it is no Markdown.
-
-    >>> plain("*a* [b](c) :red[d]")
-    '\\\\*a\\\\* \\\\[b\\\\](c) \\\\:red\\\\[d\\\\]'
-    """
-    return re.sub(r"([\\`*_{}\[\]<>#:$~|!])", r"\\\1", text)
 
 
 def _plain(value: object) -> str:

@@ -5,6 +5,7 @@ import math
 import plotly.graph_objects as go
 
 from pixelcnn.completion import ClassPosterior
+from pixelcnn.ui.shared.literal import in_chart
 
 
 def posterior_chart(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
@@ -17,7 +18,7 @@ def posterior_chart(posterior: ClassPosterior, class_names: tuple[str, ...]) -> 
         xaxis={"fixedrange": True},
         yaxis={
             "categoryorder": "array",
-            "categoryarray": list(class_names),
+            "categoryarray": [in_chart(name) for name in class_names],
             "range": [len(class_names) - 0.5, -0.5],
             "fixedrange": True,
         },
@@ -31,7 +32,7 @@ def _bars(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=shares,
-            y=list(class_names),
+            y=[in_chart(name) for name in class_names],
             orientation="h",
             text=[percent(value) for value in shares],
             textposition="outside",
@@ -53,7 +54,7 @@ def _ranges(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figur
     figure = go.Figure(
         go.Scatter(
             x=bits,
-            y=[class_names[label] for label in computed.nonzero().flatten()],
+            y=[in_chart(class_names[label]) for label in computed.nonzero().flatten()],
             mode="markers",
             marker={"size": 10},
             error_x={

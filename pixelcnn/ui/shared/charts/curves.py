@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.shared.charts.palette import GREY, SERIES
+from pixelcnn.ui.shared.literal import in_chart
 
 Records = Sequence[Mapping[str, Any]]
 Axis = Literal["Images seen", "Minutes"]
@@ -103,7 +104,7 @@ def learning_curve(
         side = "bottom right" if level.bits_per_dim == lowest else "top right"
         figure.add_hline(
             y=level.bits_per_dim, line={"color": GREY, "dash": "dot", "width": 1},
-            annotation={"text": f"{level.name} {level.bits_per_dim:.2f}",
+            annotation={"text": f"{in_chart(level.name)} {level.bits_per_dim:.2f}",
                         "font": {"color": GREY, "size": 11}},
             annotation_position=side,
         )  # fmt: skip
@@ -122,7 +123,7 @@ def optimiser_curve(
     records: Records, name: Literal["grad_norm", "learning_rate"], title: str, *, axis: Axis
 ) -> go.Figure:
     """Draw one number of the updates."""
-    updates = training(records)
+    updates = [record for record in training(records) if name in record]
     figure = _figure(axis, title, name + axis)
     figure.add_scatter(
         x=x_values(updates, axis), y=[record[name] for record in updates], mode="lines",
@@ -140,7 +141,8 @@ def comparison(runs: Mapping[str, Records], *, axis: Axis) -> go.Figure:
         axis: what is to the right.
     """
     figure = _figure(axis, "bits/dim", "comparison" + axis)
-    for number, (name, records) in enumerate(runs.items()):
+    for number, (title, records) in enumerate(runs.items()):
+        name = in_chart(title)
         colour = SERIES[number % len(SERIES)]
         updates, evaluations = training(records), scores(records)
         figure.add_scatter(

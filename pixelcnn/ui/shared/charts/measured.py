@@ -12,6 +12,7 @@ from pixelcnn.evaluation.scores import ClassScores, Score
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.ui.shared.charts.chart import Chart, laid_out
 from pixelcnn.ui.shared.charts.palette import BLUE, GREEN, GREY, SERIES
+from pixelcnn.ui.shared.literal import in_chart
 
 SCORE_TITLES = {
     "likelihood": "Likelihood",
@@ -64,7 +65,7 @@ def classes_chart(scores: ClassScores, names: Sequence[str], true_label: int | N
     extra = scores.total_bits - scores.total_bits.min()
     # The posterior as a power of ten: its own value may be too small for a float.
     exponent = -extra * np.log10(2) - np.log10((2.0**-extra).sum())
-    labels = [f"{n} (true)" if i == true_label else n for i, n in enumerate(names)]
+    labels = [in_chart(f"{n} (true)" if i == true_label else n) for i, n in enumerate(names)]
     figure = go.Figure(
         go.Bar(
             x=scores.total_bits,

@@ -1,0 +1,60 @@
+"""Text that is not ours on its way to the screen: shown as it is, never interpreted.
+
+Names of files, classes, runs and checkpoints, what a link says, and messages that quote them pass
+through here wherever Streamlit reads Markdown, or Plotly its markup. Knows no Streamlit.
+"""
+
+import re
+
+from pixelcnn.files import printable
+
+JOINER = "\u2060"
+"""Without width. Some markup is found after Markdown is read, where no backslash helps; a joiner
+within breaks it up."""
+_HIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069]")
+_FOUND_LATER = re.compile(
+    r"(?::|@|www)(?=\S)"  # :red[x], :smile:, :material/icon:, http://x, a@b.c
+    r"|(?<!\S)[<>~-](?=[->=]+(?!\S))"  # -> and the like
+    r"|^(?=[-+=]|\d+[.)])",  # lists and lines
+    re.IGNORECASE,
+)
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#$~|!&]")
+
+
+def literal(text: object) -> str:
+    r"""Write text so that Streamlit's Markdown shows just that, in one line.
+
+    >>> literal("*a* [b](c) <d>")
+    '\\*a\\* \\[b\\](c) \\<d\\>'
+    >>> literal("T-shirt/top, 3: 4")
+    'T-shirt/top, 3: 4'
+    """
+    line = " ".join(_shown(text).split())
+    return _MARKDOWN.sub(r"\\\g<0>", _FOUND_LATER.sub(rf"\g<0>{JOINER}", line))
+
+
+def code(text: object) -> str:
+    """Write text as code within Markdown.
+
+    >>> code("a `b`"), code("c")
+    ('`` a `b` ``', '`c`')
+    """
+    line = " ".join(_shown(text).split()).replace(":material/", f":{JOINER}material/")
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    gap = " " if "`" in line else ""
+    return f"{fence}{gap}{line}{gap}{fence}"
+
+
+def in_chart(text: object) -> str:
+    """Write text so that Plotly shows just that, in one line: it reads some HTML, and formats.
+
+    >>> in_chart("<b>a</b> %{y}").replace(JOINER, "")
+    '&lt;b>a&lt;/b> %{y}'
+    """
+    line = " ".join(_shown(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;")
+    return line.replace("%{", f"%{JOINER}{{").replace("$", f"{JOINER}$")
+
+
+def _shown(text: object) -> str:
+    return _HIDDEN.sub("\ufffd", printable(str(text)))
