@@ -34,7 +34,7 @@ def show(model: LoadedModel) -> None:
     if calibration is None:
         return
     _intervals(calibration)
-    st.markdown("##### Reliability curve")
+    st.markdown("#### Reliability curve")
     logarithmic = st.toggle(
         "Logarithmic axes",
         key="logarithmic",
@@ -64,7 +64,7 @@ def _intervals(calibration: Calibration) -> None:
                 columns, (titles[group], nominal, promised, observed), strict=True
             ):
                 columns[name].append(value)
-    st.markdown("##### How often did the level fall inside the interval?")
+    st.markdown("#### How often did the level fall inside the interval?")
     st.markdown(
         "| Interval | Predictions | Promised | Observed |\n|---|---|---|---|\n" + "\n".join(rows)
     )

@@ -68,7 +68,7 @@ def show(model: LoadedModel) -> None:
     )
     st.caption(_explanation(score, paradox))
     show_chart(paradox_chart(paradox, score), f"histogram-{score}")
-    st.markdown("##### Which score tells the sets apart?")
+    st.markdown("#### Which score tells the sets apart?")
     st.caption(
         "AUROC: the probability that the score calls a picture of the other set stranger "
         f"than one of {own.title}. 1 is perfect, 0.5 a coin, and below 0.5 the score says the "
