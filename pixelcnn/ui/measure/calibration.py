@@ -26,8 +26,8 @@ def show(model: LoadedModel) -> None:
     if not learned_whole_set(model):
         return
     st.caption(
-        "A forecast of 30 % rain is good if it rains on 30 % of such days. The same can be asked "
-        "of every level that the model predicts, on test images that it never saw."
+        "A forecast of 30 % rain is calibrated if it rains on 30 % of such days. The same can be "
+        "asked of every level that the model predicts, on test images that it never saw."
     )
     live = choose_numbers("calibration")
     calibration = _measured_here(model) if live else _stored(model)
@@ -78,7 +78,7 @@ def _intervals(calibration: Calibration) -> None:
 
 
 def _stored(model: LoadedModel) -> Calibration | None:
-    how = "told their class" if model.model.config.num_classes else "told no class"
+    how = "given their class" if model.model.config.num_classes else "without a class"
     return stored_numbers(
         "calibration", model, Calibration, lambda found: f"{found.num_images} test images, {how}"
     )

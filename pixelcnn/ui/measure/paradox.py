@@ -63,16 +63,17 @@ def show(model: LoadedModel) -> None:
         key="score",
         bind="query-params",
         format_func=SCORE_TITLES.get,
-        help="likelihood: bits/dim. Minus compressed size: Serra et al. 2020. Ratio: Ren et al. "
-        "2019.",
+        help="Likelihood: bits/dim. Less the compressed size: Serra et al. 2020. Ratio: Ren et "
+        "al. 2019.",
     )
     st.caption(_explanation(score, paradox))
     show_chart(paradox_chart(paradox, score), f"histogram-{score}")
     st.markdown("#### Which score tells the sets apart?")
     st.caption(
-        "AUROC: the probability that the score calls a picture of the other set stranger "
-        f"than one of {own.title}. 1 is perfect, 0.5 a coin, and below 0.5 the score says the "
-        "opposite of the truth."
+        "Take one picture of the other set and one of "
+        f"{own.title}. How often does the score find the former less usual? 1 is always, 0.5 is "
+        "no better than tossing a coin, and below 0.5 it mostly says the opposite of the truth. "
+        "This number is called AUROC."
     )
     show_chart(auroc_chart(paradox), "auroc")
     offer_data("every-picture", _columns(paradox), "every-picture", "Data of every picture")
@@ -124,7 +125,7 @@ def _explanation(score: str, paradox: Paradox) -> str:
     other = dataset_of(other_dataset(paradox.dataset)).title
     if score == "likelihood":
         return (
-            "Bits/dim of each picture, by the model that is told no class: the sum of what its "
+            "Bits/dim of each picture, by the model without a class: the sum of what its "
             "pixels cost, cheap background included."
         )
     if score == "complexity":
@@ -154,7 +155,7 @@ def _columns(paradox: Paradox) -> dict[str, list[object]]:
 
 def _about(paradox: Paradox) -> str:
     images = len(paradox.bits_per_dim[paradox.dataset])
-    return f"{images} pictures of each set, told no class"
+    return f"{images} pictures of each set, scored without a class"
 
 
 def _measured_here(model: LoadedModel) -> Paradox | None:

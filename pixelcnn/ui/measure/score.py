@@ -44,7 +44,8 @@ def show(model: LoadedModel) -> None:
     st.markdown(
         f"**{chosen.caption}** · {score.bits_per_dim:.3f} bits/dim at "
         f"{model.model.config.num_levels} levels · **{score.total_bits:,.0f} bits** in all, "
-        f"{score.total_bits / codes['PNG']:.0%} of its PNG"
+        f"{score.total_bits / codes['PNG']:.0%} of its PNG, "
+        "but whoever decodes them needs the model too"
     )
     _pixels(model, score)
     _codes(score, codes)
@@ -76,7 +77,7 @@ def _score(model: LoadedModel, chosen: Chosen, label: int | None, order: int) ->
 
 
 def _codes(score: Score, codes: dict[str, float]) -> None:
-    st.markdown("#### Beside other codes")
+    st.markdown("#### Compared with other codes")
     left, right = st.columns([3, 2])
     with left:
         show_chart(codes_chart(score.total_bits, codes), "codes")

@@ -175,7 +175,13 @@ def _upload(model: LoadedModel) -> Chosen | None:
         "A picture",
         key="scored_file",
         max_upload_size=10,
-        help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind. The middle is cut out.",
+        help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind.",
+    )
+    whole = not st.toggle(
+        "Cut out the middle",
+        key="crop",
+        bind="query-params",
+        help="Otherwise the whole picture is shrunk and centred, as on the Complete page.",
     )
     invert = st.toggle(
         "Invert",
@@ -193,6 +199,7 @@ def _upload(model: LoadedModel) -> Chosen | None:
             c.height,
             c.width,
             channels=c.num_channels,
+            whole=whole,
             invert=invert,
         )
     except PictureError as error:

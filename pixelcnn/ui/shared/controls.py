@@ -151,9 +151,9 @@ def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator)
             bind="query-params",
             help="Row by row the classes in turn, instead of the class above.",
         )
-    with st.expander("Picture number"):
+    with st.expander("Another picture of this seed"):
         image = st.number_input(
-            "Number within the seed",
+            "Number of the picture",
             0,
             MAX_SEED,
             key="image",

@@ -47,8 +47,8 @@ def add() -> None:
         ["Upload", "Folder"],
         default="Upload",
         required=True,
-        help="A folder of the computer on which the app runs is read where it is. Folders inside "
-        "it, or inside an uploaded ZIP archive, become classes.",
+        help="Folder: the path of a folder on the computer on which the app runs; nothing is "
+        "uploaded. Folders inside it, or inside an uploaded ZIP archive, become classes.",
         **kept("own_source"),
     )
     if source == "Upload":

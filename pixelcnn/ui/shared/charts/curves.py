@@ -161,6 +161,20 @@ def comparison(runs: Mapping[str, Records], *, axis: Axis) -> go.Figure:
     return figure
 
 
+def wrong_mask(
+    images_seen: Sequence[int], right: Sequence[float], wrong: Sequence[float]
+) -> go.Figure:
+    """Draw what two trainings reach, with mask A and with mask B in the first layer."""
+    figure = _figure("Images seen", "training bits/dim", "wrong-mask")
+    for values, name, colour in ((right, "mask A", SERIES[0]), (wrong, "mask B", SERIES[1])):
+        figure.add_scatter(
+            x=images_seen, y=values, mode="lines", name=name, line={"color": colour, "width": 2},
+            hovertemplate=f"%{{y:.4f}} {name}<extra></extra>",
+        )  # fmt: skip
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
 def _figure(axis: Axis, title: str, identity: str) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
