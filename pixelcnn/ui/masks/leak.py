@@ -158,9 +158,9 @@ def _trained(model: LoadedModel, shown: Shown, pixel: int) -> None:
     with left:
         st.markdown(
             f"Two small nets learned from the same {numbers.images_seen[-1]:,} pictures of "
-            "clothes. Only the mask of the first layer differs. In training the true picture is the input: "
-            "with mask B each answer stands in it, and the net learns to copy. With mask A it "
-            f"ends at {numbers.right[-1]:.2f} bits/dim, with mask B at "
+            "clothes. Only the mask of the first layer differs. In training the true picture is "
+            "the input: with mask B each answer stands in it, and the net learns to copy. With "
+            f"mask A it ends at {numbers.right[-1]:.2f} bits/dim, with mask B at "
             f"**{numbers.wrong[-1]:.2f}**, as if it foresaw every picture."
         )
         st.plotly_chart(

@@ -43,7 +43,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         new = _new_level(level, config.num_levels)
         hint = st.toggle(
             "Show what j can read", key="show_field", bind="query-params",
-            help="The receptive field of j from the masks: what the masks allow; the trial shows what happens.",
+            help="The receptive field of j: what the masks allow. The trial shows what happens.",
         )  # fmt: skip
     other = shown.levels.clone()
     other[0, from_channel].view(-1)[changed] = new

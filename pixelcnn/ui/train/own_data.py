@@ -26,6 +26,7 @@ from pixelcnn.storage import runs_dir
 from pixelcnn.training.runs import Run, RunError, list_runs
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.train.settings import PREFIX, kept
+from pixelcnn.ui.train.words import set_title
 
 CHOSEN = f"{PREFIX}data_set"
 """Key of the widget in which a data set is chosen."""
@@ -36,8 +37,12 @@ SIZES = (16, 20, 24, 28, 32, 48, 64)
 def image_sets() -> dict[str, str]:
     """List the data sets of own images by their path: name."""
     folder = os.path.realpath(runs_dir() / "images")
-    names = (name for name in names_in(folder) if name.endswith(SUFFIX))
-    return {os.path.join(folder, name): name.removesuffix(SUFFIX) for name in names}
+    names = [name for name in names_in(folder) if name.endswith(SUFFIX)]
+    titles = [set_title(name) for name in names]
+    return {  # where two have one title, the rest of the file's name tells them apart
+        os.path.join(folder, name): title if titles.count(title) == 1 else name
+        for name, title in zip(names, titles, strict=True)
+    }
 
 
 def add() -> None:

@@ -15,8 +15,8 @@ Axis = Literal["Images seen", "Minutes"]
 
 MOST_POINTS = 400
 """Of one curve: more cannot be distinguished, and would travel to the browser every second."""
-SMOOTHING = 0.02
-"""Share of the updates so far over which the training loss is averaged."""
+SMOOTHING = 2
+"""Percent of the updates so far over which the training loss is averaged."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,30 @@ def scores(records: Records) -> list[Mapping[str, Any]]:
     return [record for record in records if "validation" in record]
 
 
-def smooth(values: Sequence[float]) -> list[float]:
+def smooth(values: Sequence[float], percent: int = SMOOTHING) -> list[float]:
     """Average every value with some before it, the more the later it comes.
 
-    >>> smooth([4.0, 4.0, 4.0])
-    [4.0, 4.0, 4.0]
+    >>> smooth([4.0, 4.0, 4.0]), smooth([4.0, 2.0], percent=0)
+    ([4.0, 4.0, 4.0], [4.0, 2.0])
     """
+    if not percent:
+        return list(values)
     result: list[float] = []
     for number, value in enumerate(values, 1):
-        weight = 1 / max(1, min(number, 3 + SMOOTHING * number))
+        weight = 1 / max(1, min(number, 3 + percent / 100 * number))
         result.append(value if not result else result[-1] + weight * (value - result[-1]))
     return result
 
 
 def learning_curve(
-    records: Records, levels: Sequence[Reference], *, axis: Axis, late: bool = False, run: str
+    records: Records,
+    levels: Sequence[Reference],
+    *,
+    axis: Axis,
+    late: bool = False,
+    smoothing: int = SMOOTHING,
+    logarithmic: bool = False,
+    run: str,
 ) -> go.Figure:
     """Draw the losses of one run.
 
@@ -78,10 +87,12 @@ def learning_curve(
         levels: horizontal lines.
         axis: what is to the right.
         late: show only the heights that the curve has after its first fifth.
+        smoothing: percent, see `smooth`.
+        logarithmic: of the axis to the right.
         run: identity of the run: while it is the same, the figure keeps a visitor's zoom.
     """
     updates, evaluations = training(records), scores(records)
-    figure = _figure(axis, "bits/dim", run + axis + str(late))
+    figure = _figure(axis, "bits/dim", f"{run}{axis}{late}{logarithmic}")
     losses = [record["loss"] for record in updates]
     places = x_values(updates, axis)
     figure.add_scatter(
@@ -89,7 +100,7 @@ def learning_curve(
         opacity=0.35, hoverinfo="skip",
     )  # fmt: skip
     figure.add_scatter(
-        x=places, y=smooth(losses), mode="lines", name="training",
+        x=places, y=smooth(losses, smoothing), mode="lines", name="training",
         line={"color": SERIES[0], "width": 2}, hovertemplate="%{y:.3f} training",
     )  # fmt: skip
     figure.add_scatter(
@@ -115,6 +126,8 @@ def learning_curve(
         figure.update_yaxes(range=[min(seen) - 0.05, max(seen) + 0.05])
     else:
         figure.update_yaxes(rangemode="tozero")
+    if logarithmic:
+        figure.update_xaxes(type="log")
     return figure
 
 
