@@ -104,7 +104,11 @@ def prepare() -> Prepare:
 def _verdict(model: LoadedModel, wrong: bool) -> None:
     report = computed.quick_check(model, wrong)
     if report.is_causal:
-        st.success(f"**Causality check passed.** {report.text}", icon=":material/verified:")
+        st.success(
+            f"**Causality check passed** for {report.positions_checked} of {report.num_dims} "
+            f"predictions; *Prove it* tries all. {report.text}",
+            icon=":material/verified:",
+        )
     else:
         st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Generator
 
+import numpy as np
 import streamlit as st
 
-from pixelcnn.data.datasets import data_dir, dataset_of, quantize
+from pixelcnn.data.datasets import DataError, data_dir, dataset_of, load_dataset, quantize
+from pixelcnn.data.pictures import Picture, sheet
 from pixelcnn.evaluation.paradox import (
     SCORES,
     Paradox,
@@ -29,6 +31,9 @@ from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel, load
+
+EXAMPLES = 8
+"""Pictures at each end."""
 
 
 def show(model: LoadedModel) -> None:
@@ -68,6 +73,7 @@ def show(model: LoadedModel) -> None:
     )
     st.caption(_explanation(score, paradox))
     show_chart(paradox_chart(paradox, score), f"histogram-{score}")
+    _both_ends(paradox, score)
     st.markdown("#### Which score tells the sets apart?")
     st.caption(
         "Take one picture of the other set and one of "
@@ -83,6 +89,37 @@ def show(model: LoadedModel) -> None:
             f"{other.title}; there is none in these numbers.",
             icon=":material/info:",
         )
+
+
+def _both_ends(paradox: Paradox, score: str) -> None:
+    """Show the real pictures that the score finds the most and the least usual."""
+    for name in (paradox.dataset, other_dataset(paradox.dataset)):
+        values, title = np.array(paradox.score(score, name)), dataset_of(name).title
+        order = values.argsort()
+        ends = {"Most": order[:EXAMPLES], "Least": order[-EXAMPLES:]}
+        for column, (what, chosen) in zip(st.columns(2), ends.items(), strict=True):
+            shown = _row(name, tuple(chosen.tolist()))
+            if shown is None:
+                st.caption(f"Where {title} is on the computer, examples of it stand here.")
+                return
+            column.image(
+                shown,
+                caption=f"{what} usual of {len(values):,} of {title}: "
+                f"{values[chosen].min():.2f} to {values[chosen].max():.2f}",
+                width="stretch",
+            )
+
+
+@st.cache_data(max_entries=32, show_spinner=False, ttl=600)
+def _row(name: str, chosen: tuple[int, ...]) -> Picture | None:
+    """Lay out some test images; None if they are not there."""
+    try:
+        images, _ = load_dataset(name, "test", download=False)
+    except DataError:
+        return None
+    if max(chosen) >= len(images):
+        return None
+    return sheet(images[list(chosen)].long(), 256, columns=EXAMPLES, scale=2)
 
 
 def _known(dataset: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pixelcnn.ui.shared import long_work
+from pixelcnn.ui.shared import glossary, long_work
 
 PAGES = [
     ("app.py", "Generate", ":material/animation:", "Watch a picture being drawn"),
@@ -86,7 +86,7 @@ def page(title: str, introduction: str) -> None:
                 "so.",
             )
     st.markdown(f"### {title}")
-    st.caption(introduction)
+    st.caption(introduction, help=glossary.explain(title))
 
 
 def _menu(query: dict[str, str] | None) -> None:

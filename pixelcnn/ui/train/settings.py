@@ -173,7 +173,7 @@ def _optimiser(
         help="So that the model can also draw any class.",
         **kept("label_dropout"),
     )  # fmt: skip
-    if issubclass(ARCHITECTURES[model["architecture"]].Config, ConvolutionConfig):
+    if "num_features" in model:  # set here, and of masked convolutions
         model["dropout"] = right.slider(
             "Dropout", 0.0, 0.9, 0.0, 0.05, help="For small data sets.", **kept("dropout")
         )
