@@ -312,3 +312,11 @@ def test_only_images_of_the_batch_can_be_resampled(indices):
         sampler.resample(np.array(indices))
     with pytest.raises(ValueError, match=r"`noise` \(shape \(2, 1, 5, 6\)\) must be \(3, 1, 5, 6"):
         sampler.resample(np.array([0, 0, 1]))
+
+
+def test_what_stands_where_nothing_is_drawn_yet_makes_no_difference():
+    model = tiny_model("classic")
+    noise = make_noise(model.config, num_images=2, seed=3)
+    canvas = torch.randint(model.config.num_levels, noise.shape)
+    drawn = [sample_naive(model, noise, SamplingRule(), None, None, c) for c in (None, canvas)]
+    assert torch.equal(*drawn)

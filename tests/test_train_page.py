@@ -166,7 +166,7 @@ def test_compared_runs_show_pictures_under_common_noise(folder, finished):
     twin.checkpoint.write_bytes(finished.checkpoint.read_bytes())
     page = open_page("Compare")
     wait_for(lambda: len(checked(page.run()).get("image")) == 2)
-    assert "##### The same noise, each run's newest checkpoint" in texts(page)
+    assert "#### The same noise, each run's newest checkpoint" in texts(page)
     first, second = (image.proto.imgs[0].url for image in page.get("image"))
     assert first == second, "the same weights and the same noise give the same pictures"
 

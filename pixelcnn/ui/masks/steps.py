@@ -193,7 +193,7 @@ def training(model: LoadedModel, shown: Shown) -> None:
             panels=(
                 panels.picture_panel(
                     expected, config.num_levels, "One pass over the whole picture",
-                    captions=[f"Expected level of every pixel. Input: {shown.title}"],
+                    captions=[f"Expected level of every pixel. The input is the {shown.title}."],
                     is_choosable=False,
                 ),
                 panels.picture_panel(
@@ -239,7 +239,8 @@ def relatives(model: LoadedModel, shown: Shown) -> None:
         st.caption(
             f"Counted for {place(pixel, config)} and a picture of {config.num_dims:,} "
             f"numbers. {literal(model.name)} has {model.model.num_parameters:,} parameters{told}. "
-            "Van den Oord et al. 2016 (1601.06759) compare PixelCNN with LSTMs over pixels."
+            "Van den Oord et al. 2016 (1601.06759) also have LSTMs that take a whole row at once "
+            f"({config.height} steps) or a whole diagonal ({config.height + config.width - 1})."
         )
 
 
@@ -254,7 +255,7 @@ def relatives_table(seen: int, past: int, num_dims: int) -> list[dict[str, str]]
             "Drawing": f"{num_dims:,} steps",
         },
         {
-            "Network": "RNN, LSTM, GRU",
+            "Network": "RNN, LSTM, GRU over the pixels",
             "Reads of the past": f"all {past}, through one state",
             "Training": f"{num_dims:,} steps in a row",
             "Drawing": f"{num_dims:,} steps",
@@ -262,7 +263,7 @@ def relatives_table(seen: int, past: int, num_dims: int) -> list[dict[str, str]]
         {
             "Network": "Transformer",
             "Reads of the past": f"all {past}, directly",
-            "Training": f"1 parallel pass over {pairs:,} pairs",
+            "Training": f"1 parallel pass, {pairs:,} pairs in each layer and head",
             "Drawing": f"{num_dims:,} steps",
         },
     ]

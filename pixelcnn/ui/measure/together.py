@@ -55,9 +55,9 @@ class Setting:
 def show() -> None:
     """Ask for the settings, draw the pictures, play them."""
     st.caption(
-        "Every pixel of a picture has its own random number in [0, 1). Here the same numbers go "
-        "through several settings: until the first difference all pictures are equal, and what "
-        "follows is the consequence of that one pixel, and of the settings."
+        "Same dice, other settings: every pixel has its own random number u from 0 to 1, and here "
+        "all pictures use the same ones. They are equal until the first pixel differs. What "
+        "follows comes from that pixel and from the settings."
     )
     names = [*list_checkpoints(), *list_trained_checkpoints()]
     if not names:
@@ -203,8 +203,8 @@ def _stages(name: str) -> list[tuple[LoadedModel, str]] | None:
         return None
     stages[_seen(read_info(path).images_seen)] = name
     titles = list(stages)
-    spread = dict.fromkeys([titles[-1], titles[0], titles[len(titles) // 2]])
-    chosen = _choose("Stages", titles, list(spread), "stages")
+    spread = dict.fromkeys([titles[0], titles[len(titles) // 2], titles[-1]])
+    chosen = sorted(_choose("Stages", titles, list(spread), "stages"), key=titles.index)
     return [(load(stages[title]), title) for title in chosen]
 
 

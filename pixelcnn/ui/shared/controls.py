@@ -157,10 +157,10 @@ def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator)
             key="rows",
             help="Row by row the classes in turn, instead of the class above.",
         )
-    with st.expander("Picture number"):
+    with st.expander("Another picture of this seed"):
         image = bound(
             st.number_input,
-            "Number within the seed",
+            "Number of the picture",
             0,
             LARGEST_IMAGE,
             key="image",
