@@ -125,7 +125,7 @@ class Together extends Playback {
         const tall = (bottom * root ** 2) / most;
         ctx.fillRect(level * bar, bottom - tall, Math.max(1, bar), tall);
       });
-      const x = (levels[dim] + 0.5) * bar;
+      const x = clamp((levels[dim] + 0.5) * bar, 4, side - 4);
       ctx.fillStyle = channels === 1 ? FIRST : colour;
       ctx.fill(new Path2D(`M${x} ${bottom + 1}l4 7h-8z`));
     }
