@@ -5,6 +5,7 @@ import { Component } from "./mount.js";
 import { fitCanvas } from "./paint.js";
 
 export const INSET = 8; // half the width of the slider's thumb, as in playback.css
+// The names speak of a pixel and a row; `makeTransport` puts in what a trace is made of.
 const BUTTONS = [
   ["start", "To the start", "", "Home", "M4 4h2v12H4zM16 4v12l-9-6z"],
   ["row-back", "One row back", "", "Arrow up", "M10 4v12l-8-6zM18 4v12l-8-6z"],
@@ -24,17 +25,19 @@ const CONTROLS = "input, textarea, select, button, a, summary, audio, video, [co
   + " [role=dialog], [role=tab], [role=radio]";
 
 // Fills the element `.px-controls` of a page; what it holds comes last in the row of controls.
-function makeTransport(element) {
-  const buttons = BUTTONS.map(([action, name, how, key, icon]) =>
+function makeTransport(element, { unit, row }) {
+  const named = BUTTONS.map(([action, name, ...rest]) =>
+    [action, name.replace("row", row).replace("pixel", unit), ...rest]);
+  const buttons = named.map(([action, name, how, key, icon]) =>
     `<button type="button" data-do="${action}" title="${name}${how} (${key})" aria-label="${name}">`
     + `<svg viewBox="0 0 20 20"><path class="px-icon-${action}" d="${icon}"/>`
     + `${action === "play" ? `<path class="px-icon-pause" d="${PAUSE_ICON}"/>` : ""}</svg></button>`);
   const speeds = SPEEDS.map((speed) =>
-    `<option value="${speed}">${speed}${speed === "fastest" ? "" : ` pixel${speed > 1 ? "s" : ""}/s`}</option>`);
+    `<option value="${speed}">${speed}${speed === "fastest" ? "" : ` ${unit}${speed > 1 ? "s" : ""}/s`}</option>`);
   element.innerHTML = `<div class="px-transport">
       <div class="px-buttons" role="group" aria-label="Transport">${buttons.join("")}</div>
       <label class="px-speed-label">Speed
-        <select class="px-speed" title="Pixels per second">${speeds.join("")}</select></label>
+        <select class="px-speed" title="How many each second">${speeds.join("")}</select></label>
       <span class="px-position" aria-live="off"></span>
       ${element.innerHTML}
     </div>
@@ -105,9 +108,9 @@ export class Clock extends Component {
 
 // A clock with the transport and its keys; the subclass has the `width` of a row, too.
 export class Playback extends Clock {
-  constructor(root, speed) {
+  constructor(root, speed, names = { unit: "pixel", row: "row" }) {
     super(root);
-    makeTransport(this.find(".px-controls"));
+    makeTransport(this.find(".px-controls"), names);
     const select = this.find(".px-speed");
     select.value = this.recall("speed") ?? speed;
     if (!select.value) select.value = speed;

@@ -15,6 +15,7 @@ PAGES = [
     ("pages/complete.py", "Complete", ":material/draw:", "Draw a part, the model draws the rest"),
     ("pages/masks.py", "Masks", ":material/grid_on:", "What a prediction can read"),
     ("pages/measure.py", "Measure", ":material/straighten:", "How probable is a picture?"),
+    ("pages/family.py", "Family", ":material/family_history:", "RNN, transformer, PixelCNN"),
     ("pages/train.py", "Train", ":material/model_training:", "Let a model learn, and watch it"),
 ]
 """File, name, icon and tooltip of each page, in the order of the menu."""
