@@ -58,7 +58,9 @@ def page(title: str, introduction: str) -> None:
     # An emoji, because an icon from a font would be fetched from the network.
     st.set_page_config(page_title=f"{title} · PixelCNN", page_icon="🧵", layout="wide")
     # Streamlit keeps 6 rem free above a page; the player should be seen without scrolling.
-    st.html("<style>.stMainBlockContainer { padding-top: 2.5rem }</style>")
+    st.html(
+        "<style>.stMainBlockContainer { padding: 2.5rem clamp(1rem, 2.5vw, 5rem) 3rem; }</style>"
+    )
     with st.sidebar:
         st.markdown("### PixelCNN, live")
         for file, name, icon, help_text in PAGES:
