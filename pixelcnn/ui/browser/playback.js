@@ -19,10 +19,6 @@ const PAUSE_ICON = "M5 3h3.6v14H5zM11.4 3H15v14h-3.6z";
 const ACTIONS = { " ": "play", ArrowLeft: "back", ArrowRight: "forward", ArrowUp: "row-back",
   ArrowDown: "row-forward", Home: "start", End: "end" };
 const SPEEDS = [1, 5, 15, 60, 200, 400, 1000, "fastest"];
-// Elsewhere on the page the keys belong to the control that has the focus, if any has it.
-const CONTROLS = "input, textarea, select, button, a, summary, audio, video, [contenteditable],"
-  + " [role=slider], [role=application], [role=combobox], [role=listbox], [role=option],"
-  + " [role=dialog], [role=tab], [role=radio]";
 
 // Fills the element `.px-controls` of a page; what it holds comes last in the row of controls.
 function makeTransport(element, { unit, row }) {
@@ -118,7 +114,13 @@ export class Playback extends Clock {
     this.on("[data-do]", "click", ({ currentTarget }) => this.perform(currentTarget.dataset.do));
     this.on(".px-scrub", "input", (event) => this.scrub(Number(event.target.value)));
     this.on(document, "keydown", (event) => this.key(event));
+    this.isUsed = false; // last of all on the page: else the keys scroll, or belong to what has the focus
+    for (const use of ["pointerdown", "focusin"]) {
+      this.on(document, use, (event) => { this.isUsed = event.composedPath().includes(this.root); });
+    }
   }
+
+  get keys() { return ACTIONS; }
 
   get speed() {
     const { value } = this.find(".px-speed");
@@ -137,12 +139,13 @@ export class Playback extends Clock {
     if (!this.isReady || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const { key } = event;
     const path = event.composedPath(), inside = path.includes(this.root), [target] = path;
-    if (!inside && target.closest?.(CONTROLS)) return;
+    if (!inside && !this.isUsed) return;
     if (key === "Escape") return this.escape();
     if (inside && target.matches("select, input[type=number]")) return;
     if (inside && target.matches("input[type=range]") && key !== " ") return; // it scrubs itself
-    if (key === " " && inside && target.matches("button, summary, input[type=checkbox]")) return;
-    const action = ACTIONS[key];
+    const presses = key === " " || key === "Enter"; // what has the focus
+    if (presses && inside && target.matches("a, button, summary, input[type=checkbox]")) return;
+    const action = this.keys[key];
     if (!action || (key === " " && event.repeat)) return;
     event.preventDefault(); // the page would scroll
     this.perform(action);
