@@ -119,14 +119,14 @@ def pictures_off(result, known, probability, num_levels):
     return errors_off(seen, probability, np.sqrt(probability * (1 - probability)))
 
 
-def clouds_off(report, known, evidence, probability, num_levels):
-    """`errors_off` of clouds: of each, evidence times weighted shares of pairs is unbiased."""
-    clouds = len(report.cloud_log_evidence)
+def groups_off(report, known, evidence, probability, num_levels):
+    """`errors_off` of groups: of each, evidence times weighted shares of pairs is unbiased."""
+    groups = len(report.group_log_evidence)
     assert np.exp(report.log_weights).sum() == pytest.approx(1)
-    # The evidence of all clouds is the mean of what each finds, and so are the weights.
-    weights = clouds * np.exp(report.log_evidence + report.log_weights).reshape(clouds, 1, -1)
-    np.testing.assert_allclose(weights.sum((1, 2)), np.exp(report.cloud_log_evidence))
-    seen = pairs(report.levels, known, num_levels).numpy().reshape(clouds, weights.shape[-1], -1)
+    # The evidence of all groups is the mean of what each finds, and so are the weights.
+    weights = groups * np.exp(report.log_evidence + report.log_weights).reshape(groups, 1, -1)
+    np.testing.assert_allclose(weights.sum((1, 2)), np.exp(report.group_log_evidence))
+    seen = pairs(report.levels, known, num_levels).numpy().reshape(groups, weights.shape[-1], -1)
     estimates = np.hstack([(weights @ seen)[:, 0], weights.sum(-1)])
     return errors_off(estimates, evidence * np.append(probability, 1.0))
 
@@ -208,12 +208,12 @@ def test_particles_agree_with_the_exact_distribution(architecture, num_orders, r
     order = best_order(known[0], num_orders)
     evidence, probability = exact(model, levels, known, order=order, tolerance=tolerance)
     result = complete(
-        model, levels, known, method="particles", num_particles=4000, num_clouds=400,
+        model, levels, known, method="particles", num_particles=4000, num_groups=400,
         num_images=5, tolerance=tolerance,
     )  # fmt: skip
     report = result.particles[0]
-    assert clouds_off(report, known, evidence, probability, 3) < CHANCE
-    runs = np.exp(report.cloud_log_evidence)
+    assert groups_off(report, known, evidence, probability, 3) < CHANCE
+    runs = np.exp(report.group_log_evidence)
     assert runs.std() / np.sqrt(len(runs)) < evidence / 5  # precise enough to tell
     assert report.log_evidence == pytest.approx(np.log(runs.mean()))
     assert torch.equal(result.levels[0], report.levels[report.chosen])
@@ -222,23 +222,23 @@ def test_particles_agree_with_the_exact_distribution(architecture, num_orders, r
     )
     # The test can tell: another drawing has another answer.
     wrong = exact(model, (levels + 1) % 3, known, order=order, tolerance=tolerance)[1]
-    assert clouds_off(report, known, evidence, wrong, 3) > CHANCE
+    assert groups_off(report, known, evidence, wrong, 3) > CHANCE
 
 
-@pytest.mark.parametrize("num_clouds", [1, 500])
-def test_completions_come_from_clouds_in_proportion_to_their_evidence(num_clouds):
+@pytest.mark.parametrize("num_groups", [1, 500])
+def test_completions_come_from_groups_in_proportion_to_their_evidence(num_groups):
     model, known = sharp_model("gated"), known_of(LOWER)
     levels = drawing(model.config, seed=1)
     probability = exact(model, levels, known)[1]
     result = complete(
-        model, levels, known, method="particles", num_particles=2000, num_clouds=num_clouds,
+        model, levels, known, method="particles", num_particles=2000, num_groups=num_groups,
         num_images=2000,
     )  # fmt: skip
     report = result.particles[0]
     assert (result.log_weights == 0).all()
-    evidence = np.exp(report.cloud_log_evidence)
-    assert num_clouds == 1 or evidence.max() > 100 * evidence.min()
-    given = np.bincount(report.chosen * num_clouds // 2000, minlength=num_clouds)
+    evidence = np.exp(report.group_log_evidence)
+    assert num_groups == 1 or evidence.max() > 100 * evidence.min()
+    given = np.bincount(report.chosen * num_groups // 2000, minlength=num_groups)
     np.testing.assert_allclose(given, 2000 * evidence / evidence.sum(), atol=1)
     seen = pairs(result.levels[0], known, 3).double().numpy()
     assert abs(seen.mean(0) - probability).max() < 0.05
@@ -252,11 +252,11 @@ def test_resampling_at_every_step_changes_no_estimate(rows, tolerance, monkeypat
     levels = drawing(model.config, seed=1)
     evidence, probability = exact(model, levels, known, tolerance=tolerance)
     report = complete(
-        model, levels, known, method="particles", num_particles=4000, num_clouds=400,
+        model, levels, known, method="particles", num_particles=4000, num_groups=400,
         tolerance=tolerance,
     ).particles[0]  # fmt: skip
     assert len(report.resampled_at) >= 5
-    assert clouds_off(report, known, evidence, probability, 3) < CHANCE
+    assert groups_off(report, known, evidence, probability, 3) < CHANCE
 
 
 def test_few_beginnings_are_a_collapse_however_much_is_free_after_them():
@@ -267,7 +267,7 @@ def test_few_beginnings_are_a_collapse_however_much_is_free_after_them():
     known = torch.zeros(1, 1, 7, 5, dtype=torch.bool)
     known[..., 3:5, :] = True
     levels = drawing(model.config, seed=1)
-    result = complete(model, levels, known, method="particles", num_images=16, num_clouds=1)
+    result = complete(model, levels, known, method="particles", num_images=16, num_groups=1)
     report = result.particles[0]
     beginnings = torch.unique(result.levels[0, :, 0, :3].flatten(1), dim=0)
     assert report.num_distinct > 8 and len(beginnings) <= report.num_beginnings <= 4
@@ -311,7 +311,7 @@ def test_a_tolerance_changes_the_answer_and_a_tiny_one_demands_equality():
     assert wide != pytest.approx(strict, rel=0.5)
     for tolerance, evidence in ((0.0, strict), (1e-3, strict), (1.5, wide)):
         result = complete(
-            model, levels, known, method="particles", num_particles=4000, num_clouds=1,
+            model, levels, known, method="particles", num_particles=4000, num_groups=1,
             tolerance=tolerance,
         )  # fmt: skip
         found = np.exp(result.particles[0].log_evidence)
@@ -326,9 +326,9 @@ def test_colour_pictures_are_completed_right_too(architecture, rows):
     levels = drawing(model.config, seed=3)
     evidence, probability = exact(model, levels, known)
     report = complete(
-        model, levels, known, method="particles", num_particles=4000, num_clouds=400
+        model, levels, known, method="particles", num_particles=4000, num_groups=400
     ).particles[0]
-    assert clouds_off(report, known, evidence, probability, 2) < CHANCE
+    assert groups_off(report, known, evidence, probability, 2) < CHANCE
     if rows[0][0]:
         drawn = complete(model, levels, known, method="prefix", num_images=4000)
         assert pictures_off(drawn, known, probability, 2) < CHANCE
@@ -339,7 +339,7 @@ def test_a_rule_acts_on_unknown_pixels_and_not_on_weights():
     levels = drawing(model.config, seed=1)
     cold = SamplingRule(temperature=0.0)
     result = complete(
-        model, levels, known, method="particles", num_particles=40, num_clouds=1, rule=cold,
+        model, levels, known, method="particles", num_particles=40, num_groups=1, rule=cold,
     )  # fmt: skip
     # At temperature 0 every particle draws the same picture.
     assert len(np.unique(result.particles[0].levels.flatten(1), axis=0)) == 1
@@ -377,11 +377,11 @@ def test_the_posterior_of_other_drawings_is_estimated(tolerance):
         exact(model, levels, known, label=label, tolerance=tolerance)[0] for label in range(3)
     ]
     np.testing.assert_allclose(posterior.log_evidence.exp(), evidence, rtol=0.15)
-    # Clouds are independent estimates; classes that one of them may overtake are rivals.
-    clouds = posterior.cloud_log_evidence.exp()
-    np.testing.assert_allclose(clouds.mean(1), posterior.log_evidence.exp())
+    # Groups are independent estimates; classes that one of them may overtake are rivals.
+    groups = posterior.group_log_evidence.exp()
+    np.testing.assert_allclose(groups.mean(1), posterior.log_evidence.exp())
     best = int(posterior.log_evidence.argmax())
-    assert clouds.std(1).min() > 0 and best not in posterior.rivals
+    assert groups.std(1).min() > 0 and best not in posterior.rivals
     for label in {0, 1, 2} - {best}:
-        assert (label in posterior.rivals) == bool(clouds[label].max() >= clouds[best].min())
+        assert (label in posterior.rivals) == bool(groups[label].max() >= groups[best].min())
     assert max(evidence) > 1.5 * min(evidence)

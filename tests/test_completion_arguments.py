@@ -20,8 +20,8 @@ SMALL = tiny_model(height=3, width=4, num_classes=2)
         ({"seed": -1}, r"`seed` \(=-1\) must be an integer from 0 to"),
         ({"num_particles": 0}, r"`num_particles` \(=0\) must be an integer of at least 1"),
         ({"num_particles": "8"}, r"`num_particles` \(='8'\) must be an integer"),
-        ({"num_clouds": 0}, r"`num_clouds` \(=0\) must be an integer of at least 1"),
-        ({"num_particles": 9, "num_clouds": 2}, r"`num_clouds` \(=2\) must divide .* \(=9\)"),
+        ({"num_groups": 0}, r"`num_groups` \(=0\) must be an integer of at least 1"),
+        ({"num_particles": 9, "num_groups": 2}, r"`num_groups` \(=2\) must divide .* \(=9\)"),
         ({"tolerance": -0.5}, r"`tolerance` \(=-0.5\) must be a number from 0 to 3"),
         ({"tolerance": float("nan")}, r"`tolerance` \(=nan\) must be a number from 0 to 3"),
         ({"first_image": 2}, r"`first_image` \(=2\) must be 0 with particles"),
@@ -44,7 +44,7 @@ def test_a_bad_argument_is_named_with_its_value_and_its_rule(arguments, message)
 
 def test_numbers_of_numpy_are_numbers():
     levels, known = random_levels(SMALL.config, 1), occlusion("lower-half", 3, 4)
-    numbers = {"num_images": 2, "num_particles": 8, "num_clouds": 2, "seed": 3, "order": 0}
+    numbers = {"num_images": 2, "num_particles": 8, "num_groups": 2, "seed": 3, "order": 0}
     of_numpy = {name: np.int64(value) for name, value in numbers.items()}
     expected = complete(SMALL, levels, known, tolerance=0.5, **numbers)
     result = complete(SMALL, levels, known, tolerance=np.float32(0.5), **of_numpy)

@@ -274,13 +274,13 @@ def test_a_completion_takes_a_class_of_its_own_and_the_others_stay(method, left,
     assert np.array_equal(run.levels(), plain.levels()) and run.labels == plain.labels
 
 
-def test_the_job_computes_every_class_and_shows_how_far_the_clouds_differ():
+def test_the_job_computes_every_class_and_shows_how_far_the_groups_differ():
     job = inferring(MODEL, sketch_of("around-box"))
     job.wait(60)
     assert job.done == 1 and not job.running
     assert not job.latest.is_exact and classes_done(job.latest) == 3
     (shown,) = posterior_chart(job.latest, NAMES).data
-    relative = job.latest.cloud_log_evidence - job.latest.log_evidence.max()
+    relative = job.latest.group_log_evidence - job.latest.log_evidence.max()
     assert list(shown.y) == list(NAMES)
     np.testing.assert_allclose(
         shown.x + shown.error_x.array, relative.max(1).values / np.log(2), atol=1e-9
@@ -289,20 +289,20 @@ def test_the_job_computes_every_class_and_shows_how_far_the_clouds_differ():
         shown.x - shown.error_x.arrayminus, relative.min(1).values / np.log(2), atol=1e-9
     )
     text = outcome.posterior_text(job.latest, NAMES)
-    assert "rough estimate" in text and "4 independent clouds" in text
+    assert "rough estimate" in text and "4 independent groups" in text
     assert ("not settled" in text) == bool(job.latest.rivals)
 
 
-def test_a_ranking_within_the_difference_of_clouds_is_said_to_be_open():
+def test_a_ranking_within_the_difference_of_groups_is_said_to_be_open():
     job = inferring(MODEL, sketch_of("around-box"))
     job.wait(60)
     for behind, settled in ((100.0, True), (0.5, False)):
-        clouds = torch.tensor([[-10.0, -11.0], [-10 - behind, -11 - behind], [-999, -999]])
-        mean = clouds.double().logsumexp(1) - np.log(2)
-        job.latest = ClassPosterior(mean, clouds.double(), 0, is_exact=False)
+        groups = torch.tensor([[-10.0, -11.0], [-10 - behind, -11 - behind], [-999, -999]])
+        mean = groups.double().logsumexp(1) - np.log(2)
+        job.latest = ClassPosterior(mean, groups.double(), 0, is_exact=False)
         text = outcome.posterior_text(job.latest, NAMES)
         assert ("may also be two." in text) != settled
-        assert ("more than the clouds differ" in text) == settled
+        assert ("more than the groups differ" in text) == settled
 
 
 @pytest.mark.parametrize("exactly", [True, False])

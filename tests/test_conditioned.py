@@ -176,7 +176,7 @@ def test_the_better_the_proposal_the_better_the_weighed_completions(rows, monkey
         ratio, apart = [], []
         for seed in range(runs):
             report = complete(
-                model, levels, known, method=method, num_particles=64, num_clouds=1, seed=seed
+                model, levels, known, method=method, num_particles=64, num_groups=1, seed=seed
             ).particles[0]
             seen = pairs(report.levels, known, 3).double().numpy().T @ np.exp(report.log_weights)
             ratio.append(np.exp(report.log_evidence) / evidence)

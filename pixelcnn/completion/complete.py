@@ -75,7 +75,7 @@ def begin_completion(
     order: int | None = None,
     first_image: int = 0,
     num_particles: int = 64,
-    num_clouds: int | None = None,
+    num_groups: int | None = None,
     tolerance: float = 0.0,
 ) -> Scan:
     """Begin to complete one drawing, to watch it grow and to stop when one likes.
@@ -103,7 +103,7 @@ def begin_completion(
             of the known pixels first.
         first_image: index of the first completion; 0 with particles, weighed ones too.
         num_particles: particles, at least 1.
-        num_clouds: clouds that the particles are split into, a divisor of `num_particles`. Clouds
+        num_groups: groups that the particles are split into, a divisor of `num_particles`. Groups
             never exchange particles, and completions come from them in proportion to their
             evidence: how far they differ shows how rough the estimates are. None is at most as
             many as each has particles.
@@ -143,7 +143,7 @@ def begin_completion(
     if method != "particles" and tolerance != 0:
         raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 unless `method` is 'particles'.")
     if method in ("particles", "weighed"):
-        num_clouds = _check_particles(num_particles, num_clouds)
+        num_groups = _check_particles(num_particles, num_groups)
         _require("tolerance", tolerance, 0, config.num_levels - 1, whole=False)
         if first_image != 0:
             raise ValueError(
@@ -153,7 +153,7 @@ def begin_completion(
         noise = make_noise(config, num_images=num_particles, seed=seed, stream="completions")
         return ParticleScan(
             model, levels[0], known[0], noise=noise, num_images=num_images,
-            num_clouds=num_clouds, tolerance=float(tolerance), seed=seed,
+            num_groups=num_groups, tolerance=float(tolerance), seed=seed,
             proposal=told if method == "weighed" else None, **settings,
         )  # fmt: skip
     if method == "prefix":
@@ -175,22 +175,22 @@ def _best_method(model: Model, exact: bool, hints: Tensor, tolerance: float) -> 
     return "prefix" if exact else "particles"
 
 
-def default_clouds(num_particles: int) -> int:
-    """Choose a number of clouds: at most as many as each has particles."""
+def default_groups(num_particles: int) -> int:
+    """Choose a number of groups: at most as many as each has particles."""
     return max(n for n in range(1, math.isqrt(num_particles) + 1) if num_particles % n == 0)
 
 
-def _check_particles(num_particles: int, num_clouds: int | None) -> int:
-    """Check the numbers, and choose the number of clouds if it is None."""
+def _check_particles(num_particles: int, num_groups: int | None) -> int:
+    """Check the numbers, and choose the number of groups if it is None."""
     _require("num_particles", num_particles, 1)
-    if num_clouds is None:
-        return default_clouds(num_particles)
-    _require("num_clouds", num_clouds, 1)
-    if num_particles % num_clouds:
+    if num_groups is None:
+        return default_groups(num_particles)
+    _require("num_groups", num_groups, 1)
+    if num_particles % num_groups:
         raise ValueError(
-            f"`num_clouds` (={num_clouds}) must divide `num_particles` (={num_particles})."
+            f"`num_groups` (={num_groups}) must divide `num_particles` (={num_particles})."
         )
-    return num_clouds
+    return num_groups
 
 
 def _require(

@@ -41,7 +41,7 @@ class ParticleScan(Scan):
 
     Arguments:
         num_images: completions to choose at the end.
-        num_clouds: clouds that the particles are split into, G; they never exchange particles.
+        num_groups: groups that the particles are split into, G; they never exchange particles.
         tolerance: scale, in levels, of the noise that may lie between a known pixel and the
             picture; 0 demands equality. The particle goes on with its own level there, drawn from
             the model times a discretized Laplace distribution around the known one, and only
@@ -57,7 +57,7 @@ class ParticleScan(Scan):
         self,
         *args: Any,
         num_images: int,
-        num_clouds: int,
+        num_groups: int,
         tolerance: float,
         seed: int,
         proposal: Model | None = None,
@@ -65,7 +65,7 @@ class ParticleScan(Scan):
     ) -> None:
         super().__init__(*args, **others)
         config = self.model.config
-        self.num_images, self.num_clouds, self.tolerance = num_images, num_clouds, tolerance
+        self.num_images, self.num_groups, self.tolerance = num_images, num_groups, tolerance
         self._seed = seed
         self._random = random_stream(seed, "resampling")
         self._proposal = None
@@ -89,7 +89,7 @@ class ParticleScan(Scan):
 
     @property
     def effective_sample_size(self) -> float:
-        """Particles that the weights amount to, summed over clouds."""
+        """Particles that the weights amount to, summed over groups."""
         return self._sizes[-1] if self._sizes else float(len(self.noise))
 
     @property
@@ -132,13 +132,13 @@ class ParticleScan(Scan):
         if self.position <= self._first_unknown:  # one picture, which all particles share
             self._sizes.append(float(len(self.noise)))
         else:
-            clouds = self._clouds(self._log_weights)
-            sizes = _effective_size(clouds)
+            groups = self._groups(self._log_weights)
+            sizes = _effective_size(groups)
             self._sizes.append(float(sizes.sum()))
             share = 0.5 if self._proposal is None else SHARE_WITH_PROPOSAL
-            poor = (sizes < share * clouds.shape[1]) & (sizes > 0)
+            poor = (sizes < share * groups.shape[1]) & (sizes > 0)
             if poor.any() and not self.done:
-                self._resample(clouds, poor)
+                self._resample(groups, poor)
         self._ancestors.append(len(np.unique(self._ancestor)))
 
     def _end(self) -> Generator[None, None, None]:
@@ -149,18 +149,18 @@ class ParticleScan(Scan):
             log_prob = yield from self._log_prob_map(self._shown())
             self._log_weights = self._log_weights + log_prob[:, :, rest].sum((1, 2))
 
-    def _clouds(self, by_particle: Floats) -> Floats:
+    def _groups(self, by_particle: Floats) -> Floats:
         """View (P,) as (G, P / G)."""
-        return by_particle.reshape(self.num_clouds, -1)
+        return by_particle.reshape(self.num_groups, -1)
 
     def _resample(self, log_weights: Floats, poor: NDArray[np.bool_]) -> None:
-        """Draw the particles of poor clouds anew, in proportion to their weights."""
+        """Draw the particles of poor groups anew, in proportion to their weights."""
         indices = np.arange(log_weights.size).reshape(log_weights.shape)
         log_weights = log_weights.copy()
-        for cloud in np.flatnonzero(poor):
-            drawn = _systematic(log_weights[cloud], log_weights.shape[1], self._random)
-            indices[cloud] = indices[cloud, drawn]
-            log_weights[cloud] = _log_mean(log_weights[cloud])
+        for group in np.flatnonzero(poor):
+            drawn = _systematic(log_weights[group], log_weights.shape[1], self._random)
+            indices[group] = indices[group, drawn]
+            log_weights[group] = _log_mean(log_weights[group])
         indices = indices.ravel()
         for sampler in self._samplers:
             sampler.resample(indices)
@@ -169,7 +169,7 @@ class ParticleScan(Scan):
         self._resampled_at.append(self.position - 1)
 
     def iter_completion(self) -> Generator[None, None, Completion]:
-        """Choose the completions by weight, from all clouds together.
+        """Choose the completions by weight, from all groups together.
 
         They are independent draws only if the particles are, and no particle is chosen twice.
 
@@ -193,7 +193,7 @@ class ParticleScan(Scan):
         log_weights = self._log_weights if possible else np.zeros(len(self._log_weights))
         log_shares = log_weights - _log_sum(log_weights)
         levels = self._shown()
-        # A cloud gets completions in proportion to its evidence: that is the sum of its weights.
+        # A group gets completions in proportion to its evidence: that is the sum of its weights.
         random = random_stream(self._seed, "choice")
         chosen = random.permutation(_systematic(log_shares, self.num_images, random))
         by_beginning = np.bincount(self._ancestor, np.exp(log_shares))
@@ -201,7 +201,7 @@ class ParticleScan(Scan):
             levels=self.levels,
             log_weights=log_shares,
             log_evidence=float(_log_mean(self._log_weights)),
-            cloud_log_evidence=_log_mean(self._clouds(self._log_weights)),
+            group_log_evidence=_log_mean(self._groups(self._log_weights)),
             effective_sample_size=np.array(self._sizes),
             ancestors=np.array(self._ancestors),
             resampled_at=tuple(self._resampled_at),

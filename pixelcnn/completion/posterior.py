@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixelcnn.completion.complete import begin_completion, default_clouds
+from pixelcnn.completion.complete import begin_completion, default_groups
 from pixelcnn.completion.known import as_evidence, choose_order, is_prefix
 from pixelcnn.completion.log_prob import log_prob_map
 from pixelcnn.models import Evidence, Model
@@ -22,8 +22,8 @@ class ClassPosterior:
 
     log_evidence: Tensor
     """log p(known | class), float64 (num_classes,), nats."""
-    cloud_log_evidence: Tensor
-    """The same from each cloud of particles alone, float64 (num_classes, G); G = 1 if exact."""
+    group_log_evidence: Tensor
+    """The same from each group of particles alone, float64 (num_classes, G); G = 1 if exact."""
     order: int
     """Raster order in which the model read the drawing."""
     is_exact: bool
@@ -50,14 +50,14 @@ class ClassPosterior:
 
     @property
     def rivals(self) -> list[int]:
-        """Classes of which a cloud reaches what a cloud of the most probable class found.
+        """Classes of which a group reaches what a group of the most probable class found.
 
         Empty if exact or learned. If not empty, the most probable class may well be another.
         """
         if self.is_exact or self.is_learned:
             return []
         best = int(self.log_evidence.argmax())
-        reach = self.cloud_log_evidence.max(1).values >= self.cloud_log_evidence[best].min()
+        reach = self.group_log_evidence.max(1).values >= self.group_log_evidence[best].min()
         return [label for label in reach.nonzero().flatten().tolist() if label != best]
 
 
@@ -119,27 +119,27 @@ def iter_class_posterior(
         yield ClassPosterior(log_prob, log_prob[:, None], order, is_exact=False, is_learned=True)
         return
     count = config.num_classes
-    clouds = 1 if exact else default_clouds(num_particles)
-    by_cloud = torch.full((count, clouds), -math.inf, dtype=torch.float64)
+    groups = 1 if exact else default_groups(num_particles)
+    by_group = torch.full((count, groups), -math.inf, dtype=torch.float64)
 
     def found(done: float) -> ClassPosterior:
-        mean = by_cloud.logsumexp(1) - math.log(clouds)
-        return ClassPosterior(mean, by_cloud.clone(), order, exact, progress=done / count)
+        mean = by_group.logsumexp(1) - math.log(groups)
+        return ClassPosterior(mean, by_group.clone(), order, exact, progress=done / count)
 
     for label in range(count):
         if exact:
-            by_cloud[label] = _exact(model, levels, known[0], label, order)
+            by_group[label] = _exact(model, levels, known[0], label, order)
         else:
             scan = begin_completion(
                 model, levels, known, method="particles", label=label, order=order, seed=seed,
-                num_particles=num_particles, num_clouds=clouds, tolerance=tolerance,
+                num_particles=num_particles, num_groups=groups, tolerance=tolerance,
             )  # fmt: skip
             while not scan.done:
                 for _ in range(min(config.width, scan.num_steps - scan.position)):
                     scan.step()
                 yield found(label + 0.99 * scan.position / scan.num_steps)
             report = scan.completion().particles[0]
-            by_cloud[label] = torch.from_numpy(report.cloud_log_evidence)
+            by_group[label] = torch.from_numpy(report.group_log_evidence)
         yield found(label + 1)
 
 

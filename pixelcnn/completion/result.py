@@ -18,21 +18,21 @@ FEW_BEGINNINGS = 8
 
 @dataclass(frozen=True)
 class ParticleReport:
-    """How the particles of one drawing fared; P particles in G clouds, S dimensions scanned."""
+    """How the particles of one drawing fared; P particles in G groups, S dimensions scanned."""
 
     levels: Tensor
-    """All particles, int64 (P, C, H, W), known pixels as given, one cloud after the other."""
+    """All particles, int64 (P, C, H, W), known pixels as given, one group after the other."""
     log_weights: Floats
     """Log of the share that each particle has of all weight, (P,), nats."""
     log_evidence: float
     """Estimate of log p(known), nats; p itself is estimated without bias. It is the probability
     under the sampling rule at unknown pixels, and with a tolerance that of the drawing under the
     model and the tolerated differences."""
-    cloud_log_evidence: Floats
-    """The same from each cloud alone, (G,): how far they differ shows how rough it is."""
+    group_log_evidence: Floats
+    """The same from each group alone, (G,): how far they differ shows how rough it is."""
     effective_sample_size: Floats
-    """Particles that the weights within clouds amount to, hints included, summed over clouds,
-    (S,); it decides when a cloud is resampled."""
+    """Particles that the weights within groups amount to, hints included, summed over groups,
+    (S,); it decides when a group is resampled."""
     ancestors: NDArray[np.int64]
     """Particles of the beginning that still have descendants, (S,)."""
     resampled_at: tuple[int, ...]

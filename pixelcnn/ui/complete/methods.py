@@ -35,7 +35,7 @@ cannot be weighed: they are not facts.
 **Particles.** The same without an encoder. At a known pixel each picture is weighed by the
 probability that it gives to the known level. What is known late comes too late to guide the
 pictures: if you give the lower half, hardly any picture fits. A model of eight orders then begins
-at another side. The pictures grow in clouds that never mix; how far the clouds differ shows how
+at another side. The pictures grow in groups that never mix; how far the groups differ shows how
 rough the estimate of p(known) is.
 
 **Tolerance**, for particles only. It reads a known level as the picture's own level plus noise

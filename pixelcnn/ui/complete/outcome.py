@@ -139,7 +139,7 @@ def _clamping(run: CompletionRun, known: int) -> Report:
 
 
 def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report]:
-    clouds = sum(len(report.cloud_log_evidence) for report in reports)
+    groups = sum(len(report.group_log_evidence) for report in reports)
     resampled = sum(len(report.resampled_at) for report in reports)
     distinct = sum(report.num_distinct for report in reports)
     beginnings = sum(report.num_beginnings for report in reports)
@@ -147,7 +147,7 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     images = run.wish.num_images
     text = (
         f"**Approximate.** Method: *{run.wish.method}*. {run.num_particles} particles"
-        + (f" in {clouds} groups that never exchange pictures" if clouds > 1 else "")
+        + (f" in {groups} groups that never exchange pictures" if groups > 1 else "")
         + f"{_under_the_rule(run)}, resampled {resampled} times. {distinct} of the {images} "
         f"completions differ; they come from {beginnings} of the {run.num_particles} pictures "
         f"begun. By weight the particles count as {effective:.1f} of these.{_pins(run)}"
@@ -205,9 +205,9 @@ def _evidence(run: CompletionRun, report: ParticleReport) -> str:
     bits = report.log_evidence / math.log(2)
     what = "log₂ p(known)" + ("" if run.wish.rule == SamplingRule() else " under this rule")
     text = f"Estimate of {what}: {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
-    if len(report.cloud_log_evidence) > 1:
-        low, high = (float(f(report.cloud_log_evidence)) / math.log(2) for f in (np.min, np.max))
-        text += f" (clouds alone: {low:,.0f} to {high:,.0f})"
+    if len(report.group_log_evidence) > 1:
+        low, high = (float(f(report.group_log_evidence)) / math.log(2) for f in (np.min, np.max))
+        text += f" (groups alone: {low:,.0f} to {high:,.0f})"
     return text + "."
 
 
@@ -230,13 +230,13 @@ def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> s
         return f"Exact, every class being equally likely beforehand. Most probable: {best}."
     text = (
         "A rough estimate by particles, every class being equally likely beforehand. The lines go "
-        f"from the lowest to the highest of {posterior.cloud_log_evidence.shape[1]} independent "
-        "clouds. "
+        f"from the lowest to the highest of {posterior.group_log_evidence.shape[1]} independent "
+        "groups. "
     )
     if posterior.rivals:
         names = ", ".join(literal(class_names[label]) for label in posterior.rivals)
         return text + (
-            f"**The ranking is not settled:** {best} leads, but the clouds differ so much that it "
+            f"**The ranking is not settled:** {best} leads, but the groups differ so much that it "
             f"may also be {names}."
         )
-    return text + f"Most probable: {best}, by more than the clouds differ."
+    return text + f"Most probable: {best}, by more than the groups differ."

@@ -91,15 +91,15 @@ class Part:
         yield
 
     def levels(self) -> NDArray[np.int64]:
-        """The completions, (n, H, W); of particles not chosen yet some from every cloud."""
+        """The completions, (n, H, W); of particles not chosen yet some from every group."""
         if self.result is not None:
             return self.result.levels[0, :, 0].numpy()
         levels = self.scan.levels[:, 0].numpy()
         if isinstance(self.scan, ParticleScan):
-            clouds = self.scan.num_clouds
+            groups = self.scan.num_groups
             image = np.arange(len(self.images))
-            size = len(levels) // clouds
-            return levels[image % clouds * size + image // clouds % size]
+            size = len(levels) // groups
+            return levels[image % groups * size + image // groups % size]
         return levels
 
 

@@ -9,7 +9,7 @@ from pixelcnn.ui.shared.literal import in_chart
 
 
 def posterior_chart(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
-    """Draw the probability of each class as bars; of estimates, how far the clouds differ."""
+    """Draw the probability of each class as bars; of estimates, how far the groups differ."""
     exact = posterior.is_exact or posterior.is_learned
     figure = _bars(posterior, class_names) if exact else _ranges(posterior, class_names)
     figure.update_layout(
@@ -45,11 +45,11 @@ def _bars(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
 
 
 def _ranges(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
-    """Show the estimates on a scale of bits, and around each what single clouds found."""
+    """Show the estimates on a scale of bits, and around each what single groups found."""
     computed = posterior.log_evidence.isfinite()
-    bits, clouds = (
+    bits, groups = (
         (logs[computed] - posterior.log_evidence.max()).numpy() / math.log(2)
-        for logs in (posterior.log_evidence, posterior.cloud_log_evidence)
+        for logs in (posterior.log_evidence, posterior.group_log_evidence)
     )
     figure = go.Figure(
         go.Scatter(
@@ -60,8 +60,8 @@ def _ranges(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figur
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": clouds.max(1) - bits,
-                "arrayminus": bits - clouds.min(1),
+                "array": groups.max(1) - bits,
+                "arrayminus": bits - groups.min(1),
             },
             hovertemplate="%{y}: %{x:.0f} bits<extra></extra>",
         )
