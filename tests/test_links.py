@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from pixelcnn.ui.shared.literal import JOINER
+from .outside import as_read
 
 HARD = int(os.environ.get("PIXELCNN_FIRE", 1))
 TIMEOUT = 120
@@ -48,7 +48,7 @@ def open_page(name: str, query: dict[str, str]) -> AppTest:
 
 
 def said(page: AppTest) -> str:
-    return "\n".join(box.value for box in page.warning).replace(JOINER, "").replace("\\", "")
+    return as_read("\n".join(box.value for box in page.warning))
 
 
 @pytest.mark.parametrize(
