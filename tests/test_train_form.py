@@ -184,7 +184,7 @@ def test_a_view_that_does_not_exist_is_the_first_one(folder):
 def test_runs_that_cannot_be_kept_are_refused_before_they_are_started(folder, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     page = open_page("New run")
-    assert "Name another folder with the environment variable PIXELCNN_RUNS" in shown(
+    assert "Name another folder with the environment variable PIXELCNN_RUNS" in as_read(
         page.error[0].value
     )
     assert "start" not in [b.key for b in page.button]
