@@ -253,7 +253,7 @@ def test_models_of_other_data_are_told_why_the_paradox_is_not_theirs(no_data, sa
     assert "CIFAR-10 has pictures of 32 x 32 pixels in 3 channels" in page.info[0].value
     for view in ("Paradox", "Calibration"):
         page = open_page(view=view, model="run:threes")
-        assert "run:threes learned MNIST, only '3': this is measured only" in shown(
+        assert "run:threes learned MNIST, only '3': this is measured only" in as_read(
             page.info[0].value
         )
         page = open_page(view=view, model="run:unknown")
