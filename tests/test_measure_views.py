@@ -23,6 +23,7 @@ from pixelcnn.storage import (
 )
 
 from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
+from .outside import as_read
 from .tiny import tiny_model
 
 VIEWS = ["Score a picture", "Paradox", "Common noise", "Temperatures", "Calibration", "Models"]
