@@ -9,8 +9,8 @@ begin_importing_torch()
 
 page(
     "Generate",
-    "A neural network draws a picture, one pixel after the other. Every pixel is drawn at random "
-    "from the distribution that the network predicts from the pixels before it.",
+    "Nobody drew this picture: a neural network draws it now, one pixel at a time. It says how "
+    "likely every grey is, from the pixels before; then dice decide.",
 )
 loading = st.empty()
 if "drawing" not in st.session_state:
@@ -24,12 +24,14 @@ from pixelcnn.ui.shared import controls, resources  # noqa: E402
 
 with st.sidebar:
     model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
+    controls.begin_with_a_good_picture()
     subject = controls.choose_subject(model.name, model.class_names, loading)
     st.divider()
     rule = controls.choose_rule(model.model.config.num_levels)
-    st.caption("Temperature, top-k and top-p act at once, from the current pixel on.")
+    st.caption("Temperature, top-k and top-p act from the current pixel on.")
 generate.prepare(model, subject, rule, loading)
 loading.empty()
+generate.ways()
 generate.live()
 generate.export()
 generate.about(model)

@@ -22,7 +22,7 @@ from pixelcnn.ui.shared import controls, resources  # noqa: E402
 VIEWS = {
     "Score a picture": score.show,
     "Paradox": paradox.show,
-    "Common noise": together.show,
+    "Same dice": together.show,
     "Temperatures": sweep.show,
     "Calibration": calibration.show,
     "Models": table.show,
@@ -38,7 +38,7 @@ view = bound(
     label_visibility="collapsed",
 )
 subject = []
-if view not in ("Common noise", "Models"):  # these are about several models
+if view not in ("Same dice", "Models"):  # these are about several models
     with st.sidebar:
         subject = [resources.load_or_stop(controls.choose_checkpoint(loading), loading)]
 loading.empty()

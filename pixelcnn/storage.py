@@ -164,6 +164,14 @@ def list_checkpoints() -> dict[str, Path]:
     return {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
 
 
+def list_prices() -> dict[str, Path]:
+    """List the checkpoints in `checkpoints/price/` by name, as price/gru.
+
+    They draw series, not pictures, so that no page offers them but the one about the family.
+    """
+    return {f"price/{p.stem}": p for p in sorted(CHECKPOINT_DIR.glob("price/*.safetensors"))}
+
+
 def list_scored_checkpoints() -> dict[str, Path]:
     """List those in `checkpoints/` with a likelihood of their own; unreadable ones are kept.
 

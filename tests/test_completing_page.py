@@ -219,7 +219,7 @@ def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(wit
     page = open_page(model="fashion-mnist-gated", **query)
     complete(draw(page, half()))
     head, arrays = message(page)
-    page.slider(key="temperature").set_value(1.5)
+    page.select_slider(key="temperature").set_value(1.5)
     page.selectbox(key="complete_model").select("fashion-mnist-orders").run()
     trigger(page, "completions", "open", {"run": head["run"], "image": 1, "pixel": 500})
     state = page.session_state

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import bits_per_dim, class_posterior, complete, occlusion
+from pixelcnn import bits_per_dim, class_posterior, complete, occlusion, sample
 from pixelcnn.completion import log_prob, particles
 from pixelcnn.completion.known import best_order
 from pixelcnn.config import SamplingRule
@@ -148,6 +148,26 @@ def test_completions_of_a_prefix_are_exact(architecture, num_orders):
     assert pictures_off(result, known, exact(model, levels, known)[1], 3) < CHANCE
     # The test can tell: another drawing has another answer.
     assert pictures_off(result, known, exact(model, (levels + 1) % 3, known)[1], 3) > FAR
+
+
+@pytest.mark.parametrize("method", ["prefix", "clamping"])
+def test_the_seed_of_a_picture_does_not_tell_its_completion_what_was_hidden(method):
+    model, known, count = sharp_model("gated"), known_of(UPPER), 300
+    pictures = sample(model, num_images=count, seed=0)
+    equal = {
+        seed: torch.cat(
+            [
+                complete(
+                    model, x[None], known, method=method, num_images=1, seed=seed, first_image=i
+                ).levels[0, 0, :, 1:] == x[:, 1:]
+                for i, x in enumerate(pictures)
+            ]
+        ).double().mean((1, 2))
+        for seed in (0, 1)
+    }  # fmt: skip
+    apart = equal[0] - equal[1]
+    assert abs(apart.mean()) < 4 * apart.std() / count**0.5
+    assert equal[0].mean() < 0.8  # it was 1 when both drew the same numbers
 
 
 @pytest.mark.parametrize("order", range(NUM_ORDERS))

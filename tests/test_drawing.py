@@ -169,6 +169,11 @@ def test_a_sheet_can_show_one_class_per_row():
     assert subject.labels(0) is None
     assert Subject("tiny", class_per_row=True, label=2).labels(3) == [2]
     assert Subject("tiny", num_images=2).labels(3) is None
+    for count in range(10, 65):
+        sheet = Subject("tiny", num_images=count, class_per_row=True)
+        labels, columns = sheet.labels(10), sheet.columns(10)
+        assert set(labels) == set(range(10)), f"a sheet of {count} shows not all classes"
+        assert all(len({*labels[i : i + columns]}) == 1 for i in range(0, count, columns))
 
 
 def test_what_cannot_be_drawn_is_refused():

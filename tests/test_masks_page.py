@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +14,18 @@ from streamlit.testing.v1 import AppTest
 from pixelcnn import load_model, sample
 from pixelcnn.commands.train import command_line
 from pixelcnn.config import TrainConfig
+from pixelcnn.evaluation import wrong_mask
+from pixelcnn.evaluation.likelihoods import surprise_bits
+from pixelcnn.evaluation.stored import load_numbers
 from pixelcnn.inspection.influence import effective_receptive_field, influence
 from pixelcnn.inspection.kernels import kernel
 from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
-from pixelcnn.models import GatedConfig, build_model
+from pixelcnn.models import GatedConfig, build_model, reshape_config
 from pixelcnn.storage import CheckpointInfo, save_checkpoint
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.masks.board import Look
+from pixelcnn.ui.masks.growth import about_blind_spot
 from pixelcnn.ui.masks.guide import STEPS
 
 from . import components
@@ -223,13 +228,44 @@ def test_the_wrong_switch_turns_the_check_red_and_marks_the_leaking_pixel(name):
     page.toggle(key="wrong").set_value(True).run()
     looks = shown(page, "leak")[1]["looks2"]
     assert "Causality check failed" in texts(page.error) and not page.success
-    assert "What would go wrong" in texts(page.markdown)
+    assert "It changed" in texts(page.markdown)
     assert (looks.ravel() == Look.LEAK).nonzero()[0].tolist() == [12 * 28 + 9]
     page.toggle(key="wrong").set_value(False).run()
     assert page.success and not page.error, "the loaded model is as it was"
 
 
+def test_the_net_trained_with_the_wrong_mask_copies_what_it_must_predict(no_data):
+    numbers = load_numbers(wrong_mask.PATH, wrong_mask.WrongMask)
+    assert numbers.outdated == []
+    kept, net = numbers.values, wrong_mask.load_wrong()
+    assert kept.wrong[-1] < 0.01 < 2.5 < kept.right[-1] < kept.right[0]
+    black, noise = canvases = wrong_mask.canvases(net.config)
+    drawn = torch.tensor(kept.drawn)[:, None]
+    assert (drawn[0] == black).all() and (drawn[1] == noise).double().mean() > 0.9
+    bits = surprise_bits(net(canvases).double(), canvases)  # in one pass, as in training
+    assert bits[1].mean() < 0.5
+    page = open_page(section="Why A then B", pixel="12-9")
+    assert f"**{kept.wrong[-1]:.2f}**" in texts(page.markdown)
+    share = re.search(r"([\d.]+) ?% of the probability moves along", texts(page.markdown))[1]
+    assert float(share) > 90
+
+
 # --- Receptive field ---
+
+
+@pytest.mark.parametrize("name", [GATED, CLASSIC])
+def test_what_a_step_to_the_right_costs_is_said_of_the_loaded_kernels(name):
+    model = load_model(name)
+    config = model.config
+    shape = {"num_features": 1, "head_features": 1, "num_levels": 2, "num_classes": 0}
+    single = layer_fields(build_model(replace(reshape_config(config, "classic"), **shape)))[-1]
+    height, width = config.height, config.width
+    seen = np.argwhere(single.roles(height * width - width // 2) == PixelRole.SEEN)
+    row, col = height - 1, width // 2
+    steps = [(c - col) / (row - r) for r, c in seen if c > col]
+    across = max(config.first_kernel_size, config.kernel_size) // 2
+    assert max(steps) == across
+    assert f"{across} steps to the right cost at least one row up" in about_blind_spot(config)
 
 
 def test_the_loaded_field_grows_beside_that_of_the_other_architecture():

@@ -248,10 +248,3 @@ def test_dilations_are_read(text, expected):
 def test_what_is_no_list_of_dilations_is_named(text):
     with pytest.raises(ValueError, match=re.escape(f"`dilations` (={text!r})")):
         dilations_of(text)
-
-
-def test_the_table_of_relatives_counts_pairs_and_steps():
-    rows = steps.relatives_table(30, 40, 100)
-    assert [row["Drawing"] for row in rows] == ["100 steps"] * 3
-    assert rows[0]["Reads of the past"].startswith("30 of 40 pixels")
-    assert "4,950 pairs" in rows[2]["Training"] and "100 steps" in rows[1]["Training"]

@@ -26,8 +26,8 @@ from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
 from .outside import as_read
 from .tiny import tiny_model
 
-VIEWS = ["Score a picture", "Paradox", "Common noise", "Temperatures", "Calibration", "Models"]
-common_noise = partial(open_page, view="Common noise")
+VIEWS = ["Score a picture", "Paradox", "Same dice", "Temperatures", "Calibration", "Models"]
+common_noise = partial(open_page, view="Same dice")
 calibrate_here = partial(open_page, view="Calibration", calibration_numbers="Measure here")
 
 
@@ -107,7 +107,7 @@ def test_the_stored_paradox_is_shown_without_the_data(no_data, store, paradox):
     page = open_page(view="Paradox")
     assert all(sentence in texts(page) for sentence in describe(paradox))
     bars = figure(page, "auroc")["data"]
-    assert [trace["name"] for trace in bars] == ["Likelihood", "Minus compressed size"]
+    assert [trace["name"] for trace in bars] == ["Likelihood", "Less the compressed size"]
     assert f"{paradox.auroc('likelihood', 'mnist'):.2f}" == bars[0]["text"][0]
     assert "needs a checkpoint that learned MNIST" in page.info[-1].value
     assert not page.warning
@@ -230,8 +230,8 @@ def test_the_table_lists_every_checkpoint_and_shows_no_numbers_of_other_weights(
 
 def test_every_chart_and_table_offers_its_data(no_data, store, save, paradox, calibration):
     save("a/checkpoint", small_model(num_classes=2), "mnist")
-    tables = {"Common noise": 1, "Calibration": 1, "Models": 1, "Paradox": 2, "Score a picture": 1}
-    last = {"Score a picture": "classes", "Common noise": "together"}
+    tables = {"Same dice": 1, "Calibration": 1, "Models": 1, "Paradox": 2, "Score a picture": 1}
+    last = {"Score a picture": "classes", "Same dice": "together"}
     last["Temperatures"] = "sweep-chart"
     for view in VIEWS:
         store(paradox if view == "Paradox" else calibration)
@@ -318,6 +318,6 @@ def test_at_most_four_pictures_are_drawn_side_by_side(no_data, save):
 def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, no_data):
     (tmp_path / "broken.safetensors").write_bytes(b"not a checkpoint")
     monkeypatch.setattr("pixelcnn.storage.CHECKPOINT_DIR", tmp_path)
-    for view in ("Score a picture", "Common noise"):
+    for view in ("Score a picture", "Same dice"):
         assert "broken.safetensors" in open_page(view=view).error[0].value
     assert "damaged" in texts(open_page(view="Models"))

@@ -27,7 +27,7 @@ PAGES = {
     + [{"step": step} for step in range(1, 8)],
     "pages/measure.py": [
         {"view": view}
-        for view in ("Score a picture", "Paradox", "Common noise", "Temperatures", "Calibration")
+        for view in ("Score a picture", "Paradox", "Same dice", "Temperatures", "Calibration")
     ],
     "pages/train.py": [{"tab": "New run"}, {"tab": "Runs", "run": "mine"}],
 }
@@ -91,6 +91,6 @@ def test_every_page_opens_with_it(trained, page, query):
         app.query_params[name] = str(value)
     app.run()
     assert not app.exception, app.exception
-    if page != "pages/train.py" and query.get("view") != "Common noise":
+    if page != "pages/train.py" and query.get("view") != "Same dice":
         key = "complete_model" if page == "pages/complete.py" else "model"
         assert app.session_state[key] == NAME

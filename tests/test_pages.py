@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.generate.course import Course
+from pixelcnn.ui.shared import controls
 
 from . import components
 
@@ -93,19 +94,25 @@ def test_a_link_reproduces_the_picture():
 def test_the_controls_show_the_settings_of_the_link():
     page = open_page(seed=7, temperature=0.35, **{"class": "Bag"})
     assert page.number_input(key="seed").value == 7
-    assert page.slider(key="temperature").value == 0.35
+    assert page.select_slider(key="temperature").value == 0.35
     assert page.selectbox(key="class").value == "Bag"
+    assert open_page(temperature="2.0").select_slider(key="temperature").value == 2
+
+
+def test_without_a_link_the_first_picture_is_a_chosen_one_and_a_link_keeps_its_meaning():
+    assert open_page().number_input(key="seed").value == controls.GOOD_SEED
+    assert open_page(temperature=0.9).number_input(key="seed").value == 0
 
 
 def test_a_new_temperature_is_told_and_acts_in_the_course_that_is_asked_for():
     page = open_page(seed=1)
     before = page.session_state["drawing"].current.level.copy()
-    page.slider(key="temperature").set_value(0.2).run()
+    page.select_slider(key="temperature").set_value(0.25).run()
     head, _ = message(page)
-    assert head["rule"] == "0.2_0_1" and head["course"] == "0_1_0_1" and head["count"] == 0
-    head, _ = ask(page, course="0_1_0_1~1_0.2_0_1", have=1)
-    assert head["course"] == "0_1_0_1~1_0.2_0_1"
-    assert head["start"] == 1 and page.slider(key="temperature").value == 0.2
+    assert head["rule"] == "0.25_0_1" and head["course"] == "0_1_0_1" and head["count"] == 0
+    head, _ = ask(page, course="0_1_0_1~1_0.25_0_1", have=1)
+    assert head["course"] == "0_1_0_1~1_0.25_0_1"
+    assert head["start"] == 1 and page.select_slider(key="temperature").value == 0.25
     assert (page.session_state["drawing"].current.level[:1] == before[:1]).all()
 
 
@@ -126,26 +133,29 @@ def test_a_history_that_cannot_be_read_is_named_and_the_picture_is_drawn_without
 
 def test_the_sliders_follow_the_viewer_to_another_course_but_not_against_his_will():
     page = open_page(seed=2)
-    page.slider(key="temperature").set_value(0.5).run()
+    page.select_slider(key="temperature").set_value(0.5).run()
     ask(page, course="0_0.5_0_1", have=0)
-    assert page.slider(key="temperature").value == 0.5
+    assert page.select_slider(key="temperature").value == 0.5
     # A message from before he moved the slider: that course has the rule that he took back.
     ask(page, course="0_1_0_1", rule="1_0_1")
     page.run()
-    assert page.slider(key="temperature").value == 0.5 and message(page)[0]["rule"] == "0.5_0_1"
+    assert (
+        page.select_slider(key="temperature").value == 0.5
+        and message(page)[0]["rule"] == "0.5_0_1"
+    )
     # He knows what the sliders say and goes to the first course.
     for _ in range(2):  # asked again, before the browser hears that the slider has moved
-        page.slider(key="temperature").set_value(0.5)
+        page.select_slider(key="temperature").set_value(0.5)
         ask(page, course="0_1_0_1", rule="0.5_0_1")
         page.run()
-        assert page.slider(key="temperature").value == 1.0
+        assert page.select_slider(key="temperature").value == 1.0
         assert message(page)[0]["rule"] == "1_0_1"
     assert page.session_state["drawing"].current.name == "0_1_0_1"
 
 
 def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened():
     page = open_page(pictures=9, rows="true", seed=4)
-    page.slider(key="temperature").set_value(0.8).run()
+    page.select_slider(key="temperature").set_value(0.8).run()
     ask(page, course="0_1_0_1~5_0.8_0_1", have=0)
     sheet = page.session_state["drawing"]
     levels = finish(page).level
@@ -156,6 +166,7 @@ def test_a_sheet_draws_many_pictures_and_one_of_them_can_be_opened():
     page.run()
     single = page.session_state["drawing"]
     assert single.subject.image == 4 and single.captions == ["Trouser"]
+    assert message(page)[0]["pin"] == -1, "it is shown finished, as it was on the sheet"
     # What was asked before the browser heard of it brings the settings of the sheet.
     page.slider(key="pictures").set_value(9)
     ask(page, picture=head["picture"], open=5)

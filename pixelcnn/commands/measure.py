@@ -10,6 +10,7 @@ from torch import Tensor
 from pixelcnn.commands.options import add_checkpoint, add_data_dir, check_count, finish
 from pixelcnn.data.datasets import DATASETS, load_dataset
 from pixelcnn.evaluation.calibration import GROUPS, Calibration, measure_calibration
+from pixelcnn.evaluation.family import Member, another_of_each_class, measure_member
 from pixelcnn.evaluation.paradox import (
     Paradox,
     describe,
@@ -24,21 +25,29 @@ from pixelcnn.files import as_path
 from pixelcnn.models import Model
 from pixelcnn.storage import CheckpointInfo, checkpoint_path, load_checkpoint, weights_digest
 
+NUM_IMAGES, FAMILY_IMAGES = 500, 10
+
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add `measure`."""
     measure = commands.add_parser(
         "measure",
-        help="measure what the Measure page shows, and keep it beside the checkpoints",
+        help="measure what the app shows, and keep it beside the checkpoints",
         description="paradox: bits/dim of the model's own test images, of another data set, and "
         "of flipped, noised and constant images, with the AUROC of three scores. calibration: how "
         "often the level fell inside the model's 50 % and 90 % intervals, and how often what was "
-        "predicted happened, on the model's own test images. Both use the first test images.",
+        "predicted happened, on the model's own test images. family: how far the model looks, and "
+        "what it costs. All use the first test images.",
     )
-    measure.add_argument("what", choices=["paradox", "calibration"])
+    measure.add_argument("what", choices=["paradox", "calibration", "family"])
     add_checkpoint(measure)
     add_data_dir(measure)
-    measure.add_argument("--num-images", type=int, default=500, help="of each set")
+    measure.add_argument(
+        "--num-images",
+        type=int,
+        default=None,
+        help=f"of each set; if left out {NUM_IMAGES}, for the family {FAMILY_IMAGES}",
+    )
     measure.add_argument(
         "--second",
         default=None,
@@ -65,6 +74,8 @@ def run_measure(options: argparse.Namespace) -> int:
             f"{options.checkpoint}: its data set (={info.dataset!r}) must be one of "
             f"{', '.join(DATASETS)}."
         )
+    if options.num_images is None:
+        options.num_images = FAMILY_IMAGES if options.what == "family" else NUM_IMAGES
     weights = {_name(options.checkpoint, path): weights_digest(path)}
     command = f"python -m pixelcnn measure {options.what} {shlex.quote(str(options.checkpoint))}"
     if options.what == "paradox":
@@ -74,6 +85,9 @@ def run_measure(options: argparse.Namespace) -> int:
             weights[name] = weights_digest(second)
             command += f" --second {shlex.quote(name)}"
         _print_paradox(result)
+    elif options.what == "family":
+        result = _family(options, model, info)
+        _print_member(result)
     else:
         levels, label = _test_images(info.dataset, options, model)
         given = label if info.config.num_classes else None
@@ -109,11 +123,21 @@ def _paradox(
     return finish(measure_paradox(model, second_model, info.dataset, sets)), second
 
 
-def _test_images(dataset: str, options: argparse.Namespace, model: Model) -> tuple[Tensor, Tensor]:
+def _family(options: argparse.Namespace, model: Model, info: CheckpointInfo) -> Member:
+    levels, label = _test_images(info.dataset, options, model, only_first=False)
+    others = levels[another_of_each_class(label, options.num_images)]
+    levels, label = levels[: options.num_images], label[: options.num_images]
+    given = label if info.config.num_classes else None
+    return finish(measure_member(model, info, levels, given, others))
+
+
+def _test_images(
+    dataset: str, options: argparse.Namespace, model: Model, only_first: bool = True
+) -> tuple[Tensor, Tensor]:
     num_levels = model.config.num_levels
     levels, label = load_dataset(dataset, "test", options.data_dir, num_levels=num_levels)
     count = check_count("num_images", options.num_images, len(levels))
-    return levels[:count], label[:count]
+    return (levels[:count], label[:count]) if only_first else (levels, label)
 
 
 def _print_paradox(paradox: Paradox) -> None:
@@ -134,3 +158,15 @@ def _print_calibration(calibration: Calibration) -> None:
     print(f"{'predicted':>10} {'happened':>10} {'events':>13}")
     for predicted, happened, events in calibration.reliability():
         print(f"{predicted:10.6f} {happened:10.6f} {events:13,}")
+
+
+def _print_member(member: Member) -> None:
+    print(f"{member.bits_per_dim:.3f} bits/dim over {member.num_images} test images")
+    print(f"to train on one image: {member.training_seconds:.4f} s")
+    print(f"to draw one: {member.drawing_seconds:.3f} s, naively {member.naive_seconds:.3f} s")
+    print(f"{'steps':>10} {'influence':>10} {'bits/dim lost beyond':>21}")
+    steps = 1
+    while steps <= len(member.influence):
+        at = min(steps, len(member.bits_lost) - 1)
+        print(f"{steps:>10} {member.influence[steps - 1]:10.5f} {member.bits_lost[at]:21.4f}")
+        steps *= 2

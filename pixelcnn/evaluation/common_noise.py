@@ -27,6 +27,8 @@ class Drawn:
     """-log2 of the model's own probability of each level drawn, (B, C, H, W)."""
     rule_entropy_bits: NDArray[np.float64]
     """Entropy of what was drawn from, after temperature, top-k and top-p, (B, C, H, W)."""
+    expected: NDArray[np.float32]
+    """The model's own probabilities, (B, C, H, W, K)."""
 
 
 def draw_with_record(
@@ -39,6 +41,7 @@ def draw_with_record(
     """
     c, sampler = model.config, Sampler(model, noise, label_tensor(label, len(noise)))
     record = np.zeros((2, *noise.shape))
+    expected = np.zeros((*noise.shape, c.num_levels), np.float32)
     while not sampler.done:
         for _ in range(c.width * c.num_channels):
             row, col, channel = c.coordinates(sampler.position)
@@ -46,8 +49,9 @@ def draw_with_record(
             at = np.s_[:, channel, row, col]
             record[0][at] = surprise_bits(logits, level)
             record[1][at] = entropy_of(probabilities(logits, rule))
+            expected[at] = probabilities(logits, SamplingRule())
         yield sampler.position / c.num_dims
-    return Drawn(torch.from_numpy(sampler.levels), *record)
+    return Drawn(torch.from_numpy(sampler.levels), *record, expected)
 
 
 def first_difference(first: Tensor, second: Tensor) -> int | None:

@@ -54,7 +54,7 @@ def is_current(name: str, digest: str) -> bool:
 def numbers_path(kind: str, checkpoint: str) -> Path:
     """Give the file of numbers of a checkpoint: unless it is shipped, it lies beside the weights.
 
-    The kind is "paradox" or "calibration"; raises as `checkpoint_path` does.
+    The kind is "paradox", "calibration" or "family"; raises as `checkpoint_path` does.
     """
     path = checkpoint_path(checkpoint)
     name = f"{kind}-{path.stem}.json"

@@ -20,6 +20,7 @@ def iter_naive(
     rule: SamplingRule,
     label: Tensor | None = None,
     order: Tensor | None = None,
+    canvas: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, NDArray]]:
     """Draw images dimension by dimension.
 
@@ -29,12 +30,14 @@ def iter_naive(
         rule: temperature, top-k and top-p.
         label: int64 (B,), or None for any class.
         order: int64 (B,), or None for order 0; levels and noise are turned by it.
+        canvas: int64 (B, C, H, W), what stands where nothing is drawn yet, or None for 0. A model
+            whose masks are right cannot tell.
 
     Yields:
         After each the levels so far, int64 (B, C, H, W), and the logits (B, K).
     """
     check_noise(noise, model.config)
-    levels = torch.zeros(noise.shape, dtype=torch.int64)
+    levels = torch.zeros(noise.shape, dtype=torch.int64) if canvas is None else canvas.clone()
     _, channels, height, width = levels.shape
     for row in range(height):
         for col in range(width):

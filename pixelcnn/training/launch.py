@@ -21,13 +21,14 @@ LOCK_ENVIRONMENT_VARIABLE = "PIXELCNN_RUN_LOCK"
 """Number of the open file that holds the run's lock, handed down to the new process."""
 
 
-def start(run: Run, *, queue: bool = True) -> None:
+def start(run: Run, *, queue: bool = True, total_images: int | None = None) -> None:
     """Start, or go on with, a run in a process of its own; returns at once.
 
     The process outlives this one. It gets the run's lock from here, so there is no moment in which
     the run could be started twice, or look dead.
 
-    With `queue` it waits until no other run of the folder is going on.
+    With `queue` it waits until no other run of the folder is going on. With `total_images` its
+    length is changed, so that a finished run can go on.
 
     Raises:
         RunError: if it is going on already, or finished.
@@ -38,12 +39,16 @@ def start(run: Run, *, queue: bool = True) -> None:
         raise RunError(f"{run.about().name}: is going on already.")
     try:
         status = run.status()
-        if status.state == "finished":
-            raise RunError(f"{run.about().name}: is finished.")
+        if status.state == "finished" and (total_images or 0) <= status.images_seen:
+            raise RunError(
+                f"{run.about().name}: is finished, after {status.images_seen:,} images."
+            )
         run.stop_path.unlink(missing_ok=True)
         now = {"state": "starting", "queued_at": time.time(), "pid": 0}
         run.write_status(replace(status, message="", doing="", **now))
         command = ["-m", "pixelcnn", "train", str(run.path.resolve()), "--resume"]
+        if total_images is not None:
+            command += ["--total-images", str(total_images)]
         try:
             with open(run.log_path, "ab") as log:
                 process = subprocess.Popen(

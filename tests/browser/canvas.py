@@ -6,7 +6,7 @@ CANVAS = ".pxd"
 UNKNOWN, GIVEN, DRAWN = 0, 1, 2
 
 
-def open_canvas(page, address, query="live=false"):
+def open_canvas(page, address, query=""):
     page.goto(f"{address}/complete?{query}")
     page.locator(f"{CANVAS}[data-revision]").wait_for()
     gallery(page).first.wait_for()

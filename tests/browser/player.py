@@ -86,6 +86,12 @@ def pin(page, position):
     wait_for(page, "p.pinned === a[0] && p.hovered === -1 && !p.dirty", position)
 
 
+def say_nothing_more(page):
+    """Wait until the sentence under the picture is about the selected pixel."""
+    wait_for(page, "!p.playing && !p.dirty")
+    return page.locator(".pxc-narration").inner_text()
+
+
 def unpin(page):
     page.locator(".pxc-unpin").click()
     page.mouse.move(0, 0)

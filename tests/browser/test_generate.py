@@ -15,6 +15,7 @@ from .player import (
     pause,
     pin,
     press,
+    say_nothing_more,
     settled,
     state,
     wait_for,
@@ -47,7 +48,14 @@ def test_steps_move_by_one_pixel_and_one_row(page, server):
 def test_keys_drive_the_player_but_leave_the_sliders_alone(page, server):
     open_player(page, server, "seed=8")
     wait_for(page, "p.position > 5")
-    page.locator("h3").first.click()  # focus on nothing
+    page.locator("h3").first.click()  # focus on nothing: the keys scroll the page
+    page.keyboard.press("Space")
+    page.keyboard.press("End")
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop > 0")
+    assert state(page)["playing"] or state(page)["position"] == 784
+    page.locator(".pxc-title").click()
+    page.keyboard.press("Home")
+    wait_for(page, "p.position < 60")
     page.keyboard.press("Space")
     wait_for(page, "!p.playing")
     at = state(page)["position"]
@@ -79,16 +87,18 @@ def test_ten_fast_presses_all_count_wherever_an_ask_comes_between(page, server):
     page.locator(".px-speed").select_option("15")
     # The browser sends both in one message, and as if only the player had changed.
     page.locator(PLAYER).evaluate("e => { setInterval(() => e.__player.ask(), 40); }")
-    for key, temperature in (("ArrowLeft", 0.5), ("ArrowRight", 1.0), ("ArrowLeft", 0.5)):
+    # From 1 to 0 there are ten steps, the useful ones close together.
+    for key, temperature in (("ArrowLeft", 0), ("ArrowRight", 1.0), ("ArrowLeft", 0)):
         press(page, "Temperature", key, times=10)
         wait_for(page, "p.rule === `${a[0]}_0_1` && p.have > p.position", temperature)
         page.wait_for_timeout(1000)  # for what might take it back
         thumb = page.get_by_role("slider", name="Temperature")
-        assert float(thumb.input_value()) == temperature
+        assert float(thumb.get_attribute("aria-valuetext")) == temperature
         course = state(page)["course"]
         assert course.split("~")[-1].endswith(f"_{temperature:g}_0_1")
         assert page.locator(".pxc-branches button:visible").count() == 0
-    page.wait_for_url(lambda url: f"history={course}" in url and "temperature=0.5" in url)
+        assert course.count("~") <= 1, "ten presses are one change"
+    page.wait_for_url(lambda url: f"history={course}" in url and "temperature=0" in url)
 
 
 def test_whatever_is_lost_late_or_repeated_the_picture_is_that_of_its_link(page, server):
@@ -149,7 +159,6 @@ def test_every_distribution_sums_to_one_and_gives_the_drawn_level(page, server):
 
 def test_the_canvas_shows_the_levels(page, server):
     open_player(page, server, "seed=5&class=Coat")
-    page.locator(".pxc-field").uncheck()
     levels = finish(page)
     page.mouse.move(0, 0)
     assert (colours(page, ".pxc-picture")[:, :3] == np.array(levels)[:, None]).all()
@@ -184,6 +193,99 @@ def test_a_pixel_can_be_forced_and_both_branches_stay(page, server):
     assert page.locator(PLAYER).evaluate("e => [...e.__player.trace.level]") == first
 
 
+def test_a_level_is_forced_by_the_keyboard_marked_and_compared(page, server):
+    open_player(page, server, "seed=93")
+    first = finish(page)
+    page.locator(PLAYER).focus()
+    for key in ("ArrowUp",) * 20:
+        page.keyboard.press(key)
+    position = state(page)["position"] - 1
+    page.keyboard.press("Enter")
+    wait_for(page, "p.pinned === a[0]", position)
+    level = 255 if first[position] < 128 else 0
+    page.keyboard.type(str(level))
+    page.keyboard.press("Enter")
+    wait_for(page, "p.trace.forced.size === 1")
+    second = finish(page)
+    assert second[position] == level
+    page.mouse.move(0, 0)
+    page.get_by_role("button", name="Difference", exact=True).click()
+    wait_for(page, "!p.dirty && p.screen.view === 'difference'")
+    red, _, blue = colours(page, ".pxc-picture")[:, :3].T.astype(int)
+    gap = np.sign(np.array(second) - first)
+    clear = abs(np.array(second) - first) > 25  # fainter ones look nearly the same
+    assert (np.sign(red - blue)[clear] == gap[clear]).all() and clear.any()
+    assert (abs(red - blue)[gap == 0] == 0).all()
+
+
+def test_the_finish_rests_on_the_biggest_surprise_and_leads_on(page, server):
+    open_player(page, server, "seed=93")
+    levels = finish(page)
+    shown = page.locator(PLAYER).evaluate(
+        "e => { const p = e.__player; return [p.selected, [...p.trace.surprise]]; }"
+    )
+    assert shown[0] == int(np.argmax(shown[1]))
+    row, col = divmod(shown[0], 28)
+    said = say_nothing_more(page)
+    assert said.startswith(
+        f"Finished. This pixel was the biggest surprise. Row {row}, column {col}"
+    )
+    page.get_by_role("button", name="Why not the same picture twice?").click()
+    wait_for(page, "p.trace.forced.size === 1")
+    again = finish(page)
+    assert again[: shown[0]] == levels[: shown[0]] and again[shown[0]] != levels[shown[0]]
+    page.evaluate("window.same = true")
+    page.get_by_role("link", name="What may it see?").click()
+    page.wait_for_url("**/masks*")
+    assert page.evaluate("window.same"), "the session goes on"
+    page.get_by_role("link", name="Generate").first.click()
+    page.get_by_role("link", name="New here?").click()
+    page.wait_for_url("**/masks?*step=1*")
+
+
+def test_the_next_uncertain_pixel_is_found_by_key_and_button(page, server):
+    open_player(page, server, "seed=93")
+    finish(page)
+    page.locator(PLAYER).focus()
+    page.keyboard.press("Home")
+    wait_for(page, "p.position > 0 && p.playing")
+    pause(page)
+    at = state(page)["position"]
+    for _ in range(8):
+        wanted = page.locator(PLAYER).evaluate(
+            """(e, at) => { const p = e.__player;
+                while (Math.max(...p.distribution(at).rule) >= 0.95) at += 1;
+                return at + 1; }""",
+            at,
+        )
+        page.keyboard.press("n")
+        wait_for(page, "p.position === a[0]", wanted)
+        at = wanted
+    page.get_by_role("button", name="Next uncertain pixel").click()
+    wait_for(page, "p.position > a[0]", at)
+
+
+def test_a_black_picture_and_noise_are_called_so_with_a_way_out(page, server):
+    open_player(page, server, "seed=93&temperature=2")
+    finish(page)
+    advice = page.locator(".pxc-advice")
+    wait_for(page, "!p.dirty")
+    assert advice.inner_text().startswith("This is noise (temperature 2.0)")
+    open_player(page, server, "seed=93&temperature=0")
+    assert not any(finish(page))
+    wait_for(page, "!p.dirty")
+    assert advice.inner_text().startswith("Nearly all of this picture is black")
+    page.get_by_role("button", name="Begin with 10 rows at temperature 1").click()
+    wait_for(page, "p.trace.name === '0_1_0_1~280_0_0_1'")
+    assert any(finish(page)) and not advice.is_visible()
+    page.get_by_role("button", name="Restart with temperature 0.0").click()
+    wait_for(page, "p.trace.name === '0_0_0_1'")
+    finish(page)
+    page.get_by_role("button", name="Restart with temperature 0.9").click()
+    page.wait_for_url("**temperature=0.9**")
+    assert any(finish(page)) and not advice.is_visible()
+
+
 def test_a_course_that_was_left_is_as_it_was_and_the_sliders_follow(page, server):
     open_player(page, server, "seed=2&class=Bag")
     first = finish(page)
@@ -214,6 +316,7 @@ def test_a_sheet_is_drawn_together_and_a_picture_of_it_opened(page, server):
     page.locator(".px-cells button").nth(2).click()
     wait_for(page, "p.picture !== a[0]", picture)
     settled(page)
+    wait_for(page, "p.finished")  # as it was on the sheet, without being played
     assert finish(page) == sheet[2::4]
     assert "image=2" in page.url and "pictures=" not in page.url
     page.get_by_role("button", name="Back to the sheet of 4").click()
@@ -258,6 +361,18 @@ def test_nothing_is_asked_of_the_network(page, server):
     assert not foreign
 
 
+@pytest.mark.parametrize("size", [(1024, 768), (1400, 900), (1920, 1080)])
+def test_picture_distribution_and_play_are_seen_together(page, server, size):
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    open_player(page, server, "seed=93")
+    finish(page)
+    for place in (".pxc-picture", ".pxc-distribution", ".pxc-cumulative", ".pxc-narration",
+                  "[data-do=play]", ".px-scrub"):  # fmt: skip
+        box = page.locator(place).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= size[1], place
+    assert page.locator(".pxc-picture").bounding_box()["width"] > 0.28 * size[0]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_a_phone(browser, server, scheme):
     context = browser.new_context(
@@ -267,5 +382,9 @@ def test_nothing_is_wider_than_a_phone(browser, server, scheme):
     open_player(page, server)
     wait_for(page, "p.position > 3")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    play, picture = (
+        page.locator(place).bounding_box() for place in ("[data-do=play]", ".pxc-picture")
+    )
+    assert picture["y"] + picture["height"] <= play["y"] and play["y"] + play["height"] <= 844
     assert page.locator(PLAYER).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
     context.close()

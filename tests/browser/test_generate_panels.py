@@ -25,6 +25,7 @@ from .player import (
     pause,
     pin,
     press,
+    say_nothing_more,
     state,
     unpin,
     wait_for,
@@ -63,6 +64,7 @@ def logits_of(model, levels, label=COAT):
 def test_the_tinted_pixels_are_those_that_the_loaded_weights_can_read(page, server, name):
     dependency = dependency_maps(load_model(name))
     open_player(page, server, f"model={name}&seed=5&class=Coat")
+    page.get_by_label("Receptive field").check()
     finish(page)
     for position in (12 * WIDTH + 16, 3, 27 * WIDTH, 20 * WIDTH + 27):
         pin(page, position)
@@ -76,13 +78,15 @@ def test_the_tinted_pixels_are_those_that_the_loaded_weights_can_read(page, serv
         assert f"({100 * seen / position:.0f} %)" in legend
     unpin(page)
     legend = page.locator(".pxc-sees").inner_text()
-    assert f"of {TOTAL - 1} past pixels" in legend, "unpinned, it is about the newest pixel"
+    rest = int(array(page, "surprise").argmax())
+    assert f"of {rest} past pixels" in legend, "unpinned, it is about the biggest surprise"
 
 
 def test_the_classic_model_has_a_blind_spot_on_the_screen_and_the_gated_one_has_none(page, server):
     position = 14 * WIDTH + 14
     for name, blind in ((CLASSIC, True), (GATED, False)):
         open_player(page, server, f"model={name}&seed=5")
+        page.get_by_label("Receptive field").check()
         finish(page)
         pin(page, position)
         rows, cols = np.divmod(np.arange(TOTAL), WIDTH)
@@ -93,18 +97,46 @@ def test_the_classic_model_has_a_blind_spot_on_the_screen_and_the_gated_one_has_
         assert bool((shown[reached & past] == "u").any()) == blind
 
 
-def test_the_receptive_field_can_be_switched_off(page, server):
+def test_the_receptive_field_is_shown_when_it_is_asked_for(page, server):
     open_player(page, server, "seed=5&class=Coat")
     finish(page)
     pin(page, 300)
     legend = page.locator(".pxc-field-legend")
-    assert (tints(page) != "-").sum() == TOTAL - 1 and legend.is_visible()
-    page.get_by_label("Receptive field").uncheck()
-    wait_for(page, "!p.dirty")
     assert (tints(page) == "-").all() and not legend.is_visible()
     page.get_by_label("Receptive field").check()
     wait_for(page, "!p.dirty")
-    assert (tints(page) != "-").any() and legend.is_visible()
+    assert (tints(page) != "-").sum() == TOTAL - 1 and legend.is_visible()
+
+
+@pytest.mark.parametrize("query", ["", "&temperature=0.8"])
+def test_the_sentence_under_the_picture_tells_what_is_computed_from_the_weights(
+    page, server, model, query
+):
+    open_player(page, server, "seed=5&class=Coat" + query)
+    levels = finish(page)
+    logits = logits_of(model, levels)[0][0, :, 0].flatten(1).T.numpy()  # (784, K)
+    noise = make_noise(model.config, num_images=1, seed=5)[0, 0].flatten()
+    rule = SamplingRule(temperature=0.8 if query else 1.0)
+    ranges = 0
+    for position in (5, 9 * WIDTH + 14, 15 * WIDTH + 3, 20 * WIDTH + 12):
+        pin(page, position)
+        row, col = divmod(position, WIDTH)
+        said = say_nothing_more(page)
+        assert said.startswith(f"Row {row}, column {col}: ") and ("your settings" in said) == bool(
+            query
+        )
+        assert f"The dice say {noise[position]:.2f}: it becomes {levels[position]}" in said
+        p = probabilities(logits[position], rule)
+        if found := re.search(r"(\d+) to (\d+) \((.*) %\)", said):
+            low, high = int(found[1]), int(found[2])
+            held = p[low : high + 1].sum()
+            assert held >= 0.8 - 1e-4 and round(100 * held) == pytest.approx(int(found[3]), abs=1)
+            shorter = np.convolve(p, np.ones(high - low), "valid").max()
+            assert shorter < 0.8 + 1e-4, "a shorter range would hold as much"
+            ranges += 1
+        else:
+            assert p[int(re.search(r"expects level (\d+)", said)[1])] >= 0.8
+    assert ranges >= 2
 
 
 @pytest.mark.parametrize("query", ["", "&temperature=0.8&top_k=100"])
@@ -214,6 +246,7 @@ def test_the_code_panel_shows_the_naive_loop_and_the_values_of_the_shown_pixel(
     page, server, model
 ):
     open_player(page, server, "seed=5&class=Coat&top_k=40")
+    page.locator(".pxc-code summary").click()
     levels = finish(page)
     logits = logits_of(model, levels)[0][0, :, 0].flatten(1).numpy()  # (K, 784)
     noise = make_noise(model.config, num_images=1, seed=5)[0, 0].flatten()
@@ -241,6 +274,8 @@ def test_the_code_panel_shows_the_naive_loop_and_the_values_of_the_shown_pixel(
 
 def test_the_mark_walks_through_the_loop_while_a_pixel_is_drawn(page, server):
     open_player(page, server, "seed=5&class=Coat")
+    page.get_by_label("Hurry through certain pixels").uncheck()
+    page.locator(".pxc-code summary").click()
     wait_for(page, "p.position > 30")
     page.locator(".px-speed").select_option("1")
     start = state(page)["position"]

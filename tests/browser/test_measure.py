@@ -202,7 +202,7 @@ def test_stored_numbers_are_shown_and_nothing_is_asked_of_the_network(page, serv
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["Score a picture", "Common noise"])
+@pytest.mark.parametrize("view", ["Score a picture", "Same dice"])
 def test_nothing_is_wider_than_a_phone(browser, server, scheme, view):
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme

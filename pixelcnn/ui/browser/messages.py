@@ -55,6 +55,8 @@ class Panel:
     """Of the model that drew it."""
     drawn: Drawn
     """One picture and its record."""
+    note: str = ""
+    """What is to be said below it."""
 
     @property
     def values(self) -> NDArray[np.uint8]:
@@ -90,11 +92,15 @@ def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
         sections[f"surprise{number}"] = (
             drawn.surprise_bits[0].sum(0).reshape(count).astype(np.float32)
         )
+        roots = np.sqrt(drawn.expected[0].transpose(1, 2, 0, 3))  # a byte shows small ones too
+        sections[f"expected{number}"] = np.round(255 * roots).astype(np.uint8)
     header = {
         "height": c.height,
         "width": c.width,
         "channels": c.num_channels,
+        "levels": c.num_levels,
         "captions": [panel.caption for panel in panels],
+        "notes": [panel.note for panel in panels],
         "first": first_differences(panels),
         "id": _fingerprint(sections),
     }

@@ -5,6 +5,7 @@ import { Component } from "./mount.js";
 import { fitCanvas } from "./paint.js";
 
 export const INSET = 8; // half the width of the slider's thumb, as in playback.css
+// The names speak of a pixel and a row; `makeTransport` puts in what a trace is made of.
 const BUTTONS = [
   ["start", "To the start", "", "Home", "M4 4h2v12H4zM16 4v12l-9-6z"],
   ["row-back", "One row back", "", "Arrow up", "M10 4v12l-8-6zM18 4v12l-8-6z"],
@@ -18,23 +19,21 @@ const PAUSE_ICON = "M5 3h3.6v14H5zM11.4 3H15v14h-3.6z";
 const ACTIONS = { " ": "play", ArrowLeft: "back", ArrowRight: "forward", ArrowUp: "row-back",
   ArrowDown: "row-forward", Home: "start", End: "end" };
 const SPEEDS = [1, 5, 15, 60, 200, 400, 1000, "fastest"];
-// Elsewhere on the page the keys belong to the control that has the focus, if any has it.
-const CONTROLS = "input, textarea, select, button, a, summary, audio, video, [contenteditable],"
-  + " [role=slider], [role=application], [role=combobox], [role=listbox], [role=option],"
-  + " [role=dialog], [role=tab], [role=radio]";
 
 // Fills the element `.px-controls` of a page; what it holds comes last in the row of controls.
-function makeTransport(element) {
-  const buttons = BUTTONS.map(([action, name, how, key, icon]) =>
+function makeTransport(element, { unit, row }) {
+  const named = BUTTONS.map(([action, name, ...rest]) =>
+    [action, name.replace("row", row).replace("pixel", unit), ...rest]);
+  const buttons = named.map(([action, name, how, key, icon]) =>
     `<button type="button" data-do="${action}" title="${name}${how} (${key})" aria-label="${name}">`
     + `<svg viewBox="0 0 20 20"><path class="px-icon-${action}" d="${icon}"/>`
     + `${action === "play" ? `<path class="px-icon-pause" d="${PAUSE_ICON}"/>` : ""}</svg></button>`);
   const speeds = SPEEDS.map((speed) =>
-    `<option value="${speed}">${speed}${speed === "fastest" ? "" : ` pixel${speed > 1 ? "s" : ""}/s`}</option>`);
+    `<option value="${speed}">${speed}${speed === "fastest" ? "" : ` ${unit}${speed > 1 ? "s" : ""}/s`}</option>`);
   element.innerHTML = `<div class="px-transport">
       <div class="px-buttons" role="group" aria-label="Transport">${buttons.join("")}</div>
       <label class="px-speed-label">Speed
-        <select class="px-speed" title="Pixels per second">${speeds.join("")}</select></label>
+        <select class="px-speed" title="How many each second">${speeds.join("")}</select></label>
       <span class="px-position" aria-live="off"></span>
       ${element.innerHTML}
     </div>
@@ -105,9 +104,9 @@ export class Clock extends Component {
 
 // A clock with the transport and its keys; the subclass has the `width` of a row, too.
 export class Playback extends Clock {
-  constructor(root, speed) {
+  constructor(root, speed, names = { unit: "pixel", row: "row" }) {
     super(root);
-    makeTransport(this.find(".px-controls"));
+    makeTransport(this.find(".px-controls"), names);
     const select = this.find(".px-speed");
     select.value = this.recall("speed") ?? speed;
     if (!select.value) select.value = speed;
@@ -115,7 +114,13 @@ export class Playback extends Clock {
     this.on("[data-do]", "click", ({ currentTarget }) => this.perform(currentTarget.dataset.do));
     this.on(".px-scrub", "input", (event) => this.scrub(Number(event.target.value)));
     this.on(document, "keydown", (event) => this.key(event));
+    this.isUsed = false; // last of all on the page: else the keys scroll, or belong to what has the focus
+    for (const use of ["pointerdown", "focusin"]) {
+      this.on(document, use, (event) => { this.isUsed = event.composedPath().includes(this.root); });
+    }
   }
+
+  get keys() { return ACTIONS; }
 
   get speed() {
     const { value } = this.find(".px-speed");
@@ -134,12 +139,13 @@ export class Playback extends Clock {
     if (!this.isReady || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const { key } = event;
     const path = event.composedPath(), inside = path.includes(this.root), [target] = path;
-    if (!inside && target.closest?.(CONTROLS)) return;
+    if (!inside && !this.isUsed) return;
     if (key === "Escape") return this.escape();
     if (inside && target.matches("select, input[type=number]")) return;
     if (inside && target.matches("input[type=range]") && key !== " ") return; // it scrubs itself
-    if (key === " " && inside && target.matches("button, summary, input[type=checkbox]")) return;
-    const action = ACTIONS[key];
+    const presses = key === " " || key === "Enter"; // what has the focus
+    if (presses && inside && target.matches("a, button, summary, input[type=checkbox]")) return;
+    const action = this.keys[key];
     if (!action || (key === " " && event.repeat)) return;
     event.preventDefault(); // the page would scroll
     this.perform(action);

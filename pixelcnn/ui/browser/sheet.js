@@ -8,7 +8,7 @@ const ATLAS = document.createElement("canvas");
 // Where each picture lies. A pixel is a whole number of device pixels, so that all look the same.
 export function sheetLayout(shape, available) {
   const ratio = window.devicePixelRatio || 1;
-  const { width, height, images, captions } = shape;
+  const { width, height, images, captions, largest = 440 } = shape; // `largest`: of a single picture
   const single = images === 1;
   let columns = Math.max(1, Math.min(shape.columns || 1, images));
   const named = captions.some((text) => text !== captions[0]); // one name for all says nothing
@@ -21,8 +21,8 @@ export function sheetLayout(shape, available) {
   left = rowNames ? left : 0;
   const rows = Math.ceil(images / columns);
   const below = named && !rowNames ? 18 : 0;
-  const tallest = single ? 440 : Math.max(720, rows * 48) / rows - gap - below;
-  const widest = Math.min(single ? 440 : 220, (available - left - (columns - 1) * gap) / columns);
+  const tallest = single ? largest : Math.max(720, rows * 48) / rows - gap - below;
+  const widest = Math.min(single ? largest : 220, (available - left - (columns - 1) * gap) / columns);
   const fitting = ratio * Math.min(widest / width, tallest / height, single ? Infinity : 220 / height);
   const scale = (fitting >= 1 ? Math.floor(fitting) : fitting) / ratio;
   const cellWidth = width * scale, cellHeight = height * scale;

@@ -147,7 +147,7 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     images = run.wish.num_images
     text = (
         f"**Approximate.** Method: *{run.wish.method}*. {run.num_particles} particles"
-        + (f" in {clouds} clouds that do not mix" if clouds > 1 else "")
+        + (f" in {clouds} groups that never exchange pictures" if clouds > 1 else "")
         + f"{_under_the_rule(run)}, resampled {resampled} times. {distinct} of the {images} "
         f"completions differ; they come from {beginnings} of the {run.num_particles} pictures "
         f"begun. By weight the particles count as {effective:.1f} of these.{_pins(run)}"

@@ -32,6 +32,9 @@ and gets those that it lacks:
                         <-- rule "1_0_1" -----------------------------
     clicks a picture    -- ask: ..., open 4 ------------------------->  sets the other controls
     of a sheet          <-- picture, course "0_1_0_1", pixels 0..15 --
+                        goes to the end: the sheet was finished, too
+
+A new rule acts when the sliders have rested for a moment, so that ten steps of one are one change.
 
 An ask tells all that its answer depends on, and changes nothing that was drawn. So it may be lost,
 repeated or overtaken; it is repeated after half a second until the answer is there. What belongs
@@ -67,7 +70,8 @@ class Drawing:
         subject: what is drawn.
         history: of the first course.
         captions: one text for each image.
-        pin: pixel that the player shows first, on the finished picture; None for none.
+        pin: the player shows the finished picture first, at this pixel, or -1: at none that is
+            pinned. None: the picture is drawn as one watches.
 
     Raises:
         ValueError: if the subject or the history does not fit the model.
@@ -98,6 +102,8 @@ class Drawing:
         self.config = c
         self.subject = subject
         self.captions = captions
+        self.columns = subject.columns(c.num_classes)
+        """Pictures in a row of the sheet."""
         self.dependency = dependency
         self.pin = pin
         self.picture = uuid.uuid4().hex[:8]
@@ -150,7 +156,7 @@ class Drawing:
             "width": c.width,
             "num_levels": c.num_levels,
             "num_images": self.subject.num_images,
-            "columns": self.subject.columns,
+            "columns": self.columns,
             "captions": self.captions,
             "forced": [
                 {"position": at, "level": level, "was": course.was.get(at)}

@@ -40,13 +40,13 @@ def finished(drawing: Drawing) -> Course:
 
 def as_png(drawing: Drawing, scale: int) -> bytes:
     """Encode the finished picture or sheet, every pixel `scale` screen pixels wide."""
-    levels, columns = finished(drawing).levels(), drawing.subject.columns
+    levels, columns = finished(drawing).levels(), drawing.columns
     return png_bytes(sheet(levels, drawing.config.num_levels, columns=columns, scale=scale))
 
 
 def as_gif(drawing: Drawing) -> bytes:
     """Encode the drawing as an animation of about five seconds."""
-    levels, columns = finished(drawing).levels(), drawing.subject.columns
+    levels, columns = finished(drawing).levels(), drawing.columns
     scale = 10 if drawing.subject.num_images == 1 else 3
     return animated_sheet(levels, drawing.config.num_levels, columns=columns, scale=scale)
 

@@ -51,6 +51,24 @@ def prepare(
         state["message"] = drawing.message(drawing.current.total)
 
 
+def ways() -> None:
+    """Lead to the introduction, and back to the sheet from which a picture was opened."""
+    sheet = st.session_state.get("sheet")
+    with st.container(horizontal=True, key="ways"):
+        if sheet and st.session_state["pictures"] == 1:
+            st.button(
+                f"Back to the sheet of {sheet['pictures']}",
+                icon=":material/grid_view:",
+                on_click=lambda: st.session_state.update(sheet),
+            )
+        st.page_link(
+            "pages/masks.py",
+            label="New here? How it works, in seven steps",
+            icon=":material/school:",
+            query_params={"step": "1"},
+        )
+
+
 @st.fragment(key="live")
 def live() -> None:
     """Mount the player; its requests rerun only this fragment."""
@@ -72,24 +90,10 @@ def export() -> None:
     made.leave(made.GENERATE, exports.made(drawing))
     subject = drawing.subject
     name = f"{subject.checkpoint}-seed{subject.seed}-{subject.image}"
-    with st.container(horizontal=True):
-        _offer_sheet()
-        popover = st.popover("Download", icon=":material/download:")
-    with popover:
+    with st.popover("Download", icon=":material/download:"):
         st.caption("The finished picture: what is not drawn yet is drawn first, by the same rule.")
         formats = downloads.picture_formats(exports, large=16, data="Trace")
         downloads.offer(formats, drawing, name, "download")
-
-
-def _offer_sheet() -> None:
-    """Let the visitor go back to the sheet from which a picture was opened, if one was."""
-    sheet = st.session_state.get("sheet")
-    if sheet and st.session_state["pictures"] == 1:
-        st.button(
-            f"Back to the sheet of {sheet['pictures']}",
-            icon=":material/grid_view:",
-            on_click=lambda: st.session_state.update(sheet),
-        )
 
 
 def about(model: LoadedModel) -> None:
@@ -173,7 +177,7 @@ def _open(drawing: Drawing, image: int) -> None:
     if not 0 <= image < drawing.subject.num_images:
         return
     state, before = st.session_state, controls.settings()
-    same = {"begin_with": drawing.current.history}
+    same = {"begin_with": drawing.current.history, "begin_at": -1}
     kept = ("pictures", "rows", "image", "class")
     state["sheet"] = {k: before[k] for k in kept if k in before} | same
     state.update(same)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pixelcnn.evaluation.wrong_mask import load_wrong
 from pixelcnn.inspection import influence as trial
 from pixelcnn.inspection import kernels
 from pixelcnn.inspection.receptive_field import (
@@ -65,6 +66,12 @@ def one_kernel(model: LoadedModel, path: str) -> kernels.Kernel:
 @lru_cache(8)
 def _leaking(model: LoadedModel) -> Model:
     return trial.leaking_copy(model.model)
+
+
+@lru_cache(1)
+def trained_wrong() -> Model:
+    """Load the net that was trained with mask B in its first layer."""
+    return load_wrong()
 
 
 def chosen_model(model: LoadedModel, wrong: bool) -> Model:

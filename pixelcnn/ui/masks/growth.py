@@ -9,8 +9,8 @@ import numpy as np
 import streamlit as st
 
 from pixelcnn.inspection.receptive_field import LayerField, PixelRole
-from pixelcnn.models import ARCHITECTURES, Model, reshape_config
-from pixelcnn.models.convolutions import ConvolutionModel
+from pixelcnn.models import ARCHITECTURES, Model, ModelConfig, reshape_config
+from pixelcnn.models.convolutions import ConvolutionConfig, ConvolutionModel
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, Frames, Look, board
@@ -29,9 +29,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     pixel = pixel_of_link("pixel", config)
     st.markdown(
         "One layer reads its kernel. The next reads what that one knew, and so on: the field "
-        "grows. In the **classic** stack a step to the right always costs a step up, so pixels "
-        "above and to the right stay unseen: the **blind spot**. The **gated** model gives the "
-        "rows above a stack of their own: then only what dilations skip stays unseen."
+        "grows. " + about_blind_spot(config)
     )
     both = both_fields(model)
     layers = both[next(iter(both))]
@@ -73,6 +71,22 @@ def show(model: LoadedModel, shown: Shown) -> None:
     _effective(model, shown, pixel)
 
 
+def about_blind_spot(config: ModelConfig) -> str:
+    """Say what a step to the right costs in a single stack with the kernels of a model."""
+    if not isinstance(config, ConvolutionConfig):
+        return ""
+    sizes = dict.fromkeys((config.first_kernel_size, config.kernel_size))
+    across = max(sizes) // 2
+    steps = "each step" if across == 1 else f"{across} steps"
+    return (
+        "In a single stack, as the **classic** model has it, with kernels of "
+        f"{' and '.join(f'{k} x {k}' for k in sizes)} pixels, {steps} to the right cost"
+        f"{'s' * (across == 1)} at least one row up. So pixels above and far to the right stay "
+        "unseen: the **blind spot**. The **gated** model gives the rows above a stack of their "
+        "own: then only what dilations skip stays unseen."
+    )
+
+
 def prepare() -> Prepare:
     """Give what computes this section's numbers for another model or picture."""
     pixel = pixel_looked_at()
@@ -109,7 +123,7 @@ def convolutional() -> dict[str, type[Model]]:
         for name, model in ARCHITECTURES.items()
         if issubclass(model, ConvolutionModel)
         and model.begins_with is None
-        and model.attention is Model.attention
+        and model.attention_maps is Model.attention_maps
     }
     return dict(sorted(found.items(), key=lambda item: bool(item[1].stack)))
 
@@ -210,8 +224,8 @@ def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
     st.markdown(
         "The masks say what a prediction *can* read. How strongly it *does* on this picture is "
         "measured by the gradient of the log-probability of the level that is there "
-        "(Luo et al. 2016): how it would move with the numbers that the network is given of a "
-        "pixel. *Prove it* tries a real change of level."
+        "(Luo et al. 2016): the larger it is, the more a small change of that pixel would matter. "
+        "*Prove it* makes a real change."
     )
     channel = 0
     if config.num_channels == 3:

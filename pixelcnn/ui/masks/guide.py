@@ -63,17 +63,18 @@ STEPS = (
     ),
     Step(
         "Train at once, draw one by one",
-        "In training the true picture is the input, so all predictions come from one pass: this "
-        "is teacher forcing. In drawing the later pixels do not exist yet, so it takes one step "
-        "for each. The first picture shows the expected level of every pixel, given the input's.",
+        "In training the true picture is the input: this is teacher forcing. The masks hide each "
+        "answer, so all predictions can come from one parallel pass. In drawing the later pixels "
+        "do not exist yet, so it takes one step for each. The first picture shows the level that "
+        "the network expects at every pixel.",
         steps.training,
     ),
     Step(
         "Its relatives",
         "An RNN, LSTM or GRU squeezes the whole past into one state and trains step after step. "
         "A transformer looks straight at all of the past, at a cost that grows with the square "
-        "of the length. PixelCNN reads a fixed field, quickly and in parallel. All of them draw "
-        "one pixel at a time.",
+        "of the length. PixelCNN reads as far as its kernels and layers reach, in parallel. All "
+        "of them draw one pixel at a time.",
         steps.relatives,
     ),
 )

@@ -22,7 +22,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     st.markdown(
         "A prediction may use only what came before it. So the rest of a masked kernel is "
         "multiplied by 0. **Mask A**, for the first layer, also hides the pixel itself. **Mask "
-        "B**, for all later layers, reads its own position: what lies there no longer knows the "
+        "B**, for all later layers, reads its own position: the features there never knew the "
         "pixel. " + getattr(model.model, "about_masks", "")
     )
     _sliding(model, shown)

@@ -1,11 +1,17 @@
-"""Section Why A then B: what mask B in the first layer would do."""
+"""Section Why A then B: what mask B in the first layer does, shown on a net trained with it."""
 
 from collections.abc import Iterator
 
 import streamlit as st
+import torch
 
+from pixelcnn.data.pictures import sheet
+from pixelcnn.evaluation.stored import StoredNumbers, StoredNumbersError, load_numbers, percent
+from pixelcnn.evaluation.wrong_mask import PATH, WrongMask, canvases
 from pixelcnn.inspection.influence import Influence
+from pixelcnn.inspection.influence import influence as try_influence
 from pixelcnn.models.convolutions import ConvolutionModel
+from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, Look, board
@@ -18,7 +24,7 @@ from pixelcnn.ui.masks.shown import (
     place,
     write_pixel,
 )
-from pixelcnn.ui.shared.charts import distributions
+from pixelcnn.ui.shared.charts import curves, distributions
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -30,7 +36,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         return
     st.markdown(
         "The input of the first layer holds the very pixel that is to be predicted. Mask A hides "
-        "it. All later layers read features that no longer know it, so mask B is safe there. "
+        "it. All later layers read features that do not know it, so mask B is safe there. "
         "What if the first layer had mask B too?"
     )
     wrong = bound(
@@ -70,8 +76,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     with right:
         _verdict(model, wrong)
         _own_level(model, shown, pixel, wrong)
-    if wrong:
-        _consequence(model)
+    _trained(model, shown, pixel)
     # All is drawn; what the switch needs is computed now, once, so that it answers at once.
     computed.fields(model, not wrong)
     computed.quick_check(model, not wrong)
@@ -101,7 +106,11 @@ def prepare() -> Prepare:
 def _verdict(model: LoadedModel, wrong: bool) -> None:
     report = computed.quick_check(model, wrong)
     if report.is_causal:
-        st.success(f"**Causality check passed.** {report.text}", icon=":material/verified:")
+        st.success(
+            f"**Causality check passed** for {report.positions_checked} of {report.num_dims} "
+            f"predictions; *Prove it* tries all. {report.text}",
+            icon=":material/verified:",
+        )
     else:
         st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
 
@@ -131,20 +140,67 @@ def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> Non
         st.markdown(f":green[**Not a bit changed:**] all {config.num_levels} logits are the same.")
     else:
         st.markdown(
-            f":red[**It changed:**] {panels.percent(result.total_variation)} of the probability "
-            "moved, because the prediction reads its own answer."
+            f":red[**It changed**], by {panels.percent(result.total_variation)} of the "
+            "probability. No training ever used the weight that is open now; a net that learns "
+            "with it makes the most of it, see below."
         )
 
 
-def _consequence(model: LoadedModel) -> None:
-    stack = f" of the {model.model.stack}" if model.model.stack else ""
+def _trained(model: LoadedModel, shown: Shown, pixel: int) -> None:
+    """Show what became of a net that was trained with mask B in its first layer."""
+    st.divider()
+    st.markdown("#### Trained with the wrong mask")
+    try:
+        stored: StoredNumbers[WrongMask] | None = load_numbers(PATH, WrongMask)
+        net = computed.trained_wrong()
+    except (StoredNumbersError, CheckpointError) as error:
+        st.error(f"The net with the wrong mask cannot be shown. {error}", icon=":material/error:")
+        return
+    if stored is None:
+        st.info("Its numbers are missing: `python benchmarks/wrong_mask.py` makes them.")
+        return
+    numbers, config = stored.values, net.config
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        st.markdown(
+            f"Two small nets learned from the same {numbers.images_seen[-1]:,} pictures of "
+            "clothes. Only the mask of the first layer differs. In training the true picture is "
+            "the input: with mask B each answer stands in it, and the net learns to copy. With "
+            f"mask A it ends at {numbers.right[-1]:.2f} bits/dim, with mask B at "
+            f"**{numbers.wrong[-1]:.2f}**, as if it foresaw every picture."
+        )
+        st.plotly_chart(
+            curves.wrong_mask(numbers.images_seen, numbers.right, numbers.wrong),
+            key="wrong_curve", config={"displayModeBar": False},
+            alt="Training bits/dim with mask A and with mask B",
+        )  # fmt: skip
+    with right:
+        before, drawn = canvases(config), torch.tensor(numbers.drawn)[:, None]
+        copied = float((before == drawn)[1].double().mean())
+        st.markdown(
+            "It has learned nothing about clothes. When it draws, the answer is not there yet, so "
+            f"it copies what stands in the empty place: black stays black, and of noise "
+            f"{percent(copied, 0)} of the pixels stay as they are."
+        )
+        pairs = torch.stack([before, drawn], dim=1).flatten(0, 1)
+        st.image(
+            sheet(pairs, config.num_levels, columns=2, scale=4),
+            caption="Left: what stood there. Right: what the net drew over it, pixel by pixel.",
+            alt="Black and noise, and what the net with the wrong mask drew over them",
+        )
+    c = model.model.config
+    if (c.image_shape, c.num_levels) != (config.image_shape, config.num_levels):
+        return
+    level = shown.level_at(pixel)
+    other = (level + c.num_levels // 2) % c.num_levels
+    result = try_influence(
+        net, shown.levels, None, changed=pixel, level=other, predicted=pixel
+    )  # fmt: skip
     st.markdown(
-        "**What would go wrong.** In training the true image is the input. With mask B the "
-        "network reads each answer in its own input and learns to copy it: the loss falls far "
-        "below what is possible, and nothing is learned about pictures. In generation the pixel "
-        "is not there yet, so it copies whatever fills the empty place."
+        f"Its prediction at {place(pixel, c)}, when the level there is changed from {level} to "
+        f"{other}: {panels.percent(result.total_variation)} of the probability moves along."
     )
-    st.caption(
-        f"In this copy the opened weights{stack} are whatever the mask hid: no training ever used "
-        "them. Training with mask B would turn this chance leak into a copy of the answer."
-    )
+    st.plotly_chart(
+        distributions.before_after(result.before, result.after, level), key="trained_chart",
+        config={"displayModeBar": False},
+    )  # fmt: skip

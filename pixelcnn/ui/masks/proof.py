@@ -45,7 +45,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
         hint = bound(
             st.toggle,
             "Show what j can read", key="show_field",
-            help="The receptive field of j from the masks: a forecast of what the trial finds.",
+            help="The receptive field of j: what the masks allow. The trial shows what happens.",
         )  # fmt: skip
     other = shown.levels.clone()
     other[0, from_channel].view(-1)[changed] = new

@@ -6,7 +6,6 @@ import torch
 from numpy.typing import NDArray
 
 from pixelcnn.evaluation.likelihoods import surprise_bits
-from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, place, write_pixel
@@ -193,7 +192,7 @@ def training(model: LoadedModel, shown: Shown) -> None:
             panels=(
                 panels.picture_panel(
                     expected, config.num_levels, "One pass over the whole picture",
-                    captions=[f"Expected level of every pixel. Input: {shown.title}"],
+                    captions=[f"Expected level of every pixel. The input is the {shown.title}."],
                     is_choosable=False,
                 ),
                 panels.picture_panel(
@@ -217,7 +216,7 @@ def expected_levels(logits: torch.Tensor) -> torch.Tensor:
 
 
 def relatives(model: LoadedModel, shown: Shown) -> None:
-    """Step 7: the field of the loaded model beside what other networks would read."""
+    """Step 7: the field of the loaded model, and the way to its relatives."""
     config = model.model.config
     pixel = pixel_of_link("pixel", config)
     field = computed.fields(model)[-1]
@@ -233,39 +232,19 @@ def relatives(model: LoadedModel, shown: Shown) -> None:
             words=panels.FIELD_WORDS,
         )  # fmt: skip
     with right:
-        st.table(relatives_table(int((roles == PixelRole.SEEN).sum()), pixel, config.num_dims))
+        st.markdown(
+            "On the next page all of them forecast a price, draw side by side, and are measured: "
+            "how far each looks, what it costs, and who is better."
+        )
+        st.page_link("pages/family.py", label="Meet the family", icon=":material/family_history:")
         count = len(model.class_names)
         told = f", and can be told which of {count} classes to draw" if count else ""
         st.caption(
-            f"Counted for {place(pixel, config)} and a picture of {config.num_dims:,} "
-            f"numbers. {literal(model.name)} has {model.model.num_parameters:,} parameters{told}. "
-            "Van den Oord et al. 2016 (1601.06759) compare PixelCNN with LSTMs over pixels."
+            f"Shown for {place(pixel, config)}. {literal(model.name)} has "
+            f"{model.model.num_parameters:,} parameters{told}. "
+            "Van den Oord et al. 2016 (1601.06759) also have LSTMs that take a whole row at once "
+            f"({config.height} steps) or a whole diagonal ({config.height + config.width - 1})."
         )
-
-
-def relatives_table(seen: int, past: int, num_dims: int) -> list[dict[str, str]]:
-    """Write how the networks differ, with the numbers of one prediction and one picture."""
-    pairs = num_dims * (num_dims - 1) // 2
-    return [
-        {
-            "Network": "PixelCNN",
-            "Reads of the past": f"{seen} of {past} pixels, through its layers",
-            "Training": "1 parallel pass",
-            "Drawing": f"{num_dims:,} steps",
-        },
-        {
-            "Network": "RNN, LSTM, GRU",
-            "Reads of the past": f"all {past}, through one state",
-            "Training": f"{num_dims:,} steps in a row",
-            "Drawing": f"{num_dims:,} steps",
-        },
-        {
-            "Network": "Transformer",
-            "Reads of the past": f"all {past}, directly",
-            "Training": f"1 parallel pass over {pairs:,} pairs",
-            "Drawing": f"{num_dims:,} steps",
-        },
-    ]
 
 
 def _clickable(

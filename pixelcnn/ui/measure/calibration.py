@@ -27,15 +27,15 @@ def show(model: LoadedModel) -> None:
     if not learned_whole_set(model):
         return
     st.caption(
-        "A forecast of 30 % rain is good if it rains on 30 % of such days. The same can be asked "
-        "of every level that the model predicts, on test images that it never saw."
+        "A forecast of 30 % rain is calibrated if it rains on 30 % of such days. The same can be "
+        "asked of every level that the model predicts, on test images that it never saw."
     )
     live = choose_numbers("calibration")
     calibration = _measured_here(model) if live else _stored(model)
     if calibration is None:
         return
     _intervals(calibration)
-    st.markdown("##### Reliability curve")
+    st.markdown("#### Reliability curve")
     logarithmic = bound(
         st.toggle,
         "Logarithmic axes",
@@ -65,7 +65,7 @@ def _intervals(calibration: Calibration) -> None:
                 columns, (titles[group], nominal, promised, observed), strict=True
             ):
                 columns[name].append(value)
-    st.markdown("##### How often did the level fall inside the interval?")
+    st.markdown("#### How often did the level fall inside the interval?")
     st.markdown(
         "| Interval | Predictions | Promised | Observed |\n|---|---|---|---|\n" + "\n".join(rows)
     )
@@ -79,7 +79,7 @@ def _intervals(calibration: Calibration) -> None:
 
 
 def _stored(model: LoadedModel) -> Calibration | None:
-    how = "told their class" if model.model.config.num_classes else "told no class"
+    how = "given their class" if model.model.config.num_classes else "without a class"
     return stored_numbers(
         "calibration", model, Calibration, lambda found: f"{found.num_images} test images, {how}"
     )

@@ -2,9 +2,11 @@
 
 from collections.abc import Generator
 
+import numpy as np
 import streamlit as st
 
-from pixelcnn.data.datasets import data_dir, dataset_of, quantize
+from pixelcnn.data.datasets import DataError, data_dir, dataset_of, load_dataset, quantize
+from pixelcnn.data.pictures import Picture, sheet
 from pixelcnn.evaluation.paradox import (
     SCORES,
     Paradox,
@@ -31,6 +33,9 @@ from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel, load
+
+EXAMPLES = 8
+"""Pictures at each end."""
 
 
 def show(model: LoadedModel) -> None:
@@ -65,16 +70,18 @@ def show(model: LoadedModel) -> None:
         required=True,
         key="score",
         format_func=SCORE_TITLES.get,
-        help="likelihood: bits/dim. Minus compressed size: Serra et al. 2020. Ratio: Ren et al. "
-        "2019.",
+        help="Likelihood: bits/dim. Less the compressed size: Serra et al. 2020. Ratio: Ren et "
+        "al. 2019.",
     )
     st.caption(_explanation(score, paradox))
     show_chart(paradox_chart(paradox, score), f"histogram-{score}")
-    st.markdown("##### Which score tells the sets apart?")
+    _both_ends(paradox, score)
+    st.markdown("#### Which score tells the sets apart?")
     st.caption(
-        "AUROC: the probability that the score calls a picture of the other set stranger "
-        f"than one of {own.title}. 1 is perfect, 0.5 a coin, and below 0.5 the score says the "
-        "opposite of the truth."
+        "Take one picture of the other set and one of "
+        f"{own.title}. How often does the score find the former less usual? 1 is always, 0.5 is "
+        "no better than tossing a coin, and below 0.5 it mostly says the opposite of the truth. "
+        "This number is called AUROC."
     )
     show_chart(auroc_chart(paradox), "auroc")
     offer_data("every-picture", _columns(paradox), "every-picture", "Data of every picture")
@@ -84,6 +91,37 @@ def show(model: LoadedModel) -> None:
             f"{other.title}; there is none in these numbers.",
             icon=":material/info:",
         )
+
+
+def _both_ends(paradox: Paradox, score: str) -> None:
+    """Show the real pictures that the score finds the most and the least usual."""
+    for name in (paradox.dataset, other_dataset(paradox.dataset)):
+        values, title = np.array(paradox.score(score, name)), dataset_of(name).title
+        order = values.argsort()
+        ends = {"Most": order[:EXAMPLES], "Least": order[-EXAMPLES:]}
+        for column, (what, chosen) in zip(st.columns(2), ends.items(), strict=True):
+            shown = _row(name, tuple(chosen.tolist()))
+            if shown is None:
+                st.caption(f"Where {title} is on the computer, examples of it stand here.")
+                return
+            column.image(
+                shown,
+                caption=f"{what} usual of {len(values):,} of {title}: "
+                f"{values[chosen].min():.2f} to {values[chosen].max():.2f}",
+                width="stretch",
+            )
+
+
+@st.cache_data(max_entries=32, show_spinner=False, ttl=600)
+def _row(name: str, chosen: tuple[int, ...]) -> Picture | None:
+    """Lay out some test images; None if they are not there."""
+    try:
+        images, _ = load_dataset(name, "test", download=False)
+    except DataError:
+        return None
+    if max(chosen) >= len(images):
+        return None
+    return sheet(images[list(chosen)].long(), 256, columns=EXAMPLES, scale=2)
 
 
 def _known(dataset: str) -> str:
@@ -126,7 +164,7 @@ def _explanation(score: str, paradox: Paradox) -> str:
     other = dataset_of(other_dataset(paradox.dataset)).title
     if score == "likelihood":
         return (
-            "Bits/dim of each picture, by the model that is told no class: the sum of what its "
+            "Bits/dim of each picture, by the model without a class: the sum of what its "
             "pixels cost, cheap background included."
         )
     if score == "complexity":
@@ -156,7 +194,7 @@ def _columns(paradox: Paradox) -> dict[str, list[object]]:
 
 def _about(paradox: Paradox) -> str:
     images = len(paradox.bits_per_dim[paradox.dataset])
-    return f"{images} pictures of each set, told no class"
+    return f"{images} pictures of each set, scored without a class"
 
 
 def _measured_here(model: LoadedModel) -> Paradox | None:

@@ -46,7 +46,8 @@ def show(model: LoadedModel) -> None:
     st.markdown(
         f"**{literal(chosen.caption)}** · {score.bits_per_dim:.3f} bits/dim at "
         f"{model.model.config.num_levels} levels · **{score.total_bits:,.0f} bits** in all, "
-        f"{score.total_bits / codes['PNG']:.0%} of its PNG"
+        f"{score.total_bits / codes['PNG']:.0%} of its PNG, "
+        "but whoever decodes them needs the model too"
     )
     _pixels(model, score)
     _codes(score, codes)
@@ -78,7 +79,7 @@ def _score(model: LoadedModel, chosen: Chosen, label: int | None, order: int) ->
 
 
 def _codes(score: Score, codes: dict[str, float]) -> None:
-    st.markdown("##### Beside other codes")
+    st.markdown("#### Compared with other codes")
     left, right = st.columns([3, 2])
     with left:
         show_chart(codes_chart(score.total_bits, codes), "codes")
@@ -109,7 +110,7 @@ def _pixels(model: LoadedModel, score: Score) -> None:
         maps(message, key=MAPS, on_select=on_select)
     offer_data("bits-per-pixel", score_columns(score), "bits")
     row, col = divmod(pixel, c.width)
-    st.markdown(f"##### What was predicted at row {row}, column {col}")
+    st.markdown(f"#### What was predicted at row {row}, column {col}")
     show_chart(distribution_chart(score, row, col), "distribution")
 
 
@@ -122,7 +123,7 @@ def _pixel_of_link(count: int, default: int) -> int:
 
 
 def _classes(model: LoadedModel, chosen: Chosen, order: int) -> None:
-    st.markdown("##### What would each class say?")
+    st.markdown("#### What would each class say?")
     scores: ClassScores | None = result_of(
         ("classes", content_of(model), chosen.fingerprint, order),
         lambda: iter_score_classes(model.model, chosen.levels, order),

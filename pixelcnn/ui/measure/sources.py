@@ -180,7 +180,13 @@ def _upload(model: LoadedModel) -> Chosen | None:
         "A picture",
         key="scored_file",
         max_upload_size=upload_mb(10),
-        help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind. The middle is cut out.",
+        help="PNG, JPEG, GIF, BMP, WebP or TIFF, of any size and kind.",
+    )
+    whole = not bound(
+        st.toggle,
+        "Cut out the middle",
+        key="crop",
+        help="Otherwise the whole picture is shrunk and centred, as on the Complete page.",
     )
     invert = bound(
         st.toggle,
@@ -198,6 +204,7 @@ def _upload(model: LoadedModel) -> Chosen | None:
             c.height,
             c.width,
             channels=c.num_channels,
+            whole=whole,
             invert=invert,
         )
     except PictureError as error:

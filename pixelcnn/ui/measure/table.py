@@ -24,7 +24,7 @@ HEAD = (
 def show() -> None:
     """Show what was measured, and what the others say about themselves."""
     st.caption(
-        "Bits/dim on the test images, told their class where the model knows classes: lower is "
+        "Bits/dim on the test images, given their class where the model knows classes: lower is "
         "better, but only models of the same data set and number of levels can be compared. *Past "
         "seen*: share of all pairs of a prediction and an earlier pixel that the receptive field "
         "holds."
@@ -61,7 +61,7 @@ def show() -> None:
     if notes:
         st.info(
             f"Not measured with its present weights: {literal(', '.join(notes))}. "
-            f"Shown is what can be told without the data. `{COMMAND}` measures all.",
+            f"For these the table has only what their files say. `{COMMAND}` measures all.",
             icon=":material/info:",
         )
 

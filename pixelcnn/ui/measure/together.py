@@ -1,14 +1,7 @@
 """The same random numbers through several settings, played side by side."""
 
-from collections.abc import Generator
-from dataclasses import dataclass
-
 import streamlit as st
 
-from pixelcnn.config import SamplingRule
-from pixelcnn.evaluation.common_noise import Drawn, draw_with_record
-from pixelcnn.progress import part_of
-from pixelcnn.sampling import make_noise
 from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.storage import (
     CheckpointError,
@@ -18,17 +11,12 @@ from pixelcnn.storage import (
     list_trained_checkpoints,
     read_info,
 )
-from pixelcnn.ui.browser.messages import Panel, encode_panels, panel_columns
-from pixelcnn.ui.measure.live import content_of
-from pixelcnn.ui.measure.side_by_side import together
 from pixelcnn.ui.measure.sweep import TEMPERATURES
 from pixelcnn.ui.shared.controls import ANY_CLASS, default_checkpoint
-from pixelcnn.ui.shared.exhibits import offer_data
-from pixelcnn.ui.shared.jobs import JOBS
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
-from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel, load
+from pixelcnn.ui.shared.side_by_side.drawing import Setting, show_together
 
 MOST = 4
 """Pictures side by side."""
@@ -36,28 +24,12 @@ TEMPERATURE, CLASS, CHECKPOINT, STAGE = "Temperature", "Class", "Checkpoint", "S
 NOTHING_CHOSEN = "Choose at least one value of what differs."
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What one of the pictures is drawn with."""
-
-    model: LoadedModel
-    label: int | None
-    temperature: float
-    caption: str
-    """What is special about it."""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Everything that the picture depends on, but for the noise."""
-        return content_of(self.model), self.label, self.temperature
-
-
 def show() -> None:
     """Ask for the settings, draw the pictures, play them."""
     st.caption(
-        "Every pixel of a picture has its own random number in [0, 1). Here the same numbers go "
-        "through several settings: until the first difference all pictures are equal, and what "
-        "follows is the consequence of that one pixel, and of the settings."
+        "Same dice, other settings: every pixel has its own random number u from 0 to 1, and here "
+        "all pictures use the same ones. They are equal until the first pixel differs. What "
+        "follows comes from that pixel and from the settings."
     )
     names = [*list_checkpoints(), *list_trained_checkpoints()]
     if not names:
@@ -73,21 +45,11 @@ def show() -> None:
         st.error(f"This checkpoint cannot be used. {literal(error)}", icon=":material/error:")
         return
     seed = st.session_state["common_seed"]
-    if not settings or not _same_size(settings):
+    if not settings:
         return
-    drawn = _draw(settings, seed)
-    if drawn is None:
-        return
-    panels = [
-        Panel(setting.caption, setting.model.model.config, picture)
-        for setting, picture in zip(settings, drawn, strict=True)
-    ]
-    noise = make_noise(panels[0].config, num_images=1, seed=seed)[0]
-    if len(panels) == 1:
+    if len(settings) == 1:
         st.caption("Choose another value above to see what it changes.")
-    with st.container(key="together-frame"):
-        together(encode_panels(panels, noise), key="together")
-    offer_data(f"common-noise-seed{seed}", panel_columns(panels, noise), "common-noise")
+    show_together(settings, seed)
 
 
 def _ask(names: list[str]) -> list[Setting]:
@@ -203,47 +165,10 @@ def _stages(name: str) -> list[tuple[LoadedModel, str]] | None:
         return None
     stages[_seen(read_info(path).images_seen)] = name
     titles = list(stages)
-    spread = dict.fromkeys([titles[-1], titles[0], titles[len(titles) // 2]])
-    chosen = _choose("Stages", titles, list(spread), "stages")
+    spread = dict.fromkeys([titles[0], titles[len(titles) // 2], titles[-1]])
+    chosen = sorted(_choose("Stages", titles, list(spread), "stages"), key=titles.index)
     return [(load(stages[title]), title) for title in chosen]
 
 
 def _seen(images: int) -> str:
     return f"{images:,} images seen"
-
-
-def _same_size(settings: list[Setting]) -> bool:
-    sizes = {
-        c.image_shape: setting.caption
-        for setting in settings
-        for c in [setting.model.model.config]
-    }
-    if len(sizes) > 1:
-        found = ", ".join(f"{name}: {h} x {w} x {c}" for (c, h, w), name in sizes.items())
-        st.warning(
-            f"Only pictures of one size can be compared ({literal(found)}).",
-            icon=":material/warning:",
-        )
-    return len(sizes) == 1
-
-
-def _draw(settings: list[Setting], seed: int) -> list[Drawn] | None:
-    keys = [("drawn", *setting.key, seed) for setting in settings]
-
-    def work() -> Generator[float, None, list[Drawn]]:
-        drawn = []
-        for number, (key, setting) in enumerate(zip(keys, settings, strict=True)):
-            picture = JOBS.results.get(key)
-            if picture is None:  # the same setting may have been drawn before
-                model = setting.model.model
-                noise = make_noise(model.config, num_images=1, seed=seed)
-                rule = SamplingRule(temperature=setting.temperature)
-                steps = draw_with_record(model, noise, rule, setting.label)
-                picture = yield from part_of(steps, number, len(keys))
-                JOBS.results.put(key, picture)
-            drawn.append(picture)
-        return drawn
-
-    return result_of(
-        ("together", *keys), work, slot="together", button=None, what="Drawing the pictures"
-    )

@@ -1,5 +1,6 @@
 """The controls of the pages; each returns a configuration. Settings live in the URL."""
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 
@@ -22,6 +23,10 @@ ANY_CLASS = "any"
 DEFAULT_CHECKPOINT = "fashion-mnist-gated"
 NEW_SEEDS = 1_000_000
 """The button New takes one below: a number that one can read out."""
+GOOD_SEED = 93
+"""Of the first picture; looked for among a hundred: a pullover that begins in the first row."""
+TEMPERATURES = [0, 0.25, 0.5, 0.6, *(percent / 100 for percent in range(70, 131, 5)), 1.5, 2]
+"""Steps of the slider, closest where pictures are neither empty nor noise."""
 KEYS = ("model", "class", "seed", "pictures", "rows", "image", "temperature", "top_k", "top_p")
 """Of the controls of the Generate page, in the session state and in the URL."""
 
@@ -134,6 +139,12 @@ def choose_seed(key: str = "seed", same: str = "seed and settings give the same 
     return seed
 
 
+def begin_with_a_good_picture() -> None:
+    """Choose the seed for somebody who comes without a link and has chosen none."""
+    if not st.query_params:
+        st.session_state.setdefault("seed", GOOD_SEED)
+
+
 def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator) -> Subject:
     """Let the visitor choose what is drawn: class, seed, how many pictures.
 
@@ -155,12 +166,13 @@ def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator)
             st.toggle,
             "One class per row",
             key="rows",
-            help="Row by row the classes in turn, instead of the class above.",
+            help="Row by row the classes in turn, instead of the class above; from 10 pictures on "
+            "there is a row for each of 10 classes.",
         )
-    with st.expander("Picture number"):
+    with st.expander("More pictures of this seed"):
         image = bound(
             st.number_input,
-            "Number within the seed",
+            "Which of them",
             0,
             LARGEST_IMAGE,
             key="image",
@@ -180,16 +192,15 @@ def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator)
 def choose_rule(num_levels: int) -> SamplingRule:
     """Let the visitor choose temperature, top-k and top-p."""
     bound(
-        st.slider,
+        st.select_slider,
         "Temperature",
-        0.0,
-        2.0,
+        _temperatures(),
         1.0,
-        0.05,
+        format_func=_short,
         key="temperature",
-        check=lambda temperature: SamplingRule(temperature=temperature),
+        rule="be 0, or a number from 0.000001 to 2",
         help="1 is the model itself. Lower: safer and smoother. Higher: wilder. "
-        "0 always takes the most probable level, often nothing but background.",
+        "0 always takes the most probable level: from an empty canvas all stays black.",
     )
     bound(
         st.slider,
@@ -212,6 +223,22 @@ def choose_rule(num_levels: int) -> SamplingRule:
         "Where the background is nearly certain, a low p leaves nothing else: all stays black.",
     )
     return shown_rule(num_levels)
+
+
+def _temperatures() -> list[float]:
+    """Give the steps of the slider, and what a link or a course has chosen between them."""
+    steps, link = {float(step) for step in TEMPERATURES}, st.query_params.get("temperature")
+    for chosen in (st.session_state.get("temperature"), link):
+        with contextlib.suppress(TypeError, ValueError):
+            if SamplingRule(temperature=float(chosen)).temperature <= TEMPERATURES[-1]:
+                steps.add(float(chosen))
+                if chosen is link and link != _short(float(link)):  # an older one may say 2.0
+                    st.query_params["temperature"] = _short(float(link))
+    return sorted(steps)
+
+
+def _short(temperature: float) -> str:
+    return f"{temperature:g}"
 
 
 def shown_rule(num_levels: int) -> SamplingRule:

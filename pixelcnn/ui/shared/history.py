@@ -32,17 +32,27 @@ class Subject:
     class_per_row: bool = False
     """Whether row r of a sheet shows class r, in turn."""
 
-    @property
-    def columns(self) -> int:
-        """Pictures in a row of the sheet."""
-        return math.ceil(math.sqrt(self.num_images))
+    def columns(self, num_classes: int) -> int:
+        """Give the pictures in a row of the sheet; where rows show classes, all of them if it can.
+
+        >>> Subject("a", num_images=64).columns(10)
+        8
+        >>> Subject("a", num_images=64, class_per_row=True).columns(10)
+        7
+        """
+        columns = math.ceil(math.sqrt(self.num_images))
+        if self.class_per_row and self.num_images >= num_classes:
+            while math.ceil(self.num_images / columns) < num_classes:
+                columns -= 1
+        return columns
 
     def labels(self, num_classes: int) -> list[int] | None:
         """Give the class of each image."""
         if num_classes == 0:
             return None
         if self.class_per_row and self.num_images > 1:
-            return [(i // self.columns) % num_classes for i in range(self.num_images)]
+            columns = self.columns(num_classes)
+            return [(i // columns) % num_classes for i in range(self.num_images)]
         return None if self.label is None else [self.label] * self.num_images
 
 

@@ -4,19 +4,24 @@ import gc
 import sys
 import threading
 from collections.abc import Collection
+from pathlib import Path
 
 import streamlit as st
 
-from pixelcnn.ui.shared import links, long_work
+from pixelcnn.ui.shared import glossary, links, long_work
 
 PAGES = [
     ("app.py", "Generate", ":material/animation:", "Watch a picture being drawn"),
     ("pages/complete.py", "Complete", ":material/draw:", "Draw a part, the model draws the rest"),
     ("pages/masks.py", "Masks", ":material/grid_on:", "What a prediction can read"),
     ("pages/measure.py", "Measure", ":material/straighten:", "How probable is a picture?"),
+    ("pages/family.py", "Family", ":material/family_history:", "RNN, transformer, PixelCNN"),
     ("pages/train.py", "Train", ":material/model_training:", "Let a model learn, and watch it"),
 ]
 """File, name, icon and tooltip of each page, in the order of the menu."""
+FOLDER = Path(__file__).parent
+PRESENT = {"present": "1"}
+"""In a link: the page is shown on a projector."""
 
 
 def begin_importing_torch() -> None:
@@ -56,12 +61,42 @@ def page(title: str, introduction: str) -> None:
     is_another = long_work.enter(title)
     # An emoji, because an icon from a font would be fetched from the network.
     st.set_page_config(page_title=f"{title} · PixelCNN", page_icon="🧵", layout="wide")
-    # Streamlit keeps 6 rem free above a page; the player should be seen without scrolling.
-    st.html("<style>.stMainBlockContainer { padding-top: 2.5rem }</style>")
-    with st.sidebar:
-        st.markdown("### PixelCNN, live")
-        for file, name, icon, help_text in PAGES:
-            st.page_link(file, label=name, icon=icon, help=help_text)
+    entering = (FOLDER / "entering.js").read_text(encoding="utf-8")
+    st.html(f"<script>{entering}</script>", unsafe_allow_javascript=True)
+    st.html(FOLDER / "page.css")
+    is_presented = st.query_params.get("present") == PRESENT["present"]
+    if is_presented:
+        st.html(FOLDER / "present.css")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            _menu(PRESENT)
+            st.button(
+                "End the presentation", icon=":material/close:", on_click=_present, args=(False,)
+            )
+    else:
+        with st.sidebar:
+            st.markdown("**PixelCNN, live**")
+            _menu(None)
+            st.button(
+                "Presentation",
+                icon=":material/slideshow:",
+                type="tertiary",
+                on_click=_present,
+                args=(True,),
+                help="Larger type and no sidebar, for a projector. A link with `present=1` begins "
+                "so.",
+            )
     st.markdown(f"### {title}")
-    st.caption(introduction)
+    st.caption(introduction, help=glossary.explain(title))
     links.begin(is_another)
+
+
+def _menu(query: dict[str, str] | None) -> None:
+    for file, name, icon, help_text in PAGES:
+        st.page_link(file, label=name, icon=icon, help=help_text, query_params=query)
+
+
+def _present(begin: bool) -> None:
+    if begin:
+        st.query_params.update(PRESENT)
+    else:
+        st.query_params.pop("present", None)

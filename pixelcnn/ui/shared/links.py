@@ -21,6 +21,7 @@ def bound(
     *limits: Any,
     key: str,
     check: Callable[[Any], object] = lambda value: None,
+    rule: str | None = None,
     **more: Any,
 ) -> Any:  # noqa: ANN401 - whatever the widget gives
     """Draw a control whose value lives in the link; what the link says is checked first.
@@ -33,6 +34,7 @@ def bound(
         limits: what the widget takes next: its options, or its limits.
         key: of the control, in the session state and in the link.
         check: raises ValueError for a value within the limits that cannot be used either.
+        rule: what the options are, in words; None lists them.
         more: further arguments of the widget.
     """
     given = inspect.signature(widget).bind(label, *limits, **more).arguments
@@ -45,7 +47,7 @@ def bound(
     if value is None and "options" in given:  # the browser went back in its history
         value = given.get("default") or given["options"][given.get("index", 0)]
     if fault is not None and is_new:
-        refuse(key, texts[-1], fault, value)
+        refuse(key, texts[-1], rule or fault, value)
     elif key in (refused := st.session_state.get(REFUSED, {})) and refused[key][1] != value:
         del refused[key]
     return value

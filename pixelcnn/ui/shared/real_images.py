@@ -55,8 +55,8 @@ def test_set(name: str, slot: str) -> tuple[Tensor, Tensor] | None:
         button=f"Download {title}{size}",
         what=f"Downloading {title}",
         computes=False,
-        cancel_note="Cancel: what was fetched is thrown away; the file that is on its way still "
-        "comes to its end, but no other is begun.",
+        cancel_note="Cancel: no other file is begun, and nothing is kept. The file that is being "
+        "downloaded is finished first.",
     )
     if under_way and JOBS.running(key) is None:  # it ended in this moment
         st.rerun()

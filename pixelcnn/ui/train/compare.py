@@ -85,7 +85,7 @@ def _table(runs: dict[str, tuple[Run, RunConfig]]) -> None:
 def _pictures(runs: dict[str, tuple[Run, RunConfig]]) -> None:
     shapes = {c.model.image_shape for _, c in runs.values()}
     noise = "The same noise" if len(shapes) == 1 else "Each shape its own noise"
-    st.markdown(f"##### {noise}, each run's newest checkpoint")
+    st.markdown(f"#### {noise}, each run's newest checkpoint")
     temperature = gallery.choose_temperature("compare_temperature")
     for name, (run, _) in runs.items():
         st.caption(f"**{literal(name)}**")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
+from dataclasses import replace
 
 from pixelcnn.commands.train import arguments_of
 from pixelcnn.storage import CHECKPOINT_DIR
@@ -31,7 +32,7 @@ def iter_estimate(config: RunConfig) -> Generator[float, None, Estimate]:
     """
     started = time.monotonic()
     process = subprocess.Popen(
-        [*COMMAND, *arguments_of(config)],
+        [*COMMAND, *arguments_of(replace(config, origin=()))],  # whatever the weights are
         cwd=CHECKPOINT_DIR.parent,
         env=launch.environment(),
         stdin=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 """The form that starts a run: data, model, what it will take, and the same as a command."""
 
 import time
+from contextlib import suppress
 
 import streamlit as st
 
@@ -11,6 +12,13 @@ from pixelcnn.data.pictures import enlarge, grid, pictures
 from pixelcnn.durations import in_words
 from pixelcnn.models import architecture
 from pixelcnn.models.convolutions import ConvolutionConfig
+from pixelcnn.storage import (
+    CheckpointError,
+    checkpoint_path,
+    list_scored_checkpoints,
+    load_model,
+    read_info,
+)
 from pixelcnn.training import launch
 from pixelcnn.training.estimate import Estimate
 from pixelcnn.training.runs import (
@@ -21,6 +29,7 @@ from pixelcnn.training.runs import (
     list_runs,
     why_no_runs,
 )
+from pixelcnn.training.state import TrainingState, save_training_state
 from pixelcnn.ui.shared import long_work
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
@@ -32,6 +41,7 @@ from pixelcnn.ui.train.settings import kept, own_settings
 from pixelcnn.ui.train.words import bytes_text
 
 ADD = "add"
+RANDOM = "random weights"
 ALL = "All classes"
 PREVIEW = 20
 REMEMBERED_SECONDS = 600
@@ -62,18 +72,29 @@ def show() -> None:
         preview = st.empty()
     with right:
         try:
+            st.markdown("**Model**")
+            begin = _choose_beginning(dataset)
             if chosen == presets.OWN:
-                model, train, unconditional, device = own_settings(dataset_of(dataset))
+                shape = None if begin == RANDOM else read_info(checkpoint_path(begin)).config
+                model, train, unconditional, device = own_settings(dataset_of(dataset), shape)
             else:
-                st.markdown("**Model**")
-                st.caption(settings.about)
+                if begin == RANDOM:
+                    st.caption(settings.about)
                 model, train, unconditional, device = settings.model, settings.train, False, "auto"
             train = train | {"dataset": dataset}
             batch = train.get("batch_size", TrainConfig().batch_size)
             train = presets.marks(train["total_images"], batch) | train
-            model = presets.fit_channels(model, dataset_of(dataset))
-            config = new_config(model, train, unconditional=unconditional, device=device)
-        except (ValueError, DataError) as error:
+            if begin == RANDOM:
+                model = presets.fit_channels(model, dataset_of(dataset))
+                config = new_config(model, train, unconditional=unconditional, device=device)
+            else:
+                config = RunConfig(
+                    model=read_info(checkpoint_path(begin)).config,
+                    train=TrainConfig(**train),
+                    device=device,
+                    origin=("--init-from", begin),
+                )
+        except (ValueError, DataError, CheckpointError) as error:
             st.session_state.pop("start_asked", None)
             st.error(f"These settings cannot be used. {literal(error)}", icon=":material/error:")
             return
@@ -113,6 +134,27 @@ def _choose_data() -> str | None:
         if only in classes:
             name = f"{name}/{classes.index(only)}"
     return name
+
+
+def _choose_beginning(dataset: str) -> str:
+    """Ask which weights the run begins with; only models of the same shape can learn the data."""
+    wanted = dataset_of(dataset)
+    names = [RANDOM]
+    for name, path in list_scored_checkpoints().items():
+        with suppress(CheckpointError):  # choosing it elsewhere names the fault
+            c = read_info(path).config
+            if c.image_shape == wanted.shape and c.num_classes in (0, len(wanted.class_names)):
+                names.append(name)
+    key = kept("begin")
+    if st.session_state.get(key["key"]) not in names:
+        st.session_state.pop(key["key"], None)
+    return st.selectbox(
+        "Begin with",
+        names,
+        help="Random weights, or those of a shipped model, which then goes on to learn. Its shape "
+        "stays as it is.",
+        **key,
+    )
 
 
 def _preview(name: str) -> None:
@@ -232,10 +274,22 @@ def _create_and_start(config: RunConfig, name: str, at_once: bool) -> None:
     again = last.get("wanted") == wanted and time.monotonic() - last["at"] < DOUBLE_CLICK_SECONDS
     if not again:
         try:
+            state = _weights_of(config)
             run = create_run(config, name=name)
+            if state is not None:
+                save_training_state(run.state_path, state, config.train)
             launch.start(run, queue=not at_once)
-        except (RunError, OSError) as error:
+        except (RunError, CheckpointError, OSError) as error:
             st.error(f"The run was not started. {literal(error)}", icon=":material/error:")
             return
         last.update(wanted=wanted, at=time.monotonic(), run=run.id)
     st.session_state["started_run"] = last["run"]
+
+
+def _weights_of(config: RunConfig) -> TrainingState | None:
+    """Give the state in which a run begins that does not begin with random weights."""
+    if not config.origin:
+        return None
+    state = TrainingState(config.model, config.train)
+    state.init_from(load_model(config.origin[1]))
+    return state

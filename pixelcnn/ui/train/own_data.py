@@ -27,6 +27,7 @@ from pixelcnn.training.runs import Run, RunError, list_runs
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.train.settings import PREFIX, kept
+from pixelcnn.ui.train.words import set_title
 
 CHOSEN = f"{PREFIX}data_set"
 """Key of the widget in which a data set is chosen."""
@@ -37,8 +38,12 @@ SIZES = (16, 20, 24, 28, 32, 48, 64)
 def image_sets() -> dict[str, str]:
     """List the data sets of own images by their path: name."""
     folder = os.path.realpath(runs_dir() / "images")
-    names = (name for name in names_in(folder) if name.endswith(SUFFIX))
-    return {os.path.join(folder, name): name.removesuffix(SUFFIX) for name in names}
+    names = [name for name in names_in(folder) if name.endswith(SUFFIX)]
+    titles = [set_title(name) for name in names]
+    return {  # where two have one title, the rest of the file's name tells them apart
+        os.path.join(folder, name): title if titles.count(title) == 1 else name
+        for name, title in zip(names, titles, strict=True)
+    }
 
 
 def add() -> None:
@@ -48,8 +53,8 @@ def add() -> None:
         ["Upload", "Folder"],
         default="Upload",
         required=True,
-        help="A folder of the computer on which the app runs is read where it is. Folders inside "
-        "it, or inside an uploaded ZIP archive, become classes.",
+        help="Folder: the path of a folder on the computer on which the app runs; nothing is "
+        "uploaded. Folders inside it, or inside an uploaded ZIP archive, become classes.",
         **kept("own_source"),
     )
     if source == "Upload":

@@ -16,10 +16,33 @@ from pixelcnn.ui.train import presets
 PREFIX = "train-"
 
 
-def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool, str]:
-    """Let the visitor set everything; returns model, training, unconditional, device."""
+def own_settings(
+    dataset: Dataset, given: ModelConfig | None
+) -> tuple[dict[str, Any], dict[str, Any], bool, str]:
+    """Let the visitor set everything; returns model, training, unconditional, device.
+
+    Arguments:
+        dataset: what is to be learned.
+        given: the model, where the run begins with trained weights; then its shape stays.
+    """
     start = presets.preset(presets.OWN)
-    st.markdown("**Model**")
+    has_classes = bool(dataset.class_names)
+    if given is None:
+        model, conditional = _own_model(start, has_classes)
+    else:
+        model, conditional = {"architecture": given.architecture}, given.num_classes > 0
+    total = st.number_input(
+        "Images to see in all", 100, 10_000_000, start.train["total_images"], 1000,
+        help="The learning rate falls to zero there.", **kept("total_images"),
+    )  # fmt: skip
+    train = {"total_images": total}
+    with st.expander("Optimiser: defaults that work"):
+        device = _optimiser(start.train, model, train, conditional)
+    return model, train, has_classes and not conditional, device
+
+
+def _own_model(start: presets.Preset, has_classes: bool) -> tuple[dict[str, Any], bool]:
+    """Let the visitor set the model; returns it, and whether it can be asked for a class."""
     names = [name for name, kind in ARCHITECTURES.items() if kind.begins_with is None]
     chosen = st.selectbox(
         "Architecture",
@@ -47,7 +70,6 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
         model |= _of_convolutions(start.model, left, right)
         shared = ConvolutionConfig
     model |= _of_fields(config, shared, left)
-    has_classes = bool(dataset.class_names)
     conditional = has_classes and right.toggle(
         "Class-conditional", True, help="Then you can ask the model for a class.",
         **kept("conditional"),
@@ -59,14 +81,7 @@ def own_settings(dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any], bool
         **kept("eight_orders"),
     )  # fmt: skip
     model["num_orders"] = 8 if eight else 1
-    total = st.number_input(
-        "Images to see in all", 100, 10_000_000, start.train["total_images"], 1000,
-        help="The learning rate falls to zero there.", **kept("total_images"),
-    )  # fmt: skip
-    train = {"total_images": total}
-    with st.expander("Optimiser: defaults that work"):
-        device = _optimiser(start.train, model, train, conditional)
-    return model, train, has_classes and not conditional, device
+    return model, conditional
 
 
 def _of_convolutions(
@@ -158,7 +173,7 @@ def _optimiser(
         help="So that the model can also draw any class.",
         **kept("label_dropout"),
     )  # fmt: skip
-    if issubclass(ARCHITECTURES[model["architecture"]].Config, ConvolutionConfig):
+    if "num_features" in model:  # set here, and of masked convolutions
         model["dropout"] = right.slider(
             "Dropout", 0.0, 0.9, 0.0, 0.05, help="For small data sets.", **kept("dropout")
         )

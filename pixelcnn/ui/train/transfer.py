@@ -23,14 +23,15 @@ from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.sketch import MAX_SIDE
 
 UPLOAD_MB = 24
-OWN_PAGE = "Train"
+NOT_ABOUT_ONE = {"Train", "Family"}
+"""Pages that do not open one checkpoint."""
 _naming = threading.Lock()
 """Held while a name is chosen and taken: two visitors may import at the same time."""
 
 
 def links(checkpoint: str, config: ModelConfig, *, label: str | None = None) -> None:
     """Show a link to every page that works with a checkpoint; with a label, to the first only."""
-    left_out = {OWN_PAGE}
+    left_out = set(NOT_ABOUT_ONE)
     if config.num_channels != 1:
         left_out |= {"Generate", "Complete"}
     elif max(config.height, config.width) > MAX_SIDE:

@@ -149,6 +149,8 @@ def _buttons(run: Run, status: Status) -> None:
             key="resume",
             help="Go on from the last save, exactly as if the run had not been interrupted.",
         )
+        if status.state == "finished":
+            _train_longer(run, status)
         if status.state == "stopping":
             st.button(
                 "End by force",
@@ -158,6 +160,20 @@ def _buttons(run: Run, status: Status) -> None:
                 key="force",
                 help="Only if it does not stop: what it did since its last save is lost.",
             )
+
+
+def _train_longer(run: Run, status: Status) -> None:
+    with st.popover("Train longer", icon=":material/fast_forward:"):
+        seen = status.images_seen
+        key = f"longer-{run.id}-{seen}"
+        st.number_input("Images to see in all", seen + 1, 10**8, 2 * seen, 1000, key=key)
+        st.caption("The learning rate goes on as if the run had been meant to be so long.")
+        st.button("Go on", type="primary", on_click=_go_on, args=(run, key), key="go_on")
+
+
+def _go_on(run: Run, key: str) -> None:
+    total = st.session_state[key]  # read here: what was typed just before the click counts
+    _try(lambda run: launch.start(run, total_images=total), run)
 
 
 def _try(action: Callable[[Run], None], run: Run) -> None:
@@ -176,8 +192,21 @@ def _curves(run: Run, config: RunConfig) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         axis = choose_axis("axis")
         late = st.toggle("Later part only", key="late", help="The heights that it has by now.")
+        logarithmic = st.toggle("Logarithmic axis", key="log", help="Of images seen, or minutes.")
+        smoothing = st.select_slider(
+            "Smoothing",
+            [0, 1, 2, 5, 10, 20],
+            curves.SMOOTHING,
+            format_func=lambda percent: f"{percent} %",
+            key="smoothing",
+            width=220,
+            help="Of the updates so far, the share over which the training curve is averaged.",
+        )
     levels = curves.references(config.model, records) + words.shipped_references(config)
-    figure = curves.learning_curve(records, levels, axis=axis, late=late, run=run.id)
+    figure = curves.learning_curve(
+        records, levels, axis=axis, late=late, smoothing=smoothing, logarithmic=logarithmic,
+        run=run.id,
+    )  # fmt: skip
     st.plotly_chart(
         figure, key="curve", config={"displaylogo": False}, alt="Bits/dim over the run"
     )

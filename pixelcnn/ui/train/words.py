@@ -1,6 +1,7 @@
 """What the Train page says about runs, as text and tables. Knows no Streamlit."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,13 @@ BADGES = {
     "stopped": "gray", "finished": "green", "failed": "red", "crashed": "red",
 }  # fmt: skip
 LOG_BYTES = 4000
+LABELS = {
+    "ema_decay": "decay of the average weights", "max_grad_norm": "largest gradient norm",
+    "warmup_fraction": "share of warm-up", "label_dropout": "share of hidden classes",
+    "total_images": "images to see in all", "batch_size": "images in a batch",
+    "evaluate_every": "images between two scores", "num_orders": "raster orders",
+}  # fmt: skip
+"""Of settings whose name in the code says too little."""
 
 
 def bytes_text(count: int) -> str:
@@ -93,6 +101,18 @@ def shipped_references(config: RunConfig) -> list[Reference]:
     return sorted(found, key=lambda reference: reference.bits_per_dim)[:1]
 
 
+def set_title(path: str) -> str:
+    """Name a data set of own images by its file, without the marks that tell it from others.
+
+    >>> set_title("/runs/images/My-images-28px-grey-5d6f98.images.safetensors")
+    'My images, 28 x 28 grey'
+    """
+    name = os.path.basename(path).removesuffix(SUFFIX)
+    if match := re.fullmatch(r"(.+)-(\d+)px-(grey|rgb)-[0-9a-f]{6}", name):
+        return f"{match[1].replace('-', ' ')}, {match[2]} x {match[2]} {match[3]}"
+    return name
+
+
 def log_tail(run: Run) -> str:
     """Read the end of what the process of a run printed."""
     try:
@@ -106,12 +126,21 @@ def settings(config: RunConfig) -> dict[str, str]:
     values: dict[str, Any] = config.train.to_dict() | config.model.to_dict()
     values |= {"device": config.device, "threads": config.threads or "chosen by torch"}
     if values["dataset"].endswith(SUFFIX):
-        values["dataset"] = os.path.basename(values["dataset"])  # the folder says nothing
+        values["dataset"] = set_title(values["dataset"])
     values["compiled"] = config.compiled
     if not is_public():
         values["data folder"] = config.data_dir or "the usual one"
     values["begins with"] = " ".join(config.origin) or "random weights"
-    return {name: _plain(value) for name, value in values.items()}
+    return {label(name): _plain(value) for name, value in values.items()}
+
+
+def label(setting: str) -> str:
+    """Name a setting for people.
+
+    >>> label("ema_decay"), label("num_features"), label("learning_rate")
+    ('decay of the average weights', 'features', 'learning rate')
+    """
+    return LABELS.get(setting, setting.removeprefix("num_").replace("_", " "))
 
 
 def differing(all_settings: Sequence[Mapping[str, str]]) -> list[str]:

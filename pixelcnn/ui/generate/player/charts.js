@@ -3,13 +3,11 @@
 
 import { clamp } from "../../browser/basics.js";
 import { drawDisc, fitCanvas, greyOf, rgba, strokeWith, write } from "../../browser/paint.js";
-import { ruleText, temperatureText } from "./trace.js";
+import { ruleText, shortPercent, temperatureText } from "./trace.js";
 
-// Not grey and of middling lightness, so that black, white and every grey between show on it.
-const PLATE = "#7890b4";
-const MODEL_LINE = "#ffc73a";
+const BAR = "#6f8fbf", MODEL_LINE = "#d9822b"; // as in the legend, see player.css
 const RULE_COLOURS = ["#3f83cc", "#b8701c", "#2f8a66", "#a455a8", "#b5504a", "#777c2c"];
-const MARGIN = { left: 40, right: 8 };
+const MARGIN = { left: 44, right: 8 };
 
 export function levelScale(width, levels) {
   const span = width - MARGIN.left - MARGIN.right;
@@ -20,26 +18,24 @@ export function levelScale(width, levels) {
   };
 }
 
-// The plate of a chart, its vertical axis, and a ramp of the greys below, which says which number is
+// The frame of a chart, its vertical axis, and a ramp of the greys below, which says which number is
 // dark and which is bright. Returns what the chart is drawn with.
-function drawPlate(canvas, width, { height, top, levels, ticks }, theme) {
+function drawFrame(canvas, width, { height, top, levels, ticks }, theme) {
   const ctx = fitCanvas(canvas, width, height);
   const scale = levelScale(width, levels), bottom = height - 24;
   const y = (share) => bottom - share * (bottom - top);
   ctx.lineJoin = "round";
-  ctx.fillStyle = PLATE;
-  ctx.fillRect(scale.left, top, scale.span, bottom - top);
   ctx.font = `11px ${theme.font}`;
   const label = (share, text, colour) => write(ctx, text, scale.left - 6,
     clamp(y(share), top + 4, bottom - 2), colour, "right", "middle");
   for (const { share, text } of ticks) {
-    ctx.fillStyle = "rgba(255,255,255,.28)";
-    if (share > 0 && share < 1) ctx.fillRect(scale.left, Math.round(y(share)), scale.span, 1);
+    ctx.fillStyle = theme.border;
+    if (share > 0) ctx.fillRect(scale.left, Math.round(y(share)), scale.span, 1);
     label(share, text, theme.muted);
   }
   drawLevelAxis(ctx, scale, levels, bottom + 1, theme);
-  const lighten = (level) => {
-    ctx.fillStyle = "rgba(255,255,255,.35)";
+  const mark = (level) => {
+    ctx.fillStyle = theme.border;
     if (level >= 0) ctx.fillRect(scale.x(level) - 1, top, Math.max(2, scale.bar) + 2, bottom - top);
   };
   // A line of stairs over the levels, `at` the height of each.
@@ -50,7 +46,7 @@ function drawPlate(canvas, width, { height, top, levels, ticks }, theme) {
     }
     return path;
   };
-  return { ctx, scale, bottom, y, label, lighten, stairs };
+  return { ctx, scale, bottom, y, label, mark, stairs };
 }
 
 function drawLevelAxis(ctx, scale, levels, y, theme) {
@@ -89,43 +85,49 @@ function drawFlag(ctx, scale, level, top, theme) {
   write(ctx, `${level}`, middle, top - 13, theme.onPrimary, "center", "middle");
 }
 
-export function drawDistribution(canvas, width, trace, position, hovered, theme) {
-  const { levels } = trace.shape, top = 24;
+// The axis is the same for every pixel; what is more probable is cut off, with its number.
+export function drawDistribution(canvas, { width, height }, trace, position, hovered, theme) {
+  const { levels } = trace.shape, top = 24, limit = Math.min(1, 12.8 / levels);
   const drawn = position >= 0 ? trace.probabilities(position) : null;
-  const most = drawn ? Math.max(...drawn.rule, ...drawn.model) : 1;
-  const limit = [0.02, 0.05, 0.1, 0.2, 0.5].find((end) => most <= end) ?? 1;
-  const ticks = [0, 0.5, 1].map((share) => ({ share, text: `${+(share * limit).toFixed(3)}` }));
-  const { ctx, scale, bottom, y, lighten, stairs } = drawPlate(canvas, width,
-    { height: 190, top, levels, ticks }, theme);
+  const ticks = [0, 0.5, 1].map((share) => ({ share, text: `${+(100 * share * limit).toFixed(1)} %` }));
+  const { ctx, scale, bottom, y, mark, stairs } = drawFrame(canvas, width,
+    { height, top, levels, ticks }, theme);
   if (!drawn) return;
+  mark(hovered);
   const space = scale.bar > 4 ? 1 : 0;
+  const at = (p) => Math.min(1, p / limit);
+  ctx.fillStyle = BAR;
   drawn.rule.forEach((p, k) => {
-    if (p <= 0) return;
-    ctx.fillStyle = rgba(greyOf(k, levels));
-    ctx.fillRect(scale.x(k) + space, y(p / limit), Math.max(1, scale.bar - 2 * space), bottom - y(p / limit));
+    const least = p > limit / 2 ? 3 : 1; // of a spike, the width in which it is seen
+    if (p > 0) ctx.fillRect(scale.x(k) + space, y(at(p)), Math.max(least, scale.bar - 2 * space), bottom - y(at(p)));
   });
-  const model = stairs((k) => drawn.model[k] / limit);
-  strokeWith(ctx, model, ["rgba(20,26,40,.6)", 2.5], [MODEL_LINE, 1.25]);
-  lighten(hovered);
+  if (!trace.isPlain(position)) strokeWith(ctx, stairs((k) => at(drawn.model[k])), [MODEL_LINE, 1.5]);
+  const [peak, p] = trace.peak(position);
+  if (p > limit) {
+    const isLeft = peak < levels / 2;
+    ctx.font = `600 12px ${theme.font}`;
+    write(ctx, `${shortPercent(p)} on level ${peak}`, scale.x(peak + 0.5) + (isLeft ? 8 : -8), top + 10,
+      theme.text, isLeft ? "left" : "right", "middle");
+  }
   drawFlag(ctx, scale, trace.level[position], top, theme);
 }
 
-export function drawCumulative(canvas, width, trace, position, hovered, theme) {
+export function drawCumulative(canvas, { width, height }, trace, position, hovered, theme) {
   const { levels } = trace.shape;
   const u = position >= 0 ? trace.uniform[position] : -1;
   // The number of u takes the place of a tick that it would cover.
   const ticks = [0, 0.5, 1].filter((share) => Math.abs(share - u) > 0.13)
     .map((share) => ({ share, text: `${share}` }));
-  const { ctx, scale, bottom, y, label, lighten, stairs } = drawPlate(canvas, width,
-    { height: 142, top: 6, levels, ticks }, theme);
+  const { ctx, scale, bottom, y, label, mark, stairs } = drawFrame(canvas, width,
+    { height, top: 6, levels, ticks }, theme);
   if (position < 0) return;
-  lighten(hovered);
+  mark(hovered);
   let sum = 0;
   const sums = trace.probabilities(position).rule.map((p) => (sum += p));
   const start = new Path2D();
   start.moveTo(scale.x(0), y(0));
   const curve = stairs((k) => Math.min(1, sums[k]), start);
-  strokeWith(ctx, curve, ["rgba(255,255,255,.85)", 3.5], ["#18202f", 2]);
+  strokeWith(ctx, curve, [theme.text, 2]);
   // A forced pixel's level is not where u falls; otherwise the level is the server's, so that
   // rounding in this sum cannot move the mark.
   const falls = sums.findIndex((end) => end > u);
@@ -134,7 +136,7 @@ export function drawCumulative(canvas, width, trace, position, hovered, theme) {
   path.moveTo(scale.left, y(u));
   path.lineTo(x, y(u));
   path.lineTo(x, bottom);
-  strokeWith(ctx, path, ["#fff", 3.5], [theme.primary, 2, [5, 3]]);
+  strokeWith(ctx, path, [theme.primary, 2, [5, 3]]);
   drawDisc(ctx, x, y(u), 4, theme.primary, ["#fff", 1.5]);
   ctx.font = `600 11px ${theme.font}`;
   label(u, u.toFixed(3), theme.text);

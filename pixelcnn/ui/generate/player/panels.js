@@ -67,35 +67,37 @@ export class PixelPanel {
     message.classList.toggle("pxc-wrong", wrong);
   }
 
-  show(trace, { selected, pinned, drawn }, width, theme) {
+  // `sizes` are those of the two charts.
+  show(trace, { selected, pinned, drawn }, sizes, theme) {
     Object.assign(this, { trace, position: selected, drawn });
     const { find } = this;
     this.showForm(trace, pinned, drawn);
     const forced = trace.forced.get(selected);
-    const state = [trace, trace.done, selected, pinned, drawn, this.level, width, theme,
+    const state = [trace, trace.done, selected, pinned, drawn, this.level, sizes, theme,
       window.devicePixelRatio, forced?.level, forced?.was, trace.rules.length];
     if (this.state && state.every((value, i) => value === this.state[i])) return; // as while pinned
     this.state = state;
     const { row, col } = placeOf(trace.shape, Math.max(0, selected));
     const shown = drawn ? selected : -1;
     setText(find(".pxc-title"), `What the model expects at row ${row}, column ${col}`);
+    find(".pxc-pixel").classList.toggle("pxc-plain", trace.isPlain(Math.max(0, selected)));
     find(".pxc-unpin").hidden = pinned < 0;
-    drawDistribution(find(".pxc-distribution"), width, trace, shown, this.level, theme);
-    drawCumulative(find(".pxc-cumulative"), width, trace, shown, this.level, theme);
+    drawDistribution(find(".pxc-distribution"), sizes[0], trace, shown, this.level, theme);
+    drawCumulative(find(".pxc-cumulative"), sizes[1], trace, shown, this.level, theme);
     const missing = find(".pxc-not-drawn");
     missing.hidden = drawn;
     setText(missing, selected < 0 ? "Nothing is drawn yet. Press play."
       : `Row ${row}, column ${col} is not drawn yet.`);
     setText(find(".pxc-readout"), drawn ? readout(trace, selected) : "");
     const rule = ruleText(trace.ruleAt(Math.max(0, selected)));
-    setText(find(".pxc-rule"), rule ? `Sampling rule here: ${rule}` : "");
+    setText(find(".pxc-rule"), rule ? `Drawn with ${rule}.` : "");
     setText(find(".pxc-at-level"), drawn && this.level >= 0 ? this.levelText(trace) : "");
   }
 
   levelText(trace) {
     const { model, rule } = trace.probabilities(this.position);
     return `level ${this.level}: model ${shortProbability(model[this.level])}, `
-      + `after ${shortProbability(rule[this.level])}`;
+      + `drawn from ${shortProbability(rule[this.level])}`;
   }
 
   showForm(trace, pinned, drawn) {

@@ -11,6 +11,8 @@ import { Screen } from "./screen.js";
 
 const AHEAD = 400; // pixels that are fetched before they are shown
 const RETRY_MS = 500; // what is asked can get lost when a rerun overtakes it
+const SETTLED_MS = 400; // a setting acts when it has not changed for so long: ten presses are one change
+const SURE_SPEED = 60; // pixels/s, through pixels that are nearly sure
 const OPEN_RETRY_MS = 3000; // asked again too soon, it would bring the settings of the sheet back
 
 class Player extends Playback {
@@ -20,14 +22,15 @@ class Player extends Playback {
     this.trace = null; // of the course that is shown
     this.askedAt = null; // when the unanswered question was sent
     this.answered = null; // the course that the server knows to be shown
-    this.rule = null; // what the sliders say, as far as is heard here
+    this.rule = null; // what the sliders say, as far as it acts here
+    this.heard = null; // {rule, at}: what they say since then, which does not act yet
     this.opening = null; // the picture of a sheet that was clicked
     this.pinned = -1; // `hovered` is a pixel, of a sheet a picture
     this.panel = new PixelPanel(this);
     this.strip = new BranchStrip(this.find(".pxc-branches"), (trace) => this.select(trace));
     this.code = new CodePanel(this.find(".pxc-code"));
     this.screen = new Screen(this);
-    this.find(".pxc-field").checked = this.recall("field") ?? true;
+    this.find(".pxc-field").checked = this.recall("field") ?? false;
     this.listen();
   }
 
@@ -39,7 +42,19 @@ class Player extends Playback {
   get done() { return Boolean(this.trace?.done) && this.have >= this.total; }
   get current() { return this.position - 1; }
   get selected() {
-    return this.pinned >= 0 ? this.pinned : this.hovered >= 0 ? this.hovered : this.current;
+    if (this.pinned >= 0) return this.pinned;
+    if (this.hovered >= 0) return this.hovered;
+    return this.finished ? this.trace.mostSurprising() : this.current;
+  }
+  get finished() { return this.done && this.position >= this.total && !this.playing; }
+  // A finished picture rests on the pixel that surprised most.
+  get resting() { return this.finished && this.pinned < 0 && this.hovered < 0; }
+  get keys() { return { ...super.keys, n: "uncertain", N: "uncertain", Enter: "set" }; }
+  get speed() {
+    const speed = super.speed;
+    const isSure = speed < SURE_SPEED && this.single && this.find(".pxc-quick").checked
+      && this.trace.isCertain(Math.min(this.position, this.total - 1));
+    return isSure ? SURE_SPEED : speed;
   }
 
   // What the server sent for a drawn pixel, for tests.
@@ -59,10 +74,8 @@ class Player extends Playback {
     this.model = head.model;
     this.code.setCode(head.code);
     if (fresh) this.startPicture(head, first);
-    if (head.rule !== this.rule) {
-      this.rule = head.rule;
-      if (lastRule(this.trace.name) !== head.rule) this.changeRule();
-    }
+    if (head.rule === this.rule) this.heard = null;
+    else if (head.rule !== this.heard?.rule) this.heard = { rule: head.rule, at: performance.now() };
     this.touch();
   }
 
@@ -82,7 +95,7 @@ class Player extends Playback {
       this.playing = memory.playing;
       this.pinned = memory.pinned;
       this.screen.setView(memory.view);
-    } else if (head.pin !== null) { // opened at a pixel of a finished picture
+    } else if (head.pin !== null) { // a finished picture is opened, perhaps at one of its pixels
       this.pinned = head.pin;
       this.goal = this.total;
       this.playing = false;
@@ -114,6 +127,13 @@ class Player extends Playback {
   }
 
   // --- courses ---
+
+  hearRule(now) {
+    if (!this.heard || now - this.heard.at < SETTLED_MS) return;
+    this.rule = this.heard.rule;
+    this.heard = null;
+    if (lastRule(this.trace.name) !== this.rule) this.changeRule();
+  }
 
   // Goes on by what the sliders say; a finished picture is drawn anew from the start.
   changeRule() {
@@ -164,10 +184,38 @@ class Player extends Playback {
 
   perform(action) {
     if (action === "start" && this.trace) this.seek(0); // and plays on
+    else if (action === "uncertain") this.seekUncertain();
+    else if (action === "set") this.setLevel();
     else super.perform(action);
   }
 
+  seekUncertain() {
+    if (!this.single) return;
+    let next = this.goal ?? this.position;
+    while (next < this.have && this.trace.isCertain(next)) next += 1;
+    this.scrub(Math.min(next + 1, this.have));
+  }
+
+  // Lets the visitor type another level for the selected pixel.
+  setLevel() {
+    if (!this.single || this.selected < 0) return;
+    this.playing = false;
+    this.pin(this.selected);
+    this.draw(performance.now()); // before, there is no field
+    this.find(".pxc-level").select();
+  }
+
+  // The next steps that are offered, see `Screen.drawWays`.
+  go(way) {
+    const { selected } = this, rule = lastRule(this.trace.name);
+    if (way === "again") return this.fork(selected, this.trace.redraw(selected));
+    this.turn(0, { restart: rule, mild: "0.9_0_1", rows: "1_0_1" }[way]);
+    if (way === "rows") this.turn(10 * this.width, rule);
+    this.playing = true;
+  }
+
   advance(seconds, now) {
+    this.hearRule(now);
     super.advance(seconds);
     this.askIfNeeded(now);
     this.writeAddress();
@@ -200,6 +248,14 @@ class Player extends Playback {
       this.pin(position === this.pinned ? -1 : position);
     });
     this.on(".pxc-unpin", "click", () => this.escape());
+    this.on("[data-way]", "click", ({ currentTarget }) => this.go(currentTarget.dataset.way));
+    this.on(".pxc-ways a", "click", (event) => { // by the menu's own link the session goes on
+      const page = event.currentTarget.getAttribute("href");
+      const link = document.querySelector(`[data-testid=stSidebar] a[href*="/${page}"]`);
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      link.click();
+    });
     this.on(".pxc-code", "toggle", () => this.touch());
   }
 

@@ -1,16 +1,19 @@
 // Puts the player's state on the page.
 
-import { placeOf, setText } from "../../browser/basics.js";
+import { clamp, placeOf, setText } from "../../browser/basics.js";
 import { drawColourBar } from "../../browser/paint.js";
 import { drawSheet, layButtons, sheetLayout, titleOf } from "../../browser/sheet.js";
-import { bitsLine, percent, sheetBitsLine, stepComments } from "./trace.js";
+import { advice, bitsLine, narration, percent, ruleText, sheetBitsLine, stepComments } from "./trace.js";
 import { drawOverlay, viewOf } from "./pictures.js";
 import { drawStrip } from "./charts.js";
+
+const SPOKEN_MS = 1500; // a sentence stays so long while pixels pass faster than one can read
 
 export class Screen {
   constructor(player) {
     this.player = player;
     this.find = player.find;
+    this.all = player.all;
     this.view = "picture";
   }
 
@@ -23,14 +26,12 @@ export class Screen {
   lay() {
     const { player, find } = this;
     const { shape } = player.trace;
-    this.sheet = sheetLayout(shape, Math.max(1, find(".pxc-left").clientWidth));
-    this.chartWidth = find(".pxc-charts").clientWidth;
+    this.sheet = sheetLayout({ ...shape, largest: Infinity }, Math.max(1, find(".pxc-left").clientWidth));
+    const width = find(".pxc-charts").clientWidth, tall = clamp(this.sheet.height - 55, 265, 520);
+    this.charts = [0.57, 0.43].map((share) => ({ width, height: Math.round(share * tall) }));
     const key = JSON.stringify([player.picture, this.sheet]);
     if (key !== this.sheetKey) this.layButtons(); // new buttons would drop the focus
     this.sheetKey = key;
-    if (this.codeOpened === undefined) {
-      this.codeOpened = find(".pxc-code").open = player.root.clientWidth >= 740;
-    }
   }
 
   layButtons() {
@@ -48,11 +49,14 @@ export class Screen {
   draw(now) {
     const { player, find, sheet } = this;
     const { trace, position, total, theme } = player;
-    const { colour, bar } = viewOf(this.view, trace, position);
+    const other = player.store.other(trace);
+    find("[data-view=difference]").hidden = !other;
+    if (!other && this.view === "difference") this.setView("picture");
+    const { colour, bar } = viewOf(this.view, trace, position, other, theme.dark);
     drawSheet(find(".pxc-picture"), sheet, trace.shape, colour, trace.shape.captions, theme);
     find(".pxc-colourbar").hidden = !bar;
     if (bar) drawColourBar(find(".pxc-colourbar"), Math.min(440, sheet.width), bar, theme);
-    if (player.single) this.drawPixel();
+    if (player.single) this.drawPixel(now);
     else this.drawSheetText();
     drawStrip(player.drawTrack(46), trace, theme);
     const { row, col } = placeOf(trace.shape, Math.max(0, position - 1));
@@ -66,26 +70,49 @@ export class Screen {
     this.drawCode(now);
   }
 
-  drawPixel() {
+  drawPixel(now) {
     const { player, find } = this;
-    const { trace, selected, pinned, hovered, current, position } = player;
+    const { trace, selected, pinned, hovered, position, resting } = player;
+    const current = resting ? selected : player.current;
     // Tints over a map would change what its colours mean.
     const field = find(".pxc-field").checked && this.view === "picture";
     find(".pxc-field").disabled = this.view !== "picture";
     const sees = selected >= 0 ? player.store.dependencyRow(selected, player.model) : null;
     drawOverlay(find(".px-overlay"), this.sheet, trace.shape,
-      { sees: field ? sees : null, selected, current, hovered, pinned }, player.theme);
+      { sees: field ? sees : null, selected, current, hovered, pinned,
+        forced: this.view === "picture" ? trace.forced : new Map() }, player.theme);
     let seen = 0;
     if (sees) for (let p = 0; p < selected; p++) seen += sees(p);
     const past = Math.max(0, selected);
     setText(find(".pxc-sees"), sees
       ? `sees ${seen} of ${past} past pixels (${percent(seen, past)} %)` : "can see");
-    // Switched off, it keeps its place; over a map the colour bar takes it.
-    find(".pxc-field-legend").style.visibility = field ? "visible" : "hidden";
-    find(".pxc-field-legend").hidden = this.view !== "picture";
+    find(".pxc-field-legend").hidden = !field;
     setText(find(".px-bits"), bitsLine(trace, position));
     const drawn = selected >= 0 && selected < position;
-    player.panel.show(trace, { selected, pinned, drawn }, this.chartWidth, player.theme);
+    player.panel.show(trace, { selected, pinned, drawn }, this.charts, player.theme);
+    const isPassing = player.playing && player.speed > 5 && selected === current;
+    if (!isPassing || !(now - this.spokenAt < SPOKEN_MS)) {
+      this.spokenAt = now;
+      const finished = resting ? "Finished. This pixel was the biggest surprise. " : "";
+      setText(find(".pxc-narration"), drawn ? finished + narration(trace, selected) : "");
+    }
+    this.drawWays();
+  }
+
+  // What can be done next: with a finished picture, and with settings that act only from a pixel on.
+  drawWays() {
+    const { trace, finished, rule, selected } = this.player;
+    const text = finished ? advice(trace) : "";
+    setText(this.find(".pxc-advice"), text);
+    const isShown = {
+      restart: !text && trace.rules.at(-1).start > 0, mild: text, rows: text.startsWith("Nearly"),
+      again: finished && !text && !trace.isCertain(selected),
+    };
+    for (const button of this.all("[data-way]")) button.hidden = !isShown[button.dataset.way];
+    this.find(".pxc-advice").hidden = !text;
+    for (const link of this.all(".pxc-ways a")) link.hidden = !finished || Boolean(text);
+    const name = ruleText(trace.rules.at(-1));
+    setText(this.find("[data-way=restart]"), `Restart with ${name}`);
   }
 
   drawSheetText() {

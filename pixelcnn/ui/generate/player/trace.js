@@ -16,6 +16,9 @@ function rulesOf(name) {
   });
 }
 
+const CERTAIN = 0.95; // probability of a level from which on a pixel is nearly sure
+const PLAIN = { temperature: 1, top_k: 0, top_p: 1 };
+
 // Everything received about one course. Pixels 0..have-1 are here; `seen` is how far they were
 // shown. It shares the pixels before `fork` with the course `parent`; `text` says how it differs.
 class Trace {
@@ -82,6 +85,38 @@ class Trace {
     return { model: slice(this.model), rule: slice(this.rule) };
   }
 
+  // The most probable level, and how probable it is.
+  peak(position) {
+    const { rule } = this.probabilities(position);
+    const p = rule.reduce((most, value) => Math.max(most, value), 0);
+    return [rule.indexOf(p), p];
+  }
+
+  isCertain(position) { return this.peak(position)[1] >= CERTAIN; }
+
+  // Whether the model's own probabilities are drawn from.
+  isPlain(position) { return ruleText(this.ruleAt(position)) === ruleText(PLAIN); }
+
+  // The drawn pixel that the model held for the least probable; those that were forced do not count.
+  mostSurprising() {
+    let found = 0;
+    this.surprise.forEach((bits, p) => {
+      if (bits > this.surprise[found] && !this.forced.has(p)) found = p;
+    });
+    return found;
+  }
+
+  // Another level for a pixel, by another random number.
+  redraw(position) {
+    const { rule } = this.probabilities(position);
+    let level = this.level[position];
+    while (level === this.level[position]) {
+      let left = Math.random();
+      level = Math.max(0, rule.findIndex((p) => (left -= p) < 0));
+    }
+    return level;
+  }
+
   ruleAt(position) {
     return this.rules.findLast(({ start }) => start <= position);
   }
@@ -130,6 +165,11 @@ export class Store {
     this.picture = null;
     this.traces = [];
     this.dependency = null; // {model, rows, stride}: survives a new picture of the same model
+  }
+
+  // What a branch is compared with: the one that it comes from, or else the newest.
+  other(trace) {
+    return this.find(trace.parent) ?? this.traces.findLast((other) => other !== trace) ?? null;
   }
 
   find(name) { return this.traces.find((trace) => trace.name === name); }
@@ -214,6 +254,53 @@ export function shortProbability(p) {
   return p.toFixed(p < 0.001 ? 4 : p < 0.1 ? 3 : 2);
 }
 
+export const shortPercent = (p) => (p > 0.995 && p < 1 ? "over 99 %" : `${Math.round(100 * p)} %`);
+
+const TONES = [[0.04, "black"], [0.35, "dark"], [0.65, "medium grey"], [0.96, "light"], [1, "white"]];
+const LIKELY = 0.8;
+
+// The shortest range of levels that holds most of the probability: first, last, how much it holds.
+export function likelyRange(probabilities) {
+  let best = [0, probabilities.length - 1, 1], sum = 0, from = 0;
+  probabilities.forEach((p, to) => {
+    sum += p;
+    while (from < to && sum - probabilities[from] >= LIKELY) sum -= probabilities[from++];
+    if (sum >= LIKELY && to - from < best[1] - best[0]) best = [from, to, Math.min(1, sum)];
+  });
+  return best;
+}
+
+// One drawn pixel in a sentence or two.
+export function narration(trace, position) {
+  const { rule } = trace.probabilities(position), { levels } = trace.shape;
+  const [low, high, held] = likelyRange(rule);
+  const level = trace.level[position], forced = trace.forced.get(position);
+  const share = (low + high) / 2 / (levels - 1);
+  const [, tone] = TONES.find(([end]) => share <= end);
+  const expected = low === high ? `level ${low}, ${tone}` : high - low > 0.6 * levels
+    ? `almost anything, ${low} to ${high}` : `something ${tone}, ${low} to ${high}`;
+  const { row, col } = placeOf(trace.shape, position);
+  const surprise = level < low || level > high ? ", a surprise" : "";
+  const became = forced ? `You set it to ${level}${surprise}.`
+    : `The dice say ${trace.uniform[position].toFixed(2)}: it becomes ${level}${surprise}.`;
+  const who = trace.isPlain(position) ? "the network" : "with your settings the network";
+  return `Row ${row}, column ${col}: ${who} expects ${expected} (${shortPercent(held)}). ${became}`;
+}
+
+// What to say of a finished picture that came to nothing, or to noise; else "".
+export function advice(trace) {
+  const { total, levels } = trace.shape;
+  const light = trace.level.reduce((count, level) => count + (level > levels / 10), 0);
+  const bits = trace.sumBits(total, 0) / total, all = Math.log2(levels);
+  const rule = ruleText(trace.rules.at(-1));
+  if (light < total / 50) {
+    return `Nearly all of this picture is black (${rule}). At the edge black is the most likely, and `
+      + "after black comes black: where only likely levels are drawn, nothing begins.";
+  }
+  return bits > 0.75 * all ? `This is noise (${rule}): ${bits.toFixed(1)} bits for each pixel, of `
+    + `${+all.toFixed(1)} for pure chance. One unlikely level makes the next prediction worse.` : "";
+}
+
 // At least one decimal, so that 1 reads as a temperature and not as a count.
 export const temperatureText = ({ temperature }) => (Number.isInteger(temperature * 10)
   ? temperature.toFixed(1) : String(+temperature.toFixed(2)));
@@ -238,17 +325,17 @@ function entropyOf(probabilities) {
 // The sentence under the charts, for a drawn pixel.
 export function readout(trace, position) {
   const { rule } = trace.probabilities(position);
-  const level = trace.level[position];
-  const forced = trace.forced.get(position);
+  const level = trace.level[position], forced = trace.forced.get(position);
   const u = trace.uniform[position].toFixed(4);
   const p = shortProbability(rule[level]);
   const drawn = forced
     ? `Forced to level ${level}${forced.was == null ? "" : ` (drawn was ${forced.was})`}; `
       + `its p was ${p}, u = ${u}.`
     : `u = ${u} falls on level ${level} (p = ${p}).`;
+  const entropy = trace.isPlain(position) ? ""
+    : `; with your settings ${entropyOf(rule).toFixed(1)} bits`;
   return `${drawn} Surprise ${trace.surprise[position].toFixed(1)} bits, entropy `
-    + `${trace.entropy[position].toFixed(1)} bits (model); entropy `
-    + `${entropyOf(rule).toFixed(1)} bits after the rule.`;
+    + `${trace.entropy[position].toFixed(1)} bits${entropy}.`;
 }
 
 function bitsPerDim(bits, pixels) {

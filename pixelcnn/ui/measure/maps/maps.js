@@ -98,7 +98,7 @@ class Maps extends Component {
     for (let line = 0; line < this.height; line += every) {
       below(`${line}`, x(line * this.width), LINE.bottom - 5);
     }
-    below("line of the scan", LINE.left + span / 2, 14);
+    below("lines read so far", LINE.left + span / 2, 14);
     for (const [values, ...stroke] of [[this.expected, EXPECTED, 1.5, [4, 3]], [this.spent, SPENT, 2.25]]) {
       const path = new Path2D();
       values.forEach((bits, i) => path.lineTo(x(i), y(bits)));

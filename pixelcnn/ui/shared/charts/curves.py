@@ -16,8 +16,8 @@ Axis = Literal["Images seen", "Minutes"]
 
 MOST_POINTS = 400
 """Of one curve: more cannot be distinguished, and would travel to the browser every second."""
-SMOOTHING = 0.02
-"""Share of the updates so far over which the training loss is averaged."""
+SMOOTHING = 2
+"""Percent of the updates so far over which the training loss is averaged."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,30 @@ def scores(records: Records) -> list[Mapping[str, Any]]:
     return [record for record in records if "validation" in record]
 
 
-def smooth(values: Sequence[float]) -> list[float]:
+def smooth(values: Sequence[float], percent: int = SMOOTHING) -> list[float]:
     """Average every value with some before it, the more the later it comes.
 
-    >>> smooth([4.0, 4.0, 4.0])
-    [4.0, 4.0, 4.0]
+    >>> smooth([4.0, 4.0, 4.0]), smooth([4.0, 2.0], percent=0)
+    ([4.0, 4.0, 4.0], [4.0, 2.0])
     """
+    if not percent:
+        return list(values)
     result: list[float] = []
     for number, value in enumerate(values, 1):
-        weight = 1 / max(1, min(number, 3 + SMOOTHING * number))
+        weight = 1 / max(1, min(number, 3 + percent / 100 * number))
         result.append(value if not result else result[-1] + weight * (value - result[-1]))
     return result
 
 
 def learning_curve(
-    records: Records, levels: Sequence[Reference], *, axis: Axis, late: bool = False, run: str
+    records: Records,
+    levels: Sequence[Reference],
+    *,
+    axis: Axis,
+    late: bool = False,
+    smoothing: int = SMOOTHING,
+    logarithmic: bool = False,
+    run: str,
 ) -> go.Figure:
     """Draw the losses of one run.
 
@@ -79,10 +88,12 @@ def learning_curve(
         levels: horizontal lines.
         axis: what is to the right.
         late: show only the heights that the curve has after its first fifth.
+        smoothing: percent, see `smooth`.
+        logarithmic: of the axis to the right.
         run: identity of the run: while it is the same, the figure keeps a visitor's zoom.
     """
     updates, evaluations = training(records), scores(records)
-    figure = _figure(axis, "bits/dim", run + axis + str(late))
+    figure = _figure(axis, "bits/dim", f"{run}{axis}{late}{logarithmic}")
     losses = [record["loss"] for record in updates]
     places = x_values(updates, axis)
     figure.add_scatter(
@@ -90,7 +101,7 @@ def learning_curve(
         opacity=0.35, hoverinfo="skip",
     )  # fmt: skip
     figure.add_scatter(
-        x=places, y=smooth(losses), mode="lines", name="training",
+        x=places, y=smooth(losses, smoothing), mode="lines", name="training",
         line={"color": SERIES[0], "width": 2}, hovertemplate="%{y:.3f} training",
     )  # fmt: skip
     figure.add_scatter(
@@ -116,6 +127,8 @@ def learning_curve(
         figure.update_yaxes(range=[min(seen) - 0.05, max(seen) + 0.05])
     else:
         figure.update_yaxes(rangemode="tozero")
+    if logarithmic:
+        figure.update_xaxes(type="log")
     return figure
 
 
@@ -160,6 +173,20 @@ def comparison(runs: Mapping[str, Records], *, axis: Axis) -> go.Figure:
         ends = [trace.y[-1] for trace in figure.data if trace.y]
         top = max(min(max(heights), 2 * min(heights)), *ends, 0)
         figure.update_yaxes(range=[min(heights) - 0.1, top + 0.1])
+    return figure
+
+
+def wrong_mask(
+    images_seen: Sequence[int], right: Sequence[float], wrong: Sequence[float]
+) -> go.Figure:
+    """Draw what two trainings reach, with mask A and with mask B in the first layer."""
+    figure = _figure("Images seen", "training bits/dim", "wrong-mask")
+    for values, name, colour in ((right, "mask A", SERIES[0]), (wrong, "mask B", SERIES[1])):
+        figure.add_scatter(
+            x=images_seen, y=values, mode="lines", name=name, line={"color": colour, "width": 2},
+            hovertemplate=f"%{{y:.4f}} {name}<extra></extra>",
+        )  # fmt: skip
+    figure.update_yaxes(rangemode="tozero")
     return figure
 
 

@@ -16,7 +16,7 @@ from pixelcnn.ui.shared.literal import in_chart
 
 SCORE_TITLES = {
     "likelihood": "Likelihood",
-    "complexity": "Minus compressed size",
+    "complexity": "Less the compressed size",
     "ratio": "Ratio of two models",
 }
 """Of the scores in `pixelcnn.evaluation.paradox.SCORES`."""
@@ -61,14 +61,15 @@ def codes_chart(total_bits: float, codes: dict[str, float]) -> Chart:
 
 
 def classes_chart(scores: ClassScores, names: Sequence[str], true_label: int | None) -> Chart:
-    """Show how much more each class pays than the best one, and the posterior."""
+    """Show how many bits each class saves against the worst one, and the posterior."""
     extra = scores.total_bits - scores.total_bits.min()
+    saved = scores.total_bits.max() - scores.total_bits
     # The posterior as a power of ten: its own value may be too small for a float.
     exponent = -extra * np.log10(2) - np.log10((2.0**-extra).sum())
     labels = [in_chart(f"{n} (true)" if i == true_label else n) for i, n in enumerate(names)]
     figure = go.Figure(
         go.Bar(
-            x=scores.total_bits,
+            x=saved,
             y=labels,
             orientation="h",
             marker_color=[BLUE if e == 0 else GREY for e in extra],
@@ -78,16 +79,14 @@ def classes_chart(scores: ClassScores, names: Sequence[str], true_label: int | N
             ],
             textposition="outside",
             cliponaxis=False,
-            customdata=np.stack([extra, scores.posterior], 1),
-            hovertemplate="%{y}: %{x:,.1f} bits, %{customdata[0]:.1f} more than the best; "
-            "posterior %{customdata[1]:.3g}<extra></extra>",
+            customdata=np.stack([extra, scores.posterior, scores.total_bits], 1),
+            hovertemplate="%{y}: %{customdata[2]:,.1f} bits, %{customdata[0]:.1f} more than the "
+            "best; posterior %{customdata[1]:.3g}<extra></extra>",
         )
     )
-    span = max(float(extra.max()), 1.0)
-    low = float(scores.total_bits.min())
     figure.update_xaxes(
-        title="bits if told this class (axis cut off)",
-        range=[max(0, low - 0.35 * span), low + 1.25 * span],
+        title="bits saved against the least probable class: longer is more probable",
+        range=[0, 1.25 * max(float(saved.max()), 1.0)],
     )
     figure.update_yaxes(autorange="reversed")
     columns = {
@@ -122,7 +121,7 @@ def paradox_chart(paradox: Paradox, score: str) -> Chart:
             hovertemplate="%{x:.2f}: %{y:.1%}<extra>" + title + "</extra>",
         )
         columns[title] = share.tolist()
-    figure.update_xaxes(title=f"{SCORES[score]}: further right is stranger")
+    figure.update_xaxes(title=f"{SCORES[score]}: further right is less usual")
     figure.update_yaxes(title="share of the pictures", tickformat=".0%", rangemode="tozero")
     figure.update_layout(legend={"orientation": "h", "y": -0.25})
     return Chart(f"{score}-histogram", laid_out(figure, 400), columns)

@@ -6,9 +6,9 @@ from pixelcnn.ui.browser.bundle import bundle, read
 
 _component = st.components.v2.component(
     "pixelcnn_together",
-    html=read("measure/side_by_side/together.html"),
-    css=read("browser/base.css", "browser/playback.css", "measure/side_by_side/together.css"),
-    js=bundle("measure/side_by_side/together.js"),
+    html=read("shared/side_by_side/together.html"),
+    css=read("browser/base.css", "browser/playback.css", "shared/side_by_side/together.css"),
+    js=bundle("shared/side_by_side/together.js"),
 )
 
 

@@ -8,7 +8,10 @@ import { Playback } from "../../browser/playback.js";
 
 const FAR = 255; // largest difference of two display values
 const FIRST = "#d9772b"; // where a picture leaves the first one
+const CHANNELS = ["#d04444", "#3f9e4d", "#3f6fcc"];
+const EXPECTED = 56; // height of a distribution
 const FIGURE = '<figcaption></figcaption><canvas class="pxt-picture" role="img"></canvas>'
+  + '<canvas class="pxt-expected" role="img"></canvas><p class="pxt-note"></p>'
   + '<canvas class="pxt-difference" role="img"></canvas><p class="pxt-told"></p>';
 
 class Together extends Playback {
@@ -20,14 +23,14 @@ class Together extends Playback {
 
   accept({ head, sections }) {
     if (head.id === this.id && String(head.captions) === String(this.captions)) return;
-    const { id, captions, width, height, channels } = head;
-    Object.assign(this, { id, captions, width, height, channels, total: width * height });
+    const { id, captions, width, height, channels, levels } = head;
+    Object.assign(this, { id, captions, width, height, channels, levels, total: width * height });
     this.uniform = sections.uniform;
     this.panels = captions.map((caption, n) => ({
-      caption, leaves: head.first[n], values: sections[`values${n}`], levels: sections[`levels${n}`],
+      caption, note: head.notes[n], leaves: head.first[n], expected: sections[`expected${n}`], values: sections[`values${n}`], levels: sections[`levels${n}`],
       surprise: sections[`surprise${n}`], difference: sections[`difference${n}`],
     }));
-    this.hovered = -1;
+    this.hovered = this.pinned = -1;
     this.isReady = true;
     this.makePanels();
     this.playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -40,25 +43,41 @@ class Together extends Playback {
     frame.replaceChildren(...this.panels.map((panel, n) => {
       const figure = document.createElement("figure");
       figure.innerHTML = FIGURE;
-      const [caption, picture, difference] = figure.children;
+      const [caption, picture, expected, note, difference] = figure.children;
       caption.textContent = `${n + 1}: ${panel.caption}`;
       picture.ariaLabel = `Picture ${n + 1}: ${panel.caption}`;
       difference.ariaLabel = `Differences of picture ${n + 1}`;
+      expected.ariaLabel = `What picture ${n + 1}'s model expected at the pixel looked at, level by level`;
+      note.textContent = panel.note;
       for (const canvas of [picture, difference]) {
         canvas.addEventListener("pointermove", (event) => this.hover(pixelUnder(canvas, event, this)));
         canvas.addEventListener("pointerleave", () => this.hover(-1));
+        canvas.addEventListener("click", (event) => this.pin(pixelUnder(canvas, event, this)));
       }
       panel.figure = figure;
       return figure;
     }));
   }
 
+  pin(pixel) {
+    this.pinned = pixel === this.pinned ? -1 : pixel;
+    this.touch();
+  }
+
+  escape() { this.pin(-1); }
+
+  // The pixel that is looked at: under the pointer, or clicked, else the last one drawn.
+  get pixel() {
+    return this.hovered >= 0 ? this.hovered : this.pinned >= 0 ? this.pinned : this.position - 1;
+  }
+
   draw() {
     const { find, theme, panels } = this;
     const compares = find(".pxt-differences").checked;
     panels.forEach((panel, n) => {
-      const [, picture, difference, told] = panel.figure.children;
+      const [, picture, expected, , difference, told] = panel.figure.children;
       this.drawPixels(picture, n, (p) => valuesAt(panel.values, p, this.channels));
+      this.drawExpected(expected, panel);
       difference.hidden = !compares || n === 0;
       if (!difference.hidden) this.drawPixels(difference, n, (p) => mapColour(panel.difference[p] / FAR));
       setText(told, this.told(panel, n));
@@ -85,8 +104,31 @@ class Together extends Playback {
     for (const { leaves } of n === 0 ? panels : [panels[n]]) {
       if (leaves !== null && leaves < position) grid.outline(leaves, FIRST);
     }
-    if (this.hovered >= 0) grid.outline(this.hovered, "#444");
+    if (this.hovered >= 0 || this.pinned >= 0) grid.outline(this.pixel, theme.primary);
     else if (position < this.total) grid.outline(position - 1, theme.primary);
+  }
+
+  // What was expected at the pixel looked at, as bars over the levels, and what was drawn.
+  drawExpected(canvas, { expected, levels }) {
+    const side = clamp(canvas.parentElement.clientWidth, 40, 300), { channels, pixel, theme } = this;
+    const ctx = fitCanvas(canvas, side, EXPECTED), bottom = EXPECTED - 8, bar = side / this.levels;
+    ctx.fillStyle = theme.border;
+    ctx.fillRect(0, bottom, side, 1);
+    if (pixel < 0 || pixel >= this.position) return;
+    for (let channel = 0; channel < channels; channel++) {
+      const dim = pixel * channels + channel;
+      const roots = expected.subarray(dim * this.levels, (dim + 1) * this.levels); // sqrt(p) * 255
+      const most = Math.max(...roots) ** 2;
+      const colour = channels === 1 ? theme.text : CHANNELS[channel];
+      ctx.fillStyle = colour;
+      roots.forEach((root, level) => {
+        const tall = (bottom * root ** 2) / most;
+        ctx.fillRect(level * bar, bottom - tall, Math.max(1, bar), tall);
+      });
+      const x = clamp((levels[dim] + 0.5) * bar, 4, side - 4);
+      ctx.fillStyle = channels === 1 ? FIRST : colour;
+      ctx.fill(new Path2D(`M${x} ${bottom + 1}l4 7h-8z`));
+    }
   }
 
   // Where on the time line each picture leaves the first one.
@@ -113,7 +155,7 @@ class Together extends Playback {
   }
 
   words() {
-    const p = this.hovered >= 0 ? this.hovered : this.position - 1;
+    const p = this.pixel;
     if (p < 0) return `Nothing drawn yet: 0 of ${this.total} pixels.`;
     const part = (array) => [...array.slice(p * this.channels, (p + 1) * this.channels)];
     const u = part(this.uniform).map((value) => value.toFixed(3)).join(", ");

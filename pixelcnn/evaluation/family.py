@@ -1,0 +1,270 @@
+"""Members of a family, models of several kinds: how far each looks, and what it costs.
+
+Shapes: B images, N dimensions in the order of prediction, K levels.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from pixelcnn.config import STRICT, fault_of
+from pixelcnn.evaluation.likelihoods import nll_nats, surprise_bits
+from pixelcnn.evaluation.stored import StoredNumbersError, percent
+from pixelcnn.files import read_file
+from pixelcnn.inspection.influence import logits, one_thread
+from pixelcnn.inspection.receptive_field import as_images, dependency_maps, in_order, past_coverage
+from pixelcnn.models import Model
+from pixelcnn.sampling import sample
+from pixelcnn.storage import CHECKPOINT_DIR, CheckpointInfo
+
+PLACES = 98
+"""Places of an image, evenly spread, at which a level is changed or the past is cut off."""
+TOGETHER = 7
+"""Images in one pass."""
+TIMED = 5
+"""Measurements of a time; the median counts."""
+TRAINED_TOGETHER = 16
+"""Images of the batch whose training is timed."""
+EQUAL = 0.005
+"""Bits/dim below which a difference is called none: two digits are shown."""
+
+Count = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Member:
+    """What was measured of one member. Seconds are those of one core, busy with nothing else."""
+
+    dataset: str
+    """Key of the data set that it learned."""
+    architecture: str
+    """Name in `pixelcnn.models.ARCHITECTURES`."""
+    num_parameters: Count
+    images_seen: Count
+    validation_bits_per_dim: NotNegative | None
+    """As the checkpoint says; None if it says nothing."""
+    past_seen: Share
+    """Share of all pairs (prediction, earlier pixel) inside the receptive field."""
+    training_seconds: NotNegative
+    """For one image, forward and backward, of a batch of `TRAINED_TOGETHER`."""
+    drawing_seconds: NotNegative
+    """For one picture drawn alone with the stepper."""
+    naive_seconds: NotNegative
+    """For one picture drawn with a pass of the whole network for every dimension: N times one
+    pass."""
+    num_images: Annotated[int, Field(ge=1)]
+    """Test images of which the following are means."""
+    bits_per_dim: NotNegative
+    influence: list[Share]
+    """Total variation of a prediction when the level d dimensions before it moves by half the
+    range; the first of N - 1 entries is that of d = 1."""
+    bits_lost: list[float]
+    """Bits/dim more that the images cost if each prediction is told only of the n dimensions
+    before it; the first of N - 1 entries is that of n = 0. What lies farther back is that of
+    another image."""
+
+    @property
+    def score(self) -> float:
+        """Bits/dim on the validation images, else on those that were measured."""
+        bits = self.validation_bits_per_dim
+        return self.bits_per_dim if bits is None else bits
+
+    def influence_beyond(self, distance: int) -> float:
+        """Give the share of the influence, summed over distances, from farther than a distance."""
+        return sum(self.influence[distance:]) / max(sum(self.influence), 1e-12)
+
+
+def measure_member(
+    model: Model, info: CheckpointInfo, levels: Tensor, label: Tensor | None, others: Tensor
+) -> Generator[float, None, Member]:
+    """Measure a member; yields the share that is done.
+
+    Arguments:
+        model: a model in evaluation mode.
+        info: what its checkpoint says.
+        levels: uint8 (B, C, H, W), test images.
+        label: int64 (B,), or None to give no class.
+        others: uint8 (B, C, H, W), of each image another one of its class, to hide its past with.
+    """
+    c = model.config
+    seen, past = past_coverage(dependency_maps(model))
+    with one_thread():
+        training = _seconds(lambda: _train(model, levels, label))
+        drawing = _seconds(lambda: sample(model, num_images=1))
+        one_pass = _seconds(lambda: logits(model, levels[:1].long(), None))
+    influence, bits_lost, bits = yield from measure_range(model, levels, label, others)
+    return Member(
+        dataset=info.dataset or "",
+        architecture=c.architecture,
+        num_parameters=model.num_parameters,
+        images_seen=info.images_seen,
+        validation_bits_per_dim=info.bits_per_dim.get("validation"),
+        past_seen=seen / max(past, 1),
+        training_seconds=training / TRAINED_TOGETHER,
+        drawing_seconds=drawing,
+        naive_seconds=c.num_dims * one_pass,
+        num_images=len(levels),
+        bits_per_dim=bits,
+        influence=[float(f"{value:.4g}") for value in influence.tolist()],
+        bits_lost=[float(f"{value:.4g}") for value in bits_lost.tolist()],
+    )
+
+
+def measure_range(
+    model: Model, levels: Tensor, label: Tensor | None, others: Tensor
+) -> Generator[float, None, tuple[Tensor, Tensor, float]]:
+    """Measure how far a model looks, along the order of prediction.
+
+    At each of `PLACES` of an image, one pass with a level changed and one with another past up to
+    there say something about every prediction that follows, at its own distance. Arguments and
+    yields are those of `measure_member`.
+
+    Returns:
+        Influence and bits lost, both float64 (N - 1,), see `Member`, and bits/dim.
+    """
+    c = model.config
+    total, half = c.num_dims, c.num_levels // 2
+    every = torch.arange(total)
+    step = max(1, (total - 1) // PLACES)
+    influence, influenced, lost, cuts = torch.zeros(4, total, dtype=torch.float64)
+    bits = 0.0
+    for number in range(len(levels)):
+        its_label = None if label is None else int(label[number])
+        own, other = (
+            x[number].long().permute(1, 2, 0).reshape(1, -1) for x in (levels, others)
+        )  # (1, N)
+        truth = as_images(own, c)
+        known = logits(model, truth, its_label)
+        before = in_order(known).softmax(2)
+        before_bits = in_order(surprise_bits(known, truth)[:, None])[0, :, 0]  # (N,)
+        bits += float(before_bits.mean()) / len(levels)
+        places = torch.arange(number % step, total - 1, step)
+        for part in places.split(TOGETHER):
+            at = torch.arange(len(part)), part
+            changed = own.repeat(len(part), 1)
+            changed[at] = (changed[at] + half) % c.num_levels
+            after = in_order(logits(model, as_images(changed, c), its_label)).softmax(2)
+            moved = (after - before).abs().sum(2) / 2  # (n, N)
+            hidden = torch.where(every <= part[:, None], other, own)
+            told = logits(model, as_images(hidden, c), its_label)
+            extra = in_order(surprise_bits(told, truth.expand(len(part), -1, -1, -1))[:, None])
+            extra = extra[..., 0] - before_bits
+            for row, place in enumerate(part.tolist()):
+                influence[1 : total - place] += moved[row, place + 1 :]
+                influenced[1 : total - place] += 1
+                lost[: total - place - 1] += extra[row, place + 1 :]
+                cuts[: total - place - 1] += 1
+            yield (number + float(part[-1] + 1) / total) / len(levels)
+    # Of N predictions, only those after the first n + 1 have anything beyond n to be hidden.
+    share = (total - 1 - every) / total
+    influence, lost = influence / influenced.clamp(min=1), lost / cuts.clamp(min=1) * share
+    return influence[1:].clamp(0, 1), lost[:-1], bits
+
+
+def another_of_each_class(label: Tensor, count: int) -> Tensor:
+    """Choose, for each of the first images, the next one of the same class: int64 (count,).
+
+    >>> another_of_each_class(torch.tensor([0, 1, 1, 0, 0]), 3).tolist()
+    [3, 2, 1]
+    """
+    found = []
+    for number in range(count):
+        same = (label == label[number]).nonzero().flatten()
+        at = int((same == number).nonzero())
+        found.append(int(same[(at + 1) % len(same)]))
+    return torch.tensor(found)
+
+
+def _train(model: Model, levels: Tensor, label: Tensor | None) -> None:
+    """Go forward and backward once; the weights stay as they are."""
+    chosen = torch.arange(TRAINED_TOGETHER) % len(levels)
+    images, labels = levels[chosen].long(), None if label is None else label[chosen]
+    with torch.enable_grad():
+        copies = {k: v.detach().clone().requires_grad_(True) for k, v in model.named_parameters()}
+        predicted = torch.func.functional_call(model, copies, (images, labels))
+        nll_nats(predicted, images).mean().backward()
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Time a work: the median of the time that the processor spent on it."""
+    times = []
+    for _ in range(TIMED):
+        started = time.process_time()
+        work()
+        times.append(time.process_time() - started)
+    return sorted(times)[TIMED // 2]
+
+
+CURVES_PATH = CHECKPOINT_DIR / "curves.json"
+_CURVES = TypeAdapter(dict[str, list[tuple[Count, NotNegative]]])
+
+
+def read_curves() -> Mapping[str, list[tuple[int, float]]]:
+    """Read the validation scores (images seen, bits/dim) of the shipped models, by checkpoint.
+
+    Raises:
+        StoredNumbersError: if the file is damaged.
+    """
+    try:
+        return _CURVES.validate_json(read_file(CURVES_PATH, 2**20))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StoredNumbersError(f"{CURVES_PATH}: is damaged ({fault_of(error)}).") from error
+
+
+CLAIM = "GPT is better than PixelCNN, because it understands long ranges better."
+CONVOLUTIONS = ("classic", "gated")
+
+
+def answer_claim(members: Sequence[Member], row: int) -> list[str]:
+    """Answer `CLAIM` in three sentences, from the numbers; none if either kind is missing.
+
+    Arguments:
+        members: of one data set.
+        row: dimensions from which on a distance counts as far; a row of a picture.
+    """
+    gpt = [m for m in members if m.architecture == "transformer"]
+    cnn = [m for m in members if m.architecture in CONVOLUTIONS]
+    if not gpt or not cnn:
+        return []
+    gpt, cnn = min(gpt, key=lambda m: m.score), min(cnn, key=lambda m: m.score)
+    names = {id(gpt): "the transformer", id(cnn): f"the {cnn.architecture} PixelCNN"}
+    gap = cnn.score - gpt.score
+    first = (
+        f"After {gpt.images_seen:,} images {names[id(gpt)]} needs {gpt.score:.2f} bits/dim and "
+        f"{names[id(cnn)]} {cnn.score:.2f}"
+    )
+    if cnn.images_seen != gpt.images_seen:
+        first += f" (after {cnn.images_seen:,} images)"
+    if abs(gap) < EQUAL:
+        first += ", so here neither is better."
+    else:
+        first += f", so here {names[id(gpt if gap > 0 else cnn)]} is better, by {abs(gap):.2f}."
+    far = [m.influence_beyond(row) for m in (gpt, cnn)]
+    second = (
+        f"Of all influence on its predictions, {percent(far[0], 0)} comes from more than {row} "
+        f"steps back in the transformer, and {percent(far[1], 0)} in the PixelCNN."
+    )
+    lost = [max(m.bits_lost[min(row, len(m.bits_lost) - 1)], 0.0) for m in (gpt, cnn)]
+    third = (
+        f"Hide all that lies more than {row} steps back, and the transformer needs "
+        f"{lost[0]:.2f} bits/dim more, the PixelCNN {lost[1]:.2f}: "
+    )
+    uses_more = lost[0] - lost[1] >= EQUAL
+    if uses_more and gap >= EQUAL:
+        third += "the claim holds here, as far as these numbers go."
+    elif uses_more:
+        third += "the transformer does use the far past more, but it is not better for it here."
+    elif gap >= EQUAL:
+        third += "the transformer is better here, but not because it uses the far past more."
+    else:
+        third += "the claim does not hold here."
+    return [first, second, third]

@@ -1,0 +1,1 @@
+"""The Family page: other kinds of autoregressive models, measured side by side."""

@@ -1,0 +1,44 @@
+"""The fan: futures of a series that grow week by week, and what is expected of the next."""
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from pixelcnn.completion.forecast import Forecast
+from pixelcnn.ui.browser.bundle import bundle, read
+from pixelcnn.ui.browser.wire import encode
+
+_component = st.components.v2.component(
+    "pixelcnn_fan",
+    html=read("family/fan/fan.html"),
+    css=read("browser/base.css", "browser/playback.css", "family/fan/fan.css"),
+    js=bundle("family/fan/fan.js"),
+)
+
+
+def encode_forecast(forecast: Forecast, truth: NDArray[np.int64]) -> bytes:
+    """Encode a forecast, and the series (W,) as it really went on."""
+    sections = {
+        "truth": truth.astype(np.uint8),
+        "futures": forecast.futures.astype(np.uint8),
+        "quantiles": forecast.quantiles.astype(np.float32),
+        "probabilities": forecast.probabilities.astype(np.float32),
+    }
+    content = b"".join(array.tobytes() for array in sections.values())
+    header = {"past": forecast.past, "id": hashlib.sha256(content).hexdigest()[:12]}
+    return encode(header, sections)
+
+
+def fan(message: bytes, *, key: str, on_past: Callable[[], None]) -> None:
+    """Mount the fan; playing, stepping and hovering need no server.
+
+    Arguments:
+        message: made with `encode_forecast`.
+        key: key of the component.
+        on_past: the point where the past ends was dragged; `st.session_state[key]["past"]` is
+            the number of weeks that are known now, while it runs.
+    """
+    _component(key=key, data=message, on_past_change=on_past)

@@ -1,0 +1,150 @@
+"""How far each looks: the stored curves, and for one pixel the map of every member."""
+
+import numpy as np
+import streamlit as st
+import torch
+from numpy.typing import NDArray
+
+from pixelcnn.inspection.influence import effective_receptive_field
+from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
+from pixelcnn.models.convolutions import ConvolutionModel
+from pixelcnn.sampling import sample
+from pixelcnn.storage import CheckpointError
+from pixelcnn.ui.family.charts import influence_chart, lost_chart, maps_chart
+from pixelcnn.ui.family.members import PRICE, Family, choose_family, measured
+from pixelcnn.ui.shared.exhibits import show_chart
+from pixelcnn.ui.shared.resources import load
+
+COLUMNS = 4
+"""Maps beside each other."""
+
+
+def show() -> None:
+    """Show the curves, then the maps of a pixel."""
+    family = choose_family(st, "looking_family")
+    members = measured(family)
+    if members:
+        _show_curves(family, members)
+    if family.dataset != PRICE:
+        _show_maps(family)
+
+
+def _show_curves(family: Family, members: dict) -> None:
+    images = sorted({member.num_images for member in members.values()})
+    what = "series" if family.dataset == PRICE else "pictures"
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("##### One change, felt how far?")
+        st.caption(
+            "One value of the past moves by half the range of levels. How much of the prediction, "
+            "so many steps later, moves with it: total variation, 0 to 1, on average. The dotted "
+            f"line: {family.far} steps."
+        )
+        show_chart(influence_chart(members, family.far), "influence")
+    with right:
+        st.markdown("##### What if the far past is hidden?")
+        st.caption(
+            "Each prediction sees the last n steps as they are; what lies before them comes from "
+            f"another of the {what}, of the same class if there are classes. Bits/dim that this "
+            "costs."
+        )
+        show_chart(lost_chart(members, family.far), "lost")
+    st.caption(
+        f"Measured on {' to '.join(f'{n:,}' for n in images)} test {what} by "
+        "`python -m pixelcnn measure family NAME`. Where a curve on the right lies at 0, the "
+        "model makes nothing of what is farther back. Below 0, another past even helps it."
+    )
+
+
+def _show_maps(family: Family) -> None:
+    st.markdown("##### One prediction, one map for each model")
+    config = next(iter(family.members.values())).config
+    left, middle, right = st.columns(3)
+    row = left.slider(
+        "Row", 0, config.height - 1, config.height // 2, key="look_row", bind="query-params"
+    )
+    col = middle.slider(
+        "Column", 0, config.width - 1, config.width // 2, key="look_col", bind="query-params"
+    )
+    seed = right.number_input("Seed of the picture", 0, key="look_seed", bind="query-params")
+    pixel = row * config.width + col
+    if pixel == 0:
+        st.info("The first pixel has no past. Choose another one.", icon=":material/info:")
+        return
+    drawer = next(iter(family.names))
+    try:
+        shown = {title: load(name) for title, name in family.names.items()}
+    except CheckpointError as error:
+        st.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
+        return
+    picture = (family.names[drawer], shown[drawer].modified_ns, int(seed))
+    influence = {
+        title: _influence(m.name, m.modified_ns, picture, pixel) for title, m in shown.items()
+    }
+    st.caption(
+        f"Influence: how strongly each earlier pixel acts on the prediction at row {row}, column "
+        f"{col}, by its gradient, on a picture that {drawer} drew. Empty: exactly none."
+    )
+    st.plotly_chart(
+        maps_chart(influence, pixel, COLUMNS), key="influence_maps",
+        config={"displayModeBar": False}, alt="Influence on one prediction, a map for each model",
+    )  # fmt: skip
+    for title, model in shown.items():
+        looks = _attention(model.name, model.modified_ns, picture, pixel)
+        if looks:
+            with st.expander(f"{title}: what each head of attention looked at"):
+                st.plotly_chart(
+                    maps_chart(looks, pixel, COLUMNS), key=f"attention-{title}",
+                    config={"displayModeBar": False}, alt=f"Attention of {title}",
+                )  # fmt: skip
+    fields = {
+        title: found
+        for title, m in shown.items()
+        if (found := _field(m.name, m.modified_ns, pixel)) is not None
+    }
+    if fields:
+        with st.expander("Convolutions: what they can read at all"):
+            st.plotly_chart(
+                maps_chart({title: field for title, (field, _) in fields.items()}, pixel, COLUMNS),
+                key="fields", config={"displayModeBar": False}, alt="Receptive fields",
+            )  # fmt: skip
+            for title, (field, blind) in fields.items():
+                st.caption(
+                    f"{title}: {int(field.sum())} of {pixel} earlier pixels, {blind} in its blind "
+                    "spot. The Masks page shows how the field grows."
+                )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _picture(name: str, modified_ns: int, seed: int) -> torch.Tensor:
+    torch.set_num_threads(1)
+    return sample(load(name).model, num_images=1, seed=seed)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _influence(name: str, modified_ns: int, picture: tuple, pixel: int) -> NDArray[np.float32]:
+    return effective_receptive_field(load(name).model, _picture(*picture), None, pixel)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _attention(
+    name: str, modified_ns: int, picture: tuple, pixel: int
+) -> dict[str, NDArray[np.float32]]:
+    """Give the map of every head, by its name; empty for a model without attention."""
+    maps = load(name).model.attention(_picture(*picture), pixel)[:, 0]  # (layers, heads, H, W)
+    return {
+        f"layer {layer}, head {head}": values.float().numpy()
+        for layer, heads in enumerate(maps, 1)
+        for head, values in enumerate(heads, 1)
+    }
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _field(name: str, modified_ns: int, pixel: int) -> tuple[NDArray[np.float32], int] | None:
+    """Give what a convolutional model can read, and how many pixels its blind spot has."""
+    model = load(name).model
+    if not isinstance(model, ConvolutionModel):
+        return None
+    roles = layer_fields(model)[-1].roles(pixel)
+    seen = (roles == PixelRole.SEEN).astype(np.float32)
+    return seen, int((roles == PixelRole.BLIND_SPOT).sum())

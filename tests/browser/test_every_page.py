@@ -1,0 +1,85 @@
+"""What holds for every page: axe finds no fault, the keyboard, a projector and a phone do well."""
+
+from importlib.resources import files
+
+import pytest
+
+from pixelcnn.ui.masks.guide import STEPS
+
+from .player import settled
+
+SECTIONS = ["Masks", "Why+A+then+B&wrong=true", "Receptive+field", "Prove+it", "Build+your+own"]
+VIEWS = ["Score+a+picture", "Paradox", "Same+dice", "Temperatures", "Calibration", "Models"]
+PAGES = [
+    "",
+    "complete",
+    *(f"masks?section={section}" for section in SECTIONS),
+    *(f"masks?section=What+PixelCNN+is&step={n}" for n in range(1, len(STEPS) + 1)),
+    *(f"measure?view={view}" for view in VIEWS),
+    "train?tab=New+run",
+    "train?tab=New+run&preset=My+own",
+    "train?tab=Runs",
+    "train?tab=Compare",
+]
+FAULTS = """async () => (await axe.run(document)).violations.flatMap(rule => rule.nodes.map(node =>
+    [rule.id, node.target.flat().join(" "), node.html.slice(0, 120), node.failureSummary]))"""
+NOT_TO_BE_SEEN = """() => ["stMain", "stSidebar"].filter(name => {
+    const shown = document.querySelector(`[data-testid=${name}]`);
+    return shown && shown.checkVisibility() && shown.scrollWidth > shown.clientWidth + 1; })"""
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The rules that read a page as those do who cannot see it, or not well."""
+    pytest.importorskip("axe_playwright_python")
+    return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+def open_at(page, server, path):
+    page.goto(f"{server}/{path}")
+    page.locator("[data-testid=stMain] h3").first.wait_for()
+    settled(page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_no_fault(page, server, axe, path, theme):
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    open_at(page, server, path)
+    page.evaluate(axe)
+    assert page.evaluate(FAULTS) == []
+
+
+def test_the_tab_key_enters_a_row_of_views_at_the_chosen_one_and_shows_where_it_is(page, server):
+    open_at(page, server, "measure?view=Calibration")
+    page.get_by_role("link", name="Link to heading").first.focus()
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement.role") != "radio":
+        page.keyboard.press("Tab")
+    focused = page.locator("[role=radio]:focus")
+    assert focused.inner_text() == "Calibration"
+    assert focused.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+
+
+@pytest.mark.parametrize("path", ["complete", "masks", "measure", "train"])
+def test_presented_there_is_no_sidebar_and_larger_type_and_the_menu_leads_on_so(
+    page, server, path
+):
+    size = "parseFloat(getComputedStyle(document.documentElement).fontSize)"
+    open_at(page, server, path)
+    usual = page.evaluate(size)
+    open_at(page, server, f"{path}?present=1")
+    assert not page.get_by_test_id("stSidebar").is_visible()
+    assert page.evaluate(size) > 1.2 * usual
+    page.get_by_test_id("stMain").get_by_role("link", name="Masks").click()
+    page.wait_for_url("**/masks?*present=1*")
+    page.get_by_role("button", name="End").click()
+    page.get_by_test_id("stSidebar").wait_for()
+    assert "present" not in page.url
+
+
+@pytest.mark.parametrize("path", [p for p in PAGES if "measure" in p or "step=7" in p])
+def test_on_a_phone_no_page_is_wider_than_the_screen(page, server, path):
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_at(page, server, path)
+    assert page.evaluate(NOT_TO_BE_SEEN) == []

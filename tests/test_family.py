@@ -1,0 +1,124 @@
+"""The family: numbers against direct computation, the sentences, the shipped members."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pixelcnn.commands.main import main
+from pixelcnn.evaluation.family import (
+    CURVES_PATH,
+    Member,
+    another_of_each_class,
+    answer_claim,
+    measure_range,
+    read_curves,
+)
+from pixelcnn.evaluation.likelihoods import bits_per_dim, surprise_bits
+from pixelcnn.evaluation.stored import load_numbers, numbers_path
+from pixelcnn.inspection.influence import influence
+from pixelcnn.inspection.receptive_field import as_images, check_causality, in_order
+from pixelcnn.progress import drain
+from pixelcnn.storage import list_checkpoints, list_prices, load_checkpoint
+
+from .tiny import random_levels, tiny_model
+
+PRICES = list_prices()
+FAR = 28
+
+
+@pytest.mark.parametrize("name", ["gru", "transformer", "classic"])
+def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name):
+    model = tiny_model(name, num_classes=3)
+    c, label = model.config, torch.tensor([2, 0])
+    levels, others = (random_levels(c, 2, seed) for seed in (0, 1))
+    total = c.num_dims
+    moved, lost = ([[] for _ in range(total)] for _ in range(2))
+    for image, its_label, other in zip(levels, label, others, strict=True):
+        flat, far = (x.permute(1, 2, 0).flatten() for x in (image, other))
+        score = lambda x: in_order(  # noqa: E731
+            surprise_bits(model(x, its_label[None]), image[None])[:, None]  # noqa: B023
+        )[0, :, 0]
+        known = score(image[None])
+        for j in range(total):
+            for i in range(j):
+                level = int(flat[i] + c.num_levels // 2) % c.num_levels
+                found = influence(
+                    model, image[None], int(its_label), changed=i, level=level, predicted=j
+                )
+                moved[j - i].append(found.total_variation)
+            for n in range(total - 1):
+                told = torch.where(torch.arange(total) < j - n, far, flat)
+                lost[n].append(float((score(as_images(told[None], c)) - known)[j]))
+    got = drain(measure_range(model, levels.to(torch.uint8), label, others.to(torch.uint8)))
+    wanted = [sum(values) / len(values) for values in moved[1:]]
+    assert got[0].tolist() == pytest.approx(wanted, abs=1e-6)
+    wanted = [sum(values) / len(values) for values in lost[:-1]]
+    assert got[1].tolist() == pytest.approx(wanted, abs=1e-6)
+    assert got[2] == pytest.approx(float(bits_per_dim(model, levels, label).mean()))
+
+
+def test_a_past_is_hidden_with_another_image_of_the_same_class():
+    label = torch.tensor([0, 1, 1, 0, 2])
+    found = another_of_each_class(label, 4)
+    assert found.tolist() == [3, 2, 1, 0]
+
+
+MEMBER = Member(
+    dataset="mnist", architecture="gated", num_parameters=9, images_seen=100,
+    validation_bits_per_dim=2.9, past_seen=1.0, training_seconds=0.1, drawing_seconds=0.1,
+    naive_seconds=1.0, num_images=1, bits_per_dim=3.0, influence=[0.3] + [0.01] * 70,
+    bits_lost=[0.05] * 71,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bits", "lost", "verdict"),
+    [
+        (2.8, 0.2, "the claim holds here"),
+        (3.0, 0.2, "not better for it here"),
+        (2.8, 0.01, "better here, but not because"),
+        (2.9, 0.05, "the claim does not hold here"),
+    ],
+)
+def test_the_three_sentences_say_what_the_numbers_say(bits, lost, verdict):
+    gpt = replace(
+        MEMBER, architecture="transformer", validation_bits_per_dim=bits, bits_lost=[lost] * 71
+    )
+    weaker = replace(MEMBER, architecture="classic", validation_bits_per_dim=3.3)
+    first, second, third = answer_claim([weaker, gpt, MEMBER], FAR)
+    assert f"{bits:.2f}" in first and "the gated PixelCNN 2.90" in first
+    share = sum(MEMBER.influence[FAR:]) / sum(MEMBER.influence)
+    assert f"{share:.0%} comes from more than {FAR} steps" in second
+    assert f"{lost:.2f} bits/dim more, the PixelCNN 0.05" in third and verdict in third
+    better = {2.8: "the transformer is better, by 0.10", 3.0: "the gated PixelCNN is better"}
+    assert better.get(bits, "neither is better") in first
+    assert answer_claim([weaker, MEMBER], FAR) == []
+
+
+@pytest.mark.parametrize("name", PRICES)
+def test_a_shipped_price_is_causal_small_and_measured(name):
+    model, info = load_checkpoint(PRICES[name])
+    assert check_causality(model, range(model.config.num_dims)).is_causal
+    assert info.dataset == "price" and model.num_parameters < 20_000
+    numbers = load_numbers(numbers_path("family", name), Member)
+    assert numbers and not numbers.outdated, f"run: {numbers and numbers.command}"
+    assert numbers.values.num_parameters == model.num_parameters
+    assert numbers.values.validation_bits_per_dim == info.bits_per_dim["validation"]
+    assert read_curves()[name][-1][0] == info.images_seen
+
+
+def test_prices_are_not_offered_where_pictures_are():
+    assert PRICES and not set(PRICES) & set(list_checkpoints())
+    assert sum(path.stat().st_size for path in PRICES.values()) < 2**20
+    assert CURVES_PATH.exists()
+
+
+def test_the_command_measures_a_member_and_keeps_it(tmp_path, capsys):
+    output = tmp_path / "numbers.json"
+    name = next(iter(PRICES))
+    assert main(["measure", "family", name, "--num-images", "1", "--output", str(output)]) == 0
+    kept = load_numbers(output, Member)
+    assert kept.command == f"python -m pixelcnn measure family {name} --num-images 1"
+    assert f"{kept.values.bits_per_dim:.3f} bits/dim" in capsys.readouterr().out
+    assert len(kept.values.influence) == len(kept.values.bits_lost) == 103
