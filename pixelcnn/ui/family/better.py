@@ -49,7 +49,7 @@ def _show_table(members: dict[str, Member]) -> None:
     for title in ranked:
         m = members[title]
         cells = [
-            title, f"**{m.score:.3f}**", f"{m.num_parameters:,}", f"{m.images_seen:,}",
+            literal(title), f"**{m.score:.3f}**", f"{m.num_parameters:,}", f"{m.images_seen:,}",
             milliseconds(m.training_seconds), milliseconds(m.drawing_seconds),
             milliseconds(m.naive_seconds), percent(m.past_seen),
         ]  # fmt: skip

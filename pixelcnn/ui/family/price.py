@@ -13,6 +13,7 @@ from pixelcnn.ui.family.fan import encode_forecast, fan
 from pixelcnn.ui.family.members import HOW, PRICE, Family, families
 from pixelcnn.ui.shared import controls, resources
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 
 FUTURES = 100
 LAST = 1999
@@ -97,7 +98,7 @@ def _show_scores(family: Family) -> None:
     }
     for title in sorted(scores, key=scores.get):
         count = resources.num_parameters(family.members[family.names[title]].config)
-        lines.append(f"| {title} | **{scores[title]:.3f}** | {count:,} |")
+        lines.append(f"| {literal(title)} | **{scores[title]:.3f}** | {count:,} |")
     levels = next(iter(family.members.values())).config.num_levels
     lines.append(f"| a guess: all {levels} levels alike | {math.log2(levels):.3f} | 0 |")
     st.markdown("\n".join(lines))
