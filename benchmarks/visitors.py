@@ -23,12 +23,14 @@ from pathlib import Path
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import connect
 
 from pixelcnn.ui.browser.wire import decode
 
 ROOT = Path(__file__).resolve().parent.parent
 PIXELS_PER_SECOND = 60
+TO_RUN_AGAIN = ForwardMsg.FINISHED_EARLY_FOR_RERUN
 AHEAD = 400
 """Pixels that are fetched before they are shown, as in `player.js`."""
 
@@ -78,6 +80,8 @@ class Visitor:
         self.total = 1
         self.seconds: list[float] = []
         """What each answer took."""
+        self.values: dict[str, WidgetState] = {}
+        """Of all controls: every message carries them, as the browser's does."""
         self.late = 0.0
         """Seconds in which nothing more could be shown."""
 
@@ -98,7 +102,7 @@ class Visitor:
             "picture": self.header["picture"], "course": self.header["course"],
             "have": self.have, "rule": self.header["rule"], "open": None,
         }  # fmt: skip
-        message = BackMsg()
+        message = self._message()
         message.rerun_script.fragment_id = self.fragment
         state = message.rerun_script.widget_states.widgets.add()
         state.id = f"$$STREAMLIT_INTERNAL_KEY_{self.player}__events"
@@ -107,15 +111,19 @@ class Visitor:
 
     async def new(self) -> None:
         """Press the button New."""
-        message = BackMsg()
+        message = self._message()
         state = message.rerun_script.widget_states.widgets.add()
         state.id, state.trigger_value = self.button, True
         await self._send(message)
 
     async def finish(self) -> None:
         """Fetch a picture to its end, as fast as it comes."""
-        while self.have < self.total:
+        unanswered = 0
+        while (before := self.have) < self.total:
             await self.ask()
+            unanswered = unanswered + 1 if self.have == before else 0
+            if unanswered == 10:
+                raise SystemExit("The server does not answer.")
 
     async def watch(self, until: float) -> None:
         """Show picture after picture."""
@@ -134,6 +142,11 @@ class Visitor:
             else:
                 await asyncio.sleep(0.02)
 
+    def _message(self) -> BackMsg:
+        message = BackMsg()
+        message.rerun_script.widget_states.widgets.extend(self.values.values())
+        return message
+
     async def _send(self, message: BackMsg) -> None:
         """Send, and read until the script has ended; notes how long its picture took to come."""
         started = time.monotonic()
@@ -149,13 +162,26 @@ class Visitor:
                 if not came and (self.header.get("picture"), self.have) != before:
                     came = True
                     self.seconds.append(time.monotonic() - started)
-            elif kind == "script_finished":
+            elif kind == "script_finished" and answer.script_finished != TO_RUN_AGAIN:
                 return
 
     def _read(self, delta) -> None:
         element = delta.new_element
         kind = element.WhichOneof("type")
-        if kind == "button" and element.button.label == "New":
+        one = getattr(element, kind)
+        if kind == "number_input":
+            value = one.value if one.set_value else one.default
+            self.values[one.id] = WidgetState(id=one.id, double_value=value)
+        elif kind == "slider":
+            value = one.value if one.set_value else one.default
+            self.values[one.id] = WidgetState(id=one.id, double_array_value={"data": value})
+        elif kind == "selectbox":
+            value = one.raw_value if one.set_value else one.options[one.default]
+            self.values[one.id] = WidgetState(id=one.id, string_value=value)
+        elif kind == "checkbox":
+            value = one.value if one.set_value else one.default
+            self.values[one.id] = WidgetState(id=one.id, bool_value=value)
+        elif kind == "button" and one.label == "New":
             self.button = element.button.id
         elif kind == "bidi_component" and element.bidi_component.bytes:
             header, _ = decode(element.bidi_component.bytes)

@@ -10,6 +10,7 @@ from pixelcnn.data.own_images import SUFFIX, ImageSet, image_set_bytes
 from pixelcnn.files import json_bytes
 from pixelcnn.storage import runs_dir, save_checkpoint
 from pixelcnn.training.runs import About, Status, create_run
+from pixelcnn.ui.shared.literal import JOINER
 
 from .tiny import tiny_model
 from .tiny_runs import config, info_of
@@ -32,6 +33,11 @@ MARKS = (
 EVERYTHING = " ".join(MARKS[:8])
 SHORT = "![x](http://outside.example)"
 LINK = re.compile(r"(?<!\u2060)//outside\.example|(?<!\u2060)www\.outside|@outside")
+
+
+def as_read(markdown: str) -> str:
+    """What a reader sees of a text that `literal` wrote."""
+    return re.sub(r"\\(?=[^\w\s])", "", markdown).replace(JOINER, "")
 
 
 def fill_runs() -> None:

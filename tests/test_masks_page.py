@@ -30,6 +30,7 @@ from pixelcnn.ui.masks.guide import STEPS
 
 from . import components
 from .made_up_data import write_mnist_like
+from .outside import as_read
 from .tiny import CONVOLUTIONAL, tiny_model
 
 GATED, CLASSIC = "fashion-mnist-gated", "fashion-mnist-classic"
@@ -399,7 +400,7 @@ def test_a_net_of_ones_own_has_its_field_and_its_parameters_at_once():
     page.text_input(key="dilations").set_value("3 9").run()
     assert shown(page, "own")[0]["frames"]["count"] == 3
     page.text_input(key="dilations").set_value("3 x").run()
-    assert "`dilations` (='3 x')" in texts(page.error) and not page.exception
+    assert "`dilations` (='3 x')" in as_read(texts(page.error)) and not page.exception
 
 
 # --- the guided path ---

@@ -23,6 +23,7 @@ from pixelcnn.storage import (
 )
 
 from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
+from .outside import as_read
 from .tiny import tiny_model
 
 VIEWS = ["Score a picture", "Paradox", "Same dice", "Temperatures", "Calibration", "Models"]
@@ -253,7 +254,9 @@ def test_models_of_other_data_are_told_why_the_paradox_is_not_theirs(no_data, sa
     assert "CIFAR-10 has pictures of 32 x 32 pixels in 3 channels" in page.info[0].value
     for view in ("Paradox", "Calibration"):
         page = open_page(view=view, model="run:threes")
-        assert "run:threes learned MNIST, only '3': this is measured only" in page.info[0].value
+        assert "run:threes learned MNIST, only '3': this is measured only" in as_read(
+            page.info[0].value
+        )
         page = open_page(view=view, model="run:unknown")
         assert "learned a data set that it does not name" in page.info[0].value
 

@@ -18,6 +18,7 @@ from pixelcnn.training.runs import About, Status, create_run, list_runs
 from pixelcnn.ui.train import form, own_data
 from pixelcnn.ui.train.estimate import iter_estimate
 
+from .outside import as_read
 from .tiny_runs import MODEL, TRAIN, wait_for
 from .train_page import (
     bmp,
@@ -183,7 +184,9 @@ def test_a_view_that_does_not_exist_is_the_first_one(folder):
 def test_runs_that_cannot_be_kept_are_refused_before_they_are_started(folder, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     page = open_page("New run")
-    assert "Name another folder with the environment variable PIXELCNN_RUNS" in page.error[0].value
+    assert "Name another folder with the environment variable PIXELCNN_RUNS" in as_read(
+        page.error[0].value
+    )
     assert "start" not in [b.key for b in page.button]
 
 
@@ -194,7 +197,7 @@ def test_a_full_disk_is_said_where_the_run_was_to_start(folder, monkeypatch):
     page = open_page("New run")
     monkeypatch.setattr(runs, "write_atomically", full)
     pressed(page, label="Start")
-    assert "was not started. [Errno 28] No space left on device" in page.error[0].value
+    assert "was not started. [Errno 28] No space left on device" in as_read(page.error[0].value)
     assert list_runs() == []
 
 

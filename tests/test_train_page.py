@@ -8,7 +8,7 @@ from pixelcnn.commands.train import new_config
 from pixelcnn.training.runs import Status, create_run, list_runs
 from pixelcnn.training.worker import train_run
 from pixelcnn.ui.shared.layout import PAGES
-from pixelcnn.ui.train import words
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.train.transfer import imported_path
 
 from .tiny_runs import MODEL, TRAIN, config, wait_for
@@ -193,7 +193,7 @@ def test_views_and_runs_can_be_switched_to_and_fro_and_stand_in_the_address(fold
         checked(page.run())
         assert page.selectbox(key="run_choice").value == run.id
         assert page.query_params["run"] in (run.id, [run.id])
-        assert f"#### {words.plain(run.about().name)} " in texts(page)
+        assert f"#### {literal(run.about().name)} " in texts(page)
     page.selectbox(key="run_choice").set_value(finished.id)
     checked(page.run())
     del page.query_params["run"]  # as happens for a moment while others change the address

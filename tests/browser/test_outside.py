@@ -9,6 +9,7 @@ from tests import outside
 from tests.browser.conftest import serve
 from tests.outside import MARKS, SHORT
 from tests.test_links import PAGES, SECTIONS
+from tests.tiny_runs import wait_for
 
 SINKS = """
 import json, sys
@@ -35,10 +36,16 @@ for n, text in enumerate(json.loads({texts!r})):
         st.multiselect("a", [text], [text], key=f"m{{n}}")
 st.markdown("end")
 """
+SHOWN = 15
+"""Times that each text stands there."""
 
 
 def flat(text: str) -> str:
     return " ".join(text.replace("\u2060", "").replace("\u202e", "\ufffd").split())
+
+
+def all_shown(place, wanted):
+    return wait_for(lambda: flat(place.inner_text()).count(wanted) >= SHOWN, 30)
 
 
 def test_every_element_shows_text_from_outside_as_it_is(tmp_path, page):
@@ -50,8 +57,7 @@ def test_every_element_shows_text_from_outside_as_it_is(tmp_path, page):
         for number, mark in enumerate(MARKS):
             place = page.locator(f".st-key-text-{number}")
             wanted = flat(mark)
-            text = flat(place.inner_text())
-            assert text.count(wanted) >= 15, (wanted, text)
+            assert all_shown(place, wanted)
             for made in ("img", ".stMarkdown a", ".katex", "del", "em", "h1", "li", "hr", "sup"):
                 assert place.locator(made).count() == 0, (made, mark)
             assert place.locator("strong").count() == 1

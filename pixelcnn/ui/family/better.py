@@ -7,6 +7,8 @@ from pixelcnn.evaluation.stored import StoredNumbersError, percent
 from pixelcnn.ui.family.charts import learning_chart
 from pixelcnn.ui.family.members import Family, choose_family, measured
 from pixelcnn.ui.shared.exhibits import offer_data, show_chart
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 
 IMAGES, CPU = "Images seen", "CPU minutes"
 HEAD = (
@@ -47,7 +49,7 @@ def _show_table(members: dict[str, Member]) -> None:
     for title in ranked:
         m = members[title]
         cells = [
-            title, f"**{m.score:.3f}**", f"{m.num_parameters:,}", f"{m.images_seen:,}",
+            literal(title), f"**{m.score:.3f}**", f"{m.num_parameters:,}", f"{m.images_seen:,}",
             milliseconds(m.training_seconds), milliseconds(m.drawing_seconds),
             milliseconds(m.naive_seconds), percent(m.past_seen),
         ]  # fmt: skip
@@ -70,15 +72,16 @@ def _show_curves(family: Family, members: dict[str, Member]) -> None:
     try:
         stored = read_curves()
     except StoredNumbersError as error:
-        st.error(f"The stored curves cannot be used. {error}", icon=":material/error:")
+        st.error(f"The stored curves cannot be used. {literal(error)}", icon=":material/error:")
         return
     curves = {t: stored[name] for t, name in family.names.items() if stored.get(name)}
     if not curves:
         return
     st.markdown("##### How each learned")
-    axis = st.segmented_control(
+    axis = bound(
+        st.segmented_control,
         "Against", [IMAGES, CPU], default=IMAGES, required=True, key="learning_axis",
-        bind="query-params", label_visibility="collapsed",
+ label_visibility="collapsed",
     )  # fmt: skip
     if axis == CPU:
         minutes = {title: member.training_seconds / 60 for title, member in members.items()}

@@ -9,10 +9,13 @@ from pixelcnn.inspection.influence import effective_receptive_field
 from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
 from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling import sample
+from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.family.charts import influence_chart, lost_chart, maps_chart
 from pixelcnn.ui.family.members import PRICE, Family, choose_family, measured
 from pixelcnn.ui.shared.exhibits import show_chart
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import load
 
 COLUMNS = 4
@@ -60,13 +63,23 @@ def _show_maps(family: Family) -> None:
     st.markdown("##### One prediction, one map for each model")
     config = next(iter(family.members.values())).config
     left, middle, right = st.columns(3)
-    row = left.slider(
-        "Row", 0, config.height - 1, config.height // 2, key="look_row", bind="query-params"
+    row = bound(
+        left.slider,
+        "Row",
+        0,
+        config.height - 1,
+        config.height // 2,
+        key="look_row",
     )
-    col = middle.slider(
-        "Column", 0, config.width - 1, config.width // 2, key="look_col", bind="query-params"
+    col = bound(
+        middle.slider,
+        "Column",
+        0,
+        config.width - 1,
+        config.width // 2,
+        key="look_col",
     )
-    seed = right.number_input("Seed of the picture", 0, key="look_seed", bind="query-params")
+    seed = bound(right.number_input, "Seed of the picture", 0, LARGEST_SEED, key="look_seed")
     pixel = row * config.width + col
     if pixel == 0:
         st.info("The first pixel has no past. Choose another one.", icon=":material/info:")
@@ -75,7 +88,7 @@ def _show_maps(family: Family) -> None:
     try:
         shown = {title: load(name) for title, name in family.names.items()}
     except CheckpointError as error:
-        st.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
+        st.error(f"This checkpoint cannot be used. {literal(error)}", icon=":material/error:")
         return
     picture = (family.names[drawer], shown[drawer].modified_ns, int(seed))
     influence = {
@@ -92,7 +105,7 @@ def _show_maps(family: Family) -> None:
     for title, model in shown.items():
         looks = _attention(model.name, model.modified_ns, picture, pixel)
         if looks:
-            with st.expander(f"{title}: what each head of attention looked at"):
+            with st.expander(f"{literal(title)}: what each head of attention looked at"):
                 st.plotly_chart(
                     maps_chart(looks, pixel, COLUMNS), key=f"attention-{title}",
                     config={"displayModeBar": False}, alt=f"Attention of {title}",
@@ -110,7 +123,8 @@ def _show_maps(family: Family) -> None:
             )  # fmt: skip
             for title, (field, blind) in fields.items():
                 st.caption(
-                    f"{title}: {int(field.sum())} of {pixel} earlier pixels, {blind} in its blind "
+                    f"{literal(title)}: {int(field.sum())} of {pixel} earlier pixels, {blind} "
+                    "in its blind "
                     "spot. The Masks page shows how the field grows."
                 )
 

@@ -19,6 +19,8 @@ from pixelcnn.storage import (
     list_trained_checkpoints,
     read_info,
 )
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 
 PRICE = "price"
 KINDS = ("rnn", "lstm", "gru", "transformer", "classic", "gated", "attention")
@@ -122,8 +124,9 @@ def choose_family(place: DeltaGenerator, key: str, pictures: bool = False) -> Fa
     if st.session_state.get(key) not in by_title:
         st.session_state.pop(key, None)
     titles = list(by_title)
-    chosen = place.selectbox(
-        "Family", titles, titles.index(first), key=key, bind="query-params",
+    chosen = bound(
+        place.selectbox,
+        "Family", titles, titles.index(first), key=key,
         help="Models of several kinds that learned the same pictures.",
     )  # fmt: skip
     return by_title[chosen]
@@ -136,7 +139,7 @@ def measured(family: Family) -> dict[str, Member]:
         try:
             stored = load_numbers(numbers_path("family", name), Member)
         except (StoredNumbersError, CheckpointError) as error:
-            st.error(f"Stored numbers cannot be used. {error}", icon=":material/error:")
+            st.error(f"Stored numbers cannot be used. {literal(error)}", icon=":material/error:")
             continue
         if stored and all(is_current(*weights) for weights in stored.weights.items()):
             found[title] = stored.values
@@ -144,7 +147,7 @@ def measured(family: Family) -> dict[str, Member]:
             missing.append(name)
     if missing:
         st.info(
-            f"Not measured with its present weights: {', '.join(missing)}. "
+            f"Not measured with its present weights: {literal(', '.join(missing))}. "
             "`python -m pixelcnn measure family NAME` measures a model in some minutes.",
             icon=":material/info:",
         )

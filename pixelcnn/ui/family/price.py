@@ -12,6 +12,8 @@ from pixelcnn.data.datasets import load_dataset
 from pixelcnn.ui.family.fan import encode_forecast, fan
 from pixelcnn.ui.family.members import HOW, PRICE, Family, families
 from pixelcnn.ui.shared import controls, resources
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 
 FUTURES = 100
 LAST = 1999
@@ -35,10 +37,11 @@ def show() -> None:
     one, two, three, four = st.columns([3, 2, 3, 4], vertical_alignment="bottom")
     if st.session_state.get("price_model") not in titles:
         st.session_state.pop("price_model", None)
-    title = one.selectbox("Model", titles, first, key="price_model", bind="query-params")
+    title = bound(one.selectbox, "Model", titles, first, key="price_model")
     name = family.names[title]
-    number = two.number_input(
-        "Series", 0, LAST, key="series", bind="query-params",
+    number = bound(
+        two.number_input,
+        "Series", 0, LAST, key="series",
         help="One of 2,000 series that no model has learned.",
     )  # fmt: skip
     with three:
@@ -46,8 +49,9 @@ def show() -> None:
     last = family.members[name].config.width - 1
     if "price_past" in st.session_state:
         st.session_state["price_past"] = min(st.session_state["price_past"], last)
-    past = four.slider(
-        "Weeks that are known", 1, last, min(60, last), key="price_past", bind="query-params",
+    past = bound(
+        four.slider,
+        "Weeks that are known", 1, last, min(60, last), key="price_past",
         help="Where the past ends; or drag the line in the chart.",
     )  # fmt: skip
     series = _series(number, family.members[name].config.num_levels)
@@ -94,7 +98,7 @@ def _show_scores(family: Family) -> None:
     }
     for title in sorted(scores, key=scores.get):
         count = resources.num_parameters(family.members[family.names[title]].config)
-        lines.append(f"| {title} | **{scores[title]:.3f}** | {count:,} |")
+        lines.append(f"| {literal(title)} | **{scores[title]:.3f}** | {count:,} |")
     levels = next(iter(family.members.values())).config.num_levels
     lines.append(f"| a guess: all {levels} levels alike | {math.log2(levels):.3f} | 0 |")
     st.markdown("\n".join(lines))

@@ -5,6 +5,8 @@ import streamlit as st
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.family.members import choose_family
 from pixelcnn.ui.shared.controls import ANY_CLASS, choose_seed
+from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import load
 from pixelcnn.ui.shared.side_by_side.drawing import Setting, show_together
 
@@ -25,9 +27,10 @@ def show() -> None:
     if key in st.session_state:  # those of another family may be left
         kept = [title for title in st.session_state[key] if title in names]
         st.session_state[key] = kept or list(names)[:MOST]
-    chosen = right.multiselect(
+    chosen = bound(
+        right.multiselect,
         f"Models, up to {MOST}", list(names), list(names)[:MOST],
-        max_selections=MOST, key=key, bind="query-params",
+        max_selections=MOST, key=key,
     )  # fmt: skip
     if not chosen:
         st.info("Choose at least one model.", icon=":material/info:")
@@ -35,12 +38,15 @@ def show() -> None:
     try:
         models = [load(names[title]) for title in chosen]
     except CheckpointError as error:
-        st.error(f"This checkpoint cannot be used. {error}", icon=":material/error:")
+        st.error(f"This checkpoint cannot be used. {literal(error)}", icon=":material/error:")
         return
     classes = list(dict.fromkeys(name for model in models for name in model.class_names))
     with left:
-        name = st.selectbox(
-            "Class", [ANY_CLASS, *classes], key="family_class", bind="query-params"
+        name = bound(
+            st.selectbox,
+            "Class",
+            [ANY_CLASS, *classes],
+            key="family_class",
         )
     with right:
         seed = choose_seed("family_seed", "seed and settings give the same pictures")

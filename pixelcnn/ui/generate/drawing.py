@@ -43,6 +43,7 @@ to another picture is ignored, on both sides.
 
 import threading
 import uuid
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +109,7 @@ class Drawing:
         self.picture = uuid.uuid4().hex[:8]
         self.rule = history.last_rule
         """What the sliders said when the page ran last."""
-        self._blank = Sampler(model, noise, label)
+        self._sampler = partial(Sampler, model, noise, label)  # one at rest takes megabytes
         self._courses: dict[str, Course] = {}
         self._lock = threading.Lock()
         self.current = self.course(history)
@@ -187,5 +188,5 @@ class Drawing:
     def _begin(self, history: History) -> Course:
         kept = max(self._courses.values(), key=lambda c: c.shared_with(history), default=None)
         if kept is None or kept.shared_with(history) == 0:
-            return Course(self._blank.fork(), history)
+            return Course(self._sampler(), history)
         return kept.fork(history)

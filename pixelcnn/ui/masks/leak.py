@@ -26,6 +26,7 @@ from pixelcnn.ui.masks.shown import (
 )
 from pixelcnn.ui.shared.charts import curves, distributions
 from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
 
@@ -154,7 +155,10 @@ def _trained(model: LoadedModel, shown: Shown, pixel: int) -> None:
         stored: StoredNumbers[WrongMask] | None = load_numbers(PATH, WrongMask)
         net = computed.trained_wrong()
     except (StoredNumbersError, CheckpointError) as error:
-        st.error(f"The net with the wrong mask cannot be shown. {error}", icon=":material/error:")
+        st.error(
+            f"The net with the wrong mask cannot be shown. {literal(error)}",
+            icon=":material/error:",
+        )
         return
     if stored is None:
         st.info("Its numbers are missing: `python benchmarks/wrong_mask.py` makes them.")

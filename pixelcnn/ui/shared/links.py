@@ -20,7 +20,6 @@ def bound(
     label: str,
     *limits: Any,
     key: str,
-    check: Callable[[Any], object] = lambda value: None,
     rule: str | None = None,
     **more: Any,
 ) -> Any:  # noqa: ANN401 - whatever the widget gives
@@ -33,13 +32,12 @@ def bound(
         label: of the control.
         limits: what the widget takes next: its options, or its limits.
         key: of the control, in the session state and in the link.
-        check: raises ValueError for a value within the limits that cannot be used either.
         rule: what the options are, in words; None lists them.
         more: further arguments of the widget.
     """
     given = inspect.signature(widget).bind(label, *limits, **more).arguments
     texts = st.query_params.get_all(key)
-    fault = _fault(widget.__name__, given, texts, check) if texts else None
+    fault = _fault(widget.__name__, given, texts) if texts else None
     is_new = key not in st.session_state
     if fault is not None:
         _forget(key)
@@ -92,9 +90,7 @@ def _forget(key: str) -> None:
         query.remove_param(key)
 
 
-def _fault(
-    widget: str, given: dict[str, Any], texts: list[str], check: Callable[[Any], object]
-) -> str | None:
+def _fault(widget: str, given: dict[str, Any], texts: list[str]) -> str | None:
     """Give the rule of a control, if what a link says breaks it: "be a number from 1 to 7"."""
     if "options" in given:
         options = [str(given.get("format_func", str)(option)) for option in given["options"]]
@@ -119,8 +115,4 @@ def _fault(
             return rule
     except ValueError:
         return rule
-    try:
-        check(number)
-    except ValueError as error:
-        return str(error).removesuffix(".").partition(" must ")[2]
     return None

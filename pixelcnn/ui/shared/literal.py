@@ -15,7 +15,7 @@ _HIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\
 _FOUND_LATER = re.compile(
     r"(?::|@|www)(?=\S)"  # :red[x], :smile:, :material/icon:, http://x, a@b.c
     r"|(?<!\S)[<>~-](?=[->=]+(?!\S))"  # -> and the like
-    r"|^(?=[-+=]|\d+[.)])",  # lists and lines
+    r"|^(?=[-+](?:\s|$)|[-=]+$|\d+[.)](?:\s|$))",  # lists and lines
     re.IGNORECASE,
 )
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#$~|!&]")
