@@ -91,9 +91,9 @@ def test_the_three_sentences_say_what_the_numbers_say(bits, lost, verdict):
     assert f"{bits:.2f}" in first and "the gated PixelCNN 2.90" in first
     share = sum(MEMBER.influence[FAR:]) / sum(MEMBER.influence)
     assert f"{share:.0%} comes from more than {FAR} steps" in second
-    assert f"{lost:.2f} bits/dim more, the PixelCNN 0.05" in third and verdict in third
+    assert f"{lost:.3f} bits/dim more, the PixelCNN 0.050" in third and verdict in third
     better = {2.8: "the transformer is better, by 0.10", 3.0: "the gated PixelCNN is better"}
-    assert better.get(bits, "neither is better") in first
+    assert better.get(bits, "neither is clearly better") in first
     assert answer_claim([weaker, MEMBER], FAR) == []
 
 

@@ -42,7 +42,8 @@ class Family:
         """Data set, training and size in words."""
         seen = "different trainings"
         if self.images_seen is not None:
-            seen = f"{self.images_seen:,} images each"
+            what = "series" if self.dataset == PRICE else "images"
+            seen = f"{self.images_seen:,} {what} each"
         count = len(self.members)
         return f"{DATASETS[self.dataset].title}, {seen} ({count} model{'s' * (count != 1)})"
 
