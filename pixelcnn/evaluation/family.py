@@ -30,8 +30,10 @@ TIMED = 5
 """Measurements of a time; the median counts."""
 TRAINED_TOGETHER = 16
 """Images of the batch whose training is timed."""
+ROUNDING = 1e-6
+"""Influence below which it is that of rounding, not of the level, and counts as none."""
 EQUAL = 0.005
-"""Bits/dim below which a difference is called none: two digits are shown."""
+"""Bits/dim below which a difference is not clear."""
 
 Count = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -165,7 +167,8 @@ def measure_range(
     # Of N predictions, only those after the first n + 1 have anything beyond n to be hidden.
     share = (total - 1 - every) / total
     influence, lost = influence / influenced.clamp(min=1), lost / cuts.clamp(min=1) * share
-    return influence[1:].clamp(0, 1), lost[:-1], bits
+    influence = torch.where(influence < ROUNDING, 0.0, influence.clamp(max=1))
+    return influence[1:], lost[:-1], bits
 
 
 def another_of_each_class(label: Tensor, count: int) -> Tensor:
@@ -239,15 +242,15 @@ def answer_claim(members: Sequence[Member], row: int) -> list[str]:
     names = {id(gpt): "the transformer", id(cnn): f"the {cnn.architecture} PixelCNN"}
     gap = cnn.score - gpt.score
     first = (
-        f"After {gpt.images_seen:,} images {names[id(gpt)]} needs {gpt.score:.2f} bits/dim and "
-        f"{names[id(cnn)]} {cnn.score:.2f}"
+        f"After {gpt.images_seen:,} images {names[id(gpt)]} needs {gpt.score:.3f} bits/dim and "
+        f"{names[id(cnn)]} {cnn.score:.3f}"
     )
     if cnn.images_seen != gpt.images_seen:
         first += f" (after {cnn.images_seen:,} images)"
     if abs(gap) < EQUAL:
-        first += ", so here neither is better."
+        first += ", so here neither is clearly better."
     else:
-        first += f", so here {names[id(gpt if gap > 0 else cnn)]} is better, by {abs(gap):.2f}."
+        first += f", so here {names[id(gpt if gap > 0 else cnn)]} is better, by {abs(gap):.3f}."
     far = [m.influence_beyond(row) for m in (gpt, cnn)]
     second = (
         f"Of all influence on its predictions, {percent(far[0], 0)} comes from more than {row} "
@@ -256,7 +259,7 @@ def answer_claim(members: Sequence[Member], row: int) -> list[str]:
     lost = [max(m.bits_lost[min(row, len(m.bits_lost) - 1)], 0.0) for m in (gpt, cnn)]
     third = (
         f"Hide all that lies more than {row} steps back, and the transformer needs "
-        f"{lost[0]:.2f} bits/dim more, the PixelCNN {lost[1]:.2f}: "
+        f"{lost[0]:.3f} bits/dim more, the PixelCNN {lost[1]:.3f}: "
     )
     uses_more = lost[0] - lost[1] >= EQUAL
     if uses_more and gap >= EQUAL:

@@ -98,7 +98,9 @@ def _show_curves(family: Family, members: dict[str, Member]) -> None:
 def milliseconds(seconds: float) -> str:
     """Write a time.
 
-    >>> milliseconds(0.0123), milliseconds(2.34)
-    ('12 ms', '2.3 s')
+    >>> milliseconds(0.00072), milliseconds(0.0123), milliseconds(2.34)
+    ('0.7 ms', '12 ms', '2.3 s')
     """
-    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{1000 * seconds:.{1 if seconds < 0.01 else 0}f} ms"

@@ -18,7 +18,7 @@ DECADES = 4
 def influence_chart(members: Mapping[str, Member], far: int) -> Chart:
     """Show how much one earlier level moves a prediction, against its distance."""
     curves = {title: member.influence for title, member in members.items()}
-    figure, columns = _over_steps(curves, far, ".4f")
+    figure, columns = _over_steps(curves, far, ".2~g")
     figure.update_yaxes(title="influence (total variation)", type="log", exponentformat="power")
     figure.update_xaxes(title="steps back")
     return Chart("influence-by-distance", figure, columns)

@@ -55,7 +55,8 @@ def _show_curves(family: Family, members: dict) -> None:
     st.caption(
         f"Measured on {' to '.join(f'{n:,}' for n in images)} test {what} by "
         "`python -m pixelcnn measure family NAME`. Where a curve on the right lies at 0, the "
-        "model makes nothing of what is farther back. Below 0, another past even helps it."
+        "model makes nothing of what is farther back. Below 0, another past even helps it. "
+        "Where a curve on the left ends, there is no influence at all."
     )
 
 

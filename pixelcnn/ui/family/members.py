@@ -44,7 +44,8 @@ class Family:
         """Data set, training and size in words."""
         seen = "different trainings"
         if self.images_seen is not None:
-            seen = f"{self.images_seen:,} images each"
+            what = "series" if self.dataset == PRICE else "images"
+            seen = f"{self.images_seen:,} {what} each"
         count = len(self.members)
         return f"{DATASETS[self.dataset].title}, {seen} ({count} model{'s' * (count != 1)})"
 
@@ -120,7 +121,8 @@ def choose_family(place: DeltaGenerator, key: str, pictures: bool = False) -> Fa
     if not by_title:
         place.info(f"There are no models to compare. {HOW}", icon=":material/info:")
         st.stop()
-    first = next((t for t, f in by_title.items() if f.dataset != PRICE), next(iter(by_title)))
+    of_pictures = (t for t, f in by_title.items() if f.dataset != PRICE and f.images_seen)
+    first = next(of_pictures, next(iter(by_title)))
     if st.session_state.get(key) not in by_title:
         st.session_state.pop(key, None)
     titles = list(by_title)

@@ -89,21 +89,25 @@ def _forecast(name: str, modified_ns: int, number: int, past: int, seed: int) ->
 
 def _show_scores(family: Family) -> None:
     """Say what each member needs for a value of a series that it has not learned."""
-    st.markdown("##### How well does each predict?")
-    lines = ["| Model | Bits per value | Parameters |", "|---|---|---|"]
     scores = {
         title: family.members[name].bits_per_dim["validation"]
         for title, name in family.names.items()
         if "validation" in family.members[name].bits_per_dim
     }
-    for title in sorted(scores, key=scores.get):
+    if not scores:
+        return
+    st.markdown("##### How well does each predict?")
+    lines = ["| Model | Bits per value | Parameters |", "|---|---|---|"]
+    ranked = sorted(scores, key=scores.get)
+    for title in ranked:
         count = resources.num_parameters(family.members[family.names[title]].config)
         lines.append(f"| {literal(title)} | **{scores[title]:.3f}** | {count:,} |")
     levels = next(iter(family.members.values())).config.num_levels
     lines.append(f"| a guess: all {levels} levels alike | {math.log2(levels):.3f} | 0 |")
     st.markdown("\n".join(lines))
+    gap = f" Best and worst are {scores[ranked[-1]] - scores[ranked[0]]:.3f} bits apart."
     st.caption(
         "Bits that the next value costs on average, given those before it, over series that were "
         "held back in training; lower is better. One bit less: the right value was twice as "
-        "probable. To these models a series is a picture of one row."
+        f"probable.{gap} To these models a series is a picture of one row."
     )
