@@ -99,7 +99,9 @@ def test_the_distribution_is_that_of_the_logits_and_the_true_level_is_marked(mod
 
 def test_the_data_of_the_classes_are_the_scores(model, score):
     scores = score_classes(model, score.levels)
-    columns = measured.classes_chart(scores, ["a", "b", "c"], None).columns
+    chart = measured.classes_chart(scores, ["a", "b", "c"], None)
+    columns, bars = chart.columns, chart.figure.data[0].x
+    assert np.argsort(bars).tolist() == np.argsort(scores.posterior).tolist()  # longer: likelier
     assert columns["class"] == ["a", "b", "c"]
     assert columns["bits"] == pytest.approx(scores.total_bits.tolist())
     nats = -scores.total_bits * np.log(2)

@@ -9,6 +9,8 @@ from streamlit.testing.v1 import AppTest
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.generate.course import Course
 from pixelcnn.ui.shared import controls
+from pixelcnn.ui.shared.glossary import OF_PAGE, TERMS
+from pixelcnn.ui.shared.layout import PAGES
 
 from . import components
 
@@ -219,3 +221,10 @@ def test_without_a_checkpoint_a_page_says_what_to_do_and_waits_for_nothing(name,
     page = (page.switch_page(f"pages/{name}.py") if name else page).run()
     assert not page.exception
     assert [info.value[:22] for info in page.main.info] == ["There is no checkpoint"]
+
+
+def test_the_introduction_of_a_page_explains_its_terms_and_every_term_is_explained_somewhere():
+    assert set(OF_PAGE) <= {name for _, name, _, _ in PAGES}
+    assert {term for terms in OF_PAGE.values() for term in terms} == set(TERMS)
+    (help_text,) = [c.help for c in open_page().caption if c.help][:1]
+    assert all(f"**{term}**: {TERMS[term]}" in help_text for term in OF_PAGE["Generate"])

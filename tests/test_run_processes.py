@@ -187,3 +187,11 @@ def test_a_run_started_from_another_folder_finds_data_and_runs_named_by_relative
     run = create_run(config(total_images=10))
     launch.start(run)
     assert launch.wait_until_over(run).state == "finished", run.log_path.read_text()
+    seen = run.status().images_seen
+    for total in (None, seen):
+        with pytest.raises(RunError, match=f"is finished, after {seen} images"):
+            launch.start(run, total_images=total)
+    launch.start(run, total_images=2 * seen)
+    status = launch.wait_until_over(run)
+    assert (status.state, status.images_seen) == ("finished", 2 * seen), run.log_path.read_text()
+    assert run.config().train.total_images == 2 * seen

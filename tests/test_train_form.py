@@ -7,14 +7,17 @@ import subprocess
 import threading
 
 import pytest
+import torch
 from PIL import Image
 
-from pixelcnn.commands.train import new_config
+from pixelcnn import load_model
+from pixelcnn.commands.train import command_line, new_config
 from pixelcnn.data.own_images import SourceImage
 from pixelcnn.models import build_model
 from pixelcnn.training import launch, runs
 from pixelcnn.training.devices import available_devices
 from pixelcnn.training.runs import About, Status, create_run, list_runs
+from pixelcnn.training.state import load_training_state
 from pixelcnn.ui.train import form, own_data
 from pixelcnn.ui.train.estimate import iter_estimate
 
@@ -106,6 +109,22 @@ def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder, mo
     assert "> twelve features" in texts(page)
     pressed(page, key="delete")
     assert list_runs() == [] and "There is no run yet" in texts(page)
+
+
+def test_a_run_can_begin_with_the_weights_of_a_shipped_model(folder, monkeypatch):
+    monkeypatch.setattr(launch, "start", lambda run, **_: None)
+    for preset in ("One minute", "My own"):
+        page = open_page("New run", preset=preset)
+        set_to(page, page.selectbox, "Begin with", "fashion-mnist-classic")
+        pressed(page, label="Start")
+        run = list_runs()[0]
+        model, config = load_model("fashion-mnist-classic"), run.config()
+        assert config.model == model.config and "--init-from" in command_line(config, "again")
+        state, train = load_training_state(run.state_path)
+        assert train == config.train and state.images_seen == 0
+        for name, weight in model.named_parameters():
+            assert torch.equal(state.model.get_parameter(name), weight), name
+        assert config.origin == ("--init-from", "fashion-mnist-classic")
 
 
 def test_own_images_from_a_folder_become_a_data_set(folder):
