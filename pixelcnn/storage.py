@@ -160,8 +160,9 @@ def runs_dir() -> Path:
 
 
 def list_checkpoints() -> dict[str, Path]:
-    """List the checkpoints in `checkpoints/` by name."""
-    return {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
+    """List the shipped models of pictures by name: those of a family come last, as family/gru."""
+    alone = {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
+    return alone | _list_folder("family")
 
 
 def list_prices() -> dict[str, Path]:
@@ -169,15 +170,20 @@ def list_prices() -> dict[str, Path]:
 
     They draw series, not pictures, so that no page offers them but the one about the family.
     """
-    return {f"price/{p.stem}": p for p in sorted(CHECKPOINT_DIR.glob("price/*.safetensors"))}
+    return _list_folder("price")
+
+
+def _list_folder(name: str) -> dict[str, Path]:
+    return {f"{name}/{p.stem}": p for p in sorted(CHECKPOINT_DIR.glob(f"{name}/*.safetensors"))}
 
 
 def list_scored_checkpoints() -> dict[str, Path]:
-    """List those in `checkpoints/` with a likelihood of their own; unreadable ones are kept.
+    """List those that all pages measure; unreadable ones are kept.
 
-    A model that reads evidence has none: without evidence it is the model that it began with.
+    Those of a family are measured for the page about it. A model that reads evidence has no
+    likelihood of its own: without evidence it is the model that it began with.
     """
-    found = list_checkpoints()
+    found = {name: path for name, path in list_checkpoints().items() if "/" not in name}
     for name, path in list(found.items()):
         with suppress(CheckpointError):
             if architecture(read_info(path).config.architecture).reads_evidence:

@@ -14,8 +14,8 @@ from pixelcnn.models import ARCHITECTURES
 from pixelcnn.storage import (
     CheckpointError,
     CheckpointInfo,
+    list_checkpoints,
     list_prices,
-    list_scored_checkpoints,
     list_trained_checkpoints,
     read_info,
 )
@@ -72,7 +72,7 @@ def families() -> list[Family]:
     Models belong together that have seen as many images, to a thousand. Where this leaves a data
     set without any two kinds, all its shipped models are shown together.
     """
-    shipped = {**list_prices(), **list_scored_checkpoints()}
+    shipped = {**list_prices(), **list_checkpoints()}
     infos = _infos({**shipped, **list_trained_checkpoints()})
     found = []
     for dataset in sorted({info.dataset for info in infos.values()}):
