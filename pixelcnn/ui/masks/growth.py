@@ -119,7 +119,7 @@ def convolutional() -> dict[str, type[Model]]:
         for name, model in ARCHITECTURES.items()
         if issubclass(model, ConvolutionModel)
         and model.begins_with is None
-        and model.attention is Model.attention
+        and model.attention_maps is Model.attention_maps
     }
     return dict(sorted(found.items(), key=lambda item: bool(item[1].stack)))
 
