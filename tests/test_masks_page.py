@@ -247,7 +247,7 @@ def test_the_net_trained_with_the_wrong_mask_copies_what_it_must_predict(no_data
     assert bits[1].mean() < 0.5
     page = open_page(section="Why A then B", pixel="12-9")
     assert f"**{kept.wrong[-1]:.2f}**" in texts(page.markdown)
-    share = re.search(r"([\d.]+) ?% of the probability moves along", texts(page.markdown))[1]
+    share = re.search(r"([\d.]+)\s% of the probability moves along", texts(page.markdown))[1]
     assert float(share) > 90
 
 

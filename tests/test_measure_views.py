@@ -277,8 +277,8 @@ def test_numbers_of_a_model_without_classes_do_not_speak_of_its_class(
     save("digits/checkpoint", small_model(), "mnist")
     store(calibration)
     without = open_page(view="Calibration", model="run:digits")
-    assert "1 test images, told no class" in texts(without)
-    assert "1 test images, told their class" in texts(open_page(view="Calibration"))
+    assert "1 test images, without a class" in texts(without)
+    assert "1 test images, given their class" in texts(open_page(view="Calibration"))
 
 
 def test_a_class_is_told_only_to_the_models_that_know_it(no_data, save):
