@@ -1,7 +1,7 @@
 // What is painted of a trace: the picture or a map of it, the marks over it, a thumbnail.
 
-import { barStep, bitsBar, drawDisc, fitCanvas, greyOf, mapColour, signedColour, strokeWith }
-  from "../../browser/paint.js";
+import { barStep, bitsBar, drawDisc, fitCanvas, greyOf, mapColour, signedColour, strokeWith,
+} from "../../browser/paint.js";
 import { PixelGrid, fillLook, paintAtlas } from "../../browser/pixel_grid.js";
 
 const UNSEEN_TINT = [240, 120, 20];
