@@ -24,7 +24,6 @@ from pixelcnn.ui.shared import controls, resources  # noqa: E402
 
 with st.sidebar:
     model = resources.load_or_stop(controls.choose_checkpoint(loading), loading)
-    controls.begin_with_a_good_picture()
     subject = controls.choose_subject(model.name, model.class_names, loading)
     st.divider()
     rule = controls.choose_rule(model.model.config.num_levels)

@@ -101,9 +101,8 @@ def test_the_controls_show_the_settings_of_the_link():
     assert open_page(temperature="2.0").select_slider(key="temperature").value == 2
 
 
-def test_without_a_link_the_first_picture_is_a_chosen_one_and_a_link_keeps_its_meaning():
-    assert open_page().number_input(key="seed").value == controls.GOOD_SEED
-    assert open_page(temperature=0.9).number_input(key="seed").value == 0
+def test_the_first_picture_is_a_chosen_one():
+    assert open_page().session_state["drawing"].subject.seed == controls.GOOD_SEED
 
 
 def test_a_new_temperature_is_told_and_acts_in_the_course_that_is_asked_for():

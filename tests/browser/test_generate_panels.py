@@ -125,7 +125,7 @@ def test_the_sentence_under_the_picture_tells_what_is_computed_from_the_weights(
         assert said.startswith(f"Row {row}, column {col}: ") and ("your settings" in said) == bool(
             query
         )
-        assert f"The dice say {noise[position]:.2f}: it becomes {levels[position]}" in said
+        assert f"The dice say {noise[position]:.3f}: it becomes {levels[position]}" in said
         p = probabilities(logits[position], rule)
         if found := re.search(r"(\d+) to (\d+) \((.*) %\)", said):
             low, high = int(found[1]), int(found[2])

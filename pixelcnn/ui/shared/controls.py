@@ -112,12 +112,15 @@ def choose_class(
     return None if name == ANY_CLASS else names.index(name)
 
 
-def choose_seed(key: str = "seed", same: str = "seed and settings give the same picture") -> int:
+def choose_seed(
+    key: str = "seed", same: str = "seed and settings give the same picture", first: int = 0
+) -> int:
     """Let the visitor choose the seed, or ask for a new one.
 
     Arguments:
         key: of the control, in the session state and in the URL.
         same: says what makes the same pictures.
+        first: seed where neither a link nor the visitor has chosen one.
     """
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     seed = bound(
@@ -125,6 +128,7 @@ def choose_seed(key: str = "seed", same: str = "seed and settings give the same 
         "Seed",
         0,
         LARGEST_SEED,
+        first,
         key=key,
         help=f"Fixes the random numbers: the same {same}.",
     )
@@ -139,19 +143,13 @@ def choose_seed(key: str = "seed", same: str = "seed and settings give the same 
     return seed
 
 
-def begin_with_a_good_picture() -> None:
-    """Choose the seed for somebody who comes without a link and has chosen none."""
-    if not st.query_params:
-        st.session_state.setdefault("seed", GOOD_SEED)
-
-
 def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator) -> Subject:
     """Let the visitor choose what is drawn: class, seed, how many pictures.
 
     What a seed does not hold is said at the place given, and the page ends.
     """
     label = choose_class(names)
-    seed = choose_seed()
+    seed = choose_seed(first=GOOD_SEED)
     num_images = bound(
         st.slider,
         "Pictures at once",
@@ -191,12 +189,13 @@ def choose_subject(checkpoint: str, names: Sequence[str], place: DeltaGenerator)
 
 def choose_rule(num_levels: int) -> SamplingRule:
     """Let the visitor choose temperature, top-k and top-p."""
+    steps = _temperatures()
     bound(
         st.select_slider,
         "Temperature",
-        _temperatures(),
+        steps,
         1.0,
-        format_func=_short,
+        format_func=steps.__getitem__,
         key="temperature",
         rule="be 0, or a number from 0.000001 to 2",
         help="1 is the model itself. Lower: safer and smoother. Higher: wilder. "
@@ -225,20 +224,17 @@ def choose_rule(num_levels: int) -> SamplingRule:
     return shown_rule(num_levels)
 
 
-def _temperatures() -> list[float]:
-    """Give the steps of the slider, and what a link or a course has chosen between them."""
-    steps, link = {float(step) for step in TEMPERATURES}, st.query_params.get("temperature")
-    for chosen in (st.session_state.get("temperature"), link):
+def _temperatures() -> dict[float, str]:
+    """Give the steps of the slider, and what a course or a link has chosen between them, as said.
+
+    An older link may say 2.0.
+    """
+    steps = {float(step): f"{step:g}" for step in TEMPERATURES}
+    for chosen in (st.session_state.get("temperature"), st.query_params.get("temperature")):
         with contextlib.suppress(TypeError, ValueError):
             if SamplingRule(temperature=float(chosen)).temperature <= TEMPERATURES[-1]:
-                steps.add(float(chosen))
-                if chosen is link and link != _short(float(link)):  # an older one may say 2.0
-                    st.query_params["temperature"] = _short(float(link))
-    return sorted(steps)
-
-
-def _short(temperature: float) -> str:
-    return f"{temperature:g}"
+                steps[float(chosen)] = chosen if isinstance(chosen, str) else f"{chosen:g}"
+    return dict(sorted(steps.items()))
 
 
 def shown_rule(num_levels: int) -> SamplingRule:

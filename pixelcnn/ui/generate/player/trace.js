@@ -282,7 +282,7 @@ export function narration(trace, position) {
   const { row, col } = placeOf(trace.shape, position);
   const surprise = level < low || level > high ? ", a surprise" : "";
   const became = forced ? `You set it to ${level}${surprise}.`
-    : `The dice say ${trace.uniform[position].toFixed(2)}: it becomes ${level}${surprise}.`;
+    : `The dice say ${trace.uniform[position].toFixed(3)}: it becomes ${level}${surprise}.`;
   const who = trace.isPlain(position) ? "the network" : "with your settings the network";
   return `Row ${row}, column ${col}: ${who} expects ${expected} (${shortPercent(held)}). ${became}`;
 }
