@@ -37,7 +37,7 @@ LINK = re.compile(r"(?<!\u2060)//outside\.example|(?<!\u2060)www\.outside|@outsi
 
 def as_read(markdown: str) -> str:
     """What a reader sees of a text that `literal` wrote."""
-    return re.sub(r"\\(?=[^\w\s])", "", markdown).replace(JOINER, "")
+    return re.sub(r"\\(?=[^a-zA-Z0-9\s])", "", markdown).replace(JOINER, "")
 
 
 def fill_runs() -> None:

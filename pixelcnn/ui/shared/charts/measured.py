@@ -91,6 +91,7 @@ def classes_chart(scores: ClassScores, names: Sequence[str], true_label: int | N
     figure.update_yaxes(autorange="reversed")
     columns = {
         "class": list(names),
+        "bits saved": saved.tolist(),
         "bits": scores.total_bits.tolist(),
         "log_likelihood_nats": (-scores.total_bits * np.log(2)).tolist(),
         "posterior": scores.posterior.tolist(),
