@@ -251,7 +251,7 @@ class Player extends Playback {
     this.on("[data-way]", "click", ({ currentTarget }) => this.go(currentTarget.dataset.way));
     this.on(".pxc-ways a", "click", (event) => { // by the menu's own link the session goes on
       const page = event.currentTarget.getAttribute("href");
-      const link = document.querySelector(`[data-testid=stSidebar] a[href*="/${page}"]`);
+      const link = document.querySelector(`[data-testid=stSidebar] a[href$="${page}"]`);
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       link.click();

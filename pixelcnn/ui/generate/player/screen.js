@@ -92,7 +92,7 @@ export class Screen {
     player.panel.show(trace, { selected, pinned, drawn }, this.charts, player.theme);
     const isPassing = player.playing && player.speed > 5 && selected === current;
     if (!isPassing || !(now - this.spokenAt < SPOKEN_MS)) {
-      this.spokenAt = now;
+      this.spokenAt = drawn ? now : -Infinity;
       const finished = resting ? "Finished. This pixel was the biggest surprise. " : "";
       setText(find(".pxc-narration"), drawn ? finished + narration(trace, selected) : "");
     }
