@@ -172,6 +172,9 @@ class Visitor:
         if kind == "number_input":
             value = one.value if one.set_value else one.default
             self.values[one.id] = WidgetState(id=one.id, double_value=value)
+        elif kind == "slider" and one.options:
+            chosen = one.raw_value if one.set_value else [one.options[int(n)] for n in one.default]
+            self.values[one.id] = WidgetState(id=one.id, string_array_value={"data": chosen})
         elif kind == "slider":
             value = one.value if one.set_value else one.default
             self.values[one.id] = WidgetState(id=one.id, double_array_value={"data": value})

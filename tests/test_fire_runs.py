@@ -181,7 +181,7 @@ def test_a_closed_terminal_stops_a_run_as_sigterm_does(folder):
     process = start(run, stdout=subprocess.DEVNULL)
     wait_for(lambda: run.status().images_seen > 0)
     process.send_signal(signal.SIGHUP)
-    assert process.wait() == 0
+    assert process.wait() == 130  # as after SIGTERM and Ctrl-C
     status = run.status()
     assert status.state == "stopped" and status.can_start and run.state_path.exists()
 

@@ -36,7 +36,7 @@ for n, text in enumerate(json.loads({texts!r})):
         st.multiselect("a", [text], [text], key=f"m{{n}}")
 st.markdown("end")
 """
-SHOWN = 15
+SHOWN = 14
 """Times that each text stands there."""
 
 
