@@ -62,7 +62,7 @@ def checkpoint(folder):
         ("images", "--size --colour 28)"),
         ("sample", "--temperature --top-k --top-p --class-per-row --output 16)"),
         ("evaluate", "--split --num-images --write --table --class-accuracy --data-dir"),
-        ("measure", "--second --num-images --output paradox calibration 500)"),
+        ("measure", "--second --num-images --output paradox calibration family 500,"),
         ("check", "derivatives checkpoint"),
     ],
 )

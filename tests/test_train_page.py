@@ -47,8 +47,13 @@ def test_a_finished_run_shows_its_curve_pictures_and_what_to_do_with_it(finished
     command = page.code[-1].value
     assert shlex.split(command)[:5] == ["python", "-m", "pixelcnn", "train", "NAME"]
     assert "--total-images 100" in command and "--num-levels 4" in command
-    (slider, *_) = page.select_slider
+    slider = stages_of(page)
     assert slider.options == ["25 images", "50 images", "newest"]
+
+
+def stages_of(page):
+    (slider,) = [s for s in page.select_slider if s.label == "Checkpoint"]
+    return slider
 
 
 def links_of(page):
@@ -99,7 +104,7 @@ def test_the_slider_draws_the_same_noise_at_another_stage(finished):
         return f"After {images} images, seed 0, temperature 1" in captions
 
     wait_for(lambda: shown(100))
-    (stages,) = [s for s in page.select_slider if s.label == "Checkpoint"]
+    stages = stages_of(page)
     stages.set_value(25)
     wait_for(lambda: shown(25))
 
@@ -151,13 +156,13 @@ def test_runs_are_compared_by_what_differs(folder, finished):
     table = next(m.value for m in page.markdown if m.value.startswith("|"))
     # Two runs of one name are told apart; the newest comes first.
     assert table.splitlines()[0] == "|  | Tiny \\*one\\* (2) | Tiny \\*one\\* |"
-    wanted = "| learning\\_rate | :orange-background[0.001] | :orange-background[0.008] |"
-    assert wanted in table and "| stages | " in table and "batch" not in table
+    wanted = "| learning rate | :orange-background[0.001] | :orange-background[0.008] |"
+    assert wanted in table and "| stages | " in table and "in a batch" not in table
     spec = page.get("plotly_chart")[0].proto.spec
     assert spec.count("lines+markers") == 2
     set_to(page, page.toggle, "Also the settings in which they agree", True)
     table = next(m.value for m in page.markdown if m.value.startswith("|"))
-    assert "| batch\\_size | 5 | 5 |" in table
+    assert "| images in a batch | 5 | 5 |" in table
 
 
 def test_compared_runs_show_pictures_under_common_noise(folder, finished):
@@ -246,8 +251,8 @@ def test_a_slider_at_an_early_stage_stays_there_when_a_new_stage_comes(finished)
     late, aside = finished.stages()[50], finished.path / "aside"
     late.rename(aside)
     page = open_page("Runs", run=finished.id)
-    page.select_slider[0].set_value(25)
+    stages_of(page).set_value(25)
     checked(page.run())
     aside.rename(late)
     checked(page.run())
-    assert page.select_slider[0].value == 25
+    assert stages_of(page).value == 25

@@ -124,7 +124,7 @@ def test_no_uploader_promises_more_than_the_server_takes():
     for path in (root / "pixelcnn" / "ui").rglob("*.py"):
         text = path.read_text()
         named = dict(re.findall(r"^(UPLOAD_MB) = (\d+)$", text, re.M))
-        found = re.findall(r"max_upload_size=(\w+)", text)
+        found = re.findall(r"max_upload_size=(?:upload_mb\()?(\w+)", text)
         assert len(found) == text.count("file_uploader("), path
         sizes += [int(named.get(size, size)) for size in found]
     assert max(sizes) == settings["server"]["maxUploadSize"]
