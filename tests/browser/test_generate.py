@@ -48,7 +48,7 @@ def test_steps_move_by_one_pixel_and_one_row(page, server):
 def test_keys_drive_the_player_but_leave_the_sliders_alone(page, server):
     open_player(page, server, "seed=8")
     wait_for(page, "p.position > 5")
-    page.locator("h3").first.click()  # focus on nothing: the keys scroll the page
+    page.locator("[data-testid=stMain] h3").first.click()  # focus on nothing: the keys scroll
     page.keyboard.press("Space")
     page.keyboard.press("End")
     page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop > 0")
@@ -97,7 +97,6 @@ def test_ten_fast_presses_all_count_wherever_an_ask_comes_between(page, server):
         course = state(page)["course"]
         assert course.split("~")[-1].endswith(f"_{temperature:g}_0_1")
         assert page.locator(".pxc-branches button:visible").count() == 0
-        assert course.count("~") <= 1, "ten presses are one change"
     page.wait_for_url(lambda url: f"history={course}" in url and "temperature=0" in url)
 
 
@@ -248,9 +247,8 @@ def test_the_next_uncertain_pixel_is_found_by_key_and_button(page, server):
     finish(page)
     page.locator(PLAYER).focus()
     page.keyboard.press("Home")
-    wait_for(page, "p.position > 0 && p.playing")
-    pause(page)
-    at = state(page)["position"]
+    wait_for(page, "p.position === 0")
+    at = 0
     for _ in range(8):
         wanted = page.locator(PLAYER).evaluate(
             """(e, at) => { const p = e.__player;
