@@ -72,6 +72,7 @@ def press(page, slider, key, times=1):
 
 def centre(page, position):
     """Where a pixel of the picture is on the screen."""
+    page.locator(".px-overlay").scroll_into_view_if_needed()
     box = page.locator(".px-overlay").bounding_box()
     row, col = divmod(position, WIDTH)
     return (
