@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from pixelcnn.ui.shared.controls import GOOD_SEED
+
 from .outside import as_read
 
 HARD = int(os.environ.get("PIXELCNN_FIRE", 1))
@@ -58,7 +60,7 @@ def said(page: AppTest) -> str:
 @pytest.mark.parametrize(
     ("name", "key", "value", "rule", "instead"),
     [
-        ("", "seed", "1e999", "be an integer from 0 to 9,007,199,254,740,991", 0),
+        ("", "seed", "1e999", "be an integer from 0 to 9,007,199,254,740,991", GOOD_SEED),
         ("", "image", "1e999", "be an integer from 0 to 4,294,967,295", 0),
         ("", "temperature", "1e-300", "be 0, or a number from 0.000001 to 2", 1.0),
         ("", "pictures", "65", "be an integer from 1 to 64", 1),
