@@ -6,7 +6,7 @@ import pytest
 
 from .player import settled
 
-SECTIONS = ["Masks", "Why+A+then+B&wrong=true", "Receptive+field", "Prove+it", "Build+your+own"]
+SECTIONS = ["Masks", "Why+A+then+B&wrong=true", "Receptive+field", "Build+your+own"]
 VIEWS = ["Score+a+picture", "Same+dice", "Temperatures", "Calibration", "Models"]
 PAGES = [
     *(f"masks?section={section}" for section in SECTIONS),
