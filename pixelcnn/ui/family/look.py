@@ -1,9 +1,11 @@
 """How far each looks: the stored curves, and for one pixel the map of every member."""
 
+from functools import lru_cache
+
 import numpy as np
 import streamlit as st
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pixelcnn.inspection.influence import effective_receptive_field
 from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
@@ -16,8 +18,10 @@ from pixelcnn.ui.family.members import PRICE, Family, choose_family, measured
 from pixelcnn.ui.shared.exhibits import show_chart
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
-from pixelcnn.ui.shared.resources import load
+from pixelcnn.ui.shared.resources import LoadedModel, load
 
+Picture = tuple[LoadedModel, int]
+"""Who drew it, and the seed."""
 COLUMNS = 4
 """Maps beside each other."""
 
@@ -64,21 +68,12 @@ def _show_maps(family: Family) -> None:
     st.markdown("##### One prediction, one map for each model")
     config = next(iter(family.members.values())).config
     left, middle, right = st.columns(3)
-    row = bound(
-        left.slider,
-        "Row",
-        0,
-        config.height - 1,
-        config.height // 2,
-        key="look_row",
-    )
-    col = bound(
-        middle.slider,
-        "Column",
-        0,
-        config.width - 1,
-        config.width // 2,
-        key="look_col",
+    row, col = (
+        bound(column.slider, name, 0, size - 1, size // 2, key=key)
+        for column, name, size, key in (
+            (left, "Row", config.height, "look_row"),
+            (middle, "Column", config.width, "look_col"),
+        )
     )
     seed = bound(right.number_input, "Seed of the picture", 0, LARGEST_SEED, key="look_seed")
     pixel = row * config.width + col
@@ -91,10 +86,8 @@ def _show_maps(family: Family) -> None:
     except CheckpointError as error:
         st.error(f"This checkpoint cannot be used. {literal(error)}", icon=":material/error:")
         return
-    picture = (family.names[drawer], shown[drawer].modified_ns, int(seed))
-    influence = {
-        title: _influence(m.name, m.modified_ns, picture, pixel) for title, m in shown.items()
-    }
+    picture = shown[drawer], int(seed)
+    influence = {title: _influence(model, picture, pixel) for title, model in shown.items()}
     st.caption(
         f"Influence: how strongly each earlier pixel acts on the prediction at row {row}, column "
         f"{col}, by its gradient, on a picture that {drawer} drew. Empty: exactly none."
@@ -104,7 +97,7 @@ def _show_maps(family: Family) -> None:
         config={"displayModeBar": False}, alt="Influence on one prediction, a map for each model",
     )  # fmt: skip
     for title, model in shown.items():
-        looks = _attention(model.name, model.modified_ns, picture, pixel)
+        looks = _attention(model, picture, pixel)
         if looks:
             with st.expander(f"{literal(title)}: what each head of attention looked at"):
                 st.plotly_chart(
@@ -113,8 +106,8 @@ def _show_maps(family: Family) -> None:
                 )  # fmt: skip
     fields = {
         title: found
-        for title, m in shown.items()
-        if (found := _field(m.name, m.modified_ns, pixel)) is not None
+        for title, model in shown.items()
+        if (found := _field(model, pixel)) is not None
     }
     if fields:
         with st.expander("Convolutions: what they can read at all"):
@@ -124,29 +117,25 @@ def _show_maps(family: Family) -> None:
             )  # fmt: skip
             for title, (field, blind) in fields.items():
                 st.caption(
-                    f"{literal(title)}: {int(field.sum())} of {pixel} earlier pixels, {blind} "
-                    "in its blind "
-                    "spot. The Masks page shows how the field grows."
+                    f"{literal(title)}: {int(field.sum())} of {pixel} earlier pixels, {blind} in "
+                    "its blind spot. The Masks page shows how the field grows."
                 )
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _picture(name: str, modified_ns: int, seed: int) -> torch.Tensor:
-    torch.set_num_threads(1)
-    return sample(load(name).model, num_images=1, seed=seed)
+@lru_cache(8)
+def _picture(model: LoadedModel, seed: int) -> Tensor:
+    return sample(model.model, num_images=1, seed=seed)
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def _influence(name: str, modified_ns: int, picture: tuple, pixel: int) -> NDArray[np.float32]:
-    return effective_receptive_field(load(name).model, _picture(*picture), None, pixel)
+@lru_cache(128)
+def _influence(model: LoadedModel, picture: Picture, pixel: int) -> NDArray[np.float32]:
+    return effective_receptive_field(model.model, _picture(*picture), None, pixel)
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def _attention(
-    name: str, modified_ns: int, picture: tuple, pixel: int
-) -> dict[str, NDArray[np.float32]]:
+@lru_cache(128)
+def _attention(model: LoadedModel, picture: Picture, pixel: int) -> dict[str, NDArray[np.float32]]:
     """Give the map of every head, by its name; empty for a model without attention."""
-    maps = load(name).model.attention(_picture(*picture), pixel)[:, 0]  # (layers, heads, H, W)
+    maps = model.model.attention(_picture(*picture), pixel)[:, 0]  # (layers, heads, H, W)
     return {
         f"layer {layer}, head {head}": values.float().numpy()
         for layer, heads in enumerate(maps, 1)
@@ -154,12 +143,11 @@ def _attention(
     }
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def _field(name: str, modified_ns: int, pixel: int) -> tuple[NDArray[np.float32], int] | None:
+@lru_cache(128)
+def _field(model: LoadedModel, pixel: int) -> tuple[NDArray[np.float32], int] | None:
     """Give what a convolutional model can read, and how many pixels its blind spot has."""
-    model = load(name).model
-    if not isinstance(model, ConvolutionModel):
+    if not isinstance(model.model, ConvolutionModel):
         return None
-    roles = layer_fields(model)[-1].roles(pixel)
+    roles = layer_fields(model.model)[-1].roles(pixel)
     seen = (roles == PixelRole.SEEN).astype(np.float32)
     return seen, int((roles == PixelRole.BLIND_SPOT).sum())

@@ -32,7 +32,7 @@ class Setting:
     @property
     def key(self) -> tuple[object, ...]:
         """Everything that the picture depends on, but for the noise."""
-        return self.model.name, self.model.modified_ns, self.label, self.temperature
+        return self.model, self.label, self.temperature
 
 
 def show_together(settings: Sequence[Setting], seed: int) -> None:
