@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pixelcnn.ui.shared.layout import begin_importing_torch, page
-from pixelcnn.ui.shared.links import bound
+from pixelcnn.ui.shared import links
+from pixelcnn.ui.shared.layout import begin_importing_torch, choose_view, page
 
 begin_importing_torch()
 
@@ -28,15 +28,8 @@ VIEWS = {
     "Models": table.show,
 }
 
-view = bound(
-    st.segmented_control,
-    "What to measure",
-    list(VIEWS),
-    default="Score a picture",
-    required=True,
-    key="view",
-    label_visibility="collapsed",
-)
+links.take_renamed("view", {"Common noise": "Same dice"})
+view = choose_view("What to measure", VIEWS, "view", "Score a picture")
 subject = []
 if view not in ("Same dice", "Models"):  # these are about several models
     with st.sidebar:

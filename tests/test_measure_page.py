@@ -59,6 +59,11 @@ def test_a_chosen_pixel_shows_its_distribution_and_stays_in_the_link(no_data, mo
     assert "row 10, column 20" in texts(again)
 
 
+def test_a_link_from_before_a_view_was_renamed_opens_it():
+    page = open_page(view="Common noise")
+    assert page.session_state["view"] == "Same dice" and not page.warning
+
+
 @pytest.mark.parametrize("pixel", ["784", "-1", "x", "1e2", "³", "9" * 5000])
 def test_a_pixel_that_does_not_exist_is_not_taken_from_a_link(no_data, pixel):
     page = open_page(pixel=pixel)

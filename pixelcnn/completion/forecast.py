@@ -44,7 +44,7 @@ def forecast(
         series: int64 (W,), values 0..K-1; only the first `past` matter.
         past: known values, 1..W-1.
         num_futures: n, at least 1.
-        seed: 0 to 2**64 - 1.
+        seed: 0 to 2**53 - 1.
 
     Raises:
         ValueError: if an argument breaks its rule.

@@ -15,7 +15,7 @@ from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel
 
 TEMPERATURES = [round(0.1 * step, 1) for step in range(21)]
-"""Offered here and under common noise."""
+"""Offered here and in the view *Same dice*."""
 DEFAULT = [0.0, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
 
 

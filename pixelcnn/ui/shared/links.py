@@ -4,7 +4,7 @@ import inspect
 import math
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -49,6 +49,13 @@ def bound(
     elif key in (refused := st.session_state.get(REFUSED, {})) and refused[key][1] != value:
         del refused[key]
     return value
+
+
+def take_renamed(key: str, now: Mapping[str, str]) -> None:
+    """Open what an older link names by its old name; before the control is drawn."""
+    if (name := now.get(st.query_params.get(key, ""))) is not None:
+        _forget(key)
+        st.session_state.setdefault(key, name)
 
 
 def refuse(name: str, text: str, rule: str, instead: object = None) -> None:
