@@ -201,6 +201,11 @@ def test_the_weights_on_the_page_are_those_of_the_loaded_model():
     assert not page.exception
 
 
+def test_a_link_from_before_the_layer_had_a_name_of_its_own_opens_it():
+    page = open_page(section="Masks", model=GATED, layer="block 1, vertical stack, 3 x 5, type B")
+    assert page.selectbox(key="weights_layer").value == "blocks.0.vertical" and not page.warning
+
+
 def test_a_feature_can_be_clicked_and_shrinks_to_the_last_one_of_a_smaller_layer():
     page = open_page(section="Masks", model=CLASSIC)
     header, _ = shown(page, "weights")

@@ -101,6 +101,9 @@ def _weights(model: LoadedModel) -> None:
     if not has_masks(model):
         return
     layer, feature, source = st.columns([5, 2, 3])
+    older = {title: path for path, title in paths.items()}.get(st.query_params.get("layer"))
+    if older is not None:  # links from before the control had a name of its own
+        st.session_state.setdefault("weights_layer", older)
     path = bound(
         layer.selectbox,
         "Layer", list(paths), format_func=paths.__getitem__, key="weights_layer",
