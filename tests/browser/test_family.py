@@ -56,6 +56,7 @@ def test_a_clicked_pixel_shows_what_each_model_expected_there(page, server):
     page.goto(f"{server}/family?family_view=Side+by+side&family_seed=2")
     together = page.locator(".pxt[data-position]")
     together.wait_for()
+    together.focus()
     page.keyboard.press("End")
     picture = page.locator(".pxt-picture").first
     picture.scroll_into_view_if_needed()
