@@ -152,7 +152,7 @@ def test_completions_of_a_prefix_are_exact(architecture, num_orders):
 
 @pytest.mark.parametrize("method", ["prefix", "clamping"])
 def test_the_seed_of_a_picture_does_not_tell_its_completion_what_was_hidden(method):
-    model, known, count = sharp_model("gated"), known_of(UPPER), 300
+    model, known, count = sharp_model("gated"), known_of(UPPER), 150
     pictures = sample(model, num_images=count, seed=0)
     equal = {
         seed: torch.cat(
@@ -199,9 +199,14 @@ def test_a_model_of_eight_orders_completes_any_half_exactly(side, names):
     assert ORDER_NAMES[int(result.order)].startswith(names)
 
 
-@pytest.mark.parametrize(("num_orders", "tolerance"), [(1, 0.0), (1, 0.7), (8, 0.0)])
-@pytest.mark.parametrize("rows", [LOWER, AROUND, CORNERS, UPPER])
-@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
+@pytest.mark.parametrize(
+    ("architecture", "rows", "num_orders", "tolerance"),
+    [
+        *itertools.product(["gated"], [LOWER, AROUND, CORNERS, UPPER], [1], [0.0, 0.7]),
+        *itertools.product(["gated"], [LOWER, AROUND], [8], [0.0]),
+        *itertools.product(CONVOLUTIONAL, [LOWER], [1], [0.0]),
+    ],
+)
 def test_particles_agree_with_the_exact_distribution(architecture, num_orders, rows, tolerance):
     model, known = sharp_model(architecture, num_orders), known_of(rows)
     levels = drawing(model.config, seed=1)
@@ -290,7 +295,7 @@ def test_particles_of_a_prefix_are_exact_unless_one_is_shown_twice():
         assert result.is_exact == (is_exact,) == (len(set(chosen)) == num_images,)
 
 
-@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
+@pytest.mark.parametrize("architecture", ["classic", "gated"])
 def test_clamping_is_wrong_and_its_weights_repair_it(architecture):
     model, known = sharp_model(architecture), known_of(LOWER)
     levels = drawing(model.config, seed=1)
@@ -320,7 +325,7 @@ def test_a_tolerance_changes_the_answer_and_a_tiny_one_demands_equality():
 
 
 @pytest.mark.parametrize("rows", [[[0, 0], [0, 1]], [[1, 0], [0, 0]], [[0, 1], [1, 0]]])
-@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
+@pytest.mark.parametrize("architecture", ["classic", "gated"])
 def test_colour_pictures_are_completed_right_too(architecture, rows):
     model, known = sharp_model(architecture, colour=True), known_of(rows)
     levels = drawing(model.config, seed=3)

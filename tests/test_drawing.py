@@ -45,13 +45,20 @@ def test_a_course_is_the_picture_that_sample_draws(rule):
     assert torch.equal(finish(drawing.current).levels(), wanted)
 
 
+@pytest.fixture(scope="module")
+def wanted():
+    """The pixels of the slow loop, for each course."""
+    return [expected(history, label=2).flatten().numpy() for history in COURSES]
+
+
 @pytest.mark.parametrize("random", range(6))
-def test_whatever_is_lost_repeated_or_overtaken_every_course_is_the_same(random, monkeypatch):
+def test_whatever_is_lost_repeated_or_overtaken_every_course_is_the_same(
+    random, wanted, monkeypatch
+):
     """A browser that forgets and repeats gets the pixels of the slow loop, and no others."""
     monkeypatch.setattr(drawing_module, "MAX_COURSES", 1 + random)  # some are forgotten
     random = np.random.default_rng(random)
     drawing = new_drawing(label=2)
-    wanted = [expected(history, label=2).flatten().numpy() for history in COURSES]
     held = [0] * len(COURSES)
     for _ in range(120):
         n = random.integers(len(COURSES))

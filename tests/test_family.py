@@ -30,7 +30,7 @@ FAR = 28
 
 @pytest.mark.parametrize("name", ["gru", "transformer", "classic"])
 def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name):
-    model = tiny_model(name, num_classes=3)
+    model = tiny_model(name, num_classes=3, height=3, width=4)
     c, label = model.config, torch.tensor([2, 0])
     levels, others = (random_levels(c, 2, seed) for seed in (0, 1))
     total = c.num_dims

@@ -127,7 +127,7 @@ def test_rewinding_to_any_position_gives_the_same_picture_again(
     rule = RULES[1]
     picture, logits = drawn(model, noise, rule)
     sampler = Sampler(model, noise)
-    for position in range(model.config.num_dims + 1):
+    for position in range(0, model.config.num_dims + 1, 4):
         finished(sampler, rule)
         sampler.rewind(position)
         assert sampler.position == position
@@ -144,7 +144,7 @@ def test_wandering_back_and_forth_under_other_rules_leaves_no_trace(architecture
     label = torch.tensor([1, 2])
     random = np.random.default_rng(0)
     sampler = Sampler(model, noise, label)
-    for _ in range(25):  # draw some under a random rule, go back to a random place
+    for _ in range(12):  # draw some under a random rule, go back to a random place
         rule = RULES[random.integers(3)]
         for _ in range(min(random.integers(1, 40), model.config.num_dims - sampler.position)):
             sampler.step(rule)
@@ -158,7 +158,7 @@ def test_wandering_back_and_forth_under_other_rules_leaves_no_trace(architecture
     )
 
 
-@pytest.mark.parametrize("start", [0, 5, 12, 22, 35])
+@pytest.mark.parametrize("start", [0, 22])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_forks_that_are_drawn_in_turn_are_the_naive_pictures_with_their_levels(
     architecture, start
@@ -237,18 +237,17 @@ def test_wrong_use_of_the_sampler_is_refused():
         sampler.step(SHARP)
 
 
-CHOICES = [[0, 1, 2], [2, 2, 0], [1], [0, 0, 1, 1, 2]]
+CHOICES = [[0, 0, 1, 1, 2], [2, 2, 0], [1], [0, 1, 2]]
 
 
-@pytest.mark.parametrize("indices", CHOICES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "indices"), list(zip(SHAPES, CHOICES, strict=True)))
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_resampled_images_go_on_as_if_they_had_been_drawn_like_that(architecture, shape, indices):
     model = tiny_model(architecture, num_classes=2, num_levels=5, **shape)
     dims, label = model.config.num_dims, torch.tensor([0, 1, 2])
     early = make_noise(model.config, num_images=3, seed=3)
     late = make_noise(model.config, num_images=len(indices), seed=4)
-    for position in {0, 1, dims // 3, dims // 2, dims - 1, dims}:
+    for position in {0, 1, dims // 2, dims}:
         sampler = begun(model, early, position, label)
         fork, history = sampler.fork(), sampler.levels[indices]
         sampler.resample(np.array(indices), late)

@@ -79,9 +79,13 @@ def facts(events):
 
 
 @pytest.mark.parametrize(
-    ("stop_after", "bfloat16", "contrast"), [(1, False, 0.0), (4, False, 2.0), (4, True, 0.0)]
+    ("architecture", "stop_after", "bfloat16", "contrast"),
+    [
+        ("gated", 1, False, 0.0),
+        ("gated", 4, True, 0.0),
+        *((architecture, 3, False, 2.0) for architecture in ARCHITECTURES),
+    ],
 )
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     tmp_path, architecture, bfloat16, stop_after, contrast
 ):

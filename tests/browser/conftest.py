@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from pixelcnn.training import launch
+from pixelcnn.training.runs import RunError, list_runs
+
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -66,6 +69,17 @@ def serve(script: str | Path, *options: str, **environment: str) -> Iterator[str
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+@pytest.fixture
+def no_run_left():
+    """End and delete the runs that a test has started; they would slow down every later one."""
+    yield
+    for run in list_runs():
+        with contextlib.suppress(RunError):
+            launch.end_by_force(run)
+        launch.wait_until_over(run)
+        run.delete()
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def wait_for_link(page, text):
 
 
 def test_the_pointer_tells_what_an_entry_of_a_mask_reads(page, server):
-    page.goto(server)
+    page.goto(f"{server}/?seed=0")
     settled(page)
     page.get_by_role("link", name="Masks").click()
     board = Board(page, "sliding")
@@ -198,7 +198,7 @@ def test_the_wrong_mask_turns_the_check_red_on_the_screen(page, server):
     board.wait("b.grids[0].looks[24] === 8 && !b.dirty")  # the centre of 7 x 7 reads
     tints = board.tints(2)
     assert tints[11, 13] == "leak" and (tints == "leak").sum() == 1
-    assert page.get_by_text("What would go wrong.").is_visible()
+    assert page.get_by_role("heading", name="Trained with the wrong mask").is_visible()
 
 
 def test_two_clicks_tell_whether_one_pixel_acts_on_another(page, server):

@@ -1,6 +1,5 @@
 """A tiny run in a real browser: start it, see its curve move, leave, come back, use it."""
 
-import contextlib
 import io
 import os
 import signal
@@ -10,8 +9,7 @@ import pytest
 from PIL import Image
 
 from pixelcnn.storage import runs_dir
-from pixelcnn.training import launch
-from pixelcnn.training.runs import RunError, list_runs
+from pixelcnn.training.runs import list_runs
 
 from .player import PLAYER, settled
 
@@ -20,10 +18,11 @@ POINTS = """() => {
     const plot = document.querySelector('.js-plotly-plot');
     return plot && plot.data && plot.data[1] ? Number(plot.data[1].x.at(-1)) : 0; }"""
 
-BACK_AT_ONCE = """() => new Promise(resolve => {
+BACK_AT_ONCE = """() => new Promise((resolve, reject) => {
     const choose = view =>
         [...document.querySelectorAll('[role=radio]')].find(r => r.innerText === view).click();
     choose('Runs');
+    setTimeout(() => reject(document.body.innerText), 60000);
     const wait = () => {
         if (!document.body.innerText.includes('There is no run yet')) return setTimeout(wait, 0);
         choose('New run');
@@ -38,7 +37,7 @@ CHOOSE_AND_MAKE = """size => {
 
 
 @pytest.fixture
-def archive(tmp_path):
+def archive(tmp_path, no_run_left):
     """Own images in a ZIP archive, one of them damaged; what becomes of them is deleted."""
     path = tmp_path / "squares.zip"
     with zipfile.ZipFile(path, "w") as file:
@@ -48,11 +47,6 @@ def archive(tmp_path):
             file.writestr(f"{number}.png", buffer.getvalue())
         file.writestr("broken.png", b"no")
     yield path
-    for run in list_runs():
-        with contextlib.suppress(RunError):
-            launch.end_by_force(run)
-        launch.wait_until_over(run)
-        run.delete()
     for made in (runs_dir() / "images").glob("*"):
         made.unlink()
 
@@ -65,6 +59,11 @@ def open_train(page, server, query=""):
 
 def badge(page, state):
     page.locator(".stMarkdownBadge", has_text=state).first.wait_for()
+
+
+def stop(page):
+    """End the run; Streamlit has a button of the same name while a script runs."""
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
 
 
 def curve_moves(page, after=0):
@@ -138,7 +137,7 @@ def test_a_run_on_own_images_is_started_watched_left_found_again_killed_resumed_
         page.get_by_role("radio", name=view).click()
         page.get_by_text(shown).wait_for()
 
-    page.get_by_role("button", name="Stop").click()
+    stop(page)
     badge(page, "stopped")
     (run,) = list_runs()
     held = run.status().images_seen
@@ -154,7 +153,7 @@ def test_a_run_on_own_images_is_started_watched_left_found_again_killed_resumed_
     page.get_by_text("Resume goes on from the last save").wait_for()
     page.get_by_role("button", name="Resume").click()
     badge(page, "training")
-    page.get_by_role("button", name="Stop").click()
+    stop(page)
     badge(page, "stopped")
     assert run.status().images_seen >= held
 
