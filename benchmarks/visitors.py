@@ -30,6 +30,8 @@ from pixelcnn.ui.browser.wire import decode
 
 ROOT = Path(__file__).resolve().parent.parent
 PIXELS_PER_SECOND = 60
+FORGOTTEN_AFTER = 35.0
+"""Seconds, a little more than `disconnectedSessionTTL` in `.streamlit/config.toml`."""
 TO_RUN_AGAIN = ForwardMsg.FINISHED_EARLY_FOR_RERUN
 AHEAD = 400
 """Pixels that are fetched before they are shown, as in `player.js`."""
@@ -228,13 +230,15 @@ async def memory(port: int, pid: int, pictures: int, sessions: int) -> None:
         if number in (10, 20, 50) or number % 100 == 0 or number == pictures:
             print(f"{number} pictures in one session: {megabytes(pid):.0f} MB", flush=True)
     await visitor.close()
-    for number in range(1, sessions + 1):
-        guest = Visitor()
-        await guest.open(port)
-        await guest.finish()
-        await guest.close()
-        if number in (5, 10) or number % 25 == 0 or number == sessions:
-            print(f"{number} sessions opened and closed: {megabytes(pid):.0f} MB", flush=True)
+    for again in ("", " again, when those had been forgotten"):
+        for number in range(1, sessions + 1):
+            guest = Visitor()
+            await guest.open(port)
+            await guest.finish()
+            await guest.close()
+            if number in (5, 10) or number % 25 == 0 or number == sessions:
+                print(f"{number} sessions{again}: {megabytes(pid):.0f} MB", flush=True)
+        await asyncio.sleep(FORGOTTEN_AFTER)
 
 
 def main() -> None:

@@ -112,9 +112,3 @@ def test_the_command_of_the_container_starts_a_healthy_server(tmp_path):
     finally:
         server.terminate()
         server.wait(10)
-
-
-@pytest.mark.skipif(shutil.which("caddy") is None, reason="there is no caddy")
-def test_the_example_of_a_proxy_is_valid():
-    command = ["caddy", "validate", "--adapter", "caddyfile", "--config", "docs/Caddyfile"]
-    subprocess.run(command, cwd=ROOT, check=True)
