@@ -14,7 +14,8 @@ RESTED = """() => {
     const app = document.querySelector("[data-testid=stApp]"), now = performance.now();
     if (app?.dataset.testScriptState !== "notRunning") window.ranAt = now;
     window.askedAt ??= now;
-    const fading = document.getAnimations().some(a => a.transitionProperty === "opacity");
+    const fading = document.getAnimations().some(
+        a => a.effect.getComputedTiming().iterations < Infinity);
     const rested = !fading && now - Math.max(window.askedAt, window.ranAt ?? 0) > 150;
     if (rested) window.askedAt = undefined;
     return rested; }"""

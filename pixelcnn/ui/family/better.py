@@ -28,7 +28,7 @@ def show() -> None:
 
 
 def _answer(family: Family, members: dict[str, Member]) -> None:
-    st.markdown(f"##### Is it true? “{CLAIM}”")
+    st.markdown(f"#### Is it true? “{CLAIM}”")
     sentences = answer_claim(list(members.values()), family.far)
     if sentences:
         st.markdown(" ".join(sentences))
@@ -77,7 +77,7 @@ def _show_curves(family: Family, members: dict[str, Member]) -> None:
     curves = {t: stored[name] for t, name in family.names.items() if stored.get(name)}
     if not curves:
         return
-    st.markdown("##### How each learned")
+    st.markdown("#### How each learned")
     axis = bound(
         st.segmented_control,
         "Against", [IMAGES, CPU], default=IMAGES, required=True, key="learning_axis",

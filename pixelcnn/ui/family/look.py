@@ -41,7 +41,7 @@ def _show_curves(family: Family, members: dict) -> None:
     what = "series" if family.dataset == PRICE else "pictures"
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown("##### One change, felt how far?")
+        st.markdown("#### One change, felt how far?")
         st.caption(
             "One value of the past moves by half the range of levels. How much of the prediction, "
             "so many steps later, moves with it: total variation, 0 to 1, on average. The dotted "
@@ -49,7 +49,7 @@ def _show_curves(family: Family, members: dict) -> None:
         )
         show_chart(influence_chart(members, family.far), "influence")
     with right:
-        st.markdown("##### What if the far past is hidden?")
+        st.markdown("#### What if the far past is hidden?")
         st.caption(
             "Each prediction sees the last n steps as they are; what lies before them comes from "
             f"another of the {what}, of the same class if there are classes. Bits/dim that this "
@@ -65,7 +65,7 @@ def _show_curves(family: Family, members: dict) -> None:
 
 
 def _show_maps(family: Family) -> None:
-    st.markdown("##### One prediction, one map for each model")
+    st.markdown("#### One prediction, one map for each model")
     config = next(iter(family.members.values())).config
     left, middle, right = st.columns(3)
     row, col = (

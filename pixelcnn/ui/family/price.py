@@ -96,7 +96,7 @@ def _show_scores(family: Family) -> None:
     }
     if not scores:
         return
-    st.markdown("##### How well does each predict?")
+    st.markdown("#### How well does each predict?")
     lines = ["| Model | Bits per value | Parameters |", "|---|---|---|"]
     ranked = sorted(scores, key=scores.get)
     for title in ranked:

@@ -40,7 +40,8 @@ def show(model: LoadedModel, shown: Shown) -> None:
     with left:
         _counts(model, check)
     with right:
-        st.image(_painted(check, key), output_format="PNG", width="stretch")
+        painted = _painted(check, key)
+        st.image(painted, output_format="PNG", width="stretch", alt="Every pair, as told below")
         st.caption(
             "Every pair: one row for each prediction j, one column for each changed pixel i. "
             "Blue: it changed. Orange: past, but no change. Grey: future, no change. Red: a leak."

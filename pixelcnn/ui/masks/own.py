@@ -80,7 +80,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     if model.info.dataset in DATASETS:
         with st.expander("Train this net"):
             run = RunConfig(model=own, train=TrainConfig(dataset=model.info.dataset))
-            st.code(command_line(run, "NAME"), language="sh", wrap_lines=True)
+            st.code(command_line(run, "NAME"), language=None, wrap_lines=True)
 
 
 def choose_config(config: ModelConfig) -> ModelConfig:

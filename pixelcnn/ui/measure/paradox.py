@@ -104,12 +104,9 @@ def _both_ends(paradox: Paradox, score: str) -> None:
             if shown is None:
                 st.caption(f"Where {title} is on the computer, examples of it stand here.")
                 return
-            column.image(
-                shown,
-                caption=f"{what} usual of {len(values):,} of {title}: "
-                f"{values[chosen].min():.2f} to {values[chosen].max():.2f}",
-                width="stretch",
-            )
+            least, most = values[chosen].min(), values[chosen].max()
+            caption = f"{what} usual of {len(values):,} of {title}: {least:.2f} to {most:.2f}"
+            column.image(shown, caption=caption, alt=caption, width="stretch")
 
 
 @st.cache_data(max_entries=32, show_spinner=False, ttl=600)

@@ -98,8 +98,6 @@ def _pictures(runs: dict[str, tuple[Run, RunConfig]]) -> None:
             st.caption("No checkpoint yet.")
             continue
         if sheet is not None:
-            above.image(
-                gallery.laid_out(sheet.pictures),
-                caption=f"After {sheet.images_seen:,} images",
-                width="content",
-            )
+            caption = f"After {sheet.images_seen:,} images"
+            pictures = gallery.laid_out(sheet.pictures)
+            above.image(pictures, caption=caption, alt=caption, width="content")

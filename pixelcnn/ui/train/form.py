@@ -173,7 +173,8 @@ def _preview(name: str) -> None:
         else:
             st.error(literal(error), icon=":material/error:")
         return
-    st.image(sheet, caption=f"The first of {count:,} training images", width="content")
+    caption = f"The first of {count:,} training images"
+    st.image(sheet, caption=caption, alt=caption, width="content")
 
 
 @st.cache_data(max_entries=32, show_spinner=False, ttl=600)
@@ -262,7 +263,7 @@ def _start(config: RunConfig, chosen: str) -> None:
         if "started_run" in st.session_state:
             st.rerun()
     st.caption("The same from a shell, in the folder of the app:")
-    st.code(command_line(config, "NAME"), language="sh", wrap_lines=True)
+    st.code(command_line(config, "NAME"), language=None, wrap_lines=True)
 
 
 def _create_and_start(config: RunConfig, name: str, at_once: bool) -> None:

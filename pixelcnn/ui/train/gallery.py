@@ -91,7 +91,7 @@ def laid_out(drawn: Sequence[Picture], columns: int = COLUMNS) -> Picture:
 
 def show_sheet(drawn: Sequence[Picture], caption: str, file_name: str) -> None:
     """Show pictures, with a button to download them."""
-    st.image(laid_out(drawn), caption=caption, width="content")
+    st.image(laid_out(drawn), caption=caption, alt=caption, width="content")
     st.download_button(
         "PNG",
         png_bytes(grid(drawn, COLUMNS)),

@@ -231,7 +231,7 @@ def choose_axis(key: str) -> curves.Axis:
 def _pictures(run: Run) -> None:
     """The same noise at every stage: one sees the same pictures get better."""
     stages = run.stages()
-    st.markdown("##### The same noise, as the model learns")
+    st.markdown("#### The same noise, as the model learns")
     if not run.checkpoint.exists():
         st.caption("The first pictures come with the first save, some seconds after the start.")
         return
@@ -283,7 +283,7 @@ def _strip(run: Run, stages: dict[int, Path], temperature: float) -> None:
 def _use(run: Run, config: RunConfig) -> None:
     if not run.checkpoint.exists():
         return
-    st.markdown("##### Use it")
+    st.markdown("#### Use it")
     with st.container(horizontal=True, vertical_alignment="center"):
         which = st.segmented_control(
             "Which checkpoint",
@@ -300,11 +300,11 @@ def _use(run: Run, config: RunConfig) -> None:
         transfer.download(run.best if best else run.checkpoint, run.about().name)
     if config.model.num_channels > 1:
         st.caption("Pictures in colour are drawn by a command:")
-        st.code(f"python -m pixelcnn sample {checkpoint}", language="sh", wrap_lines=True)
+        st.code(f"python -m pixelcnn sample {checkpoint}", language=None, wrap_lines=True)
 
 
 def _about(run: Run, config: RunConfig, status: Status) -> None:
-    st.markdown("##### The run")
+    st.markdown("#### The run")
     about = run.about()
     if about.note:
         st.markdown(f"> {literal(about.note)}")
@@ -325,7 +325,7 @@ def _about(run: Run, config: RunConfig, status: Status) -> None:
         )
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(config.created_at))
     st.caption(f"Made {made}. The command that repeats it:")
-    st.code(command_line(config, "NAME"), language="sh", wrap_lines=True)
+    st.code(command_line(config, "NAME"), language=None, wrap_lines=True)
     with st.expander("All settings"):
         st.table({k: literal(v) for k, v in words.settings(config).items()}, border="horizontal")
 
