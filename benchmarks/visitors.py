@@ -30,7 +30,7 @@ from pixelcnn.ui.browser.wire import decode
 
 ROOT = Path(__file__).resolve().parent.parent
 PIXELS_PER_SECOND = 60
-FORGOTTEN_AFTER = 35.0
+FORGOTTEN_AFTER = 15.0
 """Seconds, a little more than `disconnectedSessionTTL` in `.streamlit/config.toml`."""
 TO_RUN_AGAIN = ForwardMsg.FINISHED_EARLY_FOR_RERUN
 AHEAD = 400

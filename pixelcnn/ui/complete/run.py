@@ -27,7 +27,8 @@ from pixelcnn.ui.shared.jobs import Job
 from pixelcnn.ui.shared.sketch import Sketch
 
 SECONDS_PER_ANSWER = 0.12
-"""Time in which one answer computes pixels; short, so that the page stays responsive."""
+"""Time of the processor that one answer computes pixels for; short, so that the page stays
+responsive."""
 FEWEST_PARTICLES = 8
 """For each class, where several are completed."""
 
@@ -205,14 +206,14 @@ class CompletionRun:
         Raises:
             ValueError: if the posterior that the classes depend on cannot be computed.
         """
-        until = time.perf_counter() + seconds
+        until = time.thread_time() + seconds
         if not self.parts:
             self.posterior.wait(seconds)
             self._begin_classes()
         while self.parts and not self.done:
             waiting = [part for part in self.parts if part.result is None]
             min(waiting, key=lambda part: part.scan.position).step()
-            if time.perf_counter() > until:
+            if time.thread_time() > until:
                 break
 
     def answer_pull(self, run: str, serial: int) -> bytes:

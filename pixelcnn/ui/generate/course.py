@@ -13,7 +13,8 @@ from pixelcnn.sampling.rules import entropy_bits, explain, surprise_bits
 from pixelcnn.ui.shared.history import History, to_text
 
 SECONDS_PER_ANSWER = 0.12
-"""Time in which one answer draws pixels: most single pictures in one or two, sheets in many."""
+"""Time of the processor that one answer draws pixels for: of a single picture some hundred. Not
+of the clock, or many visitors at once would each get a few pixels an answer."""
 _DISTRIBUTIONS = ("model_probabilities", "rule_probabilities")
 
 
@@ -65,11 +66,11 @@ class Course:
 
     def draw(self, seconds: float = SECONDS_PER_ANSWER) -> None:
         """Draw at least one dimension, if there is one left, then more until the time is over."""
-        until = time.perf_counter() + seconds
+        until = time.thread_time() + seconds
         with self._lock:
             while not self.done:
                 self._draw_one()
-                if time.perf_counter() > until:
+                if time.thread_time() > until:
                     break
 
     def iter_finish(self) -> Iterator[float]:
