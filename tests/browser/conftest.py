@@ -49,14 +49,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serve(script: str | Path, *options: str, **environment: str) -> Iterator[str]:
+def serve(script: str | Path, port: int | None = None) -> Iterator[str]:
     """Start `streamlit run SCRIPT`, nothing cached, and yield its address."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
-    command += ["--server.port", str(port), "--server.address", "127.0.0.1", *options]
+    command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:

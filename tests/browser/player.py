@@ -15,7 +15,7 @@ RESTED = """() => {
     if (app?.dataset.testScriptState !== "notRunning") window.ranAt = now;
     window.askedAt ??= now;
     const fading = document.getAnimations().some(
-        a => a.effect.getComputedTiming().iterations < Infinity);
+        a => a.playState === "running" && a.effect.getComputedTiming().iterations < Infinity);
     const rested = !fading && now - Math.max(window.askedAt, window.ranAt ?? 0) > 150;
     if (rested) window.askedAt = undefined;
     return rested; }"""

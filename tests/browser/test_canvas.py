@@ -17,6 +17,7 @@ from .canvas import (
     tool,
     wait_known,
 )
+from .conftest import free_port, serve
 from .player import frame_drawn
 
 
@@ -219,6 +220,22 @@ def test_the_drawing_outlives_other_pages_and_a_reload(page, server):
     assert drawing(page) == before
     tool(page, "Undo")
     assert known(page) == set(range(5 * 28 + 3, 5 * 28 + 22)) | set(range(6 * 28 + 3, 6 * 28 + 22))
+
+
+def test_the_drawing_outlives_a_server_that_is_started_anew(page):
+    port = free_port()
+    with serve("app.py", port) as address:
+        open_canvas(page, address)
+        drag(page, (5, 3), (5, 20))
+        settled(page)
+        before = drawing(page)
+    page.locator("[data-testid=stApp]:not([data-test-connection-state=CONNECTED])").wait_for()
+    with serve("app.py", port):
+        settled(page)
+        assert drawing(page) == before
+        drag(page, (20, 3), (20, 20))
+        settled(page)
+        wait_known(page, 2 * 2 * 19)
 
 
 MISS_A_STROKE = """() => { // the browser has kept a stroke, the server has not been told
