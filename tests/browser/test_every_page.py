@@ -20,7 +20,7 @@ PAGES = [
 STYLED = """() => [...document.querySelectorAll("[data-testid=stCaptionContainer]")]
     .every(caption => getComputedStyle(caption).opacity > 0.7)"""
 """What `page.css` does to captions; it comes as an element of the page, at times a bit late."""
-FAULTS = """async () => (await axe.run({exclude: "[data-testid=stSidebar][aria-expanded=false]"}))
+FAULTS = """async part => (await axe.run(`[data-testid=${part}]`))
     .violations.flatMap(rule => rule.nodes.map(node =>
     [rule.id, node.target.flat().join(" "), node.html.slice(0, 120), node.failureSummary]))"""
 NOT_TO_BE_SEEN = """() => ["stMain", "stSidebar"].filter(name => {
@@ -52,7 +52,8 @@ def test_axe_finds_no_fault_and_nothing_is_wider_than_the_screen(
     page.set_viewport_size({"width": width, "height": 844})
     open_at(page, server, path)
     page.evaluate(axe)
-    assert page.evaluate(FAULTS) == []
+    # On a phone the sidebar is folded, though axe still finds it there.
+    assert page.evaluate(FAULTS, "stApp" if width > 390 else "stMain") == []
     assert page.evaluate(NOT_TO_BE_SEEN) == []
 
 
