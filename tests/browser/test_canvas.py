@@ -146,7 +146,7 @@ def test_a_drawing_that_is_replaced_in_mid_stroke_stays_as_it_was_sent(page, ser
         """e => {
           const canvas = e.__canvas;
           const level = new Uint8Array(784).fill(7), state = new Uint8Array(784).fill(1);
-          const head = {...canvas.head, revision: canvas.revision + 1};
+          const head = {...canvas.head, revision: canvas.revision + 1, fresh: false};
           canvas.accept({head, sections: {level, state}});
           return canvas.revision;
         }"""

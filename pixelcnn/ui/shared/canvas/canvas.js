@@ -51,12 +51,12 @@ class Canvas extends Component {
   // The server's drawing takes the place of the one here, which can be taken back.
   replace(head, theirs, first) {
     const { sketch } = this;
-    const memory = first ? this.recallDrawing(head) : null;
+    const memory = first || head.fresh ? this.recallDrawing(head) : null;
     if (memory) {
       Object.assign(sketch, { undoStack: memory.undo, redoStack: memory.redo });
       sketch.put(memory);
       if (sketch.equals(theirs)) return;
-      // The new session after a reload knows nothing of this drawing yet, and one whose drawing
+      // The new session after a reload, or of a server started anew, knows nothing of this drawing yet, and one whose drawing
       // was not replaced since has missed the last stroke before the page was left.
       if (head.fresh || memory.revision === head.revision) {
         setTimeout(() => this.send());
