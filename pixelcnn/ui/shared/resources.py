@@ -130,7 +130,7 @@ def show_causality(model: LoadedModel) -> None:
     if report.is_causal and not model.reads_future:
         st.caption(
             ":green[:material/verified:] **Causality check passed.** As it is built, none of the "
-            f"{report.num_dims:,} predictions can read a later pixel. The weights were tried, too: "
+            f"{report.num_dims:,} predictions can read a later pixel. The weights were tried: "
             f"{report.text} To try all: {code(f'python -m pixelcnn check {model.name}')}."
         )
     else:
