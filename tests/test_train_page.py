@@ -191,7 +191,7 @@ def test_views_and_runs_can_be_switched_to_and_fro_and_stand_in_the_address(fold
         page.segmented_control(key="tab").set_value(view)
         checked(page.run())
         assert page.segmented_control(key="tab").value == view
-        shown = {"Compare": "Settings that differ", "Runs": "##### The run", "New run": "**Data**"}
+        shown = {"Compare": "Settings that differ", "Runs": "#### The run", "New run": "**Data**"}
         assert {v for v, words in shown.items() if words in texts(page)} == {view}
     for run in (finished, other, finished, other):
         page.selectbox(key="run_choice").set_value(run.id)
