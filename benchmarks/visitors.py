@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from streamlit import get_option
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
@@ -30,8 +31,6 @@ from pixelcnn.ui.browser.wire import decode
 
 ROOT = Path(__file__).resolve().parent.parent
 PIXELS_PER_SECOND = 60
-FORGOTTEN_AFTER = 15.0
-"""Seconds, a little more than `disconnectedSessionTTL` in `.streamlit/config.toml`."""
 TO_RUN_AGAIN = ForwardMsg.FINISHED_EARLY_FOR_RERUN
 AHEAD = 400
 """Pixels that are fetched before they are shown, as in `player.js`."""
@@ -238,7 +237,7 @@ async def memory(port: int, pid: int, pictures: int, sessions: int) -> None:
             await guest.close()
             if number in (5, 10) or number % 25 == 0 or number == sessions:
                 print(f"{number} sessions{again}: {megabytes(pid):.0f} MB", flush=True)
-        await asyncio.sleep(FORGOTTEN_AFTER)
+        await asyncio.sleep(get_option("server.disconnectedSessionTTL") + 5)
 
 
 def main() -> None:

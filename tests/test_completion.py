@@ -295,7 +295,7 @@ def test_particles_of_a_prefix_are_exact_unless_one_is_shown_twice():
         assert result.is_exact == (is_exact,) == (len(set(chosen)) == num_images,)
 
 
-@pytest.mark.parametrize("architecture", ["classic", "gated"])
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_clamping_is_wrong_and_its_weights_repair_it(architecture):
     model, known = sharp_model(architecture), known_of(LOWER)
     levels = drawing(model.config, seed=1)
@@ -325,7 +325,7 @@ def test_a_tolerance_changes_the_answer_and_a_tiny_one_demands_equality():
 
 
 @pytest.mark.parametrize("rows", [[[0, 0], [0, 1]], [[1, 0], [0, 0]], [[0, 1], [1, 0]]])
-@pytest.mark.parametrize("architecture", ["classic", "gated"])
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_colour_pictures_are_completed_right_too(architecture, rows):
     model, known = sharp_model(architecture, colour=True), known_of(rows)
     levels = drawing(model.config, seed=3)

@@ -1,6 +1,7 @@
 """Runs as processes: what holds when they are stopped, killed, queued, shared by several."""
 
 import contextlib
+import dataclasses
 import shlex
 import signal
 import subprocess
@@ -168,6 +169,13 @@ def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_image
     models = [load_checkpoint(run.checkpoint)[0].state_dict() for run in (alone, together)]
     for name, weight in models[0].items():
         torch.testing.assert_close(models[1][name], weight, atol=2e-3, rtol=1e-2)
+    # Both go on, longer than they were meant to.
+    longer = dataclasses.replace(alone.config().train, total_images=180)
+    train_run(alone, dataclasses.replace(alone.config(), train=longer))
+    together_as_two("train", "together", "--resume", "--total-images", "180")
+    assert together.config().train == longer and together.status().state == "finished"
+    assert len(curve(together)) == len(curve(alone)) > 1 + 18 + 2
+    assert curve(together)[-2]["loss"] == pytest.approx(curve(alone)[-2]["loss"], rel=1e-3)
 
 
 def test_a_run_started_from_another_folder_finds_data_and_runs_named_by_relative_paths(

@@ -48,6 +48,16 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def wait_until_healthy(address: str, process: subprocess.Popen) -> None:
+    """Wait for a server, or for one behind it; ends if the process does."""
+    for _ in range(600):
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(address + "/_stcore/health", timeout=1)
+            return
+        assert process.poll() is None, "the server ended"
+        time.sleep(0.1)
+
+
 @contextlib.contextmanager
 def serve(script: str | Path, port: int | None = None) -> Iterator[str]:
     """Start `streamlit run SCRIPT`, nothing cached, and yield its address."""
@@ -60,12 +70,7 @@ def serve(script: str | Path, port: int | None = None) -> Iterator[str]:
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(address + "/_stcore/health", timeout=1)
-                break
-            assert process.poll() is None, "the server ended"
-            time.sleep(0.1)
+        wait_until_healthy(address, process)
         yield address
     finally:
         process.send_signal(signal.SIGINT)
@@ -111,7 +116,20 @@ def browser():
 
 @pytest.fixture
 def page(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    with opened(browser, 1280, 900) as page:
+        yield page
+
+
+@pytest.fixture(params=["light", "dark"])
+def phone(browser, request):
+    with opened(browser, 390, 844, has_touch=True, color_scheme=request.param) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def opened(browser, width, height, **settings):
+    """Yield a page without anything kept; at the end no script of it may have failed."""
+    context = browser.new_context(viewport={"width": width, "height": height}, **settings)
     context.set_default_timeout(60_000)
     page = context.new_page()
     errors = []

@@ -1,7 +1,5 @@
 """Drawing on the canvas of the Complete page with mouse, keyboard and finger."""
 
-import pytest
-
 from .canvas import (
     CANVAS,
     DRAWN,
@@ -305,25 +303,19 @@ def test_the_drawing_outlives_a_reload_of_another_page(page, server):
     assert drawing(page) == before
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_finger_draws_on_a_phone_and_nothing_is_too_wide(browser, server, scheme):
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
-    )
-    page = context.new_page()
-    open_canvas(page, server)
-    page.locator(".pxd-canvas").scroll_into_view_if_needed()
-    page.touchscreen.tap(*point(page, 7, 9))
-    assert known(page) == rectangle(7, 9, 8, 10)
-    finger = context.new_cdp_session(page)
+def test_a_finger_draws_on_a_phone_and_nothing_is_too_wide(phone, server):
+    open_canvas(phone, server)
+    phone.locator(".pxd-canvas").scroll_into_view_if_needed()
+    phone.touchscreen.tap(*point(phone, 7, 9))
+    assert known(phone) == rectangle(7, 9, 8, 10)
+    finger = phone.context.new_cdp_session(phone)
     for kind, at in (("Start", (20, 5)), ("Move", (20, 12)), ("Move", (20, 18)), ("End", None)):
-        x, y = (0, 0) if at is None else point(page, *at)
+        x, y = (0, 0) if at is None else point(phone, *at)
         points = [] if at is None else [{"x": x, "y": y}]
         finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
-    assert known(page) == rectangle(7, 9, 8, 10) | rectangle(20, 5, 21, 19)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.locator(CANVAS).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-    context.close()
+    assert known(phone) == rectangle(7, 9, 8, 10) | rectangle(20, 5, 21, 19)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert phone.locator(CANVAS).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
 
 
 def test_pixels_are_whole_device_pixels_at_every_zoom(page, server):

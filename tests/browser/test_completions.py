@@ -4,7 +4,6 @@ import io
 import re
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from .canvas import (
@@ -255,22 +254,15 @@ def test_uploads_become_drawings_and_bad_files_are_named(page, server):
     assert not known(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_completions_fit_and_answer_to_a_finger(browser, server, scheme):
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
-    )
-    context.set_default_timeout(60_000)
-    page = context.new_page()
-    open_canvas(page, server, FEW)
-    start_from_gallery(page, "Lower half", 392)
-    page.locator(".pxd-canvas").scroll_into_view_if_needed()
-    page.touchscreen.tap(*point(page, 3, 3))
-    settled(page)
-    press_complete(page)
-    wait_done(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.locator(SHEET).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-    page.locator(".pxr .px-cells button").nth(1).tap()
-    page.locator(".pxr-name", has_text="2, ").wait_for()
-    context.close()
+def test_on_a_phone_completions_fit_and_answer_to_a_finger(phone, server):
+    open_canvas(phone, server, FEW)
+    start_from_gallery(phone, "Lower half", 392)
+    phone.locator(".pxd-canvas").scroll_into_view_if_needed()
+    phone.touchscreen.tap(*point(phone, 3, 3))
+    settled(phone)
+    press_complete(phone)
+    wait_done(phone)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert phone.locator(SHEET).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    phone.locator(".pxr .px-cells button").nth(1).tap()
+    phone.locator(".pxr-name", has_text="2, ").wait_for()

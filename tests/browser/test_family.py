@@ -1,7 +1,5 @@
 """The main path of the Family page in a real browser."""
 
-import pytest
-
 from .player import settled
 
 FAN = ".pxf"
@@ -72,13 +70,7 @@ def test_a_clicked_pixel_shows_what_each_model_expected_there(page, server):
     assert inked and all(inked)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_fan_is_not_wider_than_a_phone(browser, server, scheme):
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
-    )
-    page = context.new_page()
-    open_fan(page, server)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.locator(FAN).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-    context.close()
+def test_the_fan_is_not_wider_than_a_phone(phone, server):
+    open_fan(phone, server)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert phone.locator(FAN).evaluate("e => e.scrollWidth <= e.clientWidth + 1")

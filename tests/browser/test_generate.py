@@ -373,18 +373,12 @@ def test_picture_distribution_and_play_are_seen_together(page, server, size):
     assert page.locator(".pxc-picture").bounding_box()["width"] > 0.28 * size[0]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_a_phone(browser, server, scheme):
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
-    )
-    page = context.new_page()
-    open_player(page, server)
-    wait_for(page, "p.position > 3")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+def test_nothing_is_wider_than_a_phone(phone, server):
+    open_player(phone, server)
+    wait_for(phone, "p.position > 3")
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     play, picture = (
-        page.locator(place).bounding_box() for place in ("[data-do=play]", ".pxc-picture")
+        phone.locator(place).bounding_box() for place in ("[data-do=play]", ".pxc-picture")
     )
     assert picture["y"] + picture["height"] <= play["y"] and play["y"] + play["height"] <= 844
-    assert page.locator(PLAYER).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-    context.close()
+    assert phone.locator(PLAYER).evaluate("e => e.scrollWidth <= e.clientWidth + 1")

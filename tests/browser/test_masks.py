@@ -263,17 +263,12 @@ def test_a_net_of_ones_own_follows_its_controls(page, server):
     wait_for_link(page, "blocks=7")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_nothing_is_wider_than_the_screen(browser, server, scheme):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
-    context.set_default_timeout(60_000)
-    page = context.new_page()
+def test_on_a_phone_nothing_is_wider_than_the_screen(phone, server):
     sections = ("Masks", "Why A then B", "Receptive field", "Prove it", "Build your own")
     links = [f"section={section.replace(' ', '+')}" for section in sections]
     for link in [*links, "step=1", f"step={len(STEPS)}"]:
-        open_masks(page, server, link)
-        for canvas in page.locator(".pcb-stage").all():
+        open_masks(phone, server, link)
+        for canvas in phone.locator(".pcb-stage").all():
             box = canvas.bounding_box()
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    context.close()
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390

@@ -201,16 +201,10 @@ def test_stored_numbers_are_shown_and_nothing_is_asked_of_the_network(page, serv
     assert not foreign
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", ["Score a picture", "Same dice"])
-def test_nothing_is_wider_than_a_phone(browser, server, scheme, view):
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
-    )
-    page = context.new_page()
-    open_view(page, server, f"view={view.replace(' ', '+')}")
-    component = page.locator(MAPS if view == "Score a picture" else TOGETHER)
+def test_nothing_is_wider_than_a_phone(phone, server, view):
+    open_view(phone, server, f"view={view.replace(' ', '+')}")
+    component = phone.locator(MAPS if view == "Score a picture" else TOGETHER)
     component.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     assert component.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-    context.close()

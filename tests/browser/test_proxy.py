@@ -1,15 +1,13 @@
 """`docs/Caddyfile`: two processes of the app behind one address, each visitor stays with one."""
 
-import contextlib
 import shutil
 import subprocess
-import urllib.request
 
 import pytest
 
 from tests.tiny_runs import wait_for
 
-from .conftest import ROOT, free_port, serve
+from .conftest import ROOT, free_port, serve, wait_until_healthy
 from .player import PLAYER, READ, TOTAL
 
 CADDY = shutil.which("caddy")
@@ -33,15 +31,9 @@ def proxy(tmp_path):
         command = [CADDY, "run", "--config", str(config), "--adapter", "caddyfile"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             address = f"http://127.0.0.1:{port}"
-            wait_for(lambda: answers(address))
+            wait_until_healthy(address, process)
             yield address
             process.terminate()
-
-
-def answers(address):
-    with contextlib.suppress(OSError):
-        return urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).status == 200
-    return False
 
 
 @pytest.mark.skipif(CADDY is None, reason="needs Caddy in PATH")

@@ -134,7 +134,8 @@ def show_causality(model: LoadedModel) -> None:
             f"{report.text} To try all: {code(f'python -m pixelcnn check {model.name}')}."
         )
     else:
-        st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
+        built = "As it is built, a prediction can read a later pixel. " * model.reads_future
+        st.error(f"**Causality check failed.** {built}{report.text}", icon=":material/gpp_bad:")
 
 
 def _check(model: Model) -> Generator[float, None, CausalityReport]:

@@ -56,8 +56,9 @@ class Canvas extends Component {
       Object.assign(sketch, { undoStack: memory.undo, redoStack: memory.redo });
       sketch.put(memory);
       if (sketch.equals(theirs)) return;
-      // The new session after a reload, or of a server started anew, knows nothing of this drawing yet, and one whose drawing
-      // was not replaced since has missed the last stroke before the page was left.
+      // A new session, after a reload or of a server started anew, knows nothing of this drawing
+      // yet, and one whose drawing was not replaced since has missed the last stroke before the
+      // page was left.
       if (head.fresh || memory.revision === head.revision) {
         setTimeout(() => this.send());
         return;
