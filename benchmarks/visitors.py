@@ -1,6 +1,6 @@
 """What a server carries, without browsers: visitors who watch, and the memory that they leave.
 
-    PYTHONPATH=. python benchmarks/visitors.py load --visitors 10 20 40
+    PYTHONPATH=. python benchmarks/visitors.py load --visitors 1 5 10 20
     PYTHONPATH=. python benchmarks/visitors.py memory --pictures 500 --sessions 50
 
 A visitor here speaks Streamlit's websocket as the browser does: opens the Generate page, asks for
@@ -245,10 +245,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("load")
-    one.add_argument("--visitors", type=int, nargs="+", default=[10, 20, 40])
+    one.add_argument("--visitors", type=int, nargs="+", default=[1, 5, 10, 20])
     one.add_argument("--seconds", type=float, default=30.0)
     two = commands.add_parser("memory")
-    two.add_argument("--pictures", type=int, default=140)
+    two.add_argument("--pictures", type=int, default=500)
     two.add_argument("--sessions", type=int, default=50)
     options = parser.parse_args()
     with server() as (port, pid):
