@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixelcnn.ui.browser.bundle import bundle, read
+
 from .player import (
     PLAYER,
     colours,
@@ -382,3 +384,25 @@ def test_nothing_is_wider_than_a_phone(phone, server):
     )
     assert picture["y"] + picture["height"] <= play["y"] and play["y"] + play["height"] <= 844
     assert phone.locator(PLAYER).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+
+
+LIFE = """async ([html, script]) => {
+    const url = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
+    const mount = (await import(url)).default, parentElement = document.createElement("div");
+    parentElement.innerHTML = html;
+    document.body.append(parentElement);
+    const superseded = mount({parentElement, data: null});
+    superseded(); // before the next call, as where both waited for the script
+    const unmount = mount({parentElement, data: null});
+    const player = parentElement.querySelector(".pxc").__player;
+    const told = [parentElement.querySelectorAll("[data-do=end]").length, player.stop.signal.aborted];
+    parentElement.remove();
+    unmount();
+    return [...told, player.stop.signal.aborted]; }"""
+
+
+def test_a_component_is_one_for_each_element_and_ends_with_it(page, server):
+    page.goto(server)
+    module = bundle("generate/player/player.js")
+    told = page.evaluate(LIFE, [read("generate/player/player.html"), module])
+    assert told == [1, False, True]

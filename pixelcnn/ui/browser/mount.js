@@ -1,5 +1,7 @@
 // One life cycle for all components. Streamlit calls a script's default export again for every
-// message and theme, with the same element, and runs the clean-up of each superseded call.
+// message and theme, with the same element, and runs the clean-up of each superseded call: before
+// the call that supersedes it, where both wait for the script. At the end it takes the element away
+// first.
 
 import { readTheme } from "./paint.js";
 import { decode } from "./wire.js";
@@ -20,7 +22,7 @@ export function mount(selector, Kind) {
     component.root.style.setProperty("--px-on-primary", component.theme.onPrimary);
     if (data) component.accept(decode(data));
     return () => {
-      if (generation !== component.generation) return;
+      if (generation !== component.generation || component.root.isConnected) return;
       component.destroy();
       mounted.delete(parentElement);
     };
