@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from streamlit.config import get_option
 
 from pixelcnn.training.runs import Status, create_run
 
@@ -58,6 +59,10 @@ def test_the_app_answers_only_this_computer_unless_it_is_opened():
     recipe = (ROOT / "Makefile").read_text()
     opened = re.findall(r".*0\.0\.0\.0.*", recipe)
     assert opened and all("PIXELCNN_PUBLIC=1" in line for line in opened)
+
+
+def test_no_message_refers_to_one_that_the_browser_may_have_forgotten():
+    assert get_option("global.minCachedMessageSize") > 2**30  # larger than any message
 
 
 def dockerfile():

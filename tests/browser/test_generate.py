@@ -394,11 +394,11 @@ LIFE = """async ([html, script]) => {
     const superseded = mount({parentElement, data: null});
     superseded(); // before the next call, as where both waited for the script
     const unmount = mount({parentElement, data: null});
-    const player = parentElement.querySelector(".pxc").__player;
-    const told = [parentElement.querySelectorAll("[data-do=end]").length, player.stop.signal.aborted];
+    const player = parentElement.querySelector(".pxc").__player, { signal } = player.stop;
+    const told = [parentElement.querySelectorAll("[data-do=end]").length, signal.aborted];
     parentElement.remove();
     unmount();
-    return [...told, player.stop.signal.aborted]; }"""
+    return [...told, signal.aborted]; }"""
 
 
 def test_a_component_is_one_for_each_element_and_ends_with_it(page, server):
