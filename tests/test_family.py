@@ -15,7 +15,7 @@ from pixelcnn.evaluation.family import (
     read_curves,
 )
 from pixelcnn.evaluation.likelihoods import bits_per_dim, surprise_bits
-from pixelcnn.evaluation.stored import load_numbers, numbers_path
+from pixelcnn.evaluation.stored import load_numbers, numbers_path, percent
 from pixelcnn.inspection.influence import influence
 from pixelcnn.inspection.receptive_field import as_images, check_causality, in_order
 from pixelcnn.progress import drain
@@ -90,7 +90,7 @@ def test_the_three_sentences_say_what_the_numbers_say(bits, lost, verdict):
     first, second, third = answer_claim([weaker, gpt, MEMBER], FAR)
     assert f"{bits:.2f}" in first and "the gated PixelCNN 2.90" in first
     share = sum(MEMBER.influence[FAR:]) / sum(MEMBER.influence)
-    assert f"{share:.0%} comes from more than {FAR} steps" in second
+    assert f"{percent(share, 0)} comes from more than {FAR} steps" in second
     assert f"{lost:.3f} bits/dim more, the PixelCNN 0.050" in third and verdict in third
     better = {2.8: "the transformer is better, by 0.10", 3.0: "the gated PixelCNN is better"}
     assert better.get(bits, "neither is clearly better") in first

@@ -221,7 +221,7 @@ def test_on_a_page_work_is_shown_cancelled_left_and_begun_again(monkeypatch):
         next(button for button in page.button if button.label == label).click()
 
     first = shown()
-    until(lambda: shown() is first and "Working: 25%" in page.get("progress")[0].proto.text)
+    until(lambda: shown() is first and "Working: 25\xa0%" in page.get("progress")[0].proto.text)
     press("Cancel")
     assert shown() is first and first.dropped and page.info[0].value == "Cancelled."
     press("Try again")

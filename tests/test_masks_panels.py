@@ -127,20 +127,6 @@ def test_captions_count_and_the_first_pixel_has_no_past():
     assert "no past" in panels.field_caption(0, field.roles(0))
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0.0"),
-        (1e-9, "less than 0.1"),
-        (0.044, "4.4"),
-        (0.99999, "more than 99.9"),
-        (1, "100.0"),
-    ],
-)
-def test_a_share_that_is_not_nothing_is_never_called_nothing(value, text):
-    assert panels.percent(value) == f"{text}\N{NO-BREAK SPACE}%"
-
-
 def test_the_effective_panel_is_logarithmic_and_blank_where_nothing_acts():
     field = np.zeros((4, 5), np.float32)
     field.flat[:4] = (8.0, 0.8, 0.08, 8e-9)

@@ -11,7 +11,7 @@ from pixelcnn.data.datasets import load_dataset
 from pixelcnn.evaluation.calibration import Calibration
 from pixelcnn.evaluation.model_table import ModelRow, Table
 from pixelcnn.evaluation.paradox import describe, make_sets, measure_paradox
-from pixelcnn.evaluation.stored import StoredNumbers, save_numbers
+from pixelcnn.evaluation.stored import StoredNumbers, percent, save_numbers
 from pixelcnn.progress import drain
 from pixelcnn.sampling import sample
 from pixelcnn.storage import (
@@ -117,7 +117,7 @@ def test_the_stored_paradox_is_shown_without_the_data(no_data, store, paradox):
     store(paradox, {NAME: "0" * 16})
     page = open_page(view="Paradox")
     assert f"The weights of {NAME} have changed since" in page.warning[0].value
-    assert "| MNIST | 0% | none | 3.25 |" in texts(page)
+    assert "| MNIST | 0\xa0% | none | 3.25 |" in texts(page)
 
 
 @pytest.mark.parametrize("kind", ["paradox", "calibration"])
@@ -155,7 +155,7 @@ def test_the_calibration_measured_here_is_that_of_the_library(made_up_data):
         direct.add(model(batch, label[part : part + 10]), batch)
     for group in ("all", "unsure"):
         for _, promised, observed in direct.coverage(group):
-            assert f"{promised:.1%} | **{observed:.1%}**" in table
+            assert f"{percent(promised)} | **{percent(observed)}**" in table
 
 
 def test_common_noise_shows_what_differs_with_the_first_difference(no_data):
@@ -200,7 +200,7 @@ def test_temperatures_are_swept_in_the_background(no_data):
     levels = sample(model, num_images=2, label=8)
     bits = pixelcnn.bits_per_dim(model, levels, 8).mean().item()
     assert row.startswith(f"**T = 1**  \n{bits:.2f} bits/dim")
-    assert "**T = 0**" in texts(page) and "diversity 0.0%" in texts(page)
+    assert "**T = 0**" in texts(page) and "diversity 0.0\xa0%" in texts(page)
     assert has(page, "sweep-chart")
 
 

@@ -121,8 +121,8 @@ TABLES = ("bits_per_dim", "compressed", "second_bits_per_dim")
 @pytest.mark.parametrize(
     ("digits", "mean", "found"),
     [
-        ([1.0, 1.5, 3.5], "2.00", ("**more** probable than Fashion-", "(3.00); 67% of them")),
-        ([5.0, 6.0, 2.5], "4.50", ("less probable than Fashion-", "(3.00); 33% of them")),
+        ([1.0, 1.5, 3.5], "2.00", ("**more** probable than Fashion-", "(3.00); 67\xa0% of them")),
+        ([5.0, 6.0, 2.5], "4.50", ("less probable than Fashion-", "(3.00); 33\xa0% of them")),
     ],
 )
 def test_the_sentences_follow_the_numbers(digits, mean, found):

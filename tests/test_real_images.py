@@ -77,9 +77,11 @@ def progress(page):
 
 def test_a_download_is_shown_to_everybody_and_the_images_appear(fetching):
     first = begin(opened())
-    wait_for(first, lambda p: "52%" in progress(p))
+    wait_for(first, lambda p: "52\xa0%" in progress(p))
     second = opened()
-    assert "52%" in progress(second) and not second.error, "one download, and half is not damaged"
+    assert "52\xa0%" in progress(second) and not second.error, (
+        "one download, and half is not damaged"
+    )
     assert len(fetching.places) == 1
     assert [p.name for p in fetching.folder.iterdir()] == [fetching.places[0].name]
     fetching.gate.set()
@@ -90,7 +92,7 @@ def test_a_download_is_shown_to_everybody_and_the_images_appear(fetching):
 
 def test_a_cancelled_download_leaves_nothing_and_can_be_begun_again(fetching):
     page = begin(opened())
-    wait_for(page, lambda p: "52%" in progress(p))
+    wait_for(page, lambda p: "52\xa0%" in progress(p))
     next(b for b in page.button if b.label == "Cancel").click().run()
     assert "Cancelled." in texts(page)
     begin(page)

@@ -67,17 +67,17 @@ def is_shipped(path: Path) -> bool:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Write a share; only none is 0 %, and only all is 100 %.
+    r"""Write a share; only none is 0 %, and only all is 100 %.
 
     >>> percent(0.25), percent(0.9996), percent(1), percent(0.0001, 0)
-    ('25.0%', 'over 99.9%', '100.0%', 'under 1%')
+    ('25.0\xa0%', 'over 99.9\xa0%', '100.0\xa0%', 'under 1\xa0%')
     """
     least = 0.1**digits / 100
     if 0 < share < least / 2:
-        return f"under {least:.{digits}%}"
+        return f"under {percent(least, digits)}"
     if 1 - least / 2 <= share < 1:
-        return f"over {1 - least:.{digits}%}"
-    return f"{share:.{digits}%}"
+        return f"over {percent(1 - least, digits)}"
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def save_numbers(path: Path, numbers: StoredNumbers) -> None:

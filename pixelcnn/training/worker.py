@@ -209,7 +209,7 @@ class _Worker:
                 changes |= {"loss": event.loss, "images_per_second": event.images_per_second}
                 changes["seconds_left"] = max(event.seconds_left, 0.0)
             elif isinstance(event, Evaluating):
-                changes["doing"] = f"Scoring validation images, {event.done:.0%}"
+                changes["doing"] = f"Scoring validation images, {100 * event.done:.0f} %"
             else:
                 changes |= {"validation": event.bits_per_dim, "best": metrics.best}
                 self.scores["validation"] = event.bits_per_dim

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from pixelcnn.completion import ClassPosterior, ParticleReport, is_prefix
 from pixelcnn.config import SamplingRule
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.models import Model
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
 from pixelcnn.ui.complete.posterior import classes_done
 from pixelcnn.ui.complete.run import CompletionRun, Wish
-from pixelcnn.ui.shared.charts.classes import percent
 from pixelcnn.ui.shared.history import rule_text
 from pixelcnn.ui.shared.literal import literal
 
@@ -86,9 +86,7 @@ def _sure(run: CompletionRun, posterior: ClassPosterior | None) -> str:
     if posterior is None:
         return ""
     shares = posterior.probabilities
-    best = [
-        (literal(run.class_names[i]), percent(100 * float(shares[i]))) for i in shares.argsort()
-    ]
+    best = [(literal(run.class_names[i]), percent(float(shares[i]), 0)) for i in shares.argsort()]
     (name, share), (next_name, next_share) = best[:-3:-1]
     return f" Most probable: {name} ({share}), then {next_name} ({next_share})."
 

@@ -141,7 +141,7 @@ def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> Non
         st.markdown(f":green[**Not a bit changed:**] all {config.num_levels} logits are the same.")
     else:
         st.markdown(
-            f":red[**It changed**], by {panels.percent(result.total_variation)} of the "
+            f":red[**It changed**], by {percent(result.total_variation)} of the "
             "probability. No training ever used the weight that is open now; a net that learns "
             "with it makes the most of it, see below."
         )
@@ -202,7 +202,7 @@ def _trained(model: LoadedModel, shown: Shown, pixel: int) -> None:
     )  # fmt: skip
     st.markdown(
         f"Its prediction at {place(pixel, c)}, when the level there is changed from {level} to "
-        f"{other}: {panels.percent(result.total_variation)} of the probability moves along."
+        f"{other}: {percent(result.total_variation)} of the probability moves along."
     )
     st.plotly_chart(
         distributions.before_after(result.before, result.after, level), key="trained_chart",

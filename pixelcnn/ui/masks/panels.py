@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.data.pictures import pictures
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.inspection.kernels import Kernel
 from pixelcnn.masks import kernel_mask
 from pixelcnn.ui.masks.board import Look, Panel
@@ -254,16 +255,6 @@ def field_caption(pixel: int, roles: NDArray[np.uint8]) -> str:
 def share(part: int, whole: int) -> str:
     """Write a share of the past in percent; without a past there is none."""
     return percent(part / whole) if whole else "no past"
-
-
-def percent(value: float) -> str:
-    """Write a share with one decimal, so that neither nothing nor all is said of what is not."""
-    number = f"{100 * value:.1f}"
-    if number == "0.0" and value > 0:
-        number = "less than 0.1"
-    elif number == "100.0" and value < 1:
-        number = "more than 99.9"
-    return f"{number}\N{NO-BREAK SPACE}%"
 
 
 def effective_panel(field: NDArray[np.float32], pixel: int, title: str) -> Panel:

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.inspection.influence import Influence
 from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.ui.masks import all_pairs, computed, panels
@@ -161,7 +162,7 @@ def _verdict(
     if not result.unchanged:
         must_not = changed >= predicted
         (st.error if must_not else st.info)(
-            f"**Yes, i influences j.** {what} {panels.percent(result.total_variation)} of "
+            f"**Yes, i influences j.** {what} {percent(result.total_variation)} of "
             "the probability at j moves.",
             icon=":material/error:" if must_not else ":material/trending_flat:",
         )

@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from pixelcnn.evaluation.likelihoods import surprise_bits
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, Frames, Look, Panel, board
 from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, place, write_pixel
@@ -63,7 +64,7 @@ def one_distribution(model: LoadedModel, shown: Shown) -> None:
         )  # fmt: skip
         st.markdown(
             f"At {place(pixel, config)} the level{which} that is there, {level}, had a "
-            f"probability of {panels.percent(float(probabilities[level]))}; the most probable "
+            f"probability of {percent(float(probabilities[level]))}; the most probable "
             f"level is {int(probabilities.argmax())}."
         )
 

@@ -58,7 +58,7 @@ def _intervals(calibration: Calibration) -> None:
             if calibration.dims[group] == 0:
                 continue
             rows.append(
-                f"| {nominal:.0%} | {titles[group]}, {calibration.dims[group]:,} | "
+                f"| {percent(nominal, 0)} | {titles[group]}, {calibration.dims[group]:,} | "
                 f"{percent(promised)} | **{percent(observed)}** |"
             )
             for name, value in zip(

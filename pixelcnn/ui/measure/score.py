@@ -46,7 +46,7 @@ def show(model: LoadedModel) -> None:
     st.markdown(
         f"**{literal(chosen.caption)}** · {score.bits_per_dim:.3f} bits/dim at "
         f"{model.model.config.num_levels} levels · **{score.total_bits:,.0f} bits** in all, "
-        f"{score.total_bits / codes['PNG']:.0%} of its PNG, "
+        f"{percent(score.total_bits / codes['PNG'], 0)} of its PNG, "
         "but whoever decodes them needs the model too"
     )
     _pixels(model, score)

@@ -5,6 +5,7 @@ import torch
 
 from pixelcnn.data.pictures import png_bytes, sheet
 from pixelcnn.evaluation.common_noise import SweepRow, sweep_temperatures
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.shared.charts.measured import sweep_chart
@@ -54,7 +55,7 @@ def _rows(rows: list[SweepRow], num_levels: int) -> None:
         numbers, shown = st.columns([2, 7], vertical_alignment="center")
         numbers.markdown(
             f"**T = {row.temperature:g}**  \n{row.bits_per_dim:.2f} bits/dim  \n"
-            f"entropy {row.rule_entropy_bits:.2f}  \ndiversity {row.diversity:.1%}"
+            f"entropy {row.rule_entropy_bits:.2f}  \ndiversity {percent(row.diversity)}"
         )
         content = png_bytes(sheet(row.levels, num_levels, columns=len(row.levels), scale=4))
         shown.image(content, width="stretch", alt=f"Samples at temperature {row.temperature:g}")

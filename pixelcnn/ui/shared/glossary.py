@@ -26,6 +26,7 @@ OF_PAGE = {
     "Complete": ("prefix", "particles", "bits"),
     "Masks": ("receptive field", "blind spot"),
     "Measure": ("bits", "bits/dim", "surprise", "entropy", "temperature"),
+    "Family": ("bits/dim", "prefix", "receptive field"),
     "Train": ("bits/dim",),
 }
 """By the title of a page."""

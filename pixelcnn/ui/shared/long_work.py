@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.ui.shared.jobs import GRACE, JOBS, Job, Steps, Visitor
 from pixelcnn.ui.shared.literal import literal
 
@@ -143,7 +144,7 @@ def _progress(slot: str, what: str, cancel_note: str | None) -> None:
     if not job.asked_by(visitor()):
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.done, f"{what}: {job.done:.0%}{job.time_left}")
+        st.progress(job.done, f"{what}: {percent(job.done, 0)}{job.time_left}")
         st.button("Cancel", key=f"cancel-{slot}", on_click=cancel, args=(slot,))
     if cancel_note:
         st.caption(cancel_note)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pixelcnn.commands.train import command_line
 from pixelcnn.data.pictures import Picture
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.training import launch
 from pixelcnn.training.runs import MAX_NAME, MAX_NOTE, Run, RunConfig, RunError, Status, list_runs
 from pixelcnn.ui.shared.charts import curves
@@ -99,7 +100,7 @@ def _live(run: Run, config: RunConfig, known_state: str) -> None:
         f"#### {literal(name)} :{words.BADGES[status.state]}-badge[{status.state}]",
     )
     done = min(status.images_seen / total, 1.0)
-    st.progress(done, f"{done:.0%} · {words.progress_text(status, total)}")
+    st.progress(done, f"{percent(done, 0)} · {words.progress_text(status, total)}")
     detail = [words.score_text(status), status.device, status.doing]
     if status.memory_bytes:
         detail.append(f"{words.bytes_text(status.memory_bytes)} of memory")

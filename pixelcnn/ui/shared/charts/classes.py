@@ -5,6 +5,7 @@ import math
 import plotly.graph_objects as go
 
 from pixelcnn.completion import ClassPosterior
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.ui.shared.literal import in_chart
 
 
@@ -34,7 +35,7 @@ def _bars(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
             x=shares,
             y=[in_chart(name) for name in class_names],
             orientation="h",
-            text=[percent(value) for value in shares],
+            text=[percent(value / 100, 0) for value in shares],
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.3g} %<extra></extra>",
@@ -70,10 +71,3 @@ def _ranges(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figur
         xaxis={"title": "log₂ p(known | class), less the best, bits", "automargin": True},
     )
     return figure
-
-
-def percent(value: float) -> str:
-    """Write a percentage, so that neither nothing nor all is said of what is not."""
-    if 0 < value < 1:
-        return "< 1 %"
-    return "> 99 %" if 99 < value < 100 else f"{value:.0f} %"
