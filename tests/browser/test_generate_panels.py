@@ -127,7 +127,7 @@ def test_the_sentence_under_the_picture_tells_what_is_computed_from_the_weights(
         )
         assert f"The dice say {noise[position]:.3f}: it becomes {levels[position]}" in said
         p = probabilities(logits[position], rule)
-        if found := re.search(r"(\d+) to (\d+) \((.*) %\)", said):
+        if found := re.search(r"(\d+) to (\d+) \((.*) % likely\)", said):
             low, high = int(found[1]), int(found[2])
             held = p[low : high + 1].sum()
             assert held >= 0.8 - 1e-4 and round(100 * held) == pytest.approx(int(found[3]), abs=1)

@@ -88,7 +88,8 @@ def _sure(run: CompletionRun, posterior: ClassPosterior | None) -> str:
     shares = posterior.probabilities
     best = [(literal(run.class_names[i]), percent(float(shares[i]), 0)) for i in shares.argsort()]
     (name, share), (next_name, next_share) = best[:-3:-1]
-    return f" Most probable: {name} ({share}), then {next_name} ({next_share})."
+    other = " Not what you meant? Choose under *What is it?*" if run.wish.inferred else ""
+    return f" Most probable: {name} ({share}), then {next_name} ({next_share}).{other}"
 
 
 def _pins(run: CompletionRun) -> str:

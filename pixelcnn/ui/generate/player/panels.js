@@ -143,7 +143,8 @@ export class BranchStrip {
   difference(active, trace, position) {
     if (trace.have === 0 || active.shape.images > 1) return "";
     const count = active.differences(trace, position);
-    return `differs in ${count} ${count === 1 ? "pixel" : "pixels"}`;
+    const soFar = position < trace.shape.total ? " so far" : "";
+    return `differs in ${count} ${count === 1 ? "pixel" : "pixels"}${soFar}`;
   }
 
   add(n) {

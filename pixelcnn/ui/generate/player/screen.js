@@ -93,9 +93,11 @@ export class Screen {
     const isPassing = player.playing && player.speed > 5 && selected === current;
     if (!isPassing || !(now - this.spokenAt < SPOKEN_MS)) {
       this.spokenAt = drawn ? now : -Infinity;
-      const finished = resting ? "Finished. This pixel was the biggest surprise. " : "";
-      setText(find(".pxc-narration"), drawn ? finished + narration(trace, selected) : "");
+      const before = resting ? "Finished. This pixel was the biggest surprise. "
+        : isPassing ? "A moment ago: " : "";
+      setText(find(".pxc-narration"), drawn ? before + narration(trace, selected) : "");
     }
+    find("[data-do=uncertain]").disabled = position >= trace.shape.total;
     this.drawWays();
   }
 

@@ -274,17 +274,18 @@ export function likelyRange(probabilities) {
 export function narration(trace, position) {
   const { rule } = trace.probabilities(position), { levels } = trace.shape;
   const [low, high, held] = likelyRange(rule);
-  const level = trace.level[position], forced = trace.forced.get(position);
+  const level = trace.level[position], u = trace.uniform[position], forced = trace.forced.get(position);
   const share = (low + high) / 2 / (levels - 1);
   const [, tone] = TONES.find(([end]) => share <= end);
   const expected = low === high ? `level ${low}, ${tone}` : high - low > 0.6 * levels
     ? `almost anything, ${low} to ${high}` : `something ${tone}, ${low} to ${high}`;
   const { row, col } = placeOf(trace.shape, position);
-  const surprise = level < low || level > high ? ", a surprise" : "";
+  const visible = 0.04 * levels; // two levels that look alike are no surprise
+  const surprise = level < low - visible || level > high + visible ? ", a surprise" : "";
   const became = forced ? `You set it to ${level}${surprise}.`
-    : `The dice say ${trace.uniform[position].toFixed(3)}: it becomes ${level}${surprise}.`;
+    : `The dice say ${u < 0.0005 ? "under 0.001" : u.toFixed(3)}: it becomes ${level}${surprise}.`;
   const who = trace.isPlain(position) ? "the network" : "with your settings the network";
-  return `Row ${row}, column ${col}: ${who} expects ${expected} (${shortPercent(held)}). ${became}`;
+  return `Row ${row}, column ${col}: ${who} expects ${expected} (${shortPercent(held)} likely). ${became}`;
 }
 
 // What to say of a finished picture that came to nothing, or to noise; else "".

@@ -41,7 +41,7 @@ def _bars(posterior: ClassPosterior, class_names: tuple[str, ...]) -> go.Figure:
             hovertemplate="%{y}: %{x:.3g} %<extra></extra>",
         )
     )
-    figure.update_layout(xaxis={"range": [0, 100], "ticksuffix": " %"})
+    figure.update_layout(xaxis={"range": [0, 120], "tickvals": [0, 50, 100], "ticksuffix": " %"})
     return figure
 
 
