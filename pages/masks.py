@@ -10,8 +10,7 @@ long_work.cancel("ahead")  # let the processors serve what was asked for, see `d
 
 page(
     "Masks",
-    "What may a prediction read, and what does it read? Everything here is computed from the "
-    "loaded model, or from a net that you set up.",
+    "What may a prediction read? All of this is computed from the loaded model, or from your net.",
 )
 loading = st.empty()
 if "model" not in st.session_state:  # later it would push the page down for a moment

@@ -101,21 +101,21 @@ def show(model: LoadedModel, shown: Shown) -> None:
     st.session_state["guide_step"] = number
     if st.query_params.get("step") != str(number):  # on the way back from another section
         st.query_params["step"] = str(number)
-    st.progress(number / len(STEPS))
-    st.markdown(f"#### {number}. {step.title}")
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.markdown(f"#### {number}. {step.title}", width="content")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.caption(f"Step {number} of {len(STEPS)}", width="content")
+            st.button(
+                "Back", icon=":material/arrow_back:", disabled=number == 1,
+                on_click=_go, args=(number - 1,), key="guide_back",
+            )  # fmt: skip
+            st.button(
+                "Next", icon=":material/arrow_forward:", disabled=number == len(STEPS),
+                on_click=_go, args=(number + 1,), key="guide_next", type="primary",
+            )  # fmt: skip
     with st.container(key="guide_text"):
         st.html("<style>.st-key-guide_text p { font-size: 1.2rem }</style>")
         st.markdown(step.text)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Back", icon=":material/arrow_back:", disabled=number == 1,
-            on_click=_go, args=(number - 1,), key="guide_back",
-        )  # fmt: skip
-        st.button(
-            "Next", icon=":material/arrow_forward:", disabled=number == len(STEPS),
-            on_click=_go, args=(number + 1,), key="guide_next", type="primary",
-        )  # fmt: skip
-        st.caption(f"Step {number} of {len(STEPS)}", width="content")
     step.live(model, shown)
 
 
