@@ -369,7 +369,7 @@ def test_picture_distribution_and_play_are_seen_together(page, server, size):
     open_player(page, server, "seed=93")
     finish(page)
     for place in (".pxc-picture", ".pxc-distribution", ".pxc-cumulative", ".pxc-narration",
-                  "[data-do=play]", ".px-scrub"):  # fmt: skip
+                  "[data-way=again]", "[data-do=play]", ".px-scrub"):  # fmt: skip
         box = page.locator(place).bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= size[1], place
     assert page.locator(".pxc-picture").bounding_box()["width"] > 0.28 * size[0]
