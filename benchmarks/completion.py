@@ -42,7 +42,7 @@ from pixelcnn.models import Evidence
 from pixelcnn.progress import drain
 from pixelcnn.training.evidence import sketches
 from pixelcnn.ui.complete.challenges import CHALLENGES, PICTURES
-from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.shared.sketch import given
 
 KINDS = ("upper-half", "lower-half", "left-half", "around-box", "random-half")
@@ -217,11 +217,11 @@ def seconds(options: argparse.Namespace) -> None:
             else:
                 known = pixelcnn.occlusion(left, config.height, config.width)[0, 0].numpy()
                 sketch, exactly = given(picture, config.num_levels).covered(known), True
-            wish = Wish(
+            request = Request(
                 options.checkpoint, method, num_images=num_images, num_particles=num_particles,
                 seed=seed, exactly=exactly,
             )  # fmt: skip
-            found.append(measure(CompletionRun(model, sketch, wish, names)))
+            found.append(measure(CompletionRun(model, sketch, request, names)))
         first, longest, everything = (statistics.median(t) for t in zip(*found, strict=True))
         print(
             f"{left:10s}  {method:9s}  {num_images:11d}  {num_particles:9d}  {first:4.2f} s"

@@ -30,7 +30,7 @@ COMPLETIONS = """wanted => {
   const sheet = document.querySelector(
     ".st-key-completions-frame [data-testid=stBidiComponentIsolated]"
   )?.shadowRoot?.querySelector(".pxr")?.__completions;
-  return sheet?.growth && sheet.position > sheet.growth.head.first
+  return sheet?.runData && sheet.position > sheet.runData.head.first
     && (wanted === "first" || sheet.position === sheet.total && sheet.done) && Date.now();
 }"""
 

@@ -16,21 +16,21 @@ if "complete_model" not in st.session_state:  # later it would push the page dow
     loading.info("Loading the model …", icon=":material/hourglass_top:")
 
 # Imported after the first words are on the screen: they need torch.
-from pixelcnn.ui.complete import request, results, settings, starts  # noqa: E402
-from pixelcnn.ui.shared import desk, resources  # noqa: E402
+from pixelcnn.ui.complete import drawing_column, results, settings, starts  # noqa: E402
+from pixelcnn.ui.shared import resources, session_sketch  # noqa: E402
 
 with st.sidebar:
     model = resources.load_or_stop(settings.choose_model(loading), loading)
     chosen = settings.choose_settings(model)
 
 loading.empty()
-desk.prepare(model.model.config)
+session_sketch.prepare(model.model.config)
 left, right = st.columns([5, 6], gap="medium")
 with st.container():
-    wish, plan = request.choose_how(model, chosen)
+    request, plan = drawing_column.choose_how(model, chosen)
 settings.remember()
 with left:
-    request.draw(model, wish, plan)
+    drawing_column.draw(model, request, plan)
 with right:
     starts.offer_challenges(model.model.config)
     results.show()

@@ -78,7 +78,7 @@ def test_one_click_completes_a_challenge_with_a_model_of_its_kind(number):
     assert not page.exception and not page.warning
     assert same(shown(page), challenge.sketch()) and same(run_of(page).sketch, challenge.sketch())
     assert model_of(page) == f"{challenge.dataset}-complete"
-    assert run_of(page).wish.method == "learned" and not run_of(page).known.any()
+    assert run_of(page).request.method == "learned" and not run_of(page).known.any()
     with pytest.raises(KeyError):
         page.get_by_key("challenges")  # there is something to see now
 

@@ -71,7 +71,7 @@ def test_clamping_says_what_it_ignores():
 def test_strokes_are_hints_that_are_completed_again_after_each_change():
     page = draw(open_page(completions_shown=2), half(slice(3, 5)))
     first = run_of(page)
-    assert first.wish.method == "learned" and first.quiet and not first.known.any()
+    assert first.request.method == "learned" and first.quiet and not first.known.any()
     picture = Sketch(np.full((28, 28), 60, np.uint8), np.full((28, 28), GIVEN, np.uint8))
     mixed = Sketch(half().level, np.where(half().known, half().state, picture.state))
     draw(page, mixed)
@@ -93,7 +93,7 @@ def test_strokes_are_hints_that_are_completed_again_after_each_change():
 
 def test_live_completions_need_no_encoder_but_a_class_that_is_quickly_known():
     page = draw(open_page(model=ONE_ORDER, completions_shown=1), half())
-    assert page.toggle(key="exactly-always").value and run_of(page).wish.method == "prefix"
+    assert page.toggle(key="exactly-always").value and run_of(page).request.method == "prefix"
     page.selectbox(key="complete_class").select("inferred").run()
     before = run_of(page)
     draw(page, half(slice(14, 28)))
@@ -101,7 +101,7 @@ def test_live_completions_need_no_encoder_but_a_class_that_is_quickly_known():
     assert live.disabled and "guesses the class" in live.help and run_of(page) is before
     assert canvas_data(page)["pause_ms"] == 0
     page.selectbox(key="complete_model").select(READER).run()
-    assert not run_of(page).wish.exactly and run_of(page).wish.method == "learned"
+    assert not run_of(page).request.exactly and run_of(page).request.method == "learned"
 
 
 def test_each_completion_shows_its_class_be_it_chosen_guessed_or_left_open():

@@ -11,7 +11,7 @@ from PIL import Image
 from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import dequantize
 from pixelcnn.ui.complete import exports
-from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.shared.sketch import from_text
 
 from .tiny_completion import MODEL, NAMES, READER, SIDE, SIDES, finish, new_run
@@ -57,9 +57,9 @@ def test_npz_and_json_hold_the_same_and_reproduce_the_completions(method, model,
     assert np.array_equal(npz["levels"], run.levels())
     assert len(npz["effective_sample_size"]) == (run.steps if method == "particles" else 0)
     assert npz["hints"].any() != exactly and not (npz["hints"] & npz["known"]).any()
-    wish = {name: settings[name] for name in Wish.__dataclass_fields__ if name != "rule"}
-    wish["rule"] = SamplingRule.from_dict(settings["rule"])
-    again = finish(CompletionRun(model, from_text(settings["drawing"]), Wish(**wish), NAMES))
+    request = {name: settings[name] for name in Request.__dataclass_fields__ if name != "rule"}
+    request["rule"] = SamplingRule.from_dict(settings["rule"])
+    again = finish(CompletionRun(model, from_text(settings["drawing"]), Request(**request), NAMES))
     assert np.array_equal(again.levels(), run.levels())
 
 

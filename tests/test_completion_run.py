@@ -21,7 +21,7 @@ from pixelcnn.sampling import sample
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete import methods, outcome
 from pixelcnn.ui.complete.posterior import classes_done, iter_posterior
-from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.history import Subject
@@ -206,8 +206,10 @@ def inferred_run(method="prefix", left="upper-half", model=MODEL):
     exactly = not model.reads_evidence
     sketch = sketch if exactly else with_stroke(sketch)
     job = inferring(model, sketch, exactly)
-    wish = Wish("tiny", method, num_images=7, num_particles=24, inferred=True, exactly=exactly)
-    return CompletionRun(model, sketch, wish, NAMES, job)
+    request = Request(
+        "tiny", method, num_images=7, num_particles=24, inferred=True, exactly=exactly
+    )
+    return CompletionRun(model, sketch, request, NAMES, job)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +248,12 @@ def test_a_completion_takes_a_class_of_its_own_and_the_others_stay(method, left,
     settings = {"inferred": True} if classes == "inferred" else {}
     if classes != "inferred":
         settings["label"] = {"each": (0, 1, 2, 0, 1), "any": None}.get(classes, classes)
-    wish = Wish("tiny", method, num_images=5, num_particles=20, **settings)
+    request = Request("tiny", method, num_images=5, num_particles=20, **settings)
     sketch = sketch_of(left, model)
 
     def begin(pins):
-        job = inferring(model, sketch) if wish.inferred else None
-        return CompletionRun(model, sketch, replace(wish, pins=pins), NAMES, job)
+        job = inferring(model, sketch) if request.inferred else None
+        return CompletionRun(model, sketch, replace(request, pins=pins), NAMES, job)
 
     plain, run = finish(begin(())), finish(begin(()))
     run.pin(((3, 2), (0, 0)))
@@ -262,7 +264,7 @@ def test_a_completion_takes_a_class_of_its_own_and_the_others_stay(method, left,
     assert np.array_equal(run.levels()[others], plain.levels()[others])
     assert run.bits()[4] == plain.bits()[4]
     assert "pinned the class of 4 (three), 1 (one)" in outcome.describe(run)[0].text
-    again = finish(begin(run.wish.pins))  # as a link begins
+    again = finish(begin(run.request.pins))  # as a link begins
     assert np.array_equal(again.levels(), run.levels()) and again.bits() == run.bits()
     run.pin(((1, 2), (3, 2)))
     assert not np.array_equal(run.levels()[1], run.levels()[3])  # one class, and yet two pictures
@@ -424,8 +426,8 @@ def test_a_drawing_far_from_the_data_is_said_to_be_and_one_of_the_model_is_not()
     unlikely = model(torch.from_numpy(level)[None, None]).argmin(1)[0, 0].numpy()
     known = occlusion("lower-half", SIDE, SIDE)[0, 0].numpy()
     for picture, tolerance, far in ((level, 0, False), (unlikely, 0, True), (unlikely, 1, False)):
-        wish = Wish(
+        request = Request(
             "tiny", "particles", num_images=2, num_particles=32, tolerance=float(tolerance)
         )
-        run = finish(CompletionRun(model, given(picture, 4).covered(known), wish))
+        run = finish(CompletionRun(model, given(picture, 4).covered(known), request))
         assert any("far from anything" in r.text for r in outcome.describe(run)) == far

@@ -15,7 +15,7 @@ from pixelcnn.evaluation.scores import code_bits
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.sampling import sample
 from pixelcnn.ui.complete import exports
-from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.measure.sources import EXAMPLE, read_typed
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
@@ -145,8 +145,8 @@ def test_a_completion_of_the_complete_page_can_be_scored(no_data, model):
     assert "Nothing has been completed yet" in page.info[0].value
     level, state = np.zeros((2, 28, 28), np.uint8)
     state[:26] = DRAWN
-    wish = Wish(NAME, "prefix", num_images=2)
-    run = CompletionRun(model, Sketch(level, state), wish)
+    request = Request(NAME, "prefix", num_images=2)
+    run = CompletionRun(model, Sketch(level, state), request)
     page.session_state["made-Complete"] = exports.made(run)
     page.run()
     scored(page)

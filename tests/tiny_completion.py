@@ -6,7 +6,7 @@ import torch
 from pixelcnn.completion import occlusion
 from pixelcnn.progress import drain
 from pixelcnn.ui.complete import exports
-from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch, given
 
 from .tiny import random_levels, tiny_model
@@ -39,11 +39,11 @@ def with_stroke(sketch):
     return Sketch(sketch.level, state, sketch.num_levels)
 
 
-def new_run(method, left="upper-half", model=MODEL, **wish):
+def new_run(method, left="upper-half", model=MODEL, **request):
     """Begin completions; of a drawing with a stroke, if strokes are hints."""
-    wish = Wish("tiny", method, **({"num_images": 5, "num_particles": 16} | wish))
+    request = Request("tiny", method, **({"num_images": 5, "num_particles": 16} | request))
     sketch = sketch_of(left, model)
-    return CompletionRun(model, sketch if wish.exactly else with_stroke(sketch), wish, NAMES)
+    return CompletionRun(model, sketch if request.exactly else with_stroke(sketch), request, NAMES)
 
 
 def same(one, other):

@@ -21,7 +21,7 @@ from .canvas import (
 
 SHEET = ".pxr[data-run]"
 PULL_AND_CLICK = """(element, name) => {
-    const sheet = element.__completions, { run, serial } = sheet.growth.head;
+    const sheet = element.__completions, { run, serial } = sheet.runData.head;
     sheet.setTriggerValue("pull", { run, serial });
     [...document.querySelectorAll("button")].find(b => b.innerText.endsWith(name)).click(); }"""
 FEW = "completions_shown=4&live=false"
@@ -47,7 +47,7 @@ def start_from_gallery(page, covered, remaining):
 def sheet(page):
     """Levels (n, 784), and what the server says about them."""
     found = page.locator(SHEET).evaluate(
-        "e => ({level: [...e.__completions.growth.level], head: e.__completions.growth.head})"
+        "e => ({level: [...e.__completions.runData.level], head: e.__completions.runData.head})"
     )
     return np.array(found["level"]).reshape(-1, 784), found["head"]
 
@@ -77,7 +77,7 @@ def test_strokes_are_hints_that_are_completed_beside_the_canvas_after_each_one(p
         page.wait_for_function(
             """hints => document.querySelector(".st-key-completions-frame "
               + "[data-testid=stBidiComponentIsolated]").shadowRoot.querySelector(".pxr")
-              .__completions.growth.hints.filter(Boolean).length === hints""",
+              .__completions.runData.hints.filter(Boolean).length === hints""",
             arg=2 * 14 * (1 + (row == 24)),
         )
         assert_known_pixels_unchanged(page, hints=True)  # while they grow, too

@@ -27,12 +27,12 @@ from pixelcnn.ui.shared.sketch import to_text
 
 def made(run: CompletionRun) -> Made:
     """Describe completions to the other pages."""
-    images = range(run.wish.num_images)
+    images = range(run.request.num_images)
     return Made(
         run.config,
-        captions=[f"completion {image}, by {run.wish.checkpoint}" for image in images],
+        captions=[f"completion {image}, by {run.request.checkpoint}" for image in images],
         classes=[None for _ in images],
-        key=lambda: (run.run, run.wish.pins),
+        key=lambda: (run.run, run.request.pins),
         finish=lambda: iter_finish(run),
     )
 
@@ -101,7 +101,7 @@ def _arrays(run: CompletionRun) -> dict[str, np.ndarray]:
 
 
 def _settings(run: CompletionRun) -> dict[str, object]:
-    return asdict(run.wish) | {
+    return asdict(run.request) | {
         "order": run.order,
         "order_name": ORDER_NAMES[run.order],
         "num_levels": run.config.num_levels,

@@ -14,7 +14,7 @@ from pixelcnn.models import Model
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
 from pixelcnn.ui.complete.posterior import classes_done
-from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.shared.history import rule_text
 from pixelcnn.ui.shared.literal import literal
 
@@ -36,16 +36,16 @@ def describe(run: CompletionRun, posterior: ClassPosterior | None = None) -> lis
     """
     known = int(run.known.sum())
     results = [part.result for part in run.parts]
-    rule = "" if run.wish.rule == SamplingRule() else f" with {rule_text(run.wish.rule)}"
-    method = run.wish.method
+    rule = "" if run.request.rule == SamplingRule() else f" with {rule_text(run.request.rule)}"
+    method = run.request.method
     heeds_all = method == "clamping" and not any(result.ignored.any() for result in results)
     if method == "prefix" or heeds_all or all(result.is_exact[0] for result in results):
         classes = " Each has a class drawn from the posterior; they are sorted by class."
         return [
             Report(
-                f"**Exact.** {run.wish.num_images} independent draws of the model{rule}, given "
+                f"**Exact.** {run.request.num_images} independent draws of the model{rule}, given "
                 f"the {known} known pixels; the order is {ORDER_NAMES[run.order]}."
-                + (classes if run.wish.inferred else "")
+                + (classes if run.request.inferred else "")
                 + _pins(run)
             )
         ]
@@ -62,7 +62,7 @@ def _learned(run: CompletionRun, known: int, rule: str, sure: str) -> Report:
     given = [f"{known} known pixels"] * bool(known) + [f"{hints} pixels of hints"] * bool(hints)
     text = (
         f"**These are guesses that fit your drawing.**{sure} Method: *learned*, "
-        f"approximate: {run.wish.num_images} independent draws{rule} of what the network "
+        f"approximate: {run.request.num_images} independent draws{rule} of what the network "
         f"believes, given {' and '.join(given)}.{_pins(run)}"
     )
     if (bits := estimate(run)) is not None:
@@ -88,12 +88,12 @@ def _sure(run: CompletionRun, posterior: ClassPosterior | None) -> str:
     shares = posterior.probabilities
     best = [(literal(run.class_names[i]), percent(float(shares[i]), 0)) for i in shares.argsort()]
     (name, share), (next_name, next_share) = best[:-3:-1]
-    other = " Not what you meant? Choose under *What is it?*" if run.wish.inferred else ""
+    other = " Not what you meant? Choose under *What is it?*" if run.request.inferred else ""
     return f" Most probable: {name} ({share}), then {next_name} ({next_share}).{other}"
 
 
 def _pins(run: CompletionRun) -> str:
-    pinned = [f"{i + 1} ({literal(run.class_names[label])})" for i, label in run.wish.pins]
+    pinned = [f"{i + 1} ({literal(run.class_names[label])})" for i, label in run.request.pins]
     return f" You pinned the class of {', '.join(pinned)}." if pinned else ""
 
 
@@ -102,13 +102,13 @@ def estimate(run: CompletionRun) -> float | None:
 
     They can where strokes and sampling rules play no part, and all have the same class.
     """
-    plain = run.wish.rule == SamplingRule() and not run.hints.any()
-    if not plain or len(set(run.labels)) > 1 or run.wish.inferred:
+    plain = run.request.rule == SamplingRule() and not run.hints.any()
+    if not plain or len(set(run.labels)) > 1 or run.request.inferred:
         return None
-    if run.wish.method == "learned":
+    if run.request.method == "learned":
         weights = run.results("log_weights")
         nats = np.logaddexp.reduce(weights) - math.log(len(weights))
-    elif run.wish.method == "weighed":
+    elif run.request.method == "weighed":
         nats = run.parts[0].result.particles[0].log_evidence
     else:
         return None
@@ -143,9 +143,9 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     distinct = sum(report.num_distinct for report in reports)
     beginnings = sum(report.num_beginnings for report in reports)
     effective = sum(report.effective_beginnings for report in reports)
-    images = run.wish.num_images
+    images = run.request.num_images
     text = (
-        f"**Approximate.** Method: *{run.wish.method}*. {run.num_particles} particles"
+        f"**Approximate.** Method: *{run.request.method}*. {run.num_particles} particles"
         + (f" in {groups} groups that never exchange pictures" if groups > 1 else "")
         + f"{_under_the_rule(run)}, resampled {resampled} times. {distinct} of the {images} "
         f"completions differ; they come from {beginnings} of the {run.num_particles} pictures "
@@ -166,7 +166,7 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     known = int(run.known.sum())
     bits = -sum(r.log_evidence for r in reports) / len(reports) / math.log(2) / max(1, known)
     blind = math.log2(run.config.num_levels)
-    if known and not run.wish.tolerance and run.wish.rule == SamplingRule() and bits > blind:
+    if known and not run.request.tolerance and run.request.rule == SamplingRule() and bits > blind:
         text = (
             f"**The drawing is far from anything the model has seen:** {bits:.1f} bits for each "
             f"known pixel, where a blind guess costs {blind:.0f}."
@@ -177,13 +177,13 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
 
 def _advice(run: CompletionRun) -> str:
     """Say what may help, of what is not in use already."""
-    wish, model = run.wish, run.model
+    request, model = run.request, run.model
     ways = []
-    if model.reads_evidence and wish.method == "particles":
+    if model.reads_evidence and request.method == "particles":
         ways.append("the method *learned* or *weighed*")
-    if wish.num_particles < PARTICLE_COUNTS[-1]:
+    if request.num_particles < PARTICLE_COUNTS[-1]:
         ways.append("more particles")
-    if wish.method == "particles" and not wish.tolerance:
+    if request.method == "particles" and not request.tolerance:
         ways.append("a tolerance")
     if not model.reads_evidence:
         ways.append("a model with an encoder")
@@ -191,7 +191,7 @@ def _advice(run: CompletionRun) -> str:
 
 
 def _under_the_rule(run: CompletionRun) -> str:
-    rule = run.wish.rule
+    rule = run.request.rule
     return "" if rule == SamplingRule() else f", unknown pixels drawn with {rule_text(rule)}"
 
 
@@ -202,7 +202,7 @@ def _evidence(run: CompletionRun, report: ParticleReport) -> str:
             "Under this rule no particle reached the known pixels: do not trust the completions."
         )
     bits = report.log_evidence / math.log(2)
-    what = "log₂ p(known)" + ("" if run.wish.rule == SamplingRule() else " under this rule")
+    what = "log₂ p(known)" + ("" if run.request.rule == SamplingRule() else " under this rule")
     text = f"Estimate of {what}: {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
     if len(report.group_log_evidence) > 1:
         low, high = (float(f(report.group_log_evidence)) / math.log(2) for f in (np.min, np.max))
@@ -210,9 +210,11 @@ def _evidence(run: CompletionRun, report: ParticleReport) -> str:
     return text + "."
 
 
-def posterior_is_quick(model: Model, known: NDArray[np.bool_], order: int, wish: Wish) -> bool:
+def posterior_is_quick(
+    model: Model, known: NDArray[np.bool_], order: int, request: Request
+) -> bool:
     """Say whether the posterior over classes needs no particles."""
-    tolerance = wish.tolerance if wish.method == "particles" else 0.0
+    tolerance = request.tolerance if request.method == "particles" else 0.0
     is_exact = is_prefix(torch.from_numpy(known.copy()), order)
     return tolerance == 0 and (model.reads_evidence or is_exact)
 

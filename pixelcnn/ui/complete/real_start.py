@@ -10,7 +10,7 @@ from pixelcnn.data.pictures import pictures
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import settings
 from pixelcnn.ui.complete.gallery import gallery
-from pixelcnn.ui.shared import desk
+from pixelcnn.ui.shared import session_sketch
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.sketch import given
 
@@ -56,5 +56,5 @@ def choose(config: ModelConfig, dataset: str | None) -> None:
 
 
 def _on_choose(shown: Tensor, dataset: str, index: int) -> None:
-    desk.put(given(shown[index, 0].numpy(), 256), dataset)
+    session_sketch.put(given(shown[index, 0].numpy(), 256), dataset)
     settings.follow(dataset, *shown.shape[2:])

@@ -8,9 +8,9 @@ from pixelcnn.models import Model
 from pixelcnn.ui.complete import exports, outcome
 from pixelcnn.ui.complete.completions import completions
 from pixelcnn.ui.complete.posterior import PARTICLES, classes_done, iter_posterior
-from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.complete.settings import rerun_if_changed
-from pixelcnn.ui.shared import controls, desk, downloads, long_work, made
+from pixelcnn.ui.shared import controls, downloads, long_work, made, session_sketch
 from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.jobs import Job
 from pixelcnn.ui.shared.literal import literal
@@ -26,7 +26,7 @@ def current() -> CompletionRun | None:
     return st.session_state.get("completion")
 
 
-def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -> None:
+def begin(model: LoadedModel, sketch: Sketch, request: Request, quiet: bool = False) -> None:
     """Begin to complete a drawing; what was being completed is dropped.
 
     With `quiet` the page stays where it is, for somebody who is drawing.
@@ -35,8 +35,8 @@ def begin(model: LoadedModel, sketch: Sketch, wish: Wish, quiet: bool = False) -
     long_work.cancel("posterior")
     job, run, before = None, None, current()
     try:
-        job = _infer(model.model, sketch, wish) if wish.inferred else None
-        run = CompletionRun(model.model, sketch, wish, model.class_names, job, quiet)
+        job = _infer(model.model, sketch, request) if request.inferred else None
+        run = CompletionRun(model.model, sketch, request, model.class_names, job, quiet)
         run.other_estimate = _estimate_by_another(before, run)
         run.draw(0.1)
     except ValueError as error:
@@ -51,20 +51,20 @@ def _estimate_by_another(before: CompletionRun | None, run: CompletionRun) -> tu
     """Keep what the completions before said of the same drawing, if only the method is another."""
     if before is None or not before.done or not before.sketch.same_evidence(run.sketch):
         return None
-    if before.wish == run.wish:
+    if before.request == run.request:
         return before.other_estimate
-    same = replace(before.wish, method=run.wish.method) == run.wish
+    same = replace(before.request, method=run.request.method) == run.request
     bits = outcome.estimate(before) if same else None
-    return None if bits is None else (before.wish.method, bits)
+    return None if bits is None else (before.request.method, bits)
 
 
-def pin(sketch: Sketch, wish: Wish) -> None:
-    """Have the completions shown follow a wish that differs in what is pinned alone."""
+def pin(sketch: Sketch, request: Request) -> None:
+    """Have the completions shown follow a request that differs in what is pinned alone."""
     state, run = st.session_state, current()
-    if run is None or run.wish.pins == wish.pins or not run.sketch.same_evidence(sketch):
+    if run is None or run.request.pins == request.pins or not run.sketch.same_evidence(sketch):
         return
-    if replace(run.wish, pins=wish.pins) == wish:
-        run.pin(wish.pins)
+    if replace(run.request, pins=request.pins) == request:
+        run.pin(request.pins)
         state["completion_message"] = run.message()
 
 
@@ -85,7 +85,7 @@ def show() -> None:
         st.toast("Taken to the canvas. Undo brings the drawing before it back.")
     _sheet()
     wanted = run.class_names and run.done and st.session_state.get("posterior") is None
-    if wanted and outcome.posterior_is_quick(run.model, run.known, run.order, run.wish):
+    if wanted and outcome.posterior_is_quick(run.model, run.known, run.order, run.request):
         _begin_posterior()
     _notes(run)
     if run.class_names:
@@ -126,9 +126,9 @@ def _notes(run: CompletionRun) -> None:
         show_it(report.text, **({"icon": ":material/warning:"} if report.is_warning else {}))
 
 
-def _infer(model: Model, sketch: Sketch, wish: Wish) -> Job:
-    tolerance = wish.tolerance if wish.method == "particles" else 0.0
-    steps = iter_posterior(model, sketch, tolerance, wish.seed, wish.exactly)
+def _infer(model: Model, sketch: Sketch, request: Request) -> Job:
+    tolerance = request.tolerance if request.method == "particles" else 0.0
+    steps = iter_posterior(model, sketch, tolerance, request.seed, request.exactly)
     return long_work.begin("posterior", object(), lambda: steps)
 
 
@@ -157,7 +157,7 @@ def _posterior() -> None:
 
 def _begin_posterior() -> None:
     state, run = st.session_state, current()
-    state["posterior"] = _infer(run.model, run.sketch, run.wish)
+    state["posterior"] = _infer(run.model, run.sketch, run.request)
     state["posterior"].wait(0.3)  # what is quick needs no bar
 
 
@@ -198,7 +198,7 @@ def _posterior_chart(job: Job) -> None:
 
 def _export(run: CompletionRun) -> None:
     """Offer the completions as files; outside of `_sheet`, which runs again at every pull."""
-    name = f"{run.wish.checkpoint}-{run.wish.method}-seed{run.wish.seed}"
+    name = f"{run.request.checkpoint}-{run.request.method}-seed{run.request.seed}"
     with st.popover("Download", icon=":material/download:"):
         st.caption("What is not drawn yet is drawn first.")
         formats = downloads.picture_formats(exports, large=8, data="Data")
@@ -231,15 +231,15 @@ def _chosen(event: str) -> tuple[CompletionRun, int, int] | None:
         return None
     request = st.session_state[SHEET][event]
     image, pixel = int(request["image"]), int(request["pixel"])
-    valid = 0 <= image < run.wish.num_images and 0 <= pixel < run.sketch.known.size
+    valid = 0 <= image < run.request.num_images and 0 <= pixel < run.sketch.known.size
     return (run, image, pixel) if valid and request["run"] == run.run and run.done else None
 
 
 def _on_take() -> None:
     if chosen := _chosen("take"):
         run, image, _ = chosen
-        picture = run.sketch.filled(run.levels()[image], run.wish.exactly)
-        desk.put(picture, st.session_state["completion_dataset"])
+        picture = run.sketch.filled(run.levels()[image], run.request.exactly)
+        session_sketch.put(picture, st.session_state["completion_dataset"])
         st.session_state["taken"] = st.session_state["rerun_completions"] = True
 
 
@@ -254,8 +254,8 @@ def _on_open() -> None:
     if chosen := _chosen("open"):
         run, image, pixel = chosen
         controls.show_finished(
-            run.wish.checkpoint,
-            run.wish.seed,
+            run.request.checkpoint,
+            run.request.seed,
             image,
             run.class_name(image),
             run.history(image),

@@ -34,7 +34,7 @@ FEWEST_PARTICLES = 8
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What is to be completed and how: with the drawing, it fixes every pixel."""
 
     checkpoint: str
@@ -110,28 +110,28 @@ class CompletionRun:
     Arguments:
         model: a grey model, in evaluation mode.
         sketch: the drawing.
-        wish: how it is to be completed.
+        request: how it is to be completed.
         class_names: name of each class.
         posterior: for an inferred class; the completions begin when it is done.
         quiet: whether the browser stays where it is, and does not go to the sheet.
 
     Raises:
-        ValueError: if the drawing or the wish does not fit the model.
+        ValueError: if the drawing or the request does not fit the model.
     """
 
     def __init__(
         self,
         model: Model,
         sketch: Sketch,
-        wish: Wish,
+        request: Request,
         class_names: tuple[str, ...] = (),
         posterior: Job | None = None,
         quiet: bool = False,
     ) -> None:
         self.model, self.config = model, model.config
-        self.sketch, self.wish, self.class_names = sketch, wish, class_names
+        self.sketch, self.request, self.class_names = sketch, request, class_names
         self.posterior, self.quiet = posterior, quiet
-        self.evidence = sketch.evidence(wish.exactly)
+        self.evidence = sketch.evidence(request.exactly)
         self.known = self.evidence.known[0, 0].numpy()
         """Pixels that stay as they are, (H, W)."""
         self.hints = self.evidence.hints[0, 0].numpy()
@@ -143,11 +143,11 @@ class CompletionRun:
         """Held while pixels are drawn: an export may finish what is played."""
         self.other_estimate: tuple[str, float] | None = None
         """What another method said of the same drawing: its name, and log2 p(known)."""
-        self._with_particles = wish.method in ("particles", "weighed")
-        one = not isinstance(wish.label, Sequence)
-        self._asked = [wish.label] * wish.num_images if one else list(wish.label)
+        self._with_particles = request.method in ("particles", "weighed")
+        one = not isinstance(request.label, Sequence)
+        self._asked = [request.label] * request.num_images if one else list(request.label)
         self._parts = [] if posterior else self._divide()
-        self._pinned = {pin: self._pinned_part(*pin) for pin in map(tuple, wish.pins)}
+        self._pinned = {pin: self._pinned_part(*pin) for pin in map(tuple, request.pins)}
         scan = self._parts[0].scan if self._parts else self._scan([None], [0])
         self.order = scan.order
         """Raster order of the scan."""
@@ -167,7 +167,7 @@ class CompletionRun:
     @property
     def labels(self) -> list[int | None]:
         """Class of each completion; None for any class, or if it is not known yet."""
-        pinned = dict(self.wish.pins)
+        pinned = dict(self.request.pins)
         return [pinned.get(image, label) for image, label in enumerate(self._asked)]
 
     @property
@@ -183,7 +183,7 @@ class CompletionRun:
     @property
     def columns(self) -> int:
         """Completions in a row of the sheet."""
-        return math.ceil(math.sqrt(self.wish.num_images))
+        return math.ceil(math.sqrt(self.request.num_images))
 
     def class_name(self, image: int) -> str | None:
         """Name the class that a completion was asked for; None for any class."""
@@ -193,7 +193,7 @@ class CompletionRun:
     def pin(self, pins: tuple[tuple[int, int], ...]) -> None:
         """Change which completions have a class of their own; only these are drawn, at once."""
         with self.lock:
-            self.wish = replace(self.wish, pins=pins)
+            self.request = replace(self.request, pins=pins)
             self._pinned = {p: self._pinned.get(p) or self._pinned_part(*p) for p in pins}
             for part in self._pinned.values():
                 while self._parts and part.result is None:
@@ -225,14 +225,14 @@ class CompletionRun:
     def levels(self) -> NDArray[np.int64]:
         """The completions shown, (n, H, W); of unknown pixels not drawn yet 0."""
         given = np.where(self.known, self.sketch.level, 0).astype(np.int64)[None]
-        levels = given.repeat(self.wish.num_images, 0)
+        levels = given.repeat(self.request.num_images, 0)
         for part in self.parts:
             levels[part.images] = part.levels()
         return levels
 
     def results(self, name: str) -> NDArray[np.float64]:
         """Give a value of every finished completion: a field of `Completion`, (n,)."""
-        values = np.empty(self.wish.num_images)
+        values = np.empty(self.request.num_images)
         for part in self.parts:
             values[part.images] = getattr(part.result, name)[0].numpy()
         return values
@@ -270,16 +270,16 @@ class CompletionRun:
         """
         wanted, c = self.levels()[image].ravel(), self.config
         noise = make_noise(
-            c, num_images=1, seed=self.wish.seed, first_image=image, stream="completions"
+            c, num_images=1, seed=self.request.seed, first_image=image, stream="completions"
         )
         sampler = Sampler(self.model, noise, label_tensor(self.labels[image], 1))
         known = self.known.ravel()
         for level, fixed in zip(wanted, known, strict=True):
-            sampler.step(self.wish.rule, level if fixed else None)
+            sampler.step(self.request.rule, level if fixed else None)
         same = np.array_equal(sampler.levels.ravel(), wanted)
         forced = np.flatnonzero(known) if same else range(wanted.size)
         levels = {int(at): int(wanted[at]) for at in forced}
-        return History(((0, self.wish.rule),), levels, "completions")
+        return History(((0, self.request.rule),), levels, "completions")
 
     def looks_like(self) -> list[tuple[str, float]] | None:
         """Name the class of each finished completion, and how probable it is in percent.
@@ -318,17 +318,17 @@ class CompletionRun:
             "height": c.height,
             "width": c.width,
             "num_levels": c.num_levels,
-            "num_images": self.wish.num_images,
+            "num_images": self.request.num_images,
             "columns": self.columns,
-            "captions": [self.class_name(i) or "" for i in range(self.wish.num_images)],
+            "captions": [self.class_name(i) or "" for i in range(self.request.num_images)],
             "class_names": self.class_names,
-            "pins": dict(self.wish.pins),
+            "pins": dict(self.request.pins),
             "looks": self.looks_like(),
             "bits": self.bits(),
             "particles": self.num_particles,
             "waiting": self._waiting(),
             "quiet": self.quiet,
-            "learned": self.wish.method == "learned",
+            "learned": self.request.method == "learned",
             "done": self.done,
         }
         sections = {
@@ -355,12 +355,12 @@ class CompletionRun:
         if job.done < 1 and not goes_on:
             raise ValueError(job.error or "The posterior over the classes was stopped.")
         if job.done == 1:
-            self._asked = job.latest.draw(self.wish.num_images, self.wish.seed)
+            self._asked = job.latest.draw(self.request.num_images, self.request.seed)
             self._parts = self._divide()
 
     def _divide(self) -> list[Part]:
         """Divide the completions, without what is pinned, into those that are drawn together."""
-        images = range(self.wish.num_images)
+        images = range(self.request.num_images)
         if not self._with_particles:
             return [Part(self._scan(self._asked, images), list(images))]
         return [
@@ -371,24 +371,24 @@ class CompletionRun:
 
     def _pinned_part(self, image: int, label: int) -> Part:
         # With particles each has its own seed, or two of one class would be the same picture.
-        seed = self.wish.seed + (1 + image) * self._with_particles
+        seed = self.request.seed + (1 + image) * self._with_particles
         return Part(self._scan([label], [image], seed), [image])
 
     def _scan(
         self, labels: Sequence[int | None], images: Sequence[int], seed: int | None = None
     ) -> Scan:
-        wish, count = self.wish, len(images)
-        share = round(wish.num_particles * count / wish.num_images)
+        request, count = self.request, len(images)
+        share = round(request.num_particles * count / request.num_images)
         fewer = max(FEWEST_PARTICLES, count, share)
         return begin_completion(
             self.model,
             *self.evidence,
-            method=wish.method,
+            method=request.method,
             num_images=count,
-            seed=wish.seed if seed is None else seed,
-            rule=wish.rule,
+            seed=request.seed if seed is None else seed,
+            rule=request.rule,
             label=labels if len(set(labels)) > 1 else labels[0],
             first_image=0 if self._with_particles else images[0],
-            num_particles=fewer if count < wish.num_images else wish.num_particles,
-            tolerance=wish.tolerance if wish.method == "particles" else 0.0,
+            num_particles=fewer if count < request.num_images else request.num_particles,
+            tolerance=request.tolerance if request.method == "particles" else 0.0,
         )

@@ -17,7 +17,7 @@ from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.complete import challenges, real_start, settings
 from pixelcnn.ui.complete.challenges import CHALLENGES, SIDE
 from pixelcnn.ui.complete.gallery import gallery
-from pixelcnn.ui.shared import desk, resources
+from pixelcnn.ui.shared import resources, session_sketch
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.public import upload_mb
@@ -54,7 +54,7 @@ def offer_challenges(config: ModelConfig) -> None:
 
 def _on_challenge(index: int) -> None:
     challenge = CHALLENGES[index]
-    desk.put(challenge.sketch(), challenge.dataset)
+    session_sketch.put(challenge.sketch(), challenge.dataset)
     settings.follow(challenge.dataset, SIDE, SIDE)
     st.session_state["complete_asked"] = True
 
@@ -79,7 +79,9 @@ def choose_start(config: ModelConfig, dataset: str | None) -> None:
         st.button(
             "Empty the canvas",
             icon=":material/ink_eraser:",
-            on_click=lambda: desk.put(blank(config.height, config.width, config.num_levels)),
+            on_click=lambda: session_sketch.put(
+                blank(config.height, config.width, config.num_levels)
+            ),
             help="All pixels unknown. Undo brings the drawing back.",
         )
         st.caption("Then draw with the mouse, a finger or the keyboard.")
@@ -128,7 +130,7 @@ def _on_upload(config: ModelConfig) -> None:
     except PictureError as error:
         state["upload_problem"] = f"{error} Your drawing is as it was."
         return
-    desk.put(given(values[0], 256), "")  # nobody knows what kind of picture it is
+    session_sketch.put(given(values[0], 256), "")  # nobody knows what kind of picture it is
 
 
 def choose_cover(config: ModelConfig) -> None:
@@ -147,7 +149,7 @@ def choose_cover(config: ModelConfig) -> None:
 def _cover(left: str, config: ModelConfig) -> None:
     seed = st.session_state["cover_seed"] = st.session_state.get("cover_seed", -1) + 1
     known = occlusion(left, config.height, config.width, seed=seed)[0, 0].numpy()
-    desk.put(desk.current().covered(known))
+    session_sketch.put(session_sketch.current().covered(known))
 
 
 def _show_gallery(config: ModelConfig) -> None:
@@ -194,7 +196,7 @@ def _titles(model: LoadedModel, count: int) -> list[str]:
 
 def _on_choose(levels: NDArray[np.int64], model: LoadedModel, index: int) -> None:
     config, dataset = model.model.config, model.info.dataset
-    desk.put(given(levels[index], config.num_levels), dataset or "")
+    session_sketch.put(given(levels[index], config.num_levels), dataset or "")
     settings.follow(dataset, config.height, config.width)
 
 

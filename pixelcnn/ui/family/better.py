@@ -6,7 +6,7 @@ from pixelcnn.evaluation.family import CLAIM, TRAINED_TOGETHER, Member, answer_c
 from pixelcnn.evaluation.stored import StoredNumbersError, percent
 from pixelcnn.ui.family.charts import learning_chart
 from pixelcnn.ui.family.members import Family, choose_family, measured
-from pixelcnn.ui.shared.exhibits import offer_data, show_chart
+from pixelcnn.ui.shared.chart_view import offer_data, show_chart
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 

@@ -15,7 +15,7 @@ from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.family.charts import influence_chart, lost_chart, maps_chart
 from pixelcnn.ui.family.members import PRICE, Family, choose_family, measured
-from pixelcnn.ui.shared.exhibits import show_chart
+from pixelcnn.ui.shared.chart_view import show_chart
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel, load

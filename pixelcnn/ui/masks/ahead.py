@@ -12,7 +12,7 @@ from pixelcnn.models.rows import MANY_IMAGES
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.storage import CheckpointError, list_checkpoints
-from pixelcnn.ui.masks.shown import SAMPLE, SAMPLES, Shown, sample_of
+from pixelcnn.ui.masks.shown import SAMPLE, SAMPLES, ShownPicture, sample_of
 from pixelcnn.ui.shared import long_work
 from pixelcnn.ui.shared.controls import next_seed
 from pixelcnn.ui.shared.resources import LoadedModel, load
@@ -22,11 +22,11 @@ OTHERS = 6
 TOGETHER = MANY_IMAGES - 1
 """Pictures drawn together: faster than one by one, and on one core."""
 
-Prepare = Callable[[LoadedModel, Shown], Iterator[None]]
+Prepare = Callable[[LoadedModel, ShownPicture], Iterator[None]]
 """Computes ahead what a section shows of a model and a picture; one may stop between two parts."""
 
 
-def draw_ahead(model: LoadedModel, shown: Shown, prepare: Prepare | None) -> None:
+def draw_ahead(model: LoadedModel, shown: ShownPicture, prepare: Prepare | None) -> None:
     """Draw in the background what a click on seed, class or model asks for.
 
     Arguments:
@@ -60,7 +60,7 @@ def draw_ahead(model: LoadedModel, shown: Shown, prepare: Prepare | None) -> Non
         drawn.sort(key=lambda picture: (picture[0].name, picture[1]) == (model.name, seed))
         for of, number, kind in drawn if prepare is not None else ():
             levels = sample_of(of, number, kind)
-            for _ in prepare(of, Shown(levels, kind, "", (SAMPLE, number, kind))):
+            for _ in prepare(of, ShownPicture(levels, kind, "", (SAMPLE, number, kind))):
                 yield 0.0
 
     long_work.begin("ahead", object(), draw)

@@ -7,7 +7,7 @@ from pixelcnn.data.pictures import Picture
 from pixelcnn.inspection.influence import PairCheck, check_pairs
 from pixelcnn.inspection.receptive_field import past_coverage
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.shown import Shown
+from pixelcnn.ui.masks.shown import ShownPicture
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -17,7 +17,7 @@ COLOURS = np.array(
 """Future unchanged, past changed, past unchanged, future changed."""
 
 
-def show(model: LoadedModel, shown: Shown) -> None:
+def show(model: LoadedModel, shown: ShownPicture) -> None:
     """Draw the part below the single pair."""
     total = model.model.config.num_dims
     st.markdown("#### All pairs")

@@ -20,7 +20,7 @@ from pixelcnn.inspection.receptive_field import (
     spread_positions,
 )
 from pixelcnn.models import Model, ModelConfig, build_model
-from pixelcnn.ui.masks.shown import SAMPLE, Shown, sample_of
+from pixelcnn.ui.masks.shown import SAMPLE, ShownPicture, sample_of
 from pixelcnn.ui.shared.resources import LoadedModel
 
 CHECKED = 2
@@ -97,21 +97,23 @@ def check_at(model: LoadedModel, wrong: bool, position: int) -> CausalityReport:
 
 
 @lru_cache(256)
-def leaks(model: LoadedModel, wrong: bool, shown: Shown, pixel: int) -> NDArray[np.bool_]:
+def leaks(model: LoadedModel, wrong: bool, shown: ShownPicture, pixel: int) -> NDArray[np.bool_]:
     """Find the pixels that the prediction at one pixel reads and must not: bool (H, W)."""
     position = pixel * model.model.config.num_channels
     return forbidden_pixels(chosen_model(model, wrong), shown.levels, position, shown.label)
 
 
 @lru_cache(256)
-def effective(model: LoadedModel, shown: Shown, pixel: int, channel: int) -> NDArray[np.float32]:
+def effective(
+    model: LoadedModel, shown: ShownPicture, pixel: int, channel: int
+) -> NDArray[np.float32]:
     """Measure the effective receptive field of one prediction: (H, W)."""
     position = pixel * model.model.config.num_channels + channel
     return trial.effective_receptive_field(model.model, shown.levels, shown.label, position)
 
 
 @lru_cache(64)
-def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
+def logits(model: LoadedModel, shown: ShownPicture, wrong: bool = False) -> Tensor:
     """Predict every pixel of the picture in one pass: (1, K, C, H, W)."""
     return trial.logits(chosen_model(model, wrong), shown.levels, shown.label)
 
@@ -119,7 +121,7 @@ def logits(model: LoadedModel, shown: Shown, wrong: bool = False) -> Tensor:
 @lru_cache(256)
 def influence(
     model: LoadedModel,
-    shown: Shown,
+    shown: ShownPicture,
     changed: int,
     level: int,
     predicted: int,
@@ -133,12 +135,12 @@ def influence(
 
 
 @lru_cache(32)
-def block_features(model: LoadedModel, shown: Shown, block: int) -> tuple[Tensor, Tensor]:
+def block_features(model: LoadedModel, shown: ShownPicture, block: int) -> tuple[Tensor, Tensor]:
     """Give the features before a residual block, and what it adds: (F, H, W) each."""
     return kernels.block_features(model.model, shown.levels, shown.label, block)
 
 
-def drawn(model: LoadedModel, shown: Shown) -> Tensor:
+def drawn(model: LoadedModel, shown: ShownPicture) -> Tensor:
     """Return a picture that the model drew: the one shown, or beside a real one a sample."""
     if shown.key[0] == SAMPLE:
         return shown.levels

@@ -14,8 +14,14 @@ from pixelcnn.models.convolutions import ConvolutionConfig, ConvolutionModel
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, Frames, Look, board
-from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
-from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.masks.shown import (
+    ShownPicture,
+    pixel_looked_at,
+    pixel_of_link,
+    place,
+    write_pixel,
+)
+from pixelcnn.ui.shared.chart_view import offer_data
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
@@ -23,7 +29,7 @@ from pixelcnn.ui.shared.resources import LoadedModel
 LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
 
 
-def show(model: LoadedModel, shown: Shown) -> None:
+def show(model: LoadedModel, shown: ShownPicture) -> None:
     """Draw the section."""
     config = model.model.config
     pixel = pixel_of_link("pixel", config)
@@ -91,7 +97,7 @@ def prepare() -> Prepare:
     """Give what computes this section's numbers for another model or picture."""
     pixel = pixel_looked_at()
 
-    def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
+    def compute(model: LoadedModel, shown: ShownPicture) -> Iterator[None]:
         both_fields(model)
         yield
         computed.effective(model, shown, pixel(model.model.config), 0)
@@ -218,7 +224,7 @@ def all_pixels(field: LayerField) -> str:
     )
 
 
-def _effective(model: LoadedModel, shown: Shown, pixel: int) -> None:
+def _effective(model: LoadedModel, shown: ShownPicture, pixel: int) -> None:
     config = model.model.config
     st.markdown("#### What it can read, and what it uses")
     st.markdown(

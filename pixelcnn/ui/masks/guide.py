@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pixelcnn.ui.masks import steps
-from pixelcnn.ui.masks.shown import Shown
+from pixelcnn.ui.masks.shown import ShownPicture
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -19,7 +19,7 @@ class Step:
     title: str
     text: str
     """At most 60 words."""
-    live: Callable[[LoadedModel, Shown], None]
+    live: Callable[[LoadedModel, ShownPicture], None]
     """Draws the pictures beside the text."""
 
 
@@ -94,7 +94,7 @@ def current_step() -> int:
     return 1
 
 
-def show(model: LoadedModel, shown: Shown) -> None:
+def show(model: LoadedModel, shown: ShownPicture) -> None:
     """Draw the step of the URL."""
     number = current_step()
     step = STEPS[number - 1]

@@ -7,7 +7,7 @@ from pixelcnn.masks import channel_mask
 from pixelcnn.ui.masks import panels
 from pixelcnn.ui.masks.board import Board, Frames, board
 from pixelcnn.ui.masks.computed import one_kernel
-from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, write_pixel
+from pixelcnn.ui.masks.shown import ShownPicture, has_masks, pixel_of_link, write_pixel
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -17,7 +17,7 @@ TOGETHER = "all together"
 CHANNELS = "RGB"
 
 
-def show(model: LoadedModel, shown: Shown) -> None:
+def show(model: LoadedModel, shown: ShownPicture) -> None:
     """Draw the section."""
     st.markdown(
         "A prediction may use only what came before it. So the rest of a masked kernel is "
@@ -31,7 +31,7 @@ def show(model: LoadedModel, shown: Shown) -> None:
     _weights(model)
 
 
-def _sliding(model: LoadedModel, shown: Shown) -> None:
+def _sliding(model: LoadedModel, shown: ShownPicture) -> None:
     config = model.model.config
     left, right, _ = st.columns([5, 4, 3])
     size = bound(

@@ -17,7 +17,7 @@ from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, Look, board
 from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import (
-    Shown,
+    ShownPicture,
     has_masks,
     pixel_looked_at,
     pixel_of_link,
@@ -30,7 +30,7 @@ from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
 
-def show(model: LoadedModel, shown: Shown) -> None:
+def show(model: LoadedModel, shown: ShownPicture) -> None:
     """Draw the section."""
     config = model.model.config
     if not has_masks(model):
@@ -87,7 +87,7 @@ def prepare() -> Prepare:
     """Give what computes this section's numbers for another model or picture."""
     pixel, wrong = pixel_looked_at(), bool(st.session_state.get("wrong"))
 
-    def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
+    def compute(model: LoadedModel, shown: ShownPicture) -> Iterator[None]:
         if not isinstance(model.model, ConvolutionModel):
             return
         for switch in (wrong, not wrong):
@@ -117,7 +117,7 @@ def _verdict(model: LoadedModel, wrong: bool) -> None:
 
 
 def _change_own_level(
-    model: LoadedModel, shown: Shown, pixel: int, wrong: bool
+    model: LoadedModel, shown: ShownPicture, pixel: int, wrong: bool
 ) -> tuple[int, int, Influence]:
     """Give the level of a pixel, another one, and what the change does to its own prediction."""
     levels = model.model.config.num_levels
@@ -127,7 +127,7 @@ def _change_own_level(
     return level, other, computed.influence(model, shown, own, other, own, wrong)
 
 
-def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> None:
+def _own_level(model: LoadedModel, shown: ShownPicture, pixel: int, wrong: bool) -> None:
     """Change the very pixel that is predicted, and look at its prediction."""
     config = model.model.config
     level, other, result = _change_own_level(model, shown, pixel, wrong)
@@ -147,7 +147,7 @@ def _own_level(model: LoadedModel, shown: Shown, pixel: int, wrong: bool) -> Non
         )
 
 
-def _trained(model: LoadedModel, shown: Shown, pixel: int) -> None:
+def _trained(model: LoadedModel, shown: ShownPicture, pixel: int) -> None:
     """Show what became of a net that was trained with mask B in its first layer."""
     st.divider()
     st.markdown("#### Trained with the wrong mask")

@@ -14,7 +14,7 @@ from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
-from pixelcnn.ui.masks.shown import Shown, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import ShownPicture, pixel_of_link, place, write_pixel
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel, num_parameters
@@ -30,7 +30,7 @@ MAX_FEATURES = 96
 """More would take longer to make and count than a slider may take to answer."""
 
 
-def show(model: LoadedModel, shown: Shown) -> None:
+def show(model: LoadedModel, shown: ShownPicture) -> None:
     """Draw the section."""
     config = model.model.config
     st.markdown(

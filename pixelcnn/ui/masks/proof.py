@@ -13,7 +13,13 @@ from pixelcnn.ui.masks import all_pairs, computed, panels
 from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, board
 from pixelcnn.ui.masks.growth import LEGEND
-from pixelcnn.ui.masks.shown import Shown, pixel_looked_at, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import (
+    ShownPicture,
+    pixel_looked_at,
+    pixel_of_link,
+    place,
+    write_pixel,
+)
 from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
@@ -29,7 +35,7 @@ I_BEGINS, J_BEGINS = (0.35, 0.5), (0.5, 0.55)
 """Where i and j are at first, as shares of height and width."""
 
 
-def show(model: LoadedModel, shown: Shown) -> None:
+def show(model: LoadedModel, shown: ShownPicture) -> None:
     """Draw the section."""
     config = model.model.config
     changed = pixel_of_link("i", config, I_BEGINS)
@@ -92,7 +98,7 @@ def prepare() -> Prepare:
     i_looked_at, j_looked_at = pixel_looked_at("i", I_BEGINS), pixel_looked_at("j", J_BEGINS)
     shift = st.session_state.get("by")
 
-    def compute(model: LoadedModel, shown: Shown) -> Iterator[None]:
+    def compute(model: LoadedModel, shown: ShownPicture) -> Iterator[None]:
         config = model.model.config
         i, j = (p(config) for p in (i_looked_at, j_looked_at))
         new = (shown.level_at(i) + (shift or config.num_levels // 2)) % config.num_levels

@@ -27,7 +27,7 @@ SAMPLES = Results(64)
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownPicture:
     """A picture and how it came about."""
 
     levels: Tensor = field(compare=False)
@@ -44,7 +44,7 @@ class Shown:
         return int(self.levels[0, channel].view(-1)[pixel])
 
 
-def choose_picture(model: LoadedModel) -> Shown:
+def choose_picture(model: LoadedModel) -> ShownPicture:
     """Let the visitor choose a picture: a sample, or a test image of the model's data set."""
     if _dataset(model) in DATASETS:
         source = bound(
@@ -61,7 +61,7 @@ def choose_picture(model: LoadedModel) -> Shown:
     kind = names[label] if label is not None else "any class" if names else ""
     with st.spinner("Drawing a sample …"):
         levels = sample_of(model, seed, label)
-    return Shown(
+    return ShownPicture(
         levels=levels,
         label=label,
         title=", ".join(filter(None, ("sample of the model", kind, f"seed {seed}"))),
@@ -74,7 +74,7 @@ def _dataset(model: LoadedModel) -> str:
     return (model.info.dataset or "").partition("/")[0]
 
 
-def _test_image(model: LoadedModel) -> Shown | None:
+def _test_image(model: LoadedModel) -> ShownPicture | None:
     """Let the visitor choose a test image; without the data, offer to fetch it."""
     config = model.model.config
     dataset = DATASETS[_dataset(model)]
@@ -95,7 +95,7 @@ def _test_image(model: LoadedModel) -> Shown | None:
         help=f"Number in the test set, 0 to {len(values) - 1}.",
     )  # fmt: skip
     label = int(labels[number])
-    return Shown(
+    return ShownPicture(
         levels=quantize(values[number : number + 1], config.num_levels).long(),
         label=label if config.num_classes == len(dataset.class_names) > 0 else None,
         title=", ".join(

@@ -9,7 +9,7 @@ from pixelcnn.evaluation.likelihoods import surprise_bits
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, Frames, Look, Panel, board
-from pixelcnn.ui.masks.shown import Shown, has_masks, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import ShownPicture, has_masks, pixel_of_link, place, write_pixel
 from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
@@ -18,7 +18,7 @@ from pixelcnn.ui.shared.resources import LoadedModel
 ONE = {"pixel": "Pixel"}
 
 
-def sequence(model: LoadedModel, shown: Shown) -> None:
+def sequence(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 1: the picture in its order."""
     config = model.model.config
     total = config.height * config.width
@@ -39,7 +39,7 @@ def sequence(model: LoadedModel, shown: Shown) -> None:
     )  # fmt: skip
 
 
-def one_distribution(model: LoadedModel, shown: Shown) -> None:
+def one_distribution(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 2: the distribution at a pixel."""
     config = model.model.config
     pixel = pixel_of_link("pixel", config)
@@ -69,7 +69,7 @@ def one_distribution(model: LoadedModel, shown: Shown) -> None:
         )
 
 
-def product(model: LoadedModel, shown: Shown) -> None:
+def product(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 3: surprise at every pixel, and its sum."""
     config = model.model.config
     pixel = pixel_of_link("pixel", config)
@@ -99,12 +99,12 @@ def product(model: LoadedModel, shown: Shown) -> None:
     )  # fmt: skip
 
 
-def surprise_map(logits: torch.Tensor, shown: Shown) -> NDArray[np.float64]:
+def surprise_map(logits: torch.Tensor, shown: ShownPicture) -> NDArray[np.float64]:
     """Compute −log2 p of the level at every pixel, summed over its channels: (H, W)."""
     return surprise_bits(logits.double(), shown.levels)[0].sum(0).numpy()
 
 
-def masks(model: LoadedModel, shown: Shown) -> None:
+def masks(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 4: both masks of the loaded model over the picture."""
     config = model.model.config
     if not has_masks(model):
@@ -133,7 +133,7 @@ def masks(model: LoadedModel, shown: Shown) -> None:
     )  # fmt: skip
 
 
-def residual(model: LoadedModel, shown: Shown) -> None:
+def residual(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 5: one feature before a block, what the block adds, and the sum."""
     config = model.model.config
     if not has_masks(model):
@@ -182,7 +182,7 @@ def residual(model: LoadedModel, shown: Shown) -> None:
     )  # fmt: skip
 
 
-def training(model: LoadedModel, shown: Shown) -> None:
+def training(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 6: all predictions in one pass, beside a drawing pixel by pixel."""
     config = model.model.config
     total = config.height * config.width
@@ -216,7 +216,7 @@ def expected_levels(logits: torch.Tensor) -> torch.Tensor:
     return mean.round().long()
 
 
-def relatives(model: LoadedModel, shown: Shown) -> None:
+def relatives(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 7: the field of the loaded model, and the way to its relatives."""
     config = model.model.config
     pixel = pixel_of_link("pixel", config)

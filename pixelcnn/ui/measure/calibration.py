@@ -14,8 +14,8 @@ from pixelcnn.ui.measure.live import (
     learned_whole_set,
     stored_numbers,
 )
+from pixelcnn.ui.shared.chart_view import offer_data, show_chart
 from pixelcnn.ui.shared.charts.measured import reliability_chart
-from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.real_images import test_set

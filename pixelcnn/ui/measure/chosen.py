@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ScoredPicture:
     """A picture to score."""
 
     levels: Tensor

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.measure.chosen import Chosen
-from pixelcnn.ui.shared import desk
+from pixelcnn.ui.measure.chosen import ScoredPicture
+from pixelcnn.ui.shared import session_sketch
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
@@ -13,7 +13,7 @@ from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import MAX_SIDE
 
 
-def drawn(model: LoadedModel) -> Chosen | None:
+def drawn(model: LoadedModel) -> ScoredPicture | None:
     """Let the visitor draw by hand: the drawing is that of the Complete page."""
     c = model.model.config
     if c.num_channels != 1 or max(c.height, c.width) > MAX_SIDE:
@@ -22,25 +22,25 @@ def drawn(model: LoadedModel) -> Chosen | None:
             icon=":material/palette:",
         )
         return None
-    desk.prepare(c)
-    desk.show_canvas()
-    sketch = desk.current()
+    session_sketch.prepare(c)
+    session_sketch.show_canvas()
+    sketch = session_sketch.current()
     st.caption(
         "Scored after every stroke. It is the drawing of the Complete page; what is unknown there "
         "counts as black."
     )
     if not sketch.known.any():
         return None
-    return Chosen(sketch.levels[0], "drawn by hand")
+    return ScoredPicture(sketch.levels[0], "drawn by hand")
 
 
-def of_generate(model: LoadedModel) -> Chosen | None:
+def of_generate(model: LoadedModel) -> ScoredPicture | None:
     """Take a picture of the Generate page."""
     missing = "Nothing has been drawn yet. Open the Generate page, let it draw, and come back."
     return _of(GENERATE, model, missing, ":material/animation:")
 
 
-def of_complete(model: LoadedModel) -> Chosen | None:
+def of_complete(model: LoadedModel) -> ScoredPicture | None:
     """Take a completion of the Complete page."""
     missing = (
         "Nothing has been completed yet. Open the Complete page, draw, press Complete, and come "
@@ -49,7 +49,7 @@ def of_complete(model: LoadedModel) -> Chosen | None:
     return _of(COMPLETE, model, missing, ":material/draw:")
 
 
-def _of(page: str, model: LoadedModel, missing: str, icon: str) -> Chosen | None:
+def _of(page: str, model: LoadedModel, missing: str, icon: str) -> ScoredPicture | None:
     """Take a picture that a page has left; what is not finished is drawn to its end."""
     made = left_by(page)
     if made is None:
@@ -70,7 +70,7 @@ def _of(page: str, model: LoadedModel, missing: str, icon: str) -> Chosen | None
     names = model.class_names
     name = made.classes[image]
     label = names.index(name) if name in names else None
-    return Chosen(levels[image], made.captions[image], label)
+    return ScoredPicture(levels[image], made.captions[image], label)
 
 
 def _choose(count: int) -> int:

@@ -14,11 +14,11 @@ from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.browser.messages import encode_score
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.measure.maps import maps
-from pixelcnn.ui.measure.sources import Chosen, choose_picture
+from pixelcnn.ui.measure.sources import ScoredPicture, choose_picture
+from pixelcnn.ui.shared.chart_view import offer_data, show_chart
 from pixelcnn.ui.shared.charts.distributions import distribution_chart
 from pixelcnn.ui.shared.charts.measured import classes_chart, codes_chart, score_columns
 from pixelcnn.ui.shared.controls import choose_class
-from pixelcnn.ui.shared.exhibits import offer_data, show_chart
 from pixelcnn.ui.shared.jobs import JOBS
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
@@ -69,7 +69,7 @@ def _told(model: LoadedModel) -> tuple[int | None, int]:
     return label, order
 
 
-def _score(model: LoadedModel, chosen: Chosen, label: int | None, order: int) -> Score:
+def _score(model: LoadedModel, chosen: ScoredPicture, label: int | None, order: int) -> Score:
     key = ("score", content_of(model), chosen.fingerprint, label, order)
     score = JOBS.results.get(key)
     if score is None:
@@ -122,7 +122,7 @@ def _pixel_of_link(count: int, default: int) -> int:
     return int(text) if known else default
 
 
-def _classes(model: LoadedModel, chosen: Chosen, order: int) -> None:
+def _classes(model: LoadedModel, chosen: ScoredPicture, order: int) -> None:
     st.markdown("#### What would each class say?")
     scores: ClassScores | None = result_of(
         ("classes", content_of(model), chosen.fingerprint, order),

@@ -15,7 +15,7 @@ from pixelcnn.evaluation.paradox import other_dataset
 from pixelcnn.sampling import sample
 from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.ui.measure import from_pages
-from pixelcnn.ui.measure.chosen import Chosen
+from pixelcnn.ui.measure.chosen import ScoredPicture
 from pixelcnn.ui.measure.live import content_of
 from pixelcnn.ui.shared.controls import choose_class
 from pixelcnn.ui.shared.links import bound
@@ -39,9 +39,9 @@ EXAMPLE = "\n".join(
 """A T-shirt of sorts, to begin with."""
 
 
-def choose_picture(model: LoadedModel) -> Chosen | None:
+def choose_picture(model: LoadedModel) -> ScoredPicture | None:
     """Let the visitor choose a picture; None while there is none, and the page says why."""
-    sources: dict[str, Callable[[LoadedModel], Chosen | None]] = {
+    sources: dict[str, Callable[[LoadedModel], ScoredPicture | None]] = {
         "A sample": _sample,
         "Test image": _test_image,
         "Drawn": from_pages.drawn,
@@ -63,7 +63,7 @@ def choose_picture(model: LoadedModel) -> Chosen | None:
     return sources[source](model)
 
 
-def _sample(model: LoadedModel) -> Chosen:
+def _sample(model: LoadedModel) -> ScoredPicture:
     left, middle, right = st.columns(3, vertical_alignment="bottom")
     label = choose_class(model.class_names, left, "Class drawn", "sample_class", help=None)
     temperature = bound(
@@ -79,7 +79,9 @@ def _sample(model: LoadedModel) -> Chosen:
     rule = SamplingRule(temperature=temperature)
     levels = _draw(content_of(model), model.model, seed, rule, label)
     what = "any class" if label is None else model.class_names[label]
-    return Chosen(levels, f"drawn by {model.name}: {what}, temperature {temperature:g}", label)
+    return ScoredPicture(
+        levels, f"drawn by {model.name}: {what}, temperature {temperature:g}", label
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner="Drawing the picture …")
@@ -93,7 +95,7 @@ def _draw(
     return sample(_model, seed=seed, rule=rule, label=label)[0]
 
 
-def _test_image(model: LoadedModel) -> Chosen | None:
+def _test_image(model: LoadedModel) -> ScoredPicture | None:
     c = model.model.config
     own = model.info.dataset if model.info.dataset in DATASETS else "fashion-mnist"
     offered = [own, other_dataset(own), *DATASETS]
@@ -134,7 +136,7 @@ def _test_image(model: LoadedModel) -> Chosen | None:
     dataset = DATASETS[name]
     known = name == model.info.dataset and c.num_classes == len(dataset.class_names) > 0
     kind = f": {dataset.class_title(true)}" if dataset.class_names else ""
-    return Chosen(
+    return ScoredPicture(
         quantize(values[number], c.num_levels).long(),
         f"{dataset.title}, test image {number}{kind}",
         true if known else None,
@@ -145,7 +147,7 @@ def _random_image(count: int) -> None:
     st.session_state["item"] = random.randrange(count)
 
 
-def _typed(model: LoadedModel) -> Chosen:
+def _typed(model: LoadedModel) -> ScoredPicture:
     c = model.model.config
     st.html("<style>.st-key-typed textarea { font: 13px/1 monospace }</style>")
     text = bound(
@@ -157,7 +159,7 @@ def _typed(model: LoadedModel) -> Chosen:
         help=f"One line for each row; from black to white: {GREYS!r}. What is missing is black.",
     )
     values = read_typed(text, c.height, c.width).expand(c.num_channels, -1, -1)
-    return Chosen(quantize(values, c.num_levels).long(), "typed by hand")
+    return ScoredPicture(quantize(values, c.num_levels).long(), "typed by hand")
 
 
 def read_typed(text: str, height: int, width: int) -> Tensor:
@@ -174,7 +176,7 @@ def read_typed(text: str, height: int, width: int) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _upload(model: LoadedModel) -> Chosen | None:
+def _upload(model: LoadedModel) -> ScoredPicture | None:
     c = model.model.config
     file = st.file_uploader(
         "A picture",
@@ -211,4 +213,4 @@ def _upload(model: LoadedModel) -> Chosen | None:
         st.error(literal(error), icon=":material/error:")
         return None
     levels = quantize(torch.from_numpy(values), c.num_levels).long()
-    return Chosen(levels, f"uploaded: {file.name}")
+    return ScoredPicture(levels, f"uploaded: {file.name}")

@@ -8,9 +8,9 @@ from pixelcnn.evaluation.common_noise import SweepRow, sweep_temperatures
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.ui.measure.live import content_of
+from pixelcnn.ui.shared.chart_view import show_chart
 from pixelcnn.ui.shared.charts.measured import sweep_chart
 from pixelcnn.ui.shared.controls import choose_class
-from pixelcnn.ui.shared.exhibits import show_chart
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.resources import LoadedModel

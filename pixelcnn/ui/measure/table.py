@@ -9,7 +9,7 @@ from pixelcnn.evaluation.model_table import TABLE_PATH, ModelRow, Table
 from pixelcnn.evaluation.stored import StoredNumbersError, is_current, load_numbers, percent
 from pixelcnn.storage import CheckpointError, list_scored_checkpoints
 from pixelcnn.ui.measure.live import title_of
-from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.shared.chart_view import offer_data
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import load
 

@@ -6,14 +6,14 @@ import { mount } from "../../browser/mount.js";
 import { placeUnder } from "../../browser/pixel_grid.js";
 import { Playback } from "../../browser/playback.js";
 import { drawSheet, layButtons, sheetLayout, titleOf } from "../../browser/sheet.js";
-import { Growth, drawMaps, drawMarks, drawScan } from "./growth.js";
+import { RunData, drawMaps, drawMarks, drawScan } from "./run_data.js";
 
 const RETRY_MS = 700; // a pull can get lost when a rerun overtakes it; the server answers repeats
 
 class Completions extends Playback {
   constructor(root) {
     super(root, "400");
-    this.growth = null;
+    this.runData = null;
     this.pulledAt = null; // when the unanswered pull was sent
     this.rate = null; // steps per second that the server computes
     this.sort = this.recall("sort") ?? "drawn";
@@ -25,29 +25,29 @@ class Completions extends Playback {
       this.touch();
     });
     this.on("[data-act]", "click", ({ currentTarget }) => this.setTriggerValue(
-      currentTarget.dataset.act, { run: this.growth.head.run, ...this.chosen }));
+      currentTarget.dataset.act, { run: this.runData.head.run, ...this.chosen }));
     this.on(".pxr-pin select", "change", ({ target }) => this.setTriggerValue("pin", {
-      run: this.growth.head.run, ...this.chosen, label: target.value < 0 ? null : +target.value }));
+      run: this.runData.head.run, ...this.chosen, label: target.value < 0 ? null : +target.value }));
     this.on(".pxr-outline", "change", (event) => {
       this.remember("outline", event.target.checked);
       this.touch();
     });
   }
 
-  get have() { return this.growth.head.count; }
-  get total() { return this.growth.head.steps; } // the scan may end before the last pixel
-  get first() { return this.growth.head.first; } // before that all pixels are known
-  get width() { return this.growth.head.width; }
-  get done() { return this.growth.head.done; }
+  get have() { return this.runData.head.count; }
+  get total() { return this.runData.head.steps; } // the scan may end before the last pixel
+  get first() { return this.runData.head.first; } // before that all pixels are known
+  get width() { return this.runData.head.width; }
+  get done() { return this.runData.head.done; }
 
   // --- messages ---
 
   accept(message) {
-    const growth = new Growth(message), { head } = growth;
-    const fresh = head.run !== this.growth?.head.run;
-    if (!fresh && head.serial < this.growth.head.serial) return;
+    const runData = new RunData(message), { head } = runData;
+    const fresh = head.run !== this.runData?.head.run;
+    if (!fresh && head.serial < this.runData.head.serial) return;
     this.pulledAt = null;
-    this.growth = growth;
+    this.runData = runData;
     this.isReady = true;
     if (fresh) this.begin(head);
     else if (head.count > this.begun.count) {
@@ -81,7 +81,7 @@ class Completions extends Playback {
     if (this.done || !wanted || isLeaving()) return;
     if (this.pulledAt !== null && now - this.pulledAt <= RETRY_MS) return;
     this.pulledAt = now;
-    ask(this, "pull", { run: this.growth.head.run, serial: this.growth.head.serial });
+    ask(this, "pull", { run: this.runData.head.run, serial: this.runData.head.serial });
   }
 
   // --- playback ---
@@ -98,7 +98,7 @@ class Completions extends Playback {
 
   escape() { this.choose(null); }
 
-  showPin() { this.find(".pxr-pin select").value = this.growth.head.pins[this.chosen?.image] ?? -1; }
+  showPin() { this.find(".pxr-pin select").value = this.runData.head.pins[this.chosen?.image] ?? -1; }
 
   choose(chosen) {
     this.chosen = chosen;
@@ -111,13 +111,13 @@ class Completions extends Playback {
   lay() {
     super.lay();
     const room = this.root.clientWidth;
-    this.layout = sheetLayout(this.growth.shape, room >= 700 ? Math.min(520, room - 190) : room);
+    this.layout = sheetLayout(this.runData.shape, room >= 700 ? Math.min(520, room - 190) : room);
     this.mapSize = Math.min(160, Math.floor((room - 24) / 2));
   }
 
   layCells(order) {
-    const { layout, growth } = this;
-    const key = JSON.stringify([growth.head.run, layout.scale, layout.cells, order]);
+    const { layout, runData } = this;
+    const key = JSON.stringify([runData.head.run, layout.scale, layout.cells, order]);
     if (key === this.cellsKey) return; // new buttons would drop the focus
     this.cellsKey = key;
     layButtons(this.find(".px-cells"), layout, {
@@ -129,60 +129,60 @@ class Completions extends Playback {
   }
 
   pixelAt(event) {
-    const { shape, scan } = this.growth;
+    const { shape, scan } = this.runData;
     if (event.detail === 0) return scan[this.first]; // by keyboard: the first that was not known
     const { row, col } = placeUnder(event.currentTarget, event, shape);
     return clamp(row, 0, shape.height - 1) * shape.width + clamp(col, 0, shape.width - 1);
   }
 
-  nameOf(image) { return titleOf(image, this.growth.caption(image)); }
+  nameOf(image) { return titleOf(image, this.runData.caption(image)); }
 
   draw() {
-    const { growth, find, position, layout, chosen, theme } = this;
-    const order = growth.sorted(this.sort);
+    const { runData, find, position, layout, chosen, theme } = this;
+    const order = runData.sorted(this.sort);
     this.layCells(order);
-    const captions = order.map((image) => growth.caption(image, this.sort));
-    drawSheet(find(".pxr-sheet"), layout, growth.shape, growth.colour(position, order), captions, theme);
+    const captions = order.map((image) => runData.caption(image, this.sort));
+    drawSheet(find(".pxr-sheet"), layout, runData.shape, runData.colour(position, order), captions, theme);
     const outlined = find(".pxr-outline").checked;
-    drawMarks(find(".pxr-overlay"), growth, layout, { position, outlined, chosen, order }, theme);
-    drawMaps(find, growth, position, this.mapSize, theme);
-    drawScan(this, growth, theme);
+    drawMarks(find(".pxr-overlay"), runData, layout, { position, outlined, chosen, order }, theme);
+    drawMaps(find, runData, position, this.mapSize, theme);
+    drawScan(this, runData, theme);
     this.press("sort", this.sort);
-    for (const entry of this.all(".pxr-particles")) entry.hidden = !growth.head.particles;
+    for (const entry of this.all(".pxr-particles")) entry.hidden = !runData.head.particles;
     this.words();
     const left = this.rate ? `, ${((this.total - this.have) / this.rate).toFixed(1)} s left` : "";
     this.showTransport(`${position} of ${this.total} pixels` + (this.done ? ""
       : ` · ${this.have} computed${this.playing ? left : ", paused"}`));
-    Object.assign(this.root.dataset, { run: growth.head.run, done: this.done, count: this.have });
+    Object.assign(this.root.dataset, { run: runData.head.run, done: this.done, count: this.have });
   }
 
   words() {
-    const { growth, find, chosen, position, hovered } = this;
-    const { head } = growth;
+    const { runData, find, chosen, position, hovered } = this;
+    const { head } = runData;
     setText(find(".px-bits"), head.waiting || (hovered >= 0 ? this.hoverText(hovered) : ""));
     setText(find(".pxr-over"), `over ${head.num_images} completions`);
     const step = Math.min(position, head.count) - 1;
     setText(find(".pxr-at"), head.particles && step >= 0
-      ? `here: ${growth.ess[step].toFixed(1)} of ${head.particles} effective, `
-        + `${growth.ancestors[step]} distinct` : "");
+      ? `here: ${runData.ess[step].toFixed(1)} of ${head.particles} effective, `
+        + `${runData.ancestors[step]} distinct` : "");
     find(".pxr-actions").hidden = !chosen;
     find(".pxr-hint").hidden = Boolean(chosen);
     if (!chosen) return;
-    const { row, col } = placeOf(growth.shape, chosen.pixel);
+    const { row, col } = placeOf(runData.shape, chosen.pixel);
     setText(find(".pxr-name"), `${this.nameOf(chosen.image)} · row ${row}, column ${col}`);
     for (const one of this.all(".pxr-actions :is(button, select)")) one.disabled = !head.done;
   }
 
   hoverText(image) {
-    const { bits, learned } = this.growth.head;
+    const { bits, learned } = this.runData.head;
     return `completion ${this.nameOf(image)}`
       + (bits ? `: ${thousands(bits[image])} bits, −log₂ of the probability of `
         + (learned ? "what was drawn, as learned" : "the whole picture") : "");
   }
 
   destroy() {
-    if (this.growth) {
-      this.remember("place", { run: this.growth.head.run, position: this.goal ?? this.position,
+    if (this.runData) {
+      this.remember("place", { run: this.runData.head.run, position: this.goal ?? this.position,
         playing: this.playing });
     }
     super.destroy();

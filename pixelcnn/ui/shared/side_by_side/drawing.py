@@ -11,7 +11,7 @@ from pixelcnn.evaluation.common_noise import Drawn, draw_with_record
 from pixelcnn.progress import part_of
 from pixelcnn.sampling import make_noise
 from pixelcnn.ui.browser.messages import Panel, encode_panels, panel_columns
-from pixelcnn.ui.shared.exhibits import offer_data
+from pixelcnn.ui.shared.chart_view import offer_data
 from pixelcnn.ui.shared.jobs import JOBS
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pixelcnn.data.datasets import DATASETS
 from pixelcnn.ui.complete import methods, outcome, results, settings, starts
-from pixelcnn.ui.complete.run import CompletionRun, Wish
+from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.complete.settings import (
     LINK_VERSION,
     Settings,
@@ -14,14 +14,14 @@ from pixelcnn.ui.complete.settings import (
     choose_particles,
     rerun_if_changed,
 )
-from pixelcnn.ui.shared import desk
+from pixelcnn.ui.shared import session_sketch
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import to_text
 
 
-def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan]:
+def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Request, methods.Plan]:
     """Offer pictures to start from, and all that only some need; returns what is asked for."""
     config, state = model.model.config, st.session_state
     with st.expander("Start from a picture", icon=":material/photo_library:", expanded=True):
@@ -31,7 +31,7 @@ def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan
     exactly = not model.model.reads_evidence or bool(state.get("exactly"))
     with st.expander("Advanced: method, particles, order", icon=":material/tune:"):
         num_particles, tolerance = choose_particles(config)
-        sketch = desk.current()
+        sketch = session_sketch.current()
         hints = sketch.hints(exactly)
         plan = methods.plan(model.model, sketch.known & ~hints, hints, num_particles, tolerance)
         method = _choose_method(plan)
@@ -40,7 +40,7 @@ def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan
         st.markdown(methods.EXPLANATION)
     with start:
         starts.choose_start(config, model.info.dataset)
-    wish = Wish(
+    request = Request(
         checkpoint=model.name,
         method=method,
         num_images=chosen.num_images,
@@ -53,34 +53,34 @@ def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Wish, methods.Plan
         rule=chosen.rule,
         exactly=exactly,
     )
-    return wish, plan
+    return request, plan
 
 
 @st.fragment
-def draw(model: LoadedModel, wish: Wish, plan: methods.Plan) -> None:
+def draw(model: LoadedModel, request: Request, plan: methods.Plan) -> None:
     """Show the canvas, and complete what is drawn there."""
     state = st.session_state
     if "change_model_to" in state or state.pop("sketch_changed", False):
         st.rerun()  # the whole page has to change
     rerun_if_changed()
-    if settings.follow_drawing(model, desk.current()):
+    if settings.follow_drawing(model, session_sketch.current()):
         st.rerun()
     _warn_of_another_kind(model)
-    results.pin(desk.current(), wish)
-    _keep_link(wish)
-    waits = _why_not_live(model, wish, plan)
-    desk.show_canvas(
+    results.pin(session_sketch.current(), request)
+    _keep_link(request)
+    waits = _why_not_live(model, request, plan)
+    session_sketch.show_canvas(
         order=plan.order,
-        hints=not wish.exactly,
-        pause_ms=_pause_ms(wish) if state.get("live", True) and not waits else 0,
-        ignored=plan.ignored if wish.method == methods.CLAMPING else None,
+        hints=not request.exactly,
+        pause_ms=_pause_ms(request) if state.get("live", True) and not waits else 0,
+        ignored=plan.ignored if request.method == methods.CLAMPING else None,
     )
-    _offer_completion(model, wish, plan, waits)
+    _offer_completion(model, request, plan, waits)
 
 
 def _warn_of_another_kind(model: LoadedModel) -> None:
     """Say when the drawing comes from another kind of picture than the model's."""
-    dataset = desk.origin()
+    dataset = session_sketch.origin()
     if dataset == model.info.dataset or not {dataset, model.info.dataset} <= set(DATASETS):
         return
     config = model.model.config
@@ -94,12 +94,12 @@ def _warn_of_another_kind(model: LoadedModel) -> None:
         st.button(f"Use {literal(other)}", on_click=_change_model, args=(other,))
 
 
-def _keep_link(wish: Wish) -> None:
+def _keep_link(request: Request) -> None:
     """Keep the drawing in the address as long as the address reproduces the completions shown."""
     state, run = st.session_state, results.current()
     if state.get("begin_from_link"):
         return
-    text = to_text(run.sketch) if run is not None and _is_asked(run, wish) else ""
+    text = to_text(run.sketch) if run is not None and _is_asked(run, request) else ""
     state["sketch_link"] = text
     if text and st.query_params.get("drawing") != text:
         st.query_params["drawing"] = text
@@ -108,9 +108,9 @@ def _keep_link(wish: Wish) -> None:
         del st.query_params["drawing"]
 
 
-def _is_asked(run: CompletionRun, wish: Wish) -> bool:
+def _is_asked(run: CompletionRun, request: Request) -> bool:
     """Say whether completions are those of the present drawing and settings."""
-    return run.wish == wish and run.sketch.same_evidence(desk.current())
+    return run.request == request and run.sketch.same_evidence(session_sketch.current())
 
 
 def _choose_method(plan: methods.Plan) -> str:
@@ -131,7 +131,7 @@ def _suggest_orders(model: LoadedModel, plan: methods.Plan, tolerance: float) ->
     """Point to a model of eight orders, where it makes exact what this model cannot."""
     if plan.promises[methods.PREFIX].possible or tolerance:
         return
-    if name := settings.exact_elsewhere(model, desk.current().known):
+    if name := settings.exact_elsewhere(model, session_sketch.current().known):
         st.button(
             f"Exact with {literal(name)}",
             icon=":material/swap_vert:",
@@ -145,15 +145,15 @@ def _change_model(name: str) -> None:
     st.session_state["change_model_to"] = name
 
 
-def _pause_ms(wish: Wish) -> int:
+def _pause_ms(request: Request) -> int:
     """How long the hand must rest before completions begin again: longer where they are slow."""
-    return 1000 if wish.method in (methods.PARTICLES, methods.WEIGHED) else 300
+    return 1000 if request.method in (methods.PARTICLES, methods.WEIGHED) else 300
 
 
-def _why_not_live(model: LoadedModel, wish: Wish, plan: methods.Plan) -> str:
+def _why_not_live(model: LoadedModel, request: Request, plan: methods.Plan) -> str:
     """Say why completions cannot begin again after each stroke; "" if they can."""
-    known = desk.current().known
-    if not wish.inferred or outcome.posterior_is_quick(model.model, known, plan.order, wish):
+    known = session_sketch.current().known
+    if not request.inferred or outcome.posterior_is_quick(model.model, known, plan.order, request):
         return ""
     return (
         "Not now: this model guesses the class of such a drawing by particles, which takes "
@@ -161,8 +161,10 @@ def _why_not_live(model: LoadedModel, wish: Wish, plan: methods.Plan) -> str:
     )
 
 
-def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan, waits: str) -> None:
-    state, sketch, run = st.session_state, desk.current(), results.current()
+def _offer_completion(
+    model: LoadedModel, request: Request, plan: methods.Plan, waits: str
+) -> None:
+    state, sketch, run = st.session_state, session_sketch.current(), results.current()
     can_read = model.model.reads_evidence
     left, right = st.columns(2)
     live = bound(
@@ -183,15 +185,15 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan, waits:
         "you drew stays as it is. Pixels from a picture always stay."
         + ("" if can_read else " This model has no encoder, so it cannot take hints."),
     )
-    if can_read and exactly != wish.exactly:
+    if can_read and exactly != request.exactly:
         st.rerun()  # the methods and their words depend on it
     hindrance = None
     if not sketch.known.any():
         hindrance = "Nothing to complete yet: draw something, or start from a picture."
-    elif (sketch.known & ~sketch.hints(wish.exactly)).all():
+    elif (sketch.known & ~sketch.hints(request.exactly)).all():
         hindrance = "Every pixel is known: erase some, or cover a part of the picture."
-    elif not plan.promises[wish.method].possible:
-        title = wish.method.capitalize()
+    elif not plan.promises[request.method].possible:
+        title = request.method.capitalize()
         hindrance = f"{title} is not possible with this drawing. Choose another method."
     from_link = state.get("begin_from_link", False)
     # The callback only notes the click: it may come in one message with a request of the sheet, of
@@ -204,13 +206,13 @@ def _offer_completion(model: LoadedModel, wish: Wish, plan: methods.Plan, waits:
         width="stretch",
         on_click=lambda: state.update(complete_asked=True),
     )
-    is_asked = run is not None and _is_asked(run, wish)
-    tried = (to_text(sketch), wish)
+    is_asked = run is not None and _is_asked(run, request)
+    tried = (to_text(sketch), request)
     live_now = live and not waits and not is_asked and state.get("live_tried") != tried
     asked = "complete_asked" in state
     begin = hindrance is None and (from_link or live_now or asked)
     if begin:
-        results.begin(model, sketch, wish, quiet=live_now and not asked)
+        results.begin(model, sketch, request, quiet=live_now and not asked)
         state["live_tried"] = tried
     elif hindrance:
         st.caption(hindrance)

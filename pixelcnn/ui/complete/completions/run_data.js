@@ -9,7 +9,7 @@ import { PixelGrid } from "../../browser/pixel_grid.js";
 const ESS_COLOUR = "#2f8a66", ANCESTORS_COLOUR = "#b8701c";
 const STRIP_HEIGHT = 72;
 
-export class Growth {
+export class RunData {
   constructor({ head, sections }) {
     Object.assign(this, sections); // level, scan, known, mean, deviation, and for particles more
     const { width, height, num_levels, num_images, columns, captions } = head;
@@ -50,12 +50,12 @@ export class Growth {
 }
 
 // Lines around the known pixels, the pixel being drawn, and the chosen one, on every picture.
-export function drawMarks(canvas, growth, layout, { position, outlined, chosen, order }, theme) {
+export function drawMarks(canvas, runData, layout, { position, outlined, chosen, order }, theme) {
   const ctx = fitCanvas(canvas, layout.width, layout.height);
-  const drawn = position > 0 && position < growth.head.steps ? growth.scan[position - 1] : -1;
+  const drawn = position > 0 && position < runData.head.steps ? runData.scan[position - 1] : -1;
   layout.cells.forEach(({ x, y }, place) => {
-    const grid = new PixelGrid(ctx, growth.shape, layout.scale, x, y);
-    for (const [mask, line] of outlined ? [[growth.known, KNOWN_LINE], [growth.hints, HINT_LINE]] : []) {
+    const grid = new PixelGrid(ctx, runData.shape, layout.scale, x, y);
+    for (const [mask, line] of outlined ? [[runData.known, KNOWN_LINE], [runData.hints, HINT_LINE]] : []) {
       strokeWith(ctx, grid.border((pixel) => mask[pixel] !== 0), [line, layout.scale > 6 ? 1.5 : 1]);
     }
     grid.outline(drawn, theme.primary, 1.75, false, 4);
@@ -68,31 +68,31 @@ export function drawMarks(canvas, growth, layout, { position, outlined, chosen, 
 }
 
 // The maps over the completions; pixels not drawn yet are hatched.
-export function drawMaps(find, growth, position, size, theme) {
-  const { width, height, levels } = growth.shape;
-  const most = Math.max(1e-9, ...growth.deviation);
+export function drawMaps(find, runData, position, size, theme) {
+  const { width, height, levels } = runData.shape;
+  const most = Math.max(1e-9, ...runData.deviation);
   const colours = {
-    mean: (i) => greyAt(growth.mean[i] / (levels - 1)), deviation: (i) => mapColour(growth.deviation[i] / most),
+    mean: (i) => greyAt(runData.mean[i] / (levels - 1)), deviation: (i) => mapColour(runData.deviation[i] / most),
   };
   const scale = size / Math.max(width, height);
   for (const [name, colour] of Object.entries(colours)) {
     const ctx = fitCanvas(find(`.pxr-${name}`), width * scale, height * scale);
-    const grid = new PixelGrid(ctx, growth.shape, scale);
+    const grid = new PixelGrid(ctx, runData.shape, scale);
     grid.fillEmpty(theme);
-    grid.paint((i) => (growth.shown(i, position) ? colour(i) : null));
+    grid.paint((i) => (runData.shown(i, position) ? colour(i) : null));
   }
   const ticks = [[0, "0"], [1, `${most < 1e-6 ? 0 : +most.toPrecision(2)} levels`]];
   drawColourBar(find(".pxr-bar"), size, { ticks }, theme);
 }
 
 // Under the track, along the scan: which pixels are known, and how the particles fare.
-export function drawScan(playback, growth, theme) {
+export function drawScan(playback, runData, theme) {
   const { ctx, x, bar } = playback.drawTrack(STRIP_HEIGHT);
-  const { steps, particles } = growth.head;
+  const { steps, particles } = runData.head;
   const empty = hatch(ctx, theme.empty, theme.emptyBack);
   for (let step = 0, end; step < steps; step = end) {
-    const known = growth.known[growth.scan[step]] !== 0;
-    for (end = step + 1; end < steps && (growth.known[growth.scan[end]] !== 0) === known;) end += 1;
+    const known = runData.known[runData.scan[step]] !== 0;
+    for (end = step + 1; end < steps && (runData.known[runData.scan[end]] !== 0) === known;) end += 1;
     bar(step, end, 25, 8, known ? KNOWN_LINE : empty);
   }
   if (!particles) return;
@@ -108,13 +108,13 @@ export function drawScan(playback, growth, theme) {
     path.lineTo(x(step + 1), y(value / particles));
   });
   area.moveTo(x(0), y(0));
-  stairs(area, growth.ess);
-  area.lineTo(x(growth.ess.length), y(0));
+  stairs(area, runData.ess);
+  area.lineTo(x(runData.ess.length), y(0));
   ctx.globalAlpha = 0.4;
   ctx.fillStyle = ESS_COLOUR;
   ctx.fill(area);
   ctx.globalAlpha = 1;
   const line = new Path2D();
-  stairs(line, growth.ancestors);
+  stairs(line, runData.ancestors);
   strokeWith(ctx, line, [ANCESTORS_COLOUR, 1.75]);
 }
