@@ -149,7 +149,7 @@ def test_the_maps_show_the_surprise_and_entropy_of_the_model(page, server, model
     }
     for name, bits in wanted.items():
         np.testing.assert_allclose(array(page, name), bits, atol=2e-3)
-        page.get_by_role("button", name=f"{name.capitalize()} map").click()
+        page.get_by_role("button", name=name.capitalize(), exact=True).click()
         wait_for(page, "!p.dirty")
         bar = page.locator(".pxc-colourbar")
         top = int(re.search(r"0 to (\d+) bits", bar.get_attribute("aria-label"))[1])
