@@ -226,7 +226,7 @@ def test_two_clicks_tell_whether_one_pixel_acts_on_another(page, server):
 def test_the_check_of_all_pairs_shows_progress_and_can_be_cancelled(page, server):
     open_masks(page, server, "section=Prove+it&seed=3")
     page.get_by_role("button", name="Check all pairs").click()
-    page.get_by_text(re.compile(r"Checking all pairs: \d+%, about [\d a-z]+ left")).wait_for()
+    page.get_by_text(re.compile(r"Checking all pairs: \d+\xa0%, about [\d a-z]+ left")).wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Cancelled.").wait_for()
     page.get_by_role("button", name="Check all pairs").wait_for()
