@@ -1,12 +1,15 @@
 """Data sets as levels: quantization, splits, and what is said when the files are missing."""
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from pixelcnn import load_model, sample
 from pixelcnn.data import datasets as data
 from pixelcnn.data.datasets import (
     DATA_ENVIRONMENT_VARIABLE,
@@ -22,6 +25,7 @@ from pixelcnn.data.datasets import (
     load_dataset,
     quantize,
 )
+from pixelcnn.data.pictures import pictures, png_bytes
 
 from .made_up_data import write_mnist_like
 from .tiny import tiny_config
@@ -215,3 +219,18 @@ def test_real_data_has_the_known_sizes_and_classes(name):
     # Half of the pixels of Fashion-MNIST, and four fifths of MNIST's, are black.
     black = (levels == 0).double().mean().item()
     assert {"fashion-mnist": 0.5, "mnist": 0.81}[name] == pytest.approx(black, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist-gated", "mnist-gated"])
+def test_a_png_is_as_small_as_pillow_can_make_it(name):
+    shown = pictures(sample(load_model(name), num_images=8, seed=3), 256)
+
+    def length(picture, **how):
+        Image.fromarray(picture).save(buffer := io.BytesIO(), "PNG", **how)
+        return len(buffer.getvalue())
+
+    ways = [{"compress_level": 9, "compress_type": kind} for kind in range(5)] + [
+        {"optimize": True}
+    ]
+    least = sum(min(length(picture, **how) for how in ways) for picture in shown)
+    assert sum(len(png_bytes(picture)) for picture in shown) <= 1.002 * least
