@@ -1,6 +1,7 @@
 """The command that trains: begin, stop, resume, and plain words for bad input."""
 
 import os
+import pwd
 import shlex
 import shutil
 import signal
@@ -43,6 +44,17 @@ def test_train_writes_a_checkpoint_with_its_score(trained, folder, capsys):
     assert {p.name for p in folder.iterdir()} == {"data", "runs"}
     status = Run(run_path("new")).status()
     assert (status.state, status.images_seen, status.message) == ("finished", 20, "")
+
+
+def test_who_has_neither_a_name_nor_a_home_can_train_and_draw(folder, monkeypatch):
+    def nobody(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")  # as in a container
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["sample", train_new(), "--num-images", "1", "--output", "drawn.png"]) == 0
+    assert (folder / "drawn.png").exists()
 
 
 @pytest.mark.parametrize(
