@@ -71,6 +71,8 @@ def percent(share: float, digits: int = 1) -> str:
 
     >>> percent(0.25), percent(0.9996), percent(1), percent(0.0001, 0)
     ('25.0\xa0%', 'over 99.9\xa0%', '100.0\xa0%', 'under 1\xa0%')
+    >>> percent(0), percent(1e-9), percent(0.044), percent(0.99999)
+    ('0.0\xa0%', 'under 0.1\xa0%', '4.4\xa0%', 'over 99.9\xa0%')
     """
     least = 0.1**digits / 100
     if 0 < share < least / 2:

@@ -21,6 +21,7 @@ from torch import Tensor, distributed
 from pixelcnn.data.datasets import DataError, check_fits, digest_of, load_dataset
 from pixelcnn.data.pictures import pictures, png_bytes
 from pixelcnn.durations import clock
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.files import say
 from pixelcnn.storage import CheckpointError, CheckpointInfo, save_checkpoint, stage_path
 from pixelcnn.training.devices import (
@@ -209,7 +210,7 @@ class _Worker:
                 changes |= {"loss": event.loss, "images_per_second": event.images_per_second}
                 changes["seconds_left"] = max(event.seconds_left, 0.0)
             elif isinstance(event, Evaluating):
-                changes["doing"] = f"Scoring validation images, {100 * event.done:.0f} %"
+                changes["doing"] = f"Scoring validation images, {percent(event.done, 0)}"
             else:
                 changes |= {"validation": event.bits_per_dim, "best": metrics.best}
                 self.scores["validation"] = event.bits_per_dim

@@ -10,7 +10,7 @@ import { Panel } from "./panel.js";
 const AFTER_OTHERS_MS = 10; // a field that the click left is sent first: with it all would be one message
 const SEND_AFTER_MS = 100; // of a burst of arrow keys or of dragging the last is told, a click at once
 const GAP = 26; // between panels, as in board.css
-const TALLEST = 0.5; // of the window's height, so that a picture and the words above it are seen together
+const TALLEST = 0.5; // of the window's height: the words above a picture stay in sight
 const SMALL = 300; // panels up to this size may share a row on a phone
 
 class Board extends Clock {
@@ -224,7 +224,7 @@ class Board extends Clock {
 
   lay() {
     const available = this.root.clientWidth - 8;
-    const tallest = Math.max(240, TALLEST * window.innerHeight); // the words above stay in sight
+    const tallest = Math.max(240, TALLEST * window.innerHeight);
     const sizes = this.grids.map((grid) => Math.min(grid.panel.size, tallest));
     const gaps = GAP * (sizes.length - 1);
     const share = (available - gaps) / sizes.reduce((sum, size) => sum + size, 0);
