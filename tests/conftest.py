@@ -8,6 +8,8 @@ import pytest
 import torch
 from streamlit.components.v2 import manifest_scanner
 
+from pixelcnn.inspection.receptive_field import predictions_changed
+
 from .made_up_data import write_mnist_like
 
 torch.set_num_threads(1)
@@ -35,6 +37,15 @@ def nothing_is_drawn_ahead(request, monkeypatch):
     """The Masks page draws in the background what may be asked for next; few tests ask."""
     if "draws_ahead" not in request.keywords:
         monkeypatch.setattr("pixelcnn.ui.masks.ahead.draw_ahead", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def few_predictions_are_tried(monkeypatch):
+    """The pages try all predictions of a model in the background, which takes half a minute."""
+    monkeypatch.setattr(
+        "pixelcnn.ui.shared.resources.predictions_changed",
+        lambda model, positions: predictions_changed(model, positions[:: len(positions) // 8]),
+    )
 
 
 @pytest.fixture

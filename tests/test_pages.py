@@ -4,8 +4,11 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
+from pixelcnn.inspection.receptive_field import predictions_changed
+from pixelcnn.storage import save_checkpoint
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.generate.course import Course
 from pixelcnn.ui.shared import controls
@@ -13,6 +16,8 @@ from pixelcnn.ui.shared.glossary import OF_PAGE, TERMS
 from pixelcnn.ui.shared.layout import PAGES
 
 from . import components
+from .tiny import tiny_model
+from .tiny_runs import info_of
 
 TIMEOUT = 120
 
@@ -188,13 +193,24 @@ def test_a_sheet_that_ends_beyond_the_last_picture_is_refused():
     assert not page.error and page.session_state["drawing"].subject.image == 2**32 - 3
 
 
-def test_the_page_says_that_the_causality_check_passed():
-    page = open_page()
+def test_every_prediction_is_tried_and_the_page_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path))
+    model = tiny_model(dtype=torch.float32)
+    save_checkpoint(tmp_path / "imported" / "tiny.safetensors", model, info_of(model))
+    tried = []
+
+    def spy(model, positions):
+        tried.extend(positions)
+        return predictions_changed(model, positions)
+
+    monkeypatch.setattr("pixelcnn.ui.shared.resources.predictions_changed", spy)
+    page = open_page(model="imported:tiny")
     until = time.monotonic() + TIMEOUT
     while not any("Causality check passed" in caption.value for caption in page.caption):
         assert time.monotonic() < until
         time.sleep(0.2)
         page.run()
+    assert tried == list(range(30))
 
 
 def test_a_damaged_checkpoint_is_named_on_the_page(tmp_path, monkeypatch):

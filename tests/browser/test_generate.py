@@ -348,7 +348,7 @@ def test_downloads_hold_the_finished_picture(page, server):
 
 def test_the_page_says_that_the_causality_check_passed(page, server):
     open_player(page, server)
-    page.get_by_text("Causality check passed").wait_for()
+    page.get_by_text("Causality check passed").wait_for(timeout=300_000)
 
 
 def test_nothing_is_asked_of_the_network(page, server):
