@@ -16,9 +16,9 @@ gated model that it began with. `bits`, `weights` and `sketches` need the data.
   the estimate of log2 p(known), the effective number of pictures begun, and how many of 16 differ.
 - `sketches`: test images drawn by a made-up unsteady hand, completed without and with their class;
   the share of completions of which a classifier, trained on real images, finds the class.
-- `drawings`: the challenges of the Complete page and their completions, as the page draws them:
-  the sheet of the README, and the small pictures that the page shows. Run it after a change of the
-  shipped models; it takes a minute.
+- `drawings`: the challenges of the Complete page and their completions, as a click there draws
+  them: the class is told. It makes the sheet of the README, and the small pictures that the page shows,
+  and prints which class the model guesses. Run it after a change of the shipped models; a minute.
 - `time`: seconds as the Complete page computes them, without a browser: until an unknown pixel can
   be shown, of the longest single answer, until all is drawn and summed up; medians.
 """
@@ -151,14 +151,11 @@ def drawings(options: argparse.Namespace) -> None:
     for challenge in CHALLENGES:
         model, sketch = model_of(challenge.dataset), challenge.sketch()
         evidence = sketch.evidence(exactly=False)
-        posterior = pixelcnn.class_posterior(model, *evidence)
-        label = posterior.draw(16, seed=0)
-        shown = pictures(completed(model, evidence, label=label), 256)
+        shown = pictures(completed(model, evidence, label=challenge.label), 256)
         sheet += [sketch.level, *shown]
-        most = max(label, key=label.count)
-        likely = [picture for picture, one in zip(shown, label, strict=True) if one == most][:2]
         strokes = sketch.known[:, :, None] * STROKES
-        small += [strokes, *(picture[:, :, None].repeat(3, 2) for picture in likely)]
+        small += [strokes, *(picture[:, :, None].repeat(3, 2) for picture in shown[:2])]
+        posterior = pixelcnn.class_posterior(model, *evidence)
         names = class_names(challenge.dataset, model.config.num_classes)
         best = int(posterior.probabilities.argmax())
         print(

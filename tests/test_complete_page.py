@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 from pixelcnn.data.datasets import DATASETS
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete.challenges import CHALLENGES
-from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, given, to_text
+from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, given, to_text
 
 from .complete_page import (
     READER,
@@ -62,6 +62,10 @@ def choose(page: AppTest, index: int, dataset: str = "fashion-mnist") -> AppTest
     return trigger(with_gallery(page), f"gallery-{dataset}-gated", "choose", {"index": index})
 
 
+def what_is_it(page: AppTest) -> str:
+    return page.selectbox(key="complete_class").value
+
+
 @pytest.mark.parametrize("challenge", CHALLENGES, ids=lambda challenge: challenge.title)
 def test_a_challenge_is_a_few_strokes_of_something_that_a_model_knows(challenge):
     sketch = challenge.sketch()
@@ -81,6 +85,19 @@ def test_one_click_completes_a_challenge_with_a_model_of_its_kind(number):
     assert run_of(page).request.method == "learned" and not run_of(page).known.any()
     with pytest.raises(KeyError):
         page.get_by_key("challenges")  # there is something to see now
+    meant = DATASETS[challenge.dataset].class_names[challenge.label]
+    assert what_is_it(page) == meant and run_of(page).request.label == challenge.label
+    erased = challenge.sketch()
+    draw(page, Sketch(erased.level * 0, erased.state * 0))
+    assert what_is_it(page) == "inferred"  # another drawing may be something else
+
+
+def test_a_class_that_the_viewer_chose_stays_when_the_example_goes():
+    page = open_page(completions_shown=1, live="false")
+    trigger(page, "challenges", "choose", {"index": 0})
+    page.selectbox(key="complete_class").select("Bag").run()
+    choose(page, 3)
+    assert what_is_it(page) == "Bag" and not page.exception
 
 
 def test_the_model_follows_the_picture_unless_the_viewer_chose_one():

@@ -60,7 +60,9 @@ def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Request, methods.P
 def draw(model: LoadedModel, request: Request, plan: methods.Plan) -> None:
     """Show the canvas, and complete what is drawn there."""
     state = st.session_state
-    if "change_model_to" in state or state.pop("sketch_changed", False):
+    if settings.EXAMPLE_CLASS in state and not session_sketch.current().known.any():
+        settings.tell_class(None)  # the example was wiped away
+    if {"change_model_to", "change_class_to"} & set(state) or state.pop("sketch_changed", False):
         st.rerun()  # the whole page has to change
     rerun_if_changed()
     if settings.follow_drawing(model, session_sketch.current()):

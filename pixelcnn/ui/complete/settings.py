@@ -19,6 +19,7 @@ from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 GUESS, ANY_CLASS, EACH = "inferred", "any", "each"
 CLASS_WORDS = {GUESS: "Let the model guess", ANY_CLASS: "Any class", EACH: "One of each class"}
 MODEL, PINS = "complete_model", "pinned_classes"
+EXAMPLE_CLASS = "class_of_example"
 FOLLOWED = "followed"
 """In the address: the model that the page changed to by itself, which a reload leaves to it."""
 LINK_VERSION = "2"
@@ -89,6 +90,19 @@ def follow(dataset: str | None, height: int, width: int) -> None:
     now = resources.grey_checkpoints(height, width).get(state[MODEL])
     if now is None or now.dataset != dataset:
         state["change_model_to"] = name
+
+
+def tell_class(name: str | None) -> None:
+    """Have *What is it?* say the class of an example.
+
+    None takes it back, for another drawing, unless the visitor has chosen since.
+    """
+    state = st.session_state
+    told = state.pop(EXAMPLE_CLASS, None)
+    if name is not None:
+        state[EXAMPLE_CLASS] = state["change_class_to"] = name
+    elif told is not None and state.get("complete_class") == told:
+        state["change_class_to"] = GUESS
 
 
 def follow_drawing(model: LoadedModel, sketch: Sketch) -> bool:
@@ -170,6 +184,8 @@ def _choose_class(names: tuple[str, ...], reads_evidence: bool) -> str:
     linked = st.query_params.get("complete_class")
     if linked in CLASS_WORDS and "complete_class" not in st.session_state:
         st.session_state["complete_class"] = linked  # links of earlier versions; now in words
+    if (wanted := st.session_state.pop("change_class_to", None)) in (*CLASS_WORDS, *names):
+        st.session_state["complete_class"] = wanted
     return bound(
         st.selectbox,
         "What is it?",

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from pixelcnn.completion import occlusion
+from pixelcnn.data.datasets import DATASETS
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.data.pictures import pictures
 from pixelcnn.models import Model, ModelConfig
@@ -56,6 +57,7 @@ def _on_challenge(index: int) -> None:
     challenge = CHALLENGES[index]
     session_sketch.put(challenge.sketch(), challenge.dataset)
     settings.follow(challenge.dataset, SIDE, SIDE)
+    settings.tell_class(DATASETS[challenge.dataset].class_names[challenge.label])
     st.session_state["complete_asked"] = True
 
 
@@ -131,6 +133,7 @@ def _on_upload(config: ModelConfig) -> None:
         state["upload_problem"] = f"{error} Your drawing is as it was."
         return
     session_sketch.put(given(values[0], 256), "")  # nobody knows what kind of picture it is
+    settings.tell_class(None)
 
 
 def choose_cover(config: ModelConfig) -> None:
@@ -198,6 +201,7 @@ def _on_choose(levels: NDArray[np.int64], model: LoadedModel, index: int) -> Non
     config, dataset = model.model.config, model.info.dataset
     session_sketch.put(given(levels[index], config.num_levels), dataset or "")
     settings.follow(dataset, config.height, config.width)
+    settings.tell_class(None)
 
 
 def _other_gallery() -> None:

@@ -71,7 +71,9 @@ class Completions extends Playback {
     this.playing = back ? memory.playing : true;
     this.goal = back ? memory.position : null;
     this.moveTo(Math.min(head.first, head.count));
-    if (!back && !head.quiet) this.root.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    if (back || head.quiet) return;
+    const { top, bottom } = this.root.getBoundingClientRect(), half = innerHeight / 2;
+    if (top > half || bottom < half) this.root.scrollIntoView({ behavior: "smooth" });
   }
 
   pullIfNeeded(now) {
