@@ -9,8 +9,9 @@ begin_importing_torch()
 
 page(
     "Generate",
-    "Nobody drew this picture: a neural network draws it now, one pixel at a time. It says how "
-    "likely every grey is, from the pixels before; then dice decide.",
+    "Nobody drew this picture: a neural network that learned from pictures of clothes, or of "
+    "digits, draws it now, pixel by pixel. From the pixels before, it says how likely every grey "
+    "is; then dice decide.",
 )
 loading = st.empty()
 if "drawing" not in st.session_state:

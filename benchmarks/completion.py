@@ -17,8 +17,8 @@ gated model that it began with. `bits`, `weights` and `sketches` need the data.
 - `sketches`: test images drawn by a made-up unsteady hand, completed without and with their class;
   the share of completions of which a classifier, trained on real images, finds the class.
 - `drawings`: the challenges of the Complete page and their completions, as a click there draws
-  them: the class is told. It makes the sheet of the README, and the small pictures that the page shows,
-  and prints which class the model guesses. Run it after a change of the shipped models; a minute.
+  them: the class is told. It makes the sheet of the README, and the small pictures that the page
+  shows, and prints which class the model guesses. Run it after a change of the shipped models.
 - `time`: seconds as the Complete page computes them, without a browser: until an unknown pixel can
   be shown, of the longest single answer, until all is drawn and summed up; medians.
 """

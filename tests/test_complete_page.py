@@ -119,6 +119,7 @@ def test_the_model_follows_the_picture_unless_the_viewer_chose_one():
 def test_after_a_reload_a_model_that_the_page_chose_is_still_no_choice_of_the_viewer():
     page = choose(open_page(live="false"), 3, "mnist")
     assert page.query_params["followed"] == model_of(page)
+    assert any("Chosen to suit your drawing" in text.value for text in page.sidebar.caption)
     again = open_page(complete_model=model_of(page), followed=model_of(page))
     choose(again, 3)
     assert model_of(again) == READER and not again.warning

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from pixelcnn.inspection.receptive_field import predictions_changed
 from pixelcnn.storage import save_checkpoint
+from pixelcnn.training.runs import create_run
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.generate.course import Course
 from pixelcnn.ui.shared import controls
@@ -17,7 +18,7 @@ from pixelcnn.ui.shared.layout import PAGES
 
 from . import components
 from .tiny import tiny_model
-from .tiny_runs import info_of
+from .tiny_runs import config, info_of
 
 TIMEOUT = 120
 
@@ -211,6 +212,15 @@ def test_every_prediction_is_tried_and_the_page_says_so(tmp_path, monkeypatch):
         time.sleep(0.2)
         page.run()
     assert tried == list(range(30))
+
+
+def test_a_run_is_called_as_its_owner_wrote_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path))
+    run = create_run(config(), name="Größe *2*")
+    model = tiny_model(dtype=torch.float32)
+    save_checkpoint(run.checkpoint, model, info_of(model))
+    page = open_page(model=f"run:{run.id}")
+    assert "The run *Größe \\*2\\**" in [caption.value for caption in page.caption]
 
 
 def test_a_damaged_checkpoint_is_named_on_the_page(tmp_path, monkeypatch):

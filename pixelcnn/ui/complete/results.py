@@ -104,8 +104,6 @@ def _sheet() -> None:
         st.rerun()
     rerun_if_changed()
     with st.container(key="completions-frame"):
-        # An answer may take a second; what is shown meanwhile is not out of date.
-        st.html("<style>.st-key-completions-frame * { opacity: 1 !important }</style>")
         completions(
             st.session_state["completion_message"],
             key=SHEET,

@@ -78,7 +78,10 @@ def choose_model(place: DeltaGenerator) -> str:
         if earlier or named not in (None, query.get(FOLLOWED)):
             _note_own_choice()
     best = best_for("fashion-mnist", 28, 28)
-    return choose_checkpoint(place, best, MODEL, _note_own_choice)
+    name = choose_checkpoint(place, best, MODEL, _note_own_choice)
+    if name == query.get(FOLLOWED) and not state.get("own_complete_model"):
+        st.caption("Chosen to suit your drawing. Choose one yourself to keep it.")
+    return name
 
 
 def follow(dataset: str | None, height: int, width: int) -> None:

@@ -49,9 +49,10 @@ STEPS = (
     ),
     Step(
         "Masks hide the future",
-        "A convolution reads a window around each pixel, and half of that window comes later. So "
-        "those weights are masked or left out. Mask A in the first layer hides the pixel itself "
-        "as well. Later layers have mask B. Slide the kernel and see what it may read.",
+        "A convolution moves a small window of weights, its kernel, over the picture. Half of "
+        "the window lies on what comes later, so those weights are masked or left out. Mask A, "
+        "in the first layer, hides the centre too: the pixel to be predicted. Later layers have "
+        "mask B. Slide the kernel and see what it may read.",
         steps.masks,
     ),
     Step(

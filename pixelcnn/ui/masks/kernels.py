@@ -20,10 +20,12 @@ CHANNELS = "RGB"
 def show(model: LoadedModel, shown: ShownPicture) -> None:
     """Draw the section."""
     st.markdown(
-        "A prediction may use only what came before it. So the rest of a masked kernel is "
-        "multiplied by 0. **Mask A**, for the first layer, also hides the pixel itself. **Mask "
-        "B**, for all later layers, reads its own position: the features there never knew the "
-        "pixel. " + getattr(model.model, "about_masks", "")
+        "The network is a stack of layers. Each moves a small window of weights, its kernel, over "
+        "the picture, and computes numbers for every pixel, its features. A prediction may use "
+        "only what came before it, so the rest of a masked kernel is multiplied by 0. **Mask A**, "
+        "for the first layer, which reads the picture, also hides the centre: the pixel to be "
+        "predicted. **Mask B**, for all later layers, reads its centre: the features there never "
+        "knew the pixel. " + getattr(model.model, "about_masks", "")
     )
     _sliding(model, shown)
     _channel_rule(model)

@@ -36,9 +36,10 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
     if not has_masks(model):
         return
     st.markdown(
-        "The input of the first layer holds the very pixel that is to be predicted. Mask A hides "
-        "it. All later layers read features that do not know it, so mask B is safe there. "
-        "What if the first layer had mask B too?"
+        "The first layer reads the picture, and in it the very pixel that is to be predicted. "
+        "Mask A hides it. All later layers read what the first one computed, which does not know "
+        "that pixel, so mask B is safe there. What if the first layer had mask B too? Try it on "
+        "the loaded model, then see what became of a net that was *trained* so, below."
     )
     wrong = bound(
         st.toggle,
@@ -109,7 +110,8 @@ def _verdict(model: LoadedModel, wrong: bool) -> None:
     if report.is_causal:
         st.success(
             f"**Causality check passed** for {report.positions_checked} of {report.num_dims} "
-            f"predictions; *Prove it* tries all. {report.text}",
+            f"predictions: their {report.future_pairs:,} derivatives with respect to their own "
+            "level and later ones are exactly 0. *Prove it* tries all.",
             icon=":material/verified:",
         )
     else:

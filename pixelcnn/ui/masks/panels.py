@@ -67,7 +67,7 @@ def mask_panel(
     """Show the mask of a kernel for one channel, 1 where it reads."""
     mask = kernel_mask(kernel_size, mask_type).numpy()
     looks = entry_looks(mask[None, None] != 0, np.ones_like(mask, dtype=bool))
-    where = "the pixel itself is hidden" if mask_type == "A" else "the position itself is read"
+    centre = "hidden" if mask_type == "A" else "read"
     return Panel(
         title or f"Mask {mask_type}",
         kernel_size,
@@ -76,7 +76,7 @@ def mask_panel(
         numbers=True,
         looks=looks,
         dilation=dilation,
-        captions=[f"{mask.sum()} of {mask.size} entries read; {where}."],
+        captions=[f"{mask.sum()} of {mask.size} entries read; the centre is {centre}."],
         size=size,
     )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 from collections.abc import Callable, Sequence
 
 import streamlit as st
@@ -15,9 +16,12 @@ from pixelcnn.storage import (
     checkpoint_path,
     list_checkpoints,
     list_trained_checkpoints,
+    runs_dir,
 )
+from pixelcnn.training.runs import Run
 from pixelcnn.ui.shared.history import History, Subject
 from pixelcnn.ui.shared.links import bound, refuse
+from pixelcnn.ui.shared.literal import literal
 
 ANY_CLASS = "any"
 DEFAULT_CHECKPOINT = "fashion-mnist-gated"
@@ -77,6 +81,8 @@ def choose_checkpoint(
     )
     if gone is not None:
         refuse(key, gone, "name a checkpoint that there is", name)
+    if match := re.fullmatch(r"run:([^@]+).*", name):
+        st.caption(f"The run *{literal(Run(runs_dir() / match[1]).about().name)}*")
     return name
 
 
@@ -138,7 +144,7 @@ def choose_seed(
         width="stretch",
         on_click=_new_seed,
         args=(key,),
-        help="Draw something else: a new seed.",
+        help="A new seed: draw something else.",
     )
     return seed
 
