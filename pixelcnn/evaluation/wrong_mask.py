@@ -48,4 +48,4 @@ def load_wrong() -> Model:
     Raises:
         CheckpointError: as `load_model` does.
     """
-    return leaking_copy(load_model(NAME))
+    return leaking_copy(load_model(PATH.with_name("classic.safetensors")))
