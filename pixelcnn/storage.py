@@ -160,9 +160,9 @@ def runs_dir() -> Path:
 
 
 def list_checkpoints() -> dict[str, Path]:
-    """List the shipped models of pictures by name: those of a family come last, as family/gru."""
+    """List the shipped models of pictures; those of a family come last: family/gru, digits/gru."""
     alone = {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
-    return alone | _list_folder("family")
+    return alone | _list_folder("family") | _list_folder("digits")
 
 
 def list_prices() -> dict[str, Path]:
