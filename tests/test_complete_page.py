@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.data.datasets import DATASETS
+from pixelcnn.storage import save_checkpoint
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete.challenges import CHALLENGES
-from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, given, to_text
+from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, blank, given, to_text
 
 from .complete_page import (
+    ONE_ORDER,
     READER,
     canvas_data,
     draw,
@@ -23,7 +26,9 @@ from .complete_page import (
 )
 from .components import trigger
 from .made_up_data import write_mnist_like
+from .tiny import tiny_model
 from .tiny_completion import same
+from .tiny_runs import info_of
 
 
 def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
@@ -87,9 +92,21 @@ def test_one_click_completes_a_challenge_with_a_model_of_its_kind(number):
         page.get_by_key("challenges")  # there is something to see now
     meant = DATASETS[challenge.dataset].class_names[challenge.label]
     assert what_is_it(page) == meant and run_of(page).request.label == challenge.label
-    erased = challenge.sketch()
-    draw(page, Sketch(erased.level * 0, erased.state * 0))
+    draw(page, blank(28, 28, 256))
     assert what_is_it(page) == "inferred"  # another drawing may be something else
+
+
+def test_an_example_is_completed_by_any_model_of_its_size(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path))
+    own = tiny_model(dtype=torch.float32, height=28, width=28, num_levels=256)  # knows no classes
+    save_checkpoint(tmp_path / "imported" / "own.safetensors", own, info_of(own))
+    for name in ("imported:own", ONE_ORDER):
+        page = open_page(complete_model=name, completions_shown=1, live="false")
+        trigger(page, "challenges", "choose", {"index": 0})
+        assert not page.exception and model_of(page) == name
+        draw(page, blank(28, 28, 256))
+        assert not page.exception
+    assert what_is_it(page) == "any"  # such a model takes minutes to guess
 
 
 def test_a_class_that_the_viewer_chose_stays_when_the_example_goes():

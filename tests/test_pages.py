@@ -7,6 +7,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from pixelcnn.inspection.influence import leaking_copy
 from pixelcnn.inspection.receptive_field import predictions_changed
 from pixelcnn.storage import save_checkpoint
 from pixelcnn.training.runs import create_run
@@ -194,20 +195,27 @@ def test_a_sheet_that_ends_beyond_the_last_picture_is_refused():
     assert not page.error and page.session_state["drawing"].subject.image == 2**32 - 3
 
 
-def test_every_prediction_is_tried_and_the_page_says_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize("verdict", ["passed", "failed"])
+def test_every_prediction_is_tried_and_the_page_says_so(tmp_path, monkeypatch, verdict):
     monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path))
     model = tiny_model(dtype=torch.float32)
     save_checkpoint(tmp_path / "imported" / "tiny.safetensors", model, info_of(model))
+    if verdict == "failed":
+        leaky = leaking_copy(model), info_of(model)
+        monkeypatch.setattr("pixelcnn.ui.shared.resources.load_checkpoint", lambda _: leaky)
     tried = []
 
     def spy(model, positions):
-        tried.extend(positions)
+        if model.config.num_dims == 30:  # other models are checked in the background too
+            tried.extend(positions)
         return predictions_changed(model, positions)
 
     monkeypatch.setattr("pixelcnn.ui.shared.resources.predictions_changed", spy)
     page = open_page(model="imported:tiny")
     until = time.monotonic() + TIMEOUT
-    while not any("Causality check passed" in caption.value for caption in page.caption):
+    while not any(
+        f"Causality check {verdict}" in box.value for box in (*page.caption, *page.error)
+    ):
         assert time.monotonic() < until
         time.sleep(0.2)
         page.run()

@@ -14,7 +14,7 @@ from pixelcnn.models import Model, ModelConfig
 from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.progress import drain
 
-BATCH = 32
+BATCH = 8
 """Predictions that are differentiated, or looked at, together."""
 
 

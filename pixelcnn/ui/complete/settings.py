@@ -19,7 +19,7 @@ from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 GUESS, ANY_CLASS, EACH = "inferred", "any", "each"
 CLASS_WORDS = {GUESS: "Let the model guess", ANY_CLASS: "Any class", EACH: "One of each class"}
 MODEL, PINS = "complete_model", "pinned_classes"
-EXAMPLE_CLASS = "class_of_example"
+EXAMPLE_CLASS, UNTOLD = "class_of_example", ""
 FOLLOWED = "followed"
 """In the address: the model that the page changed to by itself, which a reload leaves to it."""
 LINK_VERSION = "2"
@@ -105,7 +105,7 @@ def tell_class(name: str | None) -> None:
     if name is not None:
         state[EXAMPLE_CLASS] = state["change_class_to"] = name
     elif told is not None and state.get("complete_class") == told:
-        state["change_class_to"] = GUESS
+        state["change_class_to"] = UNTOLD
 
 
 def follow_drawing(model: LoadedModel, sketch: Sketch) -> bool:
@@ -167,9 +167,10 @@ def choose_settings(model: LoadedModel) -> Settings:
         help="Drawn together, each with random numbers of its own.",
     )
     label, inferred, pins = None, False, ()
+    wanted = st.session_state.pop("change_class_to", None)
     if names:
         with place:
-            name = _choose_class(names, model.model.reads_evidence)
+            name = _choose_class(names, model.model.reads_evidence, wanted)
             pins = _choose_pins(names, num_images)
         inferred = name == GUESS
         if name == EACH:
@@ -183,17 +184,18 @@ def choose_settings(model: LoadedModel) -> Settings:
     return Settings(num_images, label, inferred, pins, seed, rule)
 
 
-def _choose_class(names: tuple[str, ...], reads_evidence: bool) -> str:
+def _choose_class(names: tuple[str, ...], reads_evidence: bool, wanted: str | None) -> str:
+    first = GUESS if reads_evidence else ANY_CLASS
     linked = st.query_params.get("complete_class")
     if linked in CLASS_WORDS and "complete_class" not in st.session_state:
         st.session_state["complete_class"] = linked  # links of earlier versions; now in words
-    if (wanted := st.session_state.pop("change_class_to", None)) in (*CLASS_WORDS, *names):
-        st.session_state["complete_class"] = wanted
+    if wanted == UNTOLD or wanted in names:
+        st.session_state["complete_class"] = first if wanted == UNTOLD else wanted
     return bound(
         st.selectbox,
         "What is it?",
         [*CLASS_WORDS, *names],
-        0 if reads_evidence else 1,
+        list(CLASS_WORDS).index(first),
         format_func=lambda name: CLASS_WORDS.get(name, name),
         key="complete_class",
         help="Choose a class if you know what you drew. *Let the model guess*: the model says "
