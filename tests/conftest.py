@@ -1,6 +1,9 @@
 """One thread for torch: the models are tiny, and other processes want the cores."""
 
+import importlib
+import pkgutil
 import urllib.request
+from dataclasses import replace
 from functools import cache
 from urllib.error import URLError
 
@@ -8,9 +11,12 @@ import pytest
 import torch
 from streamlit.components.v2 import manifest_scanner
 
+import pixelcnn
 from pixelcnn.inspection.receptive_field import predictions_changed
+from pixelcnn.storage import list_checkpoints, read_info, save_checkpoint
 
 from .made_up_data import write_mnist_like
+from .tiny import tiny_model
 
 torch.set_num_threads(1)
 SCAN = "scan_component_manifests"
@@ -46,6 +52,28 @@ def few_predictions_are_tried(monkeypatch):
         "pixelcnn.ui.shared.resources.predictions_changed",
         lambda model, positions: predictions_changed(model, positions[:: len(positions) // 8]),
     )
+
+
+@pytest.fixture(scope="session")
+def folder_of_tiny_checkpoints(tmp_path_factory):
+    """Models of random weights under the names of the shipped ones."""
+    for module in pkgutil.walk_packages(pixelcnn.__path__, "pixelcnn."):
+        if not module.name.endswith("__main__"):  # some keep the folder's name: the true one
+            importlib.import_module(module.name)
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for name, path in list_checkpoints().items():
+        info = read_info(path)
+        kept = ("architecture", "num_orders", "num_classes", "num_levels", "height", "width")
+        shape = {field: getattr(info.config, field) for field in kept}
+        model = tiny_model(**shape, dilations=(1,), dtype=torch.float32)
+        save_checkpoint(folder / f"{name}.safetensors", model, replace(info, config=model.config))
+    return folder
+
+
+@pytest.fixture
+def tiny_checkpoints(folder_of_tiny_checkpoints, monkeypatch):
+    """Let the shipped models be tiny: for what holds whatever a model has learned."""
+    monkeypatch.setattr("pixelcnn.storage.CHECKPOINT_DIR", folder_of_tiny_checkpoints)
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ from .tiny import tiny_model
 from .tiny_completion import same
 from .tiny_runs import info_of
 
+pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
+
 
 def test_the_page_opens_with_an_empty_canvas_and_pictures_to_start_from():
     page = open_page()

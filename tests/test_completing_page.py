@@ -1,19 +1,12 @@
 """Completing on the Complete page as Streamlit runs it, without a browser."""
 
-import dataclasses
-
 import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.data.datasets import class_names
-from pixelcnn.models import build_model
-from pixelcnn.storage import (
-    CheckpointInfo,
-    checkpoint_path,
-    load_checkpoint,
-    save_checkpoint,
-)
+from pixelcnn.storage import CheckpointInfo, checkpoint_path, save_checkpoint
 from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, to_text
 
 from .complete_page import (
@@ -34,8 +27,11 @@ from .complete_page import (
     words,
 )
 from .components import trigger
-from .tiny import randomize, tiny_config
+from .tiny import tiny_model
 from .tiny_completion import same
+from .tiny_runs import info_of
+
+pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 
 
 def radio_captions(page: AppTest) -> str:
@@ -250,17 +246,11 @@ def test_what_cannot_be_completed_says_why(query, state, why):
 
 
 @pytest.fixture
-def with_orders(tmp_path, monkeypatch):
-    """The shipped checkpoints, and a random one of eight orders."""
-    _, info = load_checkpoint(checkpoint_path("fashion-mnist-gated"))
-    config = tiny_config(height=28, width=28, num_levels=256, num_orders=8)
-    info = dataclasses.replace(info, config=config, bits_per_dim={})
-    path = tmp_path / "fashion-mnist-orders.safetensors"
-    save_checkpoint(path, randomize(build_model(config)), info)
-    paths = {"fashion-mnist-gated": checkpoint_path("fashion-mnist-gated"), path.stem: path}
+def with_orders(monkeypatch):
+    """Of all models only one of one order and one of eight."""
+    paths = {n: checkpoint_path(n) for n in (ONE_ORDER, "fashion-mnist-orders")}
     for module in ("ui.shared.controls", "ui.shared.resources"):
         monkeypatch.setattr(f"pixelcnn.{module}.list_checkpoints", lambda: paths)
-    monkeypatch.setattr("pixelcnn.ui.shared.resources.checkpoint_path", lambda name: paths[name])
 
 
 def test_a_model_of_one_order_points_to_one_of_eight_where_that_is_exact(with_orders):
@@ -276,18 +266,15 @@ def test_a_model_of_one_order_points_to_one_of_eight_where_that_is_exact(with_or
 
 
 def test_the_drawing_follows_to_a_model_of_other_levels(tmp_path, monkeypatch):
-    _, info = load_checkpoint(checkpoint_path("fashion-mnist-gated"))
-    config = tiny_config(height=28, width=28, num_levels=16)
-    path = tmp_path / "few.safetensors"
-    info = dataclasses.replace(info, config=config, bits_per_dim={})
-    save_checkpoint(path, randomize(build_model(config)), info)
-    paths = {"fashion-mnist-gated": checkpoint_path("fashion-mnist-gated"), path.stem: path}
-    for module in ("ui.shared.controls", "ui.shared.resources"):
-        monkeypatch.setattr(f"pixelcnn.{module}.list_checkpoints", lambda: paths)
-    monkeypatch.setattr("pixelcnn.ui.shared.resources.checkpoint_path", lambda name: paths[name])
+    monkeypatch.setenv("PIXELCNN_RUNS", str(tmp_path))
+    model = tiny_model(height=28, width=28, num_levels=16, dtype=torch.float32)
+    info = CheckpointInfo(
+        config=model.config, dataset="fashion-mnist", images_seen=0, bits_per_dim={}
+    )
+    save_checkpoint(tmp_path / "few" / "checkpoint.safetensors", model, info)
     page = draw(open_page(), half())
     first = canvas_data(page)
-    page.selectbox(key="complete_model").select("few").run()
+    page.selectbox(key="complete_model").select("run:few").run()
     second = canvas_data(page)
     assert (first["levels"], second["levels"]) == (256, 16)
     assert second["revision"] > first["revision"]  # the canvas takes the converted drawing
@@ -297,10 +284,9 @@ def test_the_drawing_follows_to_a_model_of_other_levels(tmp_path, monkeypatch):
 
 
 def test_a_model_of_colours_is_refused_in_words(tmp_path, monkeypatch):
-    config = tiny_config(height=8, width=8, num_levels=16, num_channels=3)
+    model = tiny_model(height=8, width=8, num_levels=16, num_channels=3)
     path = tmp_path / "colours.safetensors"
-    info = CheckpointInfo(config=config, dataset=None, images_seen=0, bits_per_dim={})
-    save_checkpoint(path, randomize(build_model(config)), info)
+    save_checkpoint(path, model, info_of(model))
     monkeypatch.setattr("pixelcnn.ui.shared.controls.list_checkpoints", lambda: {"colours": path})
     monkeypatch.setattr("pixelcnn.ui.shared.resources.checkpoint_path", lambda name: path)
     page = open_page()

@@ -128,14 +128,14 @@ def test_only_the_encoder_learns_and_begins_with_a_gated_model():
 
 
 class Oracle(Stepper):
-    """Draws from a model's exact distribution given what is known, by a sum over all pictures."""
+    """Draws from the exact distribution given what is known: a sum over all such pictures."""
 
     def __init__(self, model, evidence, batch):
-        self.model, self.pictures = model, every_picture(model.config)
-        agree = (self.pictures == evidence.levels)[..., evidence.known[0, 0]].flatten(1).all(1)
-        self.probability = (log_prob_of_every_picture(model, None, 0).exp() * agree).numpy()
-        self.possible = np.ones((batch, len(self.pictures)), bool)
-        self.values = self.pictures[:, 0].flatten(1).numpy()
+        self.model, pictures = model, every_picture(model.config)
+        agree = (pictures == evidence.levels)[..., evidence.known[0, 0]].flatten(1).all(1)
+        self.probability = log_prob_of_every_picture(model, None, 0).exp()[agree].numpy()
+        self.values = pictures[agree, 0].flatten(1).numpy()
+        self.possible = np.ones((batch, len(self.values)), bool)
 
     def logits(self):
         here = self.values[:, self.position]

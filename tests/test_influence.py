@@ -75,8 +75,8 @@ def test_the_check_of_all_pairs_finds_what_single_pairs_find(architecture, num_c
     assert check.future_changed == 0 and not np.triu(matrix).any()
     assert check.past_changed == matrix.sum() > 0
     assert (matrix <= model.dependencies()).all()
-    for changed in range(0, total, 13):
-        for predicted in range(0, total, 7):
+    for changed in range(0, total, 17):
+        for predicted in range(0, total, 11):
             row, col, channel = model.config.coordinates(changed)
             new = int(levels[0, channel, row, col] + 2) % 4
             one = influence(model, levels, 1, changed=changed, level=new, predicted=predicted)
@@ -154,19 +154,13 @@ def test_the_effective_field_is_the_slope_of_the_log_probability(architecture, n
         logits = model.logits_from_features(x, model.condition(len(x)))
         return logits[:, :, channel].flatten(2)[:, :, pixel].log_softmax(1)[:, level]
 
-    generator = torch.Generator().manual_seed(0)
     allowed = dependency_maps(model)[pixel]
-    ways = torch.randn(40, features.shape[1], generator=generator, dtype=torch.float64)
-    ways /= ways.norm(dim=1, keepdim=True)
+    directions = 1e-6 * torch.eye(features.shape[1], dtype=torch.float64)
     for (row, col), norm in np.ndenumerate(field):
-        # No direction is steeper than the norm says, and over many the mean square tells it.
-        step = torch.zeros(40, *features.shape[1:], dtype=torch.float64)
-        step[:, :, row, col] = 1e-6 * ways
-        slopes = ((log_probs(features + step) - log_probs(features - step)) / 2e-6).numpy()
-        assert abs(slopes).max() <= norm * 1.001 + 1e-7
-        if norm > 1e-3:
-            mean_square = np.mean(np.square(slopes)) * features.shape[1]
-            assert mean_square == pytest.approx(norm**2, rel=0.8)
+        step = torch.zeros(len(directions), *features.shape[1:], dtype=torch.float64)
+        step[:, :, row, col] = directions
+        slopes = (log_probs(features + step) - log_probs(features - step)) / 2e-6
+        assert float(slopes.norm()) == pytest.approx(norm, rel=1e-3, abs=1e-7)
     assert not field.ravel()[~allowed].any()
     assert (field > 0).sum() >= 0.7 * allowed.sum()
 

@@ -22,6 +22,7 @@ from .tiny import tiny_model
 from .tiny_runs import config, info_of
 
 TIMEOUT = 120
+pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 
 
 def open_page(**query) -> AppTest:
@@ -61,7 +62,7 @@ def finish(page: AppTest) -> Course:
     return course
 
 
-def test_the_first_page_opens_with_a_shipped_model_and_is_drawing():
+def test_the_first_page_opens_and_is_drawing():
     page = open_page()
     assert not page.exception and not page.error
     header, sections = message(page)

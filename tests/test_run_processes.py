@@ -84,8 +84,8 @@ def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folde
     wait_for(lambda: not is_running(status.pid))
 
 
-def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder):
-    run = create_run(config(total_images=1_000_000), name="forever")
+def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder, own_images):
+    run = create_run(config(total_images=1_000_000, dataset=own_images), name="forever")
     launch.start(run)
     with pytest.raises(RunError, match="forever: is going on already"):
         launch.start(run)
@@ -131,8 +131,8 @@ def test_runs_wait_for_their_turn_unless_they_are_to_start_at_once(folder, own_i
     assert second.status().state == "training"
 
 
-def test_a_run_can_be_stopped_while_its_process_starts(folder):
-    run = create_run(config(total_images=1_000_000), folder / "run")
+def test_a_run_can_be_stopped_while_its_process_starts(folder, own_images):
+    run = create_run(config(total_images=1_000_000, dataset=own_images), folder / "run")
     launch.start(run)
     launch.stop(run)
     with contextlib.suppress(RunError):  # unless the process is there already
