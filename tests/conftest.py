@@ -13,7 +13,7 @@ from streamlit.components.v2 import manifest_scanner
 
 import pixelcnn
 from pixelcnn.inspection.receptive_field import predictions_changed
-from pixelcnn.storage import list_checkpoints, read_info, save_checkpoint
+from pixelcnn.storage import CHECKPOINT_DIR, list_checkpoints, read_info, save_checkpoint
 
 from .made_up_data import write_mnist_like
 from .tiny import tiny_model
@@ -67,6 +67,8 @@ def folder_of_tiny_checkpoints(tmp_path_factory):
         shape = {field: getattr(info.config, field) for field in kept}
         model = tiny_model(**shape, dilations=(1,), dtype=torch.float32)
         save_checkpoint(folder / f"{name}.safetensors", model, replace(info, config=model.config))
+    stages = "fashion-mnist-gated-stages"
+    (folder / stages).symlink_to(CHECKPOINT_DIR / stages)
     return folder
 
 

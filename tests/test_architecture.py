@@ -1,6 +1,7 @@
 """The shape of the code itself, read with `ast`: who imports whom, and no pickle."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -11,11 +12,17 @@ LIBRARY = sorted((ROOT / "pixelcnn").rglob("*.py"))
 SCREEN = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 
 
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text())
+
+
+@cache
 def imported(path):
     """Full names of all modules that a file imports, at any depth."""
     package = path.relative_to(ROOT).parts[:-1]
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -34,15 +41,11 @@ def part(path):
     return path.relative_to(ROOT / "pixelcnn").parts[0].removesuffix(".py")
 
 
-def short(path):
-    return str(path.relative_to(ROOT))
-
-
-@pytest.mark.parametrize("path", LIBRARY, ids=short)
-def test_only_the_screen_imports_streamlit(path):
-    if part(path) != "ui":
-        assert "streamlit" not in top_level(imported(path))
-        assert not any(name.startswith("pixelcnn.ui") for name in imported(path))
+def test_only_the_screen_imports_streamlit():
+    for path in LIBRARY:
+        if part(path) != "ui":
+            assert "streamlit" not in top_level(imported(path)), path
+            assert not any(name.startswith("pixelcnn.ui") for name in imported(path)), path
 
 
 @pytest.mark.parametrize(
@@ -114,20 +117,21 @@ def test_the_training_engine_knows_no_files(name):
     assert not any(n.startswith("pixelcnn.storage") for n in names)
 
 
-@pytest.mark.parametrize("path", SCREEN, ids=short)
-def test_pages_never_import_pages(path):
-    assert not top_level(imported(path)) & {"pages", "app"}
+def test_pages_never_import_pages():
+    for path in SCREEN:
+        assert not top_level(imported(path)) & {"pages", "app"}, path
 
 
-@pytest.mark.parametrize("path", [*LIBRARY, *SCREEN], ids=short)
-def test_nothing_is_pickled(path):
-    tree = ast.parse(path.read_text())
-    assert not top_level(imported(path)) & {"pickle", "dill", "cloudpickle", "shelve", "marshal"}
-    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    assert not calls & {"torch.load", "torch.save", "eval", "exec"}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-            assert ast.unparse(node.value) == "False"
+def test_nothing_is_pickled():
+    pickles = {"pickle", "dill", "cloudpickle", "shelve", "marshal"}
+    for path in (*LIBRARY, *SCREEN):
+        assert not top_level(imported(path)) & pickles, path
+        nodes = list(ast.walk(tree_of(path)))
+        calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+        assert not calls & {"torch.load", "torch.save", "eval", "exec"}, path
+        for node in nodes:
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert ast.unparse(node.value) == "False", path
 
 
 def test_import_of_the_package_is_quick_and_its_names_exist():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import complete, sample
+from pixelcnn import complete
 from pixelcnn.config import SamplingRule, TrainConfig
 from pixelcnn.inspection.receptive_field import in_order
 from pixelcnn.models import Evidence, Stepper, build_model, reshape_config
@@ -169,7 +169,7 @@ def test_the_better_the_proposal_the_better_the_weighed_completions(monkeypatch)
     model, known, levels = conditioned(gated), known_of(AROUND), drawing(gated.config, seed=1)
     evidence, probability = exact(gated, levels, known)
 
-    def estimates(method, runs=50):
+    def estimates(method, runs):
         """Evidence by each run, relative to the right one; and the error of its pairs."""
         ratio, apart = [], []
         for seed in range(runs):
@@ -181,9 +181,9 @@ def test_the_better_the_proposal_the_better_the_weighed_completions(monkeypatch)
             apart.append(seen - probability)
         return np.array(ratio), np.array(apart)
 
-    ratio, _ = estimates("weighed", 100)  # by a bad proposal: rough, but right on average
-    assert abs(ratio.mean() - 1) < CHANCE * ratio.std() / np.sqrt(100)
-    blind_ratio, _ = estimates("particles")
+    ratio, _ = estimates("weighed", 60)  # by a bad proposal: rough, but right on average
+    assert abs(ratio.mean() - 1) < CHANCE * ratio.std() / np.sqrt(60)
+    blind_ratio, _ = estimates("particles", 30)
 
     def told(self, given):
         other = copy.copy(self)
@@ -191,10 +191,10 @@ def test_the_better_the_proposal_the_better_the_weighed_completions(monkeypatch)
         return other
 
     monkeypatch.setattr(type(model), "given", told)
-    ratio, apart = estimates("weighed")
+    ratio, apart = estimates("weighed", 30)
     np.testing.assert_allclose(ratio, 1, atol=0.1)
     assert ratio.std() < 0.4 * blind_ratio.std()
-    expected = np.sqrt(np.maximum(probability * (1 - probability), 0) / (64 * 50))
+    expected = np.sqrt(np.maximum(probability * (1 - probability), 0) / (64 * 30))
     often = probability > 0.02
     assert (abs(apart.mean(0)) / (expected + 1e-9))[often].max() < CHANCE
 
@@ -241,24 +241,3 @@ def test_what_the_rule_forbids_has_no_weight_and_is_called_a_collapse():
     report = result.particles[0]
     assert report.log_evidence == -np.inf and report.collapsed
     assert np.isfinite(report.log_weights).all()
-
-
-@pytest.mark.parametrize("rows", ["upper", "lower"])
-def test_completions_share_no_random_numbers_with_samples(rows):
-    """A completion agrees with the hidden half no more often than another seed's does."""
-    model = tiny_model(height=6, width=6, num_levels=8)
-    pictures = sample(model, num_images=30, seed=0)
-    known = torch.zeros(1, 1, 6, 6, dtype=torch.bool)
-    known[..., :3, :] = rows == "upper"
-    known[..., 3:, :] = rows == "lower"
-
-    def agree(seed):
-        same = []
-        for i, picture in enumerate(pictures):
-            one = complete(
-                model, picture[None], known, method="clamping", num_images=30, seed=seed
-            )
-            same.append((one.levels[0, i] == picture)[0, ~known[0, 0]])
-        return torch.cat(same).double().mean()
-
-    assert abs(agree(0) - agree(1)) < 0.05

@@ -26,6 +26,7 @@ from .measure_page import NAME, figure, has, message, open_page, texts, wait_for
 from .outside import as_read
 from .tiny import tiny_model
 
+pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 VIEWS = ["Score a picture", "Paradox", "Same dice", "Temperatures", "Calibration", "Models"]
 common_noise = partial(open_page, view="Same dice")
 calibrate_here = partial(open_page, view="Calibration", calibration_numbers="Measure here")

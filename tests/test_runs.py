@@ -98,7 +98,7 @@ def test_nobody_overtakes_in_the_queue(folder):
     ],
 )
 def test_every_fault_says_what_happened_and_what_to_do(folder, monkeypatch, error, words):
-    run = create_run(config(total_images=200), folder / "run")
+    run = create_run(config(total_images=10), folder / "run")
 
     def fail(*_):
         raise error

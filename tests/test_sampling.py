@@ -174,21 +174,21 @@ def test_forks_that_are_drawn_in_turn_are_the_naive_pictures_with_their_levels(
     picture = finished(trunk, rules)
     assert np.array_equal(picture, naive_levels(model, noise, rules, label).numpy())
     trunk.rewind(start)
-    forks = [trunk.fork() for _ in range(4)]
-    for level, fork in enumerate(forks):
+    forks = {level: trunk.fork() for level in (0, 3)}
+    for level, fork in forks.items():
         assert (fork.step(rules(start), forced=level)[0] == level).all()
-    logits = [[] for _ in forks]
+    logits = {level: [] for level in forks}
     while not trunk.done:
-        for fork, kept in zip(forks, logits, strict=True):
+        for level, fork in forks.items():
             if not fork.done:
-                kept.append(fork.step(rules(fork.position))[1])
+                logits[level].append(fork.step(rules(fork.position))[1])
         trunk.step(rules(trunk.position))
     assert np.array_equal(trunk.levels, picture)
-    for level, (fork, kept) in enumerate(zip(forks, logits, strict=True)):
+    for level, fork in forks.items():
         wanted = naive_levels(model, noise, rules, label, forced={start: level})
         assert np.array_equal(fork.levels, wanted.numpy())
         whole = in_order(model(wanted, label))[start + 1 :]
-        for ours, theirs in zip(kept, whole, strict=True):
+        for ours, theirs in zip(logits[level], whole, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
 
 

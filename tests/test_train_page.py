@@ -1,11 +1,12 @@
 """The Train page as Streamlit runs it, without a browser; runs are real, on made-up data."""
 
 import shlex
+from shutil import copytree
 
 import pytest
 
 from pixelcnn.commands.train import new_config
-from pixelcnn.training.runs import Status, create_run, list_runs
+from pixelcnn.training.runs import Run, Status, create_run, list_runs
 from pixelcnn.training.worker import train_run
 from pixelcnn.ui.shared.layout import PAGES
 from pixelcnn.ui.shared.literal import literal
@@ -30,9 +31,17 @@ def folder(tmp_path, monkeypatch):
     yield from train_folder(tmp_path, monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory):
+    """A run for all tests, each of which gets a copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in train_folder(tmp_path_factory.mktemp("once"), patch):
+            yield finished_run(folder)
+
+
 @pytest.fixture
-def finished(folder):
-    return finished_run(folder)
+def finished(finished_once, folder):
+    return Run(copytree(finished_once.path, folder / finished_once.id))
 
 
 def test_a_finished_run_shows_its_curve_pictures_and_what_to_do_with_it(finished):
