@@ -123,7 +123,7 @@ def test_with_mask_b_first_training_learns_to_copy_and_falls_below_what_is_possi
     for make in (build_model, lambda config: leaking_copy(build_model(config))):
         model = make(config)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-        for step in range(120):
+        for step in range(80):
             batch = images[torch.arange(32 * step, 32 * (step + 1)) % len(images)]
             loss = F.cross_entropy(model(batch), batch)
             optimizer.zero_grad()
