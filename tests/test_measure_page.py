@@ -21,9 +21,11 @@ from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
 from .measure_page import NAME, TIMEOUT, figure, has, message, open_page, texts, trigger, wait_for
 
+pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 
-@pytest.fixture(scope="module")
-def model():
+
+@pytest.fixture
+def model(tiny_checkpoints):
     return pixelcnn.load_model(NAME)
 
 
