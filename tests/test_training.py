@@ -83,7 +83,7 @@ def facts(events):
     [
         ("gated", 1, False, 0.0),
         ("gated", 4, True, 0.0),
-        *((architecture, 5, False, 2.0) for architecture in ARCHITECTURES),
+        *((architecture, 3, False, 2.0) for architecture in ARCHITECTURES),
     ],
 )
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
