@@ -96,7 +96,7 @@ def test_vertical_convolution_reads_whole_rows_above(mask_type, kernel_size, dil
 @pytest.mark.parametrize("num_channels", [1, 3])
 def test_residual_block_reads_what_its_convolution_reads(num_channels):
     block = randomize(ResidualBlock(shape_of("classic", num_channels, 12), 2)).double()
-    seen = reads(lambda x: block(x, torch.tensor([1])), 12, 12, inputs=8) != 0
+    seen = reads(lambda x: block(x, torch.tensor([1])), 12, 12, inputs=16) != 0
     wanted = expected_masked(12, 12, 3, 2, num_channels, "B")
     assert not (seen & ~wanted).any()
     # One of the features of a channel may be dead, not all of them.
