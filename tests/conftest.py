@@ -50,7 +50,9 @@ def few_predictions_are_tried(monkeypatch):
     """The pages try all predictions of a model in the background, which takes half a minute."""
     monkeypatch.setattr(
         "pixelcnn.ui.shared.resources.predictions_changed",
-        lambda model, positions: predictions_changed(model, positions[:: len(positions) // 8]),
+        lambda model, positions: predictions_changed(
+            model, positions[:: max(1, len(positions) // 8)]
+        ),
     )
 
 
