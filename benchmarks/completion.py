@@ -34,7 +34,8 @@ import numpy as np
 import torch
 
 import pixelcnn
-from pixelcnn.completion.known import is_prefix
+from pixelcnn.completion.known import choose_order, is_prefix
+from pixelcnn.completion.log_prob import log_prob_map
 from pixelcnn.data.datasets import class_names, load_dataset
 from pixelcnn.data.pictures import enlarge, grid, pictures, png_bytes
 from pixelcnn.evaluation.class_accuracy import recognised, train_classifier
@@ -86,33 +87,24 @@ def bits(options: argparse.Namespace) -> None:
                 totals.append(float(nats.sum()))
         hidden = len(levels) * int((~known).sum()) * math.log(2)
         learned, without = sum(totals[::2]) / hidden, sum(totals[1::2]) / hidden
-        exact = [in_order_bits(several, levels, label, known, which) for which in orders_of(known)]
-        found = ", ".join(f"{bits:.3f}" for bits in exact) or "cannot read it first"
+        found = exact_bits(several, levels, label, known) or "cannot read it first"
         print(f"{kind:11s}  {learned:7.3f}   {without:22.3f}   {found}", flush=True)
 
 
-def orders_of(known: torch.Tensor) -> list[int]:
-    """Give an order that reads a known half last, and one that reads it first; else none."""
-    first = [order for order in range(8) if is_prefix(known[0], order)]
-    last = [order for order in range(8) if is_prefix(~known[0], order)]
-    return [last[0], first[0]] if first and last else []
-
-
-def in_order_bits(
-    model: pixelcnn.Model,
-    levels: torch.Tensor,
-    label: torch.Tensor,
-    known: torch.Tensor,
-    order: int,
-) -> float:
-    """Mean bits of the held-back pixels, each given those before it in an order."""
-    total = 0.0
-    hidden = ~to_raster(known, order)
-    for part, asked in zip(levels.split(PER_PASS), label.split(PER_PASS), strict=True):
-        turned = to_raster(part, order)
-        logits = model(turned, asked, torch.full((len(part),), order))
-        total += float((nll_nats(logits, turned) * hidden).sum())
-    return total / (len(levels) * int(hidden.sum()) * math.log(2))
+def exact_bits(
+    model: pixelcnn.Model, levels: torch.Tensor, label: torch.Tensor, known: torch.Tensor
+) -> str:
+    """Mean bits of the held-back pixels where known ones are read last, and first; or ""."""
+    found = []
+    for first in (~known[0], known[0]):
+        order = choose_order(first, model.config, None)
+        if not is_prefix(first, order):
+            return ""
+        orders = torch.full((len(levels),), order)
+        log_prob = log_prob_map(model, to_raster(levels, order), label, orders)
+        hidden = ~to_raster(known[0, 0], order)
+        found.append(-float(log_prob[..., hidden].mean()) / math.log(2))
+    return ", ".join(f"{bits:.3f}" for bits in found)
 
 
 def weights(options: argparse.Namespace) -> None:

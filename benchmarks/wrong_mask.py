@@ -13,10 +13,10 @@ import torch
 from pixelcnn.config import SamplingRule, TrainConfig
 from pixelcnn.data.datasets import load_dataset
 from pixelcnn.evaluation.stored import StoredNumbers, save_numbers
-from pixelcnn.evaluation.wrong_mask import NAME, PATH, WrongMask, canvases, load_wrong
+from pixelcnn.evaluation.wrong_mask import NAME, PATH, WEIGHTS, WrongMask, canvases, load_wrong
 from pixelcnn.models import ClassicConfig
 from pixelcnn.sampling import make_noise, sample_naive
-from pixelcnn.storage import CHECKPOINT_DIR, CheckpointInfo, save_checkpoint, weights_digest
+from pixelcnn.storage import CheckpointInfo, save_checkpoint, weights_digest
 from pixelcnn.training.engine import Progress, train
 from pixelcnn.training.state import TrainingState
 
@@ -51,18 +51,17 @@ def main() -> None:
     torch.set_num_threads(1)
     _, seen, right = trained("A")
     state, _, wrong = trained("B")
-    path = CHECKPOINT_DIR / f"{NAME}.safetensors"
-    path.parent.mkdir(exist_ok=True)
+    WEIGHTS.parent.mkdir(exist_ok=True)
     info = CheckpointInfo(
         config=MODEL, dataset=TRAIN.dataset, images_seen=state.images_seen, bits_per_dim={}
     )
-    save_checkpoint(path, state.ema, info)
+    save_checkpoint(WEIGHTS, state.ema, info)
     noise = make_noise(MODEL, num_images=2, seed=0)
     drawn = sample_naive(load_wrong(), noise, SamplingRule(), None, None, canvases(MODEL))
     numbers = WrongMask(seen, right, wrong, drawn[:, 0].tolist())
     command = "python benchmarks/wrong_mask.py"
     save_numbers(PATH, StoredNumbers[WrongMask](
-        command=command, weights={NAME: weights_digest(path)}, values=numbers
+        command=command, weights={NAME: weights_digest(WEIGHTS)}, values=numbers
     ))  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from pixelcnn.storage import CHECKPOINT_DIR, load_model
 
 NAME = "wrong-mask/classic"
 """The weights, in `checkpoints/`; in a folder of their own, since no menu should offer them."""
-PATH = CHECKPOINT_DIR / "wrong-mask" / "numbers.json"
+WEIGHTS = CHECKPOINT_DIR / f"{NAME}.safetensors"
+PATH = WEIGHTS.with_name("numbers.json")
 
 Picture = list[list[Annotated[int, Field(ge=0, le=255)]]]
 Curve = list[Annotated[float, Field(ge=0)]]
@@ -48,4 +49,4 @@ def load_wrong() -> Model:
     Raises:
         CheckpointError: as `load_model` does.
     """
-    return leaking_copy(load_model(PATH.with_name("classic.safetensors")))
+    return leaking_copy(load_model(WEIGHTS))

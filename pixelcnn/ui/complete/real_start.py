@@ -58,4 +58,3 @@ def choose(config: ModelConfig, dataset: str | None) -> None:
 def _on_choose(shown: Tensor, dataset: str, index: int) -> None:
     session_sketch.put(given(shown[index, 0].numpy(), 256), dataset)
     settings.follow(dataset, *shown.shape[2:])
-    settings.tell_class(None)

@@ -84,8 +84,12 @@ def choose_model(place: DeltaGenerator) -> str:
     return name
 
 
-def follow(dataset: str | None, height: int, width: int) -> None:
-    """Change to the model that completes pictures of a data set, unless the visitor chose one."""
+def follow(dataset: str | None, height: int, width: int, meant: str | None = None) -> None:
+    """Change to the model that completes pictures of a data set, unless the visitor chose one.
+
+    *What is it?* says what another drawing is meant to be, if that is known.
+    """
+    tell_class(meant)
     state = st.session_state
     name = best_for(dataset, height, width)
     if not name or state.get("own_complete_model"):

@@ -56,8 +56,8 @@ def offer_challenges(config: ModelConfig) -> None:
 def _on_challenge(index: int) -> None:
     challenge = CHALLENGES[index]
     session_sketch.put(challenge.sketch(), challenge.dataset)
-    settings.follow(challenge.dataset, SIDE, SIDE)
-    settings.tell_class(DATASETS[challenge.dataset].class_names[challenge.label])
+    meant = DATASETS[challenge.dataset].class_names[challenge.label]
+    settings.follow(challenge.dataset, SIDE, SIDE, meant)
     st.session_state["complete_asked"] = True
 
 
@@ -201,7 +201,6 @@ def _on_choose(levels: NDArray[np.int64], model: LoadedModel, index: int) -> Non
     config, dataset = model.model.config, model.info.dataset
     session_sketch.put(given(levels[index], config.num_levels), dataset or "")
     settings.follow(dataset, config.height, config.width)
-    settings.tell_class(None)
 
 
 def _other_gallery() -> None:

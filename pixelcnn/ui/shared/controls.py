@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import re
 from collections.abc import Callable, Sequence
 
 import streamlit as st
@@ -16,9 +15,8 @@ from pixelcnn.storage import (
     checkpoint_path,
     list_checkpoints,
     list_trained_checkpoints,
-    runs_dir,
 )
-from pixelcnn.training.runs import Run
+from pixelcnn.training.runs import Run, run_path
 from pixelcnn.ui.shared.history import History, Subject
 from pixelcnn.ui.shared.links import bound, refuse
 from pixelcnn.ui.shared.literal import literal
@@ -81,8 +79,9 @@ def choose_checkpoint(
     )
     if gone is not None:
         refuse(key, gone, "name a checkpoint that there is", name)
-    if match := re.fullmatch(r"run:([^@]+).*", name):
-        st.caption(f"The run *{literal(Run(runs_dir() / match[1]).about().name)}*")
+    if name.startswith("run:"):
+        run = Run(run_path(name.removeprefix("run:").partition("@")[0]))
+        st.caption(f"The run *{literal(run.about().name)}*")
     return name
 
 
