@@ -181,9 +181,9 @@ def test_the_better_the_proposal_the_better_the_weighed_completions(monkeypatch)
             apart.append(seen - probability)
         return np.array(ratio), np.array(apart)
 
-    ratio, _ = estimates("weighed", 60)  # by a bad proposal: rough, but right on average
-    assert abs(ratio.mean() - 1) < CHANCE * ratio.std() / np.sqrt(60)
-    blind_ratio, _ = estimates("particles", 30)
+    ratio, _ = estimates("weighed", 100)  # by a bad proposal: rough, but right on average
+    assert abs(ratio.mean() - 1) < CHANCE * ratio.std() / np.sqrt(100)
+    blind_ratio, _ = estimates("particles", 50)
 
     def told(self, given):
         other = copy.copy(self)
@@ -191,10 +191,10 @@ def test_the_better_the_proposal_the_better_the_weighed_completions(monkeypatch)
         return other
 
     monkeypatch.setattr(type(model), "given", told)
-    ratio, apart = estimates("weighed", 30)
+    ratio, apart = estimates("weighed", 50)
     np.testing.assert_allclose(ratio, 1, atol=0.1)
     assert ratio.std() < 0.4 * blind_ratio.std()
-    expected = np.sqrt(np.maximum(probability * (1 - probability), 0) / (64 * 30))
+    expected = np.sqrt(np.maximum(probability * (1 - probability), 0) / (64 * 50))
     often = probability > 0.02
     assert (abs(apart.mean(0)) / (expected + 1e-9))[often].max() < CHANCE
 

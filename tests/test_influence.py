@@ -75,8 +75,8 @@ def test_the_check_of_all_pairs_finds_what_single_pairs_find(architecture, num_c
     assert check.future_changed == 0 and not np.triu(matrix).any()
     assert check.past_changed == matrix.sum() > 0
     assert (matrix <= model.dependencies()).all()
-    for changed in range(0, total, 17):
-        for predicted in range(0, total, 11):
+    for changed in range(0, total, 13):
+        for predicted in range(0, total, 7):
             row, col, channel = model.config.coordinates(changed)
             new = int(levels[0, channel, row, col] + 2) % 4
             one = influence(model, levels, 1, changed=changed, level=new, predicted=predicted)

@@ -174,21 +174,21 @@ def test_forks_that_are_drawn_in_turn_are_the_naive_pictures_with_their_levels(
     picture = finished(trunk, rules)
     assert np.array_equal(picture, naive_levels(model, noise, rules, label).numpy())
     trunk.rewind(start)
-    forks = {level: trunk.fork() for level in (0, 3)}
-    for level, fork in forks.items():
+    forks = [trunk.fork() for _ in range(4)]
+    for level, fork in enumerate(forks):
         assert (fork.step(rules(start), forced=level)[0] == level).all()
-    logits = {level: [] for level in forks}
+    logits = [[] for _ in forks]
     while not trunk.done:
-        for level, fork in forks.items():
+        for fork, kept in zip(forks, logits, strict=True):
             if not fork.done:
-                logits[level].append(fork.step(rules(fork.position))[1])
+                kept.append(fork.step(rules(fork.position))[1])
         trunk.step(rules(trunk.position))
     assert np.array_equal(trunk.levels, picture)
-    for level, fork in forks.items():
+    for level, (fork, kept) in enumerate(zip(forks, logits, strict=True)):
         wanted = naive_levels(model, noise, rules, label, forced={start: level})
         assert np.array_equal(fork.levels, wanted.numpy())
         whole = in_order(model(wanted, label))[start + 1 :]
-        for ours, theirs in zip(logits[level], whole, strict=True):
+        for ours, theirs in zip(kept, whole, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
 
 
