@@ -15,8 +15,9 @@ gated model that it began with. `bits`, `weights` and `sketches` need the data.
   eight orders, exact: in one that reads the known half last, and in one that reads it first.
 - `weights`: what particles are worth with the conditioned model as their proposal, and without:
   the estimate of log2 p(known), the effective number of pictures begun, and how many of 16 differ.
-- `sketches`: test images drawn by a made-up unsteady hand, completed without and with their class;
-  the share of completions of which a classifier, trained on real images, finds the class.
+- `sketches`: test images drawn by a made-up unsteady hand, completed without and with their class,
+  and without the twist; the share of completions of which a classifier, trained on real images,
+  finds the class, and how much of their shape they share with the image.
 - `drawings`: the challenges of the Complete page and their completions, as a click there draws
   them: the class is told. It makes the sheet of the README, and the small pictures that the page
   shows, and prints which class the model guesses. Run it after a change of the shipped models.
@@ -140,8 +141,9 @@ def sketches_of(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     hints, ink = sketches(levels, model.config.num_levels, whole=True)
     nothing = torch.zeros_like(hints)
-    for told in (False, True):
-        right, distinct, guessed = [], [], []
+    twist = model.encoder.twist
+    for told, model.encoder.twist in ((False, twist), (True, twist), (True, None)):
+        right, distinct, guessed, shared = [], [], [], []
         for i, true in enumerate(label.tolist()):
             drawing = Evidence(ink[i : i + 1], nothing[i : i + 1], hints[i : i + 1])
             posterior = pixelcnn.class_posterior(model, *drawing)
@@ -150,13 +152,26 @@ def sketches_of(options: argparse.Namespace) -> None:
             shown = completed(model, drawing, label=asked, seed=i)
             right.append(recognised(classifier, shown, torch.full((16,), true)).double().mean())
             distinct.append(len(torch.unique(shown, dim=0)))
+            shared.append(overlap(shown, levels[i]))
         print(
-            f"{options.dataset}, class {'told' if told else 'untold'}: recognised "
+            f"{options.dataset}, class {'told' if told else 'untold'}, "
+            f"{'with' if model.judges_hints else 'without'} a twist: recognised "
             f"{100 * float(np.mean(right)):.1f} % of {16 * len(right)} completions, at least "
             f"{min(distinct)} of 16 differ, encoder's best guess right for "
-            f"{100 * float(np.mean(guessed)):.0f} % of the sketches",
+            f"{100 * float(np.mean(guessed)):.0f} % of the sketches, shape shared with the image "
+            f"{100 * float(np.mean(shared)):.1f} %",
             flush=True,
         )
+
+
+def overlap(pictures: torch.Tensor, image: torch.Tensor) -> float:
+    """Mean share of bright pixels that pictures (n, 1, H, W) have in common with an image.
+
+    Intersection over union of what is brighter than a quarter of the range.
+    """
+    theirs, its = pictures > 64, image > 64
+    both, either = (x.sum((1, 2, 3)) for x in (theirs & its, theirs | its))
+    return float((both / either.clamp(min=1)).mean())
 
 
 def completed(

@@ -254,7 +254,7 @@ def test_completions_come_from_groups_in_proportion_to_their_evidence(num_groups
 @pytest.mark.parametrize("tolerance", [0.0, 0.7])
 @pytest.mark.parametrize("rows", [LOWER, AROUND])
 def test_resampling_at_every_step_changes_no_estimate(rows, tolerance, monkeypatch):
-    monkeypatch.setattr(particles, "_effective_size", lambda weights: np.ones(len(weights)))
+    monkeypatch.setattr(particles, "effective_size", lambda weights: np.ones(len(weights)))
     model, known = sharp_model("gated"), known_of(rows)
     levels = drawing(model.config, seed=1)
     evidence, probability = exact(model, levels, known, tolerance=tolerance)

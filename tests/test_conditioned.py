@@ -1,15 +1,16 @@
 """The model that is given evidence: what it keeps of the gated one, what it adds and draws."""
 
 import copy
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from pixelcnn import complete
+from pixelcnn import begin_completion, complete
 from pixelcnn.config import SamplingRule, TrainConfig
 from pixelcnn.inspection.receptive_field import in_order
-from pixelcnn.models import Evidence, Stepper, build_model, reshape_config
+from pixelcnn.models import Evidence, Stepper, build_model, read_config, reshape_config
 from pixelcnn.training.engine import train_step
 from pixelcnn.training.evidence import draw_evidence
 from pixelcnn.training.state import TrainingError, TrainingState
@@ -241,3 +242,79 @@ def test_what_the_rule_forbids_has_no_weight_and_is_called_a_collapse():
     report = result.particles[0]
     assert report.log_evidence == -np.inf and report.collapsed
     assert np.isfinite(report.log_weights).all()
+
+
+def judging(model):
+    """The same model with a twist, whose weights are random."""
+    config = reshape_config(model.config, "conditioned", twist=True, encoder_features=8)
+    other = build_model(config)
+    randomize(other, 4).double().eval()
+    other.load_state_dict(model.state_dict(), strict=False)
+    return other
+
+
+def test_what_is_drawn_and_hints_fit_better_or_worse_and_nothing_else_does():
+    model = judging(tiny_model("conditioned", num_classes=3, encoder_features=8))
+    levels, evidence = random_levels(model.config, 1), evidence_of(model.config)
+    drawn = torch.arange(30).view(1, 1, 5, 6) < 12
+    fit = model.log_fit(levels, drawn, evidence)
+    assert fit.shape == (1, 3)
+    for where, acts in ((drawn, True), (~drawn, False)):
+        assert torch.equal(fit, model.log_fit((levels + where) % 4, drawn, evidence)) != acts
+    for where, acts in ((evidence.hints, True), (~evidence.hints, False)):
+        other = evidence._replace(levels=(evidence.levels + where) % 4)
+        assert torch.equal(fit, model.log_fit(levels, drawn, other)) != acts
+
+
+@pytest.mark.parametrize("label", [[2, 0, 1, 1], 1, None])
+def test_a_guided_completion_is_the_same_in_any_number_of_them_and_keeps_what_is_known(label):
+    model = judging(tiny_model("conditioned", num_classes=3, encoder_features=8))
+    evidence = evidence_of(model.config)
+    result = complete(model, *evidence, num_images=4, label=label if label != [2, 0, 1, 1] else 2)
+    scan = begin_completion(model, *evidence, num_images=4, label=label)
+    part = label[2:] if isinstance(label, list) else label
+    last = begin_completion(model, *evidence, num_images=2, first_image=2, label=part)
+    for one in (scan, last):
+        while not one.done:
+            one.step()
+    levels = scan.completion().levels
+    assert torch.equal(levels[:, 2:], last.completion().levels)
+    if not isinstance(label, list):
+        assert torch.equal(levels, result.levels)
+    assert result.method == ("learned",) and (result.log_weights == 0).all()
+    assert (levels == evidence.levels)[..., evidence.known[0, 0]].all()
+    assert not torch.equal(levels, complete(model, *evidence, num_images=4, seed=1).levels)
+
+
+def test_with_many_candidates_guided_completions_follow_the_twist_exactly(monkeypatch):
+    gated = sharp_model("gated")
+    model = judging(conditioned(gated))
+    fit = torch.tensor([0.5, -1.0, 1.5, 0.0, 1.0, -0.5, 1.0, -1.0, 0.5]).double()
+    monkeypatch.setattr(
+        type(model),
+        "log_fit",
+        lambda _, levels, drawn, evidence: ((levels * drawn).flatten(1) * fit).sum(1)[:, None],
+    )
+    for module in ("guided", "complete"):
+        monkeypatch.setattr(sys.modules[f"pixelcnn.completion.{module}"], "CANDIDATES", 100)
+    hints = known_of(AROUND)
+    evidence = Evidence(drawing(gated.config, seed=1), torch.zeros_like(hints), hints)
+    told, pictures = model.given(evidence), every_picture(model.config)
+    log_p = log_prob_of_every_picture(told, None, 0)
+    share = (log_p + (pictures.flatten(1) * fit).sum(1)).softmax(0)
+    none = torch.zeros_like(hints)
+    exactly = share @ pairs(pictures, none, 3)
+    seen = pairs(complete(model, *evidence, num_images=400).levels[0], none, 3).mean(0)
+    deviation = (exactly * (1 - exactly) / 400).sqrt()
+    assert (abs(seen - exactly) <= CHANCE * deviation + 0.02).all()
+    without = log_p.exp() @ pairs(pictures, none, 3)
+    assert (abs(without - exactly) > CHANCE * deviation + 0.02).any()
+
+
+def test_before_a_twist_is_trained_everything_fits():
+    config = tiny_config("conditioned", twist=True)
+    model, evidence = build_model(config), evidence_of(config)
+    drawn = torch.ones(3, 1, 5, 6, dtype=torch.bool)
+    assert (model.log_fit(random_levels(config, 3), drawn, evidence) == 0).all()
+    older = {k: v for k, v in config.to_dict().items() if k != "twist"}
+    assert not read_config(older).twist

@@ -10,7 +10,8 @@ Five methods:
   ordinary sampling goes on from them. Exact: every completion is an independent draw from the
   model's distribution given the known pixels.
 - `learned`: a model that reads evidence is told all of it at once, known pixels and hints drawn by
-  hand, and draws each pixel knowing what comes later too. As good as it was learned.
+  hand, and draws each pixel knowing what comes later too. As good as it was learned. With hints,
+  candidates that fit them better go on, see `pixelcnn.completion.guided`.
 - `weighed`: particles that the same model proposes, weighed by how probable they are without the
   evidence. Exact in the limit of many, and far fewer are needed.
 - `particles`: sequential Monte Carlo, for any known pixels. Approximate, but exact in the limit of
@@ -24,6 +25,7 @@ Five methods:
 """
 
 from pixelcnn.completion.complete import Completion, begin_completion, complete
+from pixelcnn.completion.guided import CANDIDATES
 from pixelcnn.completion.known import (
     OCCLUSIONS,
     NotAPrefixError,
@@ -37,6 +39,7 @@ from pixelcnn.completion.posterior import ClassPosterior, class_posterior, iter_
 from pixelcnn.completion.scan import AncestralScan, Scan
 
 __all__ = [
+    "CANDIDATES",
     "OCCLUSIONS",
     "AncestralScan",
     "ClassPosterior",

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from torch import Tensor
 
+from pixelcnn.completion.guided import CANDIDATES, GuidedScan
 from pixelcnn.completion.known import as_evidence, choose_order, is_prefix, require_prefix
 from pixelcnn.completion.particles import ParticleScan
 from pixelcnn.completion.result import Completion, Method
@@ -138,7 +139,8 @@ def begin_completion(
                 f"`method` (={method!r}) needs a model that reads evidence; this one, "
                 f"{config.architecture!r}, has no encoder."
             )
-        told = model.given(Evidence(*(to_raster(t, order) for t in evidence)))
+        turned = Evidence(*(to_raster(t, order) for t in evidence))
+        told = model.given(turned)
     settings = {"order": order, "rule": rule or SamplingRule(), "label": label}
     if method != "particles" and tolerance != 0:
         raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 unless `method` is 'particles'.")
@@ -158,9 +160,17 @@ def begin_completion(
         )  # fmt: skip
     if method == "prefix":
         require_prefix(known[0], order, config.num_orders)
+    guided = bool(hints.any()) and model.judges_hints
+    each = CANDIDATES if guided else 1
     noise = make_noise(
-        config, num_images=num_images, seed=seed, first_image=first_image, stream="completions"
-    )
+        config, num_images=num_images * each, seed=seed, first_image=first_image * each,
+        stream="completions",
+    )  # fmt: skip
+    if guided:
+        return GuidedScan(
+            told, levels[0], known[0], evidence=turned, noise=noise, seed=seed,
+            first_image=first_image, **settings,
+        )  # fmt: skip
     weighed = method == "learned" and not hints.any() and settings["rule"] == SamplingRule()
     reference = model if weighed else None
     return AncestralScan(

@@ -133,7 +133,7 @@ class ParticleScan(Scan):
             self._sizes.append(float(len(self.noise)))
         else:
             groups = self._groups(self._log_weights)
-            sizes = _effective_size(groups)
+            sizes = effective_size(groups)
             self._sizes.append(float(sizes.sum()))
             share = 0.5 if self._proposal is None else SHARE_WITH_PROPOSAL
             poor = (sizes < share * groups.shape[1]) & (sizes > 0)
@@ -158,7 +158,7 @@ class ParticleScan(Scan):
         indices = np.arange(log_weights.size).reshape(log_weights.shape)
         log_weights = log_weights.copy()
         for group in np.flatnonzero(poor):
-            drawn = _systematic(log_weights[group], log_weights.shape[1], self._random)
+            drawn = systematic(log_weights[group], log_weights.shape[1], self._random.random())
             indices[group] = indices[group, drawn]
             log_weights[group] = _log_mean(log_weights[group])
         indices = indices.ravel()
@@ -195,7 +195,7 @@ class ParticleScan(Scan):
         levels = self._shown()
         # A group gets completions in proportion to its evidence: that is the sum of its weights.
         random = random_stream(self._seed, "choice")
-        chosen = random.permutation(_systematic(log_shares, self.num_images, random))
+        chosen = random.permutation(systematic(log_shares, self.num_images, random.random()))
         by_beginning = np.bincount(self._ancestor, np.exp(log_shares))
         return ParticleReport(
             levels=self.levels,
@@ -238,20 +238,22 @@ def _log_mean(logs: Floats) -> Floats:
     return _log_sum(logs) - np.log(logs.shape[-1])
 
 
-def _effective_size(log_weights: Floats) -> Floats:
+def effective_size(log_weights: Floats) -> Floats:
     """Compute 1 / sum of squared shares over the last axis; 0 where all weights are 0."""
     weight = np.exp(log_weights - np.maximum(log_weights.max(-1), -1e300)[..., None])
     return weight.sum(-1) ** 2 / np.maximum((weight**2).sum(-1), 1e-300)
 
 
-def _systematic(log_weights: Floats, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+def systematic(log_weights: Floats, count: int, uniform: float) -> NDArray[np.int64]:
     """Draw `count` places in proportion to their weights, evenly spread over the total.
+
+    One number, uniform in [0, 1), decides.
 
     References:
         Kitagawa 1996 (systematic resampling).
     """
     share = np.exp(log_weights - log_weights.max())
     cumulative = np.cumsum(share)
-    points = (np.arange(count) + random.random()) / count
+    points = (np.arange(count) + uniform) / count
     drawn = np.searchsorted(cumulative / cumulative[-1], points, side="right")
     return np.minimum(drawn, len(share) - 1)

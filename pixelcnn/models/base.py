@@ -117,6 +117,8 @@ class Model(nn.Module, ABC):
     reads_evidence: ClassVar[bool] = False
     """Whether it can be `given` known pixels and hints, see `pixelcnn.models.conditioned`."""
 
+    judges_hints: ClassVar[bool] = False
+    """Whether it says how well a picture fits hints, see `ConditionedPixelCNN.log_fit`."""
     num_residual_blocks: int = 0
     """Blocks that add to the features they receive."""
 

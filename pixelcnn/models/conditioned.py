@@ -63,8 +63,12 @@ class ConditionedConfig(GatedConfig):
 
     architecture: ClassVar[str] = "conditioned"
 
+    _added_later = {"twist": False}
+
     encoder_features: Features = 96
     """Features of the unmasked network that reads the evidence."""
+    twist: bool = False
+    """Whether a network judges how well a picture fits hints, so that completions follow them."""
 
 
 class EncoderBlock(nn.Module):
@@ -80,19 +84,19 @@ class EncoderBlock(nn.Module):
         return x + self.expand(F.silu(self.conv(F.silu(x))))
 
 
-class ClassReader(nn.Sequential):
-    """Tell from the evidence which class it speaks for: (B, 2 + C * E, H, W) to (B, Y)."""
+class Reader(nn.Sequential):
+    """Say something about a whole picture: maps (B, inputs, H, W) to numbers (B, outputs)."""
 
-    sizes = (48, 96, 160)
-
-    def __init__(self, inputs: int, num_classes: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, sizes: Sequence[int], strides: Sequence[int]
+    ) -> None:
         layers: list[nn.Module] = []
-        for size in self.sizes:  # each halves rows and columns
-            layers += [nn.Conv2d(inputs, size, 3, stride=2, padding=1)]
+        for size, stride in zip(sizes, strides, strict=True):
+            layers += [nn.Conv2d(inputs, size, 3, stride=stride, padding=1)]
             layers += [nn.GroupNorm(1, size), nn.SiLU()]
             inputs = size
         layers += [nn.Conv2d(inputs, inputs, 3, padding=1), nn.SiLU()]
-        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, num_classes)]
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs)]
         super().__init__(*layers)
 
 
@@ -126,7 +130,13 @@ class Encoder(nn.Module):
         self.logits = nn.Conv2d(size, config.num_channels * config.num_levels, 1, bias=False)
         nn.init.zeros_(self.logits.weight)
         self.marginals = nn.Conv2d(size, config.num_channels * config.num_levels, 1)
-        self.classes = ClassReader(2 + features, max(1, config.num_classes))
+        count = max(1, config.num_classes)
+        self.classes = Reader(2 + features, count, (48, 96, 160), (2, 2, 2))
+        self.twist = None
+        if config.twist:  # `benchmarks/readers.py` trains it; until then everything fits
+            self.twist = Reader(4, count, (32, 64, 128), (1, 2, 2)).requires_grad_(False)
+            nn.init.zeros_(self.twist[-1].weight)
+            nn.init.zeros_(self.twist[-1].bias)
 
     def forward(self, evidence: Evidence, features: Tensor) -> Reading:
         """Read the evidence, and its levels as `Model.encode` turns them into features."""
@@ -208,6 +218,34 @@ class ConditionedPixelCNN(GatedPixelCNN):
         self.check_evidence(evidence)
         maps = self.encoder.maps(evidence, self.encode(evidence.levels))
         return self.encoder.classes(maps).double().softmax(1)
+
+    @property
+    def judges_hints(self) -> bool:
+        """Whether `log_fit` says how well a picture fits hints."""
+        return self.encoder.twist is not None
+
+    def log_fit(self, levels: Tensor, drawn: Tensor, evidence: Evidence) -> Tensor:
+        """Say how well pictures fit hints, as far as they are drawn.
+
+        It sees brightness only, in squares of 2 x 2 pixels: shapes count, not patterns.
+
+        Arguments:
+            levels: int64 (B, C, H, W).
+            drawn: bool (B, 1, H, W), what of them counts.
+            evidence: of one picture, B = 1, for all of them; or of B pictures.
+
+        Returns:
+            log p(hints | drawn levels, class) - log p(hints | class), as learned, for each class:
+            (B, Y), or (B, 1) without any, nats.
+        """
+        hints = evidence.hints.expand_as(drawn)
+        ink = evidence.levels.expand_as(levels)
+        maps = [drawn.float(), hints.float()]
+        for values, where in ((levels, drawn), (ink, hints)):
+            bright = values.float().mean(1, keepdim=True) / (self.config.num_levels - 1)
+            maps.append(bright * where)
+        maps = torch.cat(maps, 1).to(next(self.parameters()).dtype)
+        return self.encoder.twist(F.avg_pool2d(maps, 2, ceil_mode=True))
 
     def read(self, evidence: Evidence) -> Reading:
         """Run the encoder."""

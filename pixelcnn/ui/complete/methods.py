@@ -23,6 +23,9 @@ EXPLANATION = """
 **Learned.** An encoder, a network without masks, reads your whole drawing at once: the pixels that
 you know, and your strokes as hints. The PixelCNN then draws pixel by pixel and uses all that the
 encoder found, also what comes later. How good that is depends on how well the encoder was trained.
+With hints, each completion grows as four candidates. Another network, the *twist*, judges every
+second row how well each fits your strokes so far, and copies of the better ones take the place of
+the others (twisted sequential Monte Carlo).
 
 **Prefix.** The model draws in a fixed order. If everything known comes before everything unknown,
 each completion is an independent draw from the model's distribution, given what is known: exact.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pixelcnn.completion import ClassPosterior, ParticleReport, is_prefix
+from pixelcnn.completion import CANDIDATES, ClassPosterior, ParticleReport, is_prefix
 from pixelcnn.config import SamplingRule
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.models import Model
@@ -63,8 +63,11 @@ def _learned(run: CompletionRun, known: int, rule: str, sure: str) -> Report:
     text = (
         f"**These are guesses that fit your drawing.**{sure} Method: *learned*, "
         f"approximate: {run.request.num_images} independent draws{rule} of what the network "
-        f"believes, given {' and '.join(given)}.{_pins(run)}"
+        f"believes, given {' and '.join(given)}."
     )
+    if hints and run.model.judges_hints:
+        text += f" Each is one of {CANDIDATES} candidates, chosen row by row by how well they fit."
+    text += _pins(run)
     if (bits := estimate(run)) is not None:
         share = _shares(run)
         text += (
