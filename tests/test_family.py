@@ -28,13 +28,20 @@ PRICES = list_prices()
 FAR = 28
 
 
-@pytest.mark.parametrize("name", ["gru", "transformer", "classic"])
-def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name):
-    model = tiny_model(name, num_classes=3, height=3, width=4)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("gru", (1, 3, 4)), ("transformer", (1, 3, 4)), ("classic", (1, 4, 3)),
+        ("gated", (3, 2, 3)), ("lstm", (1, 1, 7)),
+    ],
+)  # fmt: skip
+def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name, shape):
+    channels, height, width = shape
+    model = tiny_model(name, num_classes=3, num_channels=channels, height=height, width=width)
     c, label = model.config, torch.tensor([2, 0])
     levels, others = (random_levels(c, 2, seed) for seed in (0, 1))
     total = c.num_dims
-    moved, lost = ([[] for _ in range(total)] for _ in range(2))
+    moved, moved_in_picture, lost = ([[] for _ in range(total)] for _ in range(3))
     for image, its_label, other in zip(levels, label, others, strict=True):
         flat, far = (x.permute(1, 2, 0).flatten() for x in (image, other))
         score = lambda x: in_order(  # noqa: E731
@@ -48,15 +55,21 @@ def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name):
                     model, image[None], int(its_label), changed=i, level=level, predicted=j
                 )
                 moved[j - i].append(found.total_variation)
+                (row, col, _), (its_row, its_col, _) = c.coordinates(j), c.coordinates(i)
+                apart = max(abs(row - its_row), abs(col - its_col))
+                moved_in_picture[apart].append(found.total_variation)
             for n in range(total - 1):
                 told = torch.where(torch.arange(total) < j - n, far, flat)
                 lost[n].append(float((score(as_images(told[None], c)) - known)[j]))
     got = drain(measure_range(model, levels.to(torch.uint8), label, others.to(torch.uint8)))
-    wanted = [sum(values) / len(values) for values in moved[1:]]
-    assert got[0].tolist() == pytest.approx(wanted, abs=1e-6)
-    wanted = [sum(values) / len(values) for values in lost[:-1]]
-    assert got[1].tolist() == pytest.approx(wanted, abs=1e-6)
-    assert got[2] == pytest.approx(float(bits_per_dim(model, levels, label).mean()))
+    for found, pairs in zip(
+        got, (moved[1:], moved_in_picture[1 : max(height, width)], lost[:-1]), strict=False
+    ):
+        wanted = [sum(values) / len(values) for values in pairs]
+        assert found.tolist() == pytest.approx(wanted, abs=1e-6)
+    if height == channels == 1:
+        assert torch.equal(got[0], got[1])
+    assert got[3] == pytest.approx(float(bits_per_dim(model, levels, label).mean()))
 
 
 def test_a_past_is_hidden_with_another_image_of_the_same_class():
@@ -111,6 +124,8 @@ def test_every_member_of_a_shipped_family_is_measured_and_has_its_curve():
             assert numbers, f"run: python -m pixelcnn measure family {name}"
             assert not numbers.outdated, f"run: {numbers.command}"
             assert numbers.values.validation_bits_per_dim == info.bits_per_dim["validation"]
+            longest = max(info.config.height, info.config.width)
+            assert len(numbers.values.influence_in_picture) == longest - 1
             assert read_curves()[name][-1][0] == info.images_seen, "see learning_curves.py"
 
 

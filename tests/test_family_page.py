@@ -1,5 +1,6 @@
 """The Family page as Streamlit runs it, without a browser."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -61,7 +62,8 @@ def digits(tmp_path, monkeypatch) -> dict[str, Member]:
         save_checkpoint(tmp_path / kind / "checkpoint.safetensors", model, info)
         members[kind] = replace(
             MEMBER, architecture=kind, validation_bits_per_dim=bits["validation"],
-            influence=[0.3] + [0.01 * number] * 782, bits_lost=[0.1 * number] * 783,
+            influence=[0.3] + [0.01 * number] * 782, influence_in_picture=[0.02 * number] * 27,
+            bits_lost=[0.1 * number] * 783,
         )  # fmt: skip
         weights = {name: weights_digest(checkpoint_path(name))}
         numbers = StoredNumbers(command="measure", weights=weights, values=members[kind])
@@ -137,6 +139,30 @@ def test_the_curves_and_the_maps_of_every_member_are_shown(digits):
     attentive = [e.label.split(":")[0] for e in page.expander if "attention looked" in e.label]
     assert attentive == ["Transformer", "PixelCNN with attention"]
     assert "Classic PixelCNN: " in texts(page) and "in its blind spot" in texts(page)
+
+
+def test_influence_is_shown_by_distance_in_the_picture_too(digits):
+    page = open_family(
+        family_view="How far each looks", looking_family=MNIST, distance="In the picture"
+    )
+    curves = figure(page, "influence")["data"]
+    for curve, member in zip(curves, digits.values(), strict=True):
+        assert curve["y"] == member.influence_in_picture
+        assert curve["x"] == list(range(1, 28))
+    page.button_group(key="distance").set_value(["Along the sequence"]).run()
+    assert len(figure(page, "influence")["data"][0]["y"]) == 783
+
+
+@pytest.mark.parametrize("lacks", ["a picture", "the numbers"])
+def test_without_a_distance_in_the_picture_there_is_no_choice(digits, lacks):
+    family = MNIST
+    if lacks == "a picture":
+        family = next(f.title for f in families() if f.dataset == PRICE)
+    else:
+        path = numbers_path("family", "run:gru")
+        path.write_text(re.sub(r'"influence_in_picture":[^]]*],', "", path.read_text()))
+    page = open_family(family_view="How far each looks", looking_family=family)
+    assert not has(page, "distance") and len(figure(page, "influence")["data"]) == 7
 
 
 def test_the_claim_is_answered_from_the_stored_numbers(digits):
