@@ -9,9 +9,11 @@ from pixelcnn.commands.main import main
 from pixelcnn.evaluation.family import (
     CURVES_PATH,
     Member,
+    after_same_cpu_time,
     another_of_each_class,
     answer_claim,
     measure_range,
+    name_leaders,
     read_curves,
 )
 from pixelcnn.evaluation.likelihoods import bits_per_dim, surprise_bits
@@ -108,6 +110,38 @@ def test_the_three_sentences_say_what_the_numbers_say(bits, lost, verdict):
     better = {2.8: "the transformer is better, by 0.10", 3.0: "the gated PixelCNN is better"}
     assert better.get(bits, "neither is clearly better") in first
     assert answer_claim([weaker, MEMBER], FAR) == []
+
+
+def test_after_the_same_time_a_member_needs_what_its_curve_says_between_two_points():
+    members = {
+        name: replace(MEMBER, images_seen=100, training_seconds=seconds)
+        for name, seconds in (("fast", 3.0), ("slow", 4.0), ("late", 40.0), ("unknown", 5.0))
+    }
+    curves = {
+        "fast": [(50, 3.1), (100, 2.5)],
+        "slow": [(50, 4.0), (70, 3.0), (80, 2.0), (100, 1.0)],
+        "late": [(10, 3.0), (100, 0.5)],
+        "of no member": [(1, 1.0)],
+    }
+    seconds, bits = after_same_cpu_time(members, curves)
+    assert seconds == 300.0
+    assert bits == {"fast": 2.5, "slow": pytest.approx(2.5)}  # after 75 images
+    assert after_same_cpu_time(members, {}) == (300.0, {})
+
+
+def test_the_leaders_are_those_of_the_numbers_and_close_ones_share_the_lead():
+    members = {
+        name: replace(MEMBER, validation_bits_per_dim=bits)
+        for name, bits in (("A", 2.9), ("B", 2.7), ("C", 2.8))
+    }
+    same_images = "After the same images, B leads (2.700 bits/dim)"
+    assert name_leaders(members, 90.0, {"A": 3.0, "B": 3.2}) == (
+        f"{same_images}; after the same CPU time, 1.5 minutes each, A leads (3.000 bits/dim) "
+        "among the 2 models with a value."
+    )
+    close = name_leaders(members, 90.0, {"B": 3.003, "A": 3.0, "C": 3.2})
+    assert close.endswith("A and B share the lead (3.000 bits/dim).")
+    assert name_leaders(members, 90.0, {"A": 3.0}) == f"{same_images}."
 
 
 @pytest.mark.parametrize("name", PRICES)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from pixelcnn.completion.forecast import forecast
 from pixelcnn.data.datasets import load_dataset
-from pixelcnn.evaluation.family import Member, answer_claim
-from pixelcnn.evaluation.stored import StoredNumbers, numbers_path, save_numbers
+from pixelcnn.evaluation.family import EQUAL, Member, answer_claim, read_curves
+from pixelcnn.evaluation.stored import StoredNumbers, load_numbers, numbers_path, save_numbers
 from pixelcnn.models import ARCHITECTURES
 from pixelcnn.sampling import sample
 from pixelcnn.storage import (
@@ -169,7 +170,35 @@ def test_the_claim_is_answered_from_the_stored_numbers(digits):
     page = open_family(family_view="Who is better?", better_family=MNIST)
     for sentence in answer_claim(list(digits.values()), 28):
         assert sentence in texts(page)
-    assert "| Transformer | **1.800** |" in texts(page)
+    assert "| Transformer | **1.800** | – |" in texts(page)
+
+
+@pytest.mark.parametrize("name", ["price/gru", "family/gru", "digits/gru"])
+def test_the_page_names_who_leads_after_the_same_images_and_after_the_same_time(name):
+    family = next(f for f in families() if name in f.members)
+    text = texts(open_family(family_view="Who is better?", better_family=family.title))
+    scores, after, trained = {}, {}, {}
+    for title, member in family.names.items():
+        stored = load_numbers(numbers_path("family", member), Member).values
+        scores[title] = stored.validation_bits_per_dim
+        trained[title] = [(n * stored.training_seconds, b) for n, b in read_curves()[member]]
+    time = min(curve[-1][0] for curve in trained.values())
+    for title, curve in trained.items():
+        around = [pair for pair in pairwise(curve) if pair[0][0] <= time <= pair[1][0]]
+        for (start, high), (end, low) in around:
+            after[title] = high + (low - high) * (time - start) / (end - start)
+        value = f"{after[title]:.3f}" if around else "–"
+        assert f"| {title} | **{scores[title]:.3f}** | {value} |" in text
+    sentence = next(line for line in text.splitlines() if line.startswith("After the same images"))
+    for part, bits in zip(
+        sentence.split("; after the same CPU time"), (scores, after), strict=True
+    ):
+        first = min(bits.values())
+        assert f"({first:.3f} bits/dim)" in part
+        close = [title for title in bits if bits[title] - first < EQUAL]
+        names = part.rpartition(", ")[2].partition(" lead" if len(close) == 1 else " share")[0]
+        assert sorted(names.split(" and ")) == sorted(close)
+    assert f"after {time / 60:.1f} minutes of training" in text
 
 
 def test_outdated_numbers_are_not_shown(digits):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -229,11 +230,13 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 CURVES_PATH = CHECKPOINT_DIR / "curves.json"
-_CURVES = TypeAdapter(dict[str, list[tuple[Count, NotNegative]]])
+Curves = Mapping[str, Sequence[tuple[Count, NotNegative]]]
+"""Images seen and validation bits/dim on the way through each training, by a name."""
+_CURVES = TypeAdapter(Curves)
 
 
-def read_curves() -> Mapping[str, list[tuple[int, float]]]:
-    """Read the validation scores (images seen, bits/dim) of the shipped models, by checkpoint.
+def read_curves() -> Curves:
+    """Read the curves of the shipped models, by checkpoint.
 
     Raises:
         StoredNumbersError: if the file is damaged.
@@ -244,6 +247,53 @@ def read_curves() -> Mapping[str, list[tuple[int, float]]]:
         return {}
     except (OSError, ValueError) as error:
         raise StoredNumbersError(f"{CURVES_PATH}: is damaged ({fault_of(error)}).") from error
+
+
+def after_same_cpu_time(
+    members: Mapping[str, Member], curves: Curves
+) -> tuple[float, dict[str, float]]:
+    """Give what each member needed when the fastest had finished, in CPU time of its own.
+
+    Arguments:
+        members: by title.
+        curves: of some of them, by title.
+
+    Returns:
+        The CPU seconds that the fastest took, and bits/dim after them by title: linear between two
+        points of the curve. Who has no curve, or one that begins later, is left out.
+    """
+    seconds = min(m.training_seconds * m.images_seen for m in members.values())
+    found = {}
+    for title, member in members.items():
+        curve = curves.get(title, [])
+        times = [member.training_seconds * images for images, _ in curve]
+        if times and times[0] <= seconds <= times[-1]:
+            found[title] = float(np.interp(seconds, times, [bits for _, bits in curve]))
+    return seconds, found
+
+
+def name_leaders(members: Mapping[str, Member], seconds: float, bits: Mapping[str, float]) -> str:
+    """Say in one sentence who leads after the same images, and who after the same CPU time.
+
+    Arguments:
+        members: by title; all have seen as many images.
+        seconds: of the same CPU time, see `after_same_cpu_time`.
+        bits: bits/dim after it, by title.
+    """
+    sentence = f"After the same images, {_lead({t: m.score for t, m in members.items()})}"
+    if len(bits) > 1:
+        sentence += f"; after the same CPU time, {seconds / 60:.1f} minutes each, {_lead(bits)}"
+        if len(bits) < len(members):
+            sentence += f" among the {len(bits)} models with a value"
+    return sentence + "."
+
+
+def _lead(bits: Mapping[str, float]) -> str:
+    """Name the best, and all that are not clearly worse."""
+    best = min(bits.values())
+    first = [title for title in sorted(bits, key=bits.get) if bits[title] - best < EQUAL]
+    lead = "leads" if len(first) == 1 else "share the lead"
+    return f"{' and '.join(first)} {lead} ({best:.3f} bits/dim)"
 
 
 CLAIM = "GPT is better than PixelCNN, because it understands long ranges better."
