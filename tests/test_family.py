@@ -9,9 +9,11 @@ from pixelcnn.commands.main import main
 from pixelcnn.evaluation.family import (
     CURVES_PATH,
     Member,
+    after_same_cpu_time,
     another_of_each_class,
     answer_claim,
     measure_range,
+    name_leaders,
     read_curves,
 )
 from pixelcnn.evaluation.likelihoods import bits_per_dim, surprise_bits
@@ -28,13 +30,20 @@ PRICES = list_prices()
 FAR = 28
 
 
-@pytest.mark.parametrize("name", ["gru", "transformer", "classic"])
-def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name):
-    model = tiny_model(name, num_classes=3, height=3, width=4)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("gru", (1, 3, 4)), ("transformer", (1, 3, 4)), ("classic", (1, 4, 3)),
+        ("gated", (3, 2, 3)), ("lstm", (1, 1, 7)),
+    ],
+)  # fmt: skip
+def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name, shape):
+    channels, height, width = shape
+    model = tiny_model(name, num_classes=3, num_channels=channels, height=height, width=width)
     c, label = model.config, torch.tensor([2, 0])
     levels, others = (random_levels(c, 2, seed) for seed in (0, 1))
     total = c.num_dims
-    moved, lost = ([[] for _ in range(total)] for _ in range(2))
+    moved, moved_in_picture, lost = ([[] for _ in range(total)] for _ in range(3))
     for image, its_label, other in zip(levels, label, others, strict=True):
         flat, far = (x.permute(1, 2, 0).flatten() for x in (image, other))
         score = lambda x: in_order(  # noqa: E731
@@ -48,15 +57,21 @@ def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name):
                     model, image[None], int(its_label), changed=i, level=level, predicted=j
                 )
                 moved[j - i].append(found.total_variation)
+                (row, col, _), (its_row, its_col, _) = c.coordinates(j), c.coordinates(i)
+                apart = max(abs(row - its_row), abs(col - its_col))
+                moved_in_picture[apart].append(found.total_variation)
             for n in range(total - 1):
                 told = torch.where(torch.arange(total) < j - n, far, flat)
                 lost[n].append(float((score(as_images(told[None], c)) - known)[j]))
     got = drain(measure_range(model, levels.to(torch.uint8), label, others.to(torch.uint8)))
-    wanted = [sum(values) / len(values) for values in moved[1:]]
-    assert got[0].tolist() == pytest.approx(wanted, abs=1e-6)
-    wanted = [sum(values) / len(values) for values in lost[:-1]]
-    assert got[1].tolist() == pytest.approx(wanted, abs=1e-6)
-    assert got[2] == pytest.approx(float(bits_per_dim(model, levels, label).mean()))
+    for found, pairs in zip(
+        got, (moved[1:], moved_in_picture[1 : max(height, width)], lost[:-1]), strict=False
+    ):
+        wanted = [sum(values) / len(values) for values in pairs]
+        assert found.tolist() == pytest.approx(wanted, abs=1e-6)
+    if height == channels == 1:
+        assert torch.equal(got[0], got[1])
+    assert got[3] == pytest.approx(float(bits_per_dim(model, levels, label).mean()))
 
 
 def test_a_past_is_hidden_with_another_image_of_the_same_class():
@@ -97,6 +112,38 @@ def test_the_three_sentences_say_what_the_numbers_say(bits, lost, verdict):
     assert answer_claim([weaker, MEMBER], FAR) == []
 
 
+def test_after_the_same_time_a_member_needs_what_its_curve_says_between_two_points():
+    members = {
+        name: replace(MEMBER, images_seen=100, training_seconds=seconds)
+        for name, seconds in (("fast", 3.0), ("slow", 4.0), ("late", 40.0), ("unknown", 5.0))
+    }
+    curves = {
+        "fast": [(50, 3.1), (100, 2.5)],
+        "slow": [(50, 4.0), (70, 3.0), (80, 2.0), (100, 1.0)],
+        "late": [(10, 3.0), (100, 0.5)],
+        "of no member": [(1, 1.0)],
+    }
+    seconds, bits = after_same_cpu_time(members, curves)
+    assert seconds == 300.0
+    assert bits == {"fast": 2.5, "slow": pytest.approx(2.5)}  # after 75 images
+    assert after_same_cpu_time(members, {}) == (300.0, {})
+
+
+def test_the_leaders_are_those_of_the_numbers_and_close_ones_share_the_lead():
+    members = {
+        name: replace(MEMBER, validation_bits_per_dim=bits)
+        for name, bits in (("A", 2.9), ("B", 2.7), ("C", 2.8))
+    }
+    same_images = "After the same images, B leads (2.700 bits/dim)"
+    assert name_leaders(members, 90.0, {"A": 3.0, "B": 3.2}) == (
+        f"{same_images}; after the same CPU time, 1.5 minutes each, A leads (3.000 bits/dim) "
+        "among the 2 models with a value."
+    )
+    close = name_leaders(members, 90.0, {"B": 3.003, "A": 3.0, "C": 3.2})
+    assert close.endswith("A and B share the lead (3.000 bits/dim).")
+    assert name_leaders(members, 90.0, {"A": 3.0}) == f"{same_images}."
+
+
 @pytest.mark.parametrize("name", PRICES)
 def test_a_shipped_price_is_causal_and_small(name):
     model, info = load_checkpoint(PRICES[name])
@@ -111,6 +158,8 @@ def test_every_member_of_a_shipped_family_is_measured_and_has_its_curve():
             assert numbers, f"run: python -m pixelcnn measure family {name}"
             assert not numbers.outdated, f"run: {numbers.command}"
             assert numbers.values.validation_bits_per_dim == info.bits_per_dim["validation"]
+            longest = max(info.config.height, info.config.width)
+            assert len(numbers.values.influence_in_picture) == longest - 1
             assert read_curves()[name][-1][0] == info.images_seen, "see learning_curves.py"
 
 

@@ -1,6 +1,8 @@
 """The Family page as Streamlit runs it, without a browser."""
 
+import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from pixelcnn.completion.forecast import forecast
 from pixelcnn.data.datasets import load_dataset
-from pixelcnn.evaluation.family import Member, answer_claim
-from pixelcnn.evaluation.stored import StoredNumbers, numbers_path, save_numbers
+from pixelcnn.evaluation.family import EQUAL, Member, answer_claim, read_curves
+from pixelcnn.evaluation.stored import StoredNumbers, load_numbers, numbers_path, save_numbers
 from pixelcnn.models import ARCHITECTURES
 from pixelcnn.sampling import sample
 from pixelcnn.storage import (
@@ -61,7 +63,8 @@ def digits(tmp_path, monkeypatch) -> dict[str, Member]:
         save_checkpoint(tmp_path / kind / "checkpoint.safetensors", model, info)
         members[kind] = replace(
             MEMBER, architecture=kind, validation_bits_per_dim=bits["validation"],
-            influence=[0.3] + [0.01 * number] * 782, bits_lost=[0.1 * number] * 783,
+            influence=[0.3] + [0.01 * number] * 782, influence_in_picture=[0.02 * number] * 27,
+            bits_lost=[0.1 * number] * 783,
         )  # fmt: skip
         weights = {name: weights_digest(checkpoint_path(name))}
         numbers = StoredNumbers(command="measure", weights=weights, values=members[kind])
@@ -139,11 +142,63 @@ def test_the_curves_and_the_maps_of_every_member_are_shown(digits):
     assert "Classic PixelCNN: " in texts(page) and "in its blind spot" in texts(page)
 
 
+def test_influence_is_shown_by_distance_in_the_picture_too(digits):
+    page = open_family(
+        family_view="How far each looks", looking_family=MNIST, distance="In the picture"
+    )
+    curves = figure(page, "influence")["data"]
+    for curve, member in zip(curves, digits.values(), strict=True):
+        assert curve["y"] == member.influence_in_picture
+        assert curve["x"] == list(range(1, 28))
+    page.button_group(key="distance").set_value(["Along the sequence"]).run()
+    assert len(figure(page, "influence")["data"][0]["y"]) == 783
+
+
+@pytest.mark.parametrize("lacks", ["a picture", "the numbers"])
+def test_without_a_distance_in_the_picture_there_is_no_choice(digits, lacks):
+    family = MNIST
+    if lacks == "a picture":
+        family = next(f.title for f in families() if f.dataset == PRICE)
+    else:
+        path = numbers_path("family", "run:gru")
+        path.write_text(re.sub(r'"influence_in_picture":[^]]*],', "", path.read_text()))
+    page = open_family(family_view="How far each looks", looking_family=family)
+    assert not has(page, "distance") and len(figure(page, "influence")["data"]) == 7
+
+
 def test_the_claim_is_answered_from_the_stored_numbers(digits):
     page = open_family(family_view="Who is better?", better_family=MNIST)
     for sentence in answer_claim(list(digits.values()), 28):
         assert sentence in texts(page)
-    assert "| Transformer | **1.800** |" in texts(page)
+    assert "| Transformer | **1.800** | – |" in texts(page)
+
+
+@pytest.mark.parametrize("name", ["price/gru", "family/gru", "digits/gru"])
+def test_the_page_names_who_leads_after_the_same_images_and_after_the_same_time(name):
+    family = next(f for f in families() if name in f.members)
+    text = texts(open_family(family_view="Who is better?", better_family=family.title))
+    scores, after, trained = {}, {}, {}
+    for title, member in family.names.items():
+        stored = load_numbers(numbers_path("family", member), Member).values
+        scores[title] = stored.validation_bits_per_dim
+        trained[title] = [(n * stored.training_seconds, b) for n, b in read_curves()[member]]
+    time = min(curve[-1][0] for curve in trained.values())
+    for title, curve in trained.items():
+        around = [pair for pair in pairwise(curve) if pair[0][0] <= time <= pair[1][0]]
+        for (start, high), (end, low) in around:
+            after[title] = high + (low - high) * (time - start) / (end - start)
+        value = f"{after[title]:.3f}" if around else "–"
+        assert f"| {title} | **{scores[title]:.3f}** | {value} |" in text
+    sentence = next(line for line in text.splitlines() if line.startswith("After the same images"))
+    for part, bits in zip(
+        sentence.split("; after the same CPU time"), (scores, after), strict=True
+    ):
+        first = min(bits.values())
+        assert f"({first:.3f} bits/dim)" in part
+        close = [title for title in bits if bits[title] - first < EQUAL]
+        names = part.rpartition(", ")[2].partition(" lead" if len(close) == 1 else " share")[0]
+        assert sorted(names.split(" and ")) == sorted(close)
+    assert f"after {time / 60:.1f} minutes of training" in text
 
 
 def test_outdated_numbers_are_not_shown(digits):

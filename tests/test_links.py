@@ -25,7 +25,7 @@ PAGES = {
     "calibration_numbers differs checkpoints common_model common_class classes common_t stages "
     "common_temperature common_seed sweep sweep_class sweep_seed sweep_images",
     "family": "family_view family row price_model series price_past look_row look_col look_seed "
-    "family_class better_family looking_family family_members learning_axis present",
+    "family_class better_family looking_family family_members learning_axis distance present",
     "train": "tab run preset present",
 }
 SECTIONS = {

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -67,6 +68,9 @@ class Member:
     influence: list[Share]
     """Total variation of a prediction when the level d dimensions before it moves by half the
     range; the first of N - 1 entries is that of d = 1."""
+    influence_in_picture: list[Share] = Field(default=[])
+    """The same, d pixels away in the picture, see `measure_range`; the first of max(H, W) - 1
+    entries is that of d = 1. Empty in files from before this was measured."""
     bits_lost: list[float]
     """Bits/dim more that the images cost if each prediction is told only of the n dimensions
     before it; the first of N - 1 entries is that of n = 0. What lies farther back is that of
@@ -101,7 +105,7 @@ def measure_member(
         training = _seconds(lambda: _train(model, levels, label))
         drawing = _seconds(lambda: sample(model, num_images=1))
         one_pass = _seconds(lambda: logits(model, levels[:1].long(), None))
-    influence, bits_lost, bits = yield from measure_range(model, levels, label, others)
+    influence, in_picture, bits_lost, bits = yield from measure_range(model, levels, label, others)
     return Member(
         dataset=info.dataset or "",
         architecture=c.architecture,
@@ -114,28 +118,35 @@ def measure_member(
         naive_seconds=c.num_dims * one_pass,
         num_images=len(levels),
         bits_per_dim=bits,
-        influence=[float(f"{value:.4g}") for value in influence.tolist()],
-        bits_lost=[float(f"{value:.4g}") for value in bits_lost.tolist()],
+        influence=_rounded(influence),
+        influence_in_picture=_rounded(in_picture),
+        bits_lost=_rounded(bits_lost),
     )
 
 
 def measure_range(
     model: Model, levels: Tensor, label: Tensor | None, others: Tensor
-) -> Generator[float, None, tuple[Tensor, Tensor, float]]:
-    """Measure how far a model looks, along the order of prediction.
+) -> Generator[float, None, tuple[Tensor, Tensor, Tensor, float]]:
+    """Measure how far a model looks, along the order of prediction and in the picture.
 
     At each of `PLACES` of an image, one pass with a level changed and one with another past up to
-    there say something about every prediction that follows, at its own distance. Arguments and
-    yields are those of `measure_member`.
+    there say something about every prediction that follows, at its own distance. In the picture
+    two pixels are max(rows, columns) apart: the kernels are squares, so this is the distance that
+    they reach, and all eight neighbours are 1 apart. Channels of one pixel, 0 apart, are left out.
+    Arguments and yields are those of `measure_member`.
 
     Returns:
-        Influence and bits lost, both float64 (N - 1,), see `Member`, and bits/dim.
+        Influence along the order (N - 1,) and in the picture (max(H, W) - 1,), and bits lost
+        (N - 1,), all float64, see `Member`; and bits/dim.
     """
     c = model.config
     total, half = c.num_dims, c.num_levels // 2
     every = torch.arange(total)
+    pixels = every // c.num_channels
+    rows, cols = pixels // c.width, pixels % c.width
     step = max(1, (total - 1) // PLACES)
     influence, influenced, lost, cuts = torch.zeros(4, total, dtype=torch.float64)
+    in_picture, pairs = torch.zeros(2, max(c.height, c.width), dtype=torch.float64)
     bits = 0.0
     for number in range(len(levels)):
         its_label = None if label is None else int(label[number])
@@ -161,14 +172,27 @@ def measure_range(
             for row, place in enumerate(part.tolist()):
                 influence[1 : total - place] += moved[row, place + 1 :]
                 influenced[1 : total - place] += 1
+                later = slice(place + 1, None)
+                apart = torch.maximum(
+                    (rows[later] - rows[place]).abs(), (cols[later] - cols[place]).abs()
+                )
+                in_picture.index_add_(0, apart, moved[row, later].double())
+                pairs += torch.bincount(apart, minlength=len(pairs))
                 lost[: total - place - 1] += extra[row, place + 1 :]
                 cuts[: total - place - 1] += 1
             yield (number + float(part[-1] + 1) / total) / len(levels)
     # Of N predictions, only those after the first n + 1 have anything beyond n to be hidden.
     share = (total - 1 - every) / total
-    influence, lost = influence / influenced.clamp(min=1), lost / cuts.clamp(min=1) * share
-    influence = torch.where(influence < ROUNDING, 0.0, influence.clamp(max=1))
-    return influence[1:], lost[:-1], bits
+    lost = lost / cuts.clamp(min=1) * share
+    influence, in_picture = (
+        torch.where(mean < ROUNDING, 0.0, mean.clamp(max=1))
+        for mean in (influence / influenced.clamp(min=1), in_picture / pairs.clamp(min=1))
+    )
+    return influence[1:], in_picture[1:], lost[:-1], bits
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [float(f"{value:.4g}") for value in values.tolist()]
 
 
 def another_of_each_class(label: Tensor, count: int) -> Tensor:
@@ -206,11 +230,13 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 CURVES_PATH = CHECKPOINT_DIR / "curves.json"
-_CURVES = TypeAdapter(dict[str, list[tuple[Count, NotNegative]]])
+Curves = Mapping[str, Sequence[tuple[Count, NotNegative]]]
+"""Images seen and validation bits/dim on the way through each training, by a name."""
+_CURVES = TypeAdapter(Curves)
 
 
-def read_curves() -> Mapping[str, list[tuple[int, float]]]:
-    """Read the validation scores (images seen, bits/dim) of the shipped models, by checkpoint.
+def read_curves() -> Curves:
+    """Read the curves of the shipped models, by checkpoint.
 
     Raises:
         StoredNumbersError: if the file is damaged.
@@ -221,6 +247,53 @@ def read_curves() -> Mapping[str, list[tuple[int, float]]]:
         return {}
     except (OSError, ValueError) as error:
         raise StoredNumbersError(f"{CURVES_PATH}: is damaged ({fault_of(error)}).") from error
+
+
+def after_same_cpu_time(
+    members: Mapping[str, Member], curves: Curves
+) -> tuple[float, dict[str, float]]:
+    """Give what each member needed when the fastest had finished, in CPU time of its own.
+
+    Arguments:
+        members: by title.
+        curves: of some of them, by title.
+
+    Returns:
+        The CPU seconds that the fastest took, and bits/dim after them by title: linear between two
+        points of the curve. Who has no curve, or one that begins later, is left out.
+    """
+    seconds = min(m.training_seconds * m.images_seen for m in members.values())
+    found = {}
+    for title, member in members.items():
+        curve = curves.get(title, [])
+        times = [member.training_seconds * images for images, _ in curve]
+        if times and times[0] <= seconds <= times[-1]:
+            found[title] = float(np.interp(seconds, times, [bits for _, bits in curve]))
+    return seconds, found
+
+
+def name_leaders(members: Mapping[str, Member], seconds: float, bits: Mapping[str, float]) -> str:
+    """Say in one sentence who leads after the same images, and who after the same CPU time.
+
+    Arguments:
+        members: by title; all have seen as many images.
+        seconds: of the same CPU time, see `after_same_cpu_time`.
+        bits: bits/dim after it, by title.
+    """
+    sentence = f"After the same images, {_lead({t: m.score for t, m in members.items()})}"
+    if len(bits) > 1:
+        sentence += f"; after the same CPU time, {seconds / 60:.1f} minutes each, {_lead(bits)}"
+        if len(bits) < len(members):
+            sentence += f" among the {len(bits)} models with a value"
+    return sentence + "."
+
+
+def _lead(bits: Mapping[str, float]) -> str:
+    """Name the best, and all that are not clearly worse."""
+    best = min(bits.values())
+    first = [title for title in sorted(bits, key=bits.get) if bits[title] - best < EQUAL]
+    lead = "leads" if len(first) == 1 else "share the lead"
+    return f"{' and '.join(first)} {lead} ({best:.3f} bits/dim)"
 
 
 CLAIM = "GPT is better than PixelCNN, because it understands long ranges better."

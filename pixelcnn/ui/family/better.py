@@ -2,7 +2,16 @@
 
 import streamlit as st
 
-from pixelcnn.evaluation.family import CLAIM, TRAINED_TOGETHER, Member, answer_claim, read_curves
+from pixelcnn.evaluation.family import (
+    CLAIM,
+    TRAINED_TOGETHER,
+    Curves,
+    Member,
+    after_same_cpu_time,
+    answer_claim,
+    name_leaders,
+    read_curves,
+)
 from pixelcnn.evaluation.stored import StoredNumbersError, percent
 from pixelcnn.ui.family.charts import learning_chart
 from pixelcnn.ui.family.members import Family, choose_family, measured
@@ -12,8 +21,8 @@ from pixelcnn.ui.shared.literal import literal
 
 IMAGES, CPU = "Images seen", "CPU minutes"
 HEAD = (
-    "Model", "Bits/dim", "Parameters", "Images seen", "Training, one image", "Drawing", "Naively",
-    "Past seen",
+    "Model", "Bits/dim", "Same CPU time", "Parameters", "Images seen", "Training, one image",
+    "Drawing", "Naively", "Past seen",
 )  # fmt: skip
 
 
@@ -21,10 +30,12 @@ def show() -> None:
     """Answer the claim, then show what the answer rests on."""
     family = choose_family(st, "better_family")
     members = measured(family)
+    curves = _curves(family)
     if members:
         _answer(family, members)
-        _show_table(members)
-    _show_curves(family, members)
+        _show_table(family, members, curves)
+    if curves:
+        _show_curves(members, curves)
 
 
 def _answer(family: Family, members: dict[str, Member]) -> None:
@@ -43,40 +54,53 @@ def _answer(family: Family, members: dict[str, Member]) -> None:
         )
 
 
-def _show_table(members: dict[str, Member]) -> None:
+def _show_table(family: Family, members: dict[str, Member], curves: Curves) -> None:
+    seconds, same_time = after_same_cpu_time(members, curves)
+    if family.images_seen is not None:
+        st.markdown(literal(name_leaders(members, seconds, same_time)))
     ranked = sorted(members, key=lambda title: members[title].score)
     lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
     for title in ranked:
         m = members[title]
         cells = [
-            literal(title), f"**{m.score:.3f}**", f"{m.num_parameters:,}", f"{m.images_seen:,}",
-            milliseconds(m.training_seconds), milliseconds(m.drawing_seconds),
-            milliseconds(m.naive_seconds), percent(m.past_seen),
+            literal(title), f"**{m.score:.3f}**",
+            f"{same_time[title]:.3f}" if title in same_time else "–",
+            f"{m.num_parameters:,}", f"{m.images_seen:,}", milliseconds(m.training_seconds),
+            milliseconds(m.drawing_seconds), milliseconds(m.naive_seconds), percent(m.past_seen),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     st.markdown("\n".join(lines))
     st.caption(
-        "Bits/dim on validation images, lower is better. Times of one core: forward and backward "
+        "Bits/dim on validation images, lower is better. *Same CPU time*: bits/dim after "
+        f"{seconds / 60:.1f} minutes of training, when the fastest had finished, on a straight "
+        "line between two points of the curve below; a dash if there is no curve, or it begins "
+        "later. The others were still learning then, at a high learning rate; a training planned "
+        "for this time would bring them farther. Times of one core: forward and backward "
         f"in batches of {TRAINED_TOGETHER}; one picture with the memory that each keeps between "
         "pixels; naively with a pass of the whole network for every pixel. *Past seen*: share of "
         "all pairs of a prediction and an earlier pixel that can act on it."
     )
     fields = ("num_parameters", "images_seen", "training_seconds", "drawing_seconds",
               "naive_seconds", "past_seen")  # fmt: skip
-    columns = {"model": ranked, "bits_per_dim": [members[t].score for t in ranked]}
+    columns = {
+        "model": ranked,
+        "bits_per_dim": [members[t].score for t in ranked],
+        "bits_per_dim_same_cpu_time": [same_time.get(t) for t in ranked],
+    }
     offer_data("family", columns | {f: [getattr(members[t], f) for t in ranked] for f in fields},
                "family-table")  # fmt: skip
 
 
-def _show_curves(family: Family, members: dict[str, Member]) -> None:
+def _curves(family: Family) -> Curves:
     try:
         stored = read_curves()
     except StoredNumbersError as error:
         st.error(f"The stored curves cannot be used. {literal(error)}", icon=":material/error:")
-        return
-    curves = {t: stored[name] for t, name in family.names.items() if stored.get(name)}
-    if not curves:
-        return
+        return {}
+    return {title: stored[name] for title, name in family.names.items() if stored.get(name)}
+
+
+def _show_curves(members: dict[str, Member], curves: Curves) -> None:
     st.markdown("#### How each learned")
     axis = bound(
         st.segmented_control,

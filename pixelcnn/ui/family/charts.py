@@ -15,19 +15,23 @@ DECADES = 4
 """Powers of ten below the largest value that a map shows."""
 
 
-def influence_chart(members: Mapping[str, Member], far: int) -> Chart:
-    """Show how much one earlier level moves a prediction, against its distance."""
-    curves = {title: member.influence for title, member in members.items()}
-    figure, columns = _over_steps(curves, far, ".2~g")
+def influence_chart(members: Mapping[str, Member], far: int | None) -> Chart:
+    """Show how much one earlier level moves a prediction, against its distance.
+
+    That is the number of steps, of which `far` is marked; if it is None, that in the picture.
+    """
+    name = "influence" if far else "influence_in_picture"
+    curves = {title: getattr(member, name) for title, member in members.items()}
+    figure, columns = _over_distances(curves, far, ".2~g")
     figure.update_yaxes(title="influence (total variation)", type="log", exponentformat="power")
-    figure.update_xaxes(title="steps back")
+    figure.update_xaxes(title="steps back" if far else "pixels away")
     return Chart("influence-by-distance", figure, columns)
 
 
 def lost_chart(members: Mapping[str, Member], far: int) -> Chart:
     """Show what it costs to be told of the last n steps only."""
     curves = {title: member.bits_lost[1:] for title, member in members.items()}
-    figure, columns = _over_steps(curves, far, ".3f")
+    figure, columns = _over_distances(curves, far, ".3f")
     figure.update_yaxes(title="bits/dim lost")
     figure.update_xaxes(title="steps back that can be seen; what is beyond is hidden")
     return Chart("bits-lost-by-reach", figure, columns)
@@ -95,22 +99,23 @@ def maps_chart(maps: Mapping[str, NDArray[np.floating]], pixel: int, columns: in
     return laid_out(figure, 60 + 190 * rows)
 
 
-def _over_steps(
-    curves: Mapping[str, Sequence[float]], far: int, digits: str
+def _over_distances(
+    curves: Mapping[str, Sequence[float]], far: int | None, digits: str
 ) -> tuple[go.Figure, dict[str, Sequence[object]]]:
-    steps = list(range(1, 1 + len(next(iter(curves.values())))))
+    distances = list(range(1, 1 + len(next(iter(curves.values())))))
     figure = go.Figure()
     for number, (title, values) in enumerate(curves.items()):
         figure.add_scatter(
-            x=steps, y=list(values), name=title, mode="lines", line=_line(number),
+            x=distances, y=list(values), name=title, mode="lines", line=_line(number),
             hovertemplate=f"%{{y:{digits}}}",
         )  # fmt: skip
-    figure.add_vline(x=far, line={"color": "#8a93a3", "dash": "dot", "width": 1})
-    figure.update_xaxes(type="log")
+    if far:
+        figure.add_vline(x=far, line={"color": "#8a93a3", "dash": "dot", "width": 1})
+        figure.update_xaxes(type="log")
     figure.update_layout(
         hovermode="x unified", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
     )
-    columns = {"steps": steps, **{title: list(values) for title, values in curves.items()}}
+    columns = {"distance": distances, **{title: list(values) for title, values in curves.items()}}
     return laid_out(figure, 380), columns
 
 

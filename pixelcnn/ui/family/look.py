@@ -7,6 +7,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pixelcnn.evaluation.family import Member
 from pixelcnn.inspection.influence import effective_receptive_field
 from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
 from pixelcnn.models.convolutions import ConvolutionModel
@@ -24,6 +25,7 @@ Picture = tuple[LoadedModel, int]
 """Who drew it, and the seed."""
 COLUMNS = 4
 """Maps beside each other."""
+STEPS, PIXELS = "Along the sequence", "In the picture"
 
 
 def show() -> None:
@@ -36,32 +38,50 @@ def show() -> None:
         _show_maps(family)
 
 
-def _show_curves(family: Family, members: dict) -> None:
+def _show_curves(family: Family, members: dict[str, Member]) -> None:
     images = sorted({member.num_images for member in members.values()})
     what = "series" if family.dataset == PRICE else "pictures"
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("#### One change, felt how far?")
+        if _in_picture(family, members):
+            far, where = None, "so many pixels away (by rows or columns, whichever is more)"
+        else:
+            far, where = family.far, f"so many steps later (the dotted line: {family.far})"
         st.caption(
-            "One value of the past moves by half the range of levels. How much of the prediction, "
-            "so many steps later, moves with it: total variation, 0 to 1, on average. The dotted "
-            f"line: {family.far} steps."
+            "One value of the past moves by half the range of levels. How much of the prediction "
+            f"{where} moves with it: total variation, 0 to 1, on average."
         )
-        show_chart(influence_chart(members, family.far), "influence")
-    with right:
-        st.markdown("#### What if the far past is hidden?")
-        st.caption(
-            "Each prediction sees the last n steps as they are; what lies before them comes from "
-            f"another of the {what}, of the same class if there are classes. Bits/dim that this "
-            "costs."
-        )
-        show_chart(lost_chart(members, family.far), "lost")
+        show_chart(influence_chart(members, far), "influence")
+    # Words at the top and chart at the bottom, beside the other chart.
+    with right.container(height="stretch", vertical_alignment="distribute"):
+        with st.container():
+            st.markdown("#### What if the far past is hidden?")
+            st.caption(
+                "Each prediction sees the last n steps as they are; what lies before them comes "
+                f"from another of the {what}, of the same class if there are classes. Bits/dim "
+                "that this costs."
+            )
+        with st.container():
+            show_chart(lost_chart(members, family.far), "lost")
     st.caption(
         f"Measured on {' to '.join(f'{n:,}' for n in images)} test {what} by "
         "`python -m pixelcnn measure family NAME`. Where a curve on the right lies at 0, the "
         "model makes nothing of what is farther back. Below 0, another past even helps it. "
         "Where a curve on the left ends, there is no influence at all."
     )
+
+
+def _in_picture(family: Family, members: dict[str, Member]) -> bool:
+    """Let the visitor choose the distance, if there are two and both were measured."""
+    if family.dataset == PRICE or not all(m.influence_in_picture for m in members.values()):
+        return False
+    chosen = bound(
+        st.segmented_control,
+        "Distance", [STEPS, PIXELS], default=STEPS, required=True, key="distance",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    return chosen == PIXELS
 
 
 def _show_maps(family: Family) -> None:
