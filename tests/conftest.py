@@ -69,8 +69,8 @@ def folder_of_tiny_checkpoints(tmp_path_factory):
         shape = {field: getattr(info.config, field) for field in kept}
         model = tiny_model(**shape, dilations=(1,), dtype=torch.float32)
         save_checkpoint(folder / f"{name}.safetensors", model, replace(info, config=model.config))
-    stages = "fashion-mnist-gated-stages"
-    (folder / stages).symlink_to(CHECKPOINT_DIR / stages)
+    for name in ("fashion-mnist-gated-stages", "price"):
+        (folder / name).symlink_to(CHECKPOINT_DIR / name)
     return folder
 
 

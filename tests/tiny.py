@@ -99,7 +99,10 @@ def dependence(model, *, inputs=5):
 
 
 def naive_levels(model, noise, rules, label=None, forced=None):
-    """Sample by one full pass per dimension; `rules` and `forced` are by position."""
+    """Sample by one full pass per dimension; `rules` and `forced` are by position.
+
+    A forced level is one for all images, or one for each.
+    """
     forced = forced or {}
     levels = torch.zeros(noise.shape, dtype=torch.int64)
     c = model.config
