@@ -17,6 +17,7 @@ from pixelcnn.storage import CHECKPOINT_DIR, list_checkpoints, read_info, save_c
 
 from .made_up_data import write_mnist_like
 from .tiny import tiny_model
+from .train_page import Estimating
 
 torch.set_num_threads(1)
 SCAN = "scan_component_manifests"
@@ -43,6 +44,12 @@ def nothing_is_drawn_ahead(request, monkeypatch):
     """The Masks page draws in the background what may be asked for next; few tests ask."""
     if "draws_ahead" not in request.keywords:
         monkeypatch.setattr("pixelcnn.ui.masks.ahead.draw_ahead", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_estimated(monkeypatch):
+    """The form of the Train page trains in a process of its own, for seconds."""
+    monkeypatch.setattr("pixelcnn.ui.train.form.iter_estimate", Estimating())
 
 
 @pytest.fixture(autouse=True)
