@@ -12,7 +12,7 @@ serve: .venv/app      ## open a public copy to the network, on port 8501: no tra
 		--server.headless true --server.maxUploadSize 2
 
 test: .venv/dev       ## run all tests; browser tests need a Chromium, else they are skipped
-	$(BIN)/python -m pytest -n auto -m "not browser"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not browser"
 	$(BIN)/python -m pytest -m browser
 
 check: .venv/dev      ## format and lint

@@ -17,6 +17,7 @@ from pixelcnn.storage import CHECKPOINT_DIR, list_checkpoints, read_info, save_c
 
 from .made_up_data import write_mnist_like
 from .tiny import tiny_model
+from .train_page import Estimating
 
 torch.set_num_threads(1)
 SCAN = "scan_component_manifests"
@@ -46,6 +47,12 @@ def nothing_is_drawn_ahead(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def nothing_is_estimated(monkeypatch):
+    """The form of the Train page trains in a process of its own, for seconds."""
+    monkeypatch.setattr("pixelcnn.ui.train.form.iter_estimate", Estimating())
+
+
+@pytest.fixture(autouse=True)
 def few_predictions_are_tried(monkeypatch):
     """The pages try all predictions of a model in the background, which takes half a minute."""
     monkeypatch.setattr(
@@ -69,8 +76,8 @@ def folder_of_tiny_checkpoints(tmp_path_factory):
         shape = {field: getattr(info.config, field) for field in kept}
         model = tiny_model(**shape, dilations=(1,), dtype=torch.float32)
         save_checkpoint(folder / f"{name}.safetensors", model, replace(info, config=model.config))
-    stages = "fashion-mnist-gated-stages"
-    (folder / stages).symlink_to(CHECKPOINT_DIR / stages)
+    for name in ("fashion-mnist-gated-stages", "price"):
+        (folder / name).symlink_to(CHECKPOINT_DIR / name)
     return folder
 
 

@@ -32,12 +32,13 @@ CORNERS = [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
 
 
 @cache
-def sharp_model(architecture, num_orders=1, colour=False, num_classes=0):
-    """A model whose pixels depend on each other, and on the class, strongly."""
-    shape = COLOUR if colour else GREY
-    model = tiny_model(
-        architecture, num_orders=num_orders, num_classes=num_classes, seed=5, **shape
-    )
+def sharp_model(architecture, num_orders=1, colour=False, num_classes=0, dtype=torch.float32):
+    """A model whose pixels depend on each other, and on the class, strongly.
+
+    Thousands of pictures go through it, ten times as fast as in float64.
+    """
+    shape = (COLOUR if colour else GREY) | {"num_orders": num_orders, "num_classes": num_classes}
+    model = tiny_model(architecture, seed=5, dtype=dtype, **shape)
     for name, parameter in model.named_parameters():
         if num_classes and ("condition" in name or "table" in name):
             parameter.data *= 6
@@ -58,7 +59,8 @@ def every_picture(config):
 
 
 def log_prob_of(model, pictures, label, order):
-    return -bits_per_dim(model, pictures, label, order) * model.config.num_dims * np.log(2)
+    bits = bits_per_dim(model, pictures, label, order).double()
+    return -bits * model.config.num_dims * np.log(2)
 
 
 @cache
@@ -110,7 +112,8 @@ def errors_off(estimates, expected, spread=None):
     often = expected > 0.02 * expected.max()
     spread = (estimates.std(0) if spread is None else spread)[often]
     apart = abs(estimates.mean(0) - expected)[often]
-    return float((apart / (spread / np.sqrt(len(estimates)) + 1e-12)).max())
+    rounding = 1e-6 * expected[often]
+    return float((apart / (spread / np.sqrt(len(estimates)) + rounding)).max())
 
 
 def pictures_off(result, known, probability, num_levels):
@@ -150,26 +153,18 @@ def test_completions_of_a_prefix_are_exact(architecture, num_orders):
     assert pictures_off(result, known, exact(model, (levels + 1) % 3, known)[1], 3) > FAR
 
 
-@pytest.mark.parametrize(
-    ("method", "rows"), [("prefix", UPPER), ("clamping", UPPER), ("clamping", LOWER)]
-)
+@pytest.mark.parametrize(("method", "rows"), [("prefix", UPPER), ("clamping", LOWER)])
 def test_the_seed_of_a_picture_does_not_tell_its_completion_what_was_hidden(method, rows):
-    model, known, count = sharp_model("gated"), known_of(rows), 300
-    pictures = sample(model, num_images=count, seed=0)
-    equal = {
-        seed: torch.cat(
-            [
-                complete(
-                    model, x[None], known, method=method, num_images=1, seed=seed, first_image=i
-                ).levels[0, 0][~known[0]] == x[~known[0]]
-                for i, x in enumerate(pictures)
-            ]
-        ).view(count, -1).double().mean(1)
-        for seed in (0, 1)
-    }  # fmt: skip
-    apart = equal[0] - equal[1]
+    model, known, count = sharp_model("gated"), known_of(rows), 150
+    pictures, equal = sample(model, num_images=count, seed=0), []
+    for x in pictures:
+        found = complete(model, x[None], known, method=method, num_images=count, seed=0)
+        equal.append((found.levels[0] == x)[:, ~known[0]].double().mean(1))
+    equal = torch.stack(equal)  # by picture, and by completion, each of which has its own numbers
+    own = equal.diagonal()
+    apart = own - (equal.sum(1) - own) / (count - 1)
     assert abs(apart.mean()) < 4 * apart.std() / count**0.5
-    assert equal[0].mean() < 0.8  # it was 1 when both drew the same numbers
+    assert own.mean() < 0.8  # it was 1 when both drew the same numbers
 
 
 @pytest.mark.parametrize("order", range(NUM_ORDERS))
@@ -358,7 +353,7 @@ def test_a_rule_acts_on_unknown_pixels_and_not_on_weights():
 @pytest.mark.parametrize("num_orders", ORDERS)
 @pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_the_posterior_of_a_prefix_is_exact(architecture, num_orders):
-    model = sharp_model(architecture, num_orders, num_classes=3)
+    model = sharp_model(architecture, num_orders, num_classes=3, dtype=torch.float64)
     last_row_and_more = [[0, 1, 1], [1, 1, 1], [1, 1, 1]]  # first, in orders from the bottom
     everything = [[1] * 3] * 3
     for rows in (UPPER, everything, *([last_row_and_more] if num_orders == 8 else [])):

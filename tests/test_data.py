@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import load_model, sample
 from pixelcnn.data import datasets as data
 from pixelcnn.data.datasets import (
     DATA_ENVIRONMENT_VARIABLE,
@@ -25,7 +24,8 @@ from pixelcnn.data.datasets import (
     load_dataset,
     quantize,
 )
-from pixelcnn.data.pictures import pictures, png_bytes
+from pixelcnn.data.pictures import GAP, png_bytes
+from pixelcnn.storage import CHECKPOINT_DIR
 
 from .made_up_data import write_mnist_like
 from .tiny import tiny_config
@@ -223,7 +223,10 @@ def test_real_data_has_the_known_sizes_and_classes(name):
 
 @pytest.mark.parametrize("name", ["fashion-mnist-gated", "mnist-gated"])
 def test_a_png_is_as_small_as_pillow_can_make_it(name):
-    shown = pictures(sample(load_model(name), num_images=8, seed=3), 256)
+    with Image.open(CHECKPOINT_DIR / "pictures" / f"{name}-classes.png") as image:
+        shown = np.asarray(image)[::3, ::3]  # ten of each class, drawn by this model
+    side = 28 + GAP
+    shown = [shown[side * i :, side * j :][:28, :28] for i in range(10) for j in range(2)]
 
     def length(picture, **how):
         Image.fromarray(picture).save(buffer := io.BytesIO(), "PNG", **how)

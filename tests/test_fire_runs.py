@@ -1,4 +1,4 @@
-"""Runs that are killed, lose their disk, their terminal, their reader or their data.
+"""Runs that are killed, lose their disk, their reader or their data.
 
 The moments are seeded: the n-th time that a process touches a file of its run. `PIXELCNN_FIRE=10`
 tries ten times as many; `docs/fire.md` has the figures.
@@ -18,13 +18,12 @@ import pytest
 import torch
 
 from pixelcnn.data import datasets
-from pixelcnn.data.own_images import SUFFIX, ImageSet, save_image_set
 from pixelcnn.storage import CHECKPOINT_DIR, load_checkpoint
 from pixelcnn.training.runs import Run, RunError, create_run, list_runs
 from pixelcnn.training.worker import train_run
 
 from .test_fire import HARD
-from .tiny_runs import config, curve, runs_folder, wait_for
+from .tiny_runs import Fork, config, curve, own_images, runs_folder
 
 resource = pytest.importorskip("resource")  # as there is where processes fork
 TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
@@ -36,26 +35,9 @@ def folder(tmp_path, monkeypatch):
     yield from runs_folder(tmp_path, monkeypatch)
 
 
-def images(folder, factor=7):
-    """A file of own images: it is read without torchvision."""
-    values = torch.arange(20 * 28 * 28).view(20, 1, 28, 28) * factor % 256
-    path = folder.parent / f"made-up{SUFFIX}"
-    save_image_set(path, ImageSet(values.byte(), torch.arange(20) % 2, ("one", "two")))
-    return str(path)
-
-
 def in_child(work):
     """Do something in a process of its own; returns its exit status."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return Fork(work).wait()
 
 
 def at_each_touch(folder, do):
@@ -82,7 +64,7 @@ def train_from(path, settings):
 @pytest.fixture
 def whole(folder):
     """Settings, and a run with them that nothing disturbed; how often it touched its files."""
-    settings = config(dataset=images(folder), total_images=60, evaluate_every=20)
+    settings = config(dataset=own_images(folder), total_images=60, evaluate_every=20)
     path, counted = folder / "whole", folder.parent / "count"
 
     def work():
@@ -157,33 +139,15 @@ def test_a_disk_that_is_full_from_a_random_moment_on_loses_nothing(folder, whole
     print(f"\n| Disk full, {kind} | {3 * HARD} | all ended the same |")
 
 
-def start(run, **more):
-    """Train a run by the command, in a process of its own."""
-    command = [sys.executable, "-m", "pixelcnn", "train", str(run.path), "--resume"]
-    return subprocess.Popen(
-        command, cwd=CHECKPOINT_DIR.parent, stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL), **more,
-    )  # fmt: skip
-
-
 def test_training_goes_on_when_nobody_reads_what_it_prints(folder, whole):
     settings, undisturbed, _ = whole
     run = create_run(settings, folder / "head")
-    process = start(run, stdout=subprocess.PIPE)
-    assert process.stdout.readline()
-    process.stdout.close()  # as `head -1` does
-    assert process.wait() == 0
+    command = [sys.executable, "-m", "pixelcnn", "train", str(run.path), "--resume"]
+    with subprocess.Popen(command, cwd=CHECKPOINT_DIR.parent, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline()
+        process.stdout.close()  # as `head -1` does
+    assert process.returncode == 0
     assert run.status().state == "finished" and curve(run) == curve(undisturbed)
-
-
-def test_a_closed_terminal_stops_a_run_as_sigterm_does(folder):
-    run = create_run(config(dataset=images(folder), total_images=10**8), folder / "terminal")
-    process = start(run, stdout=subprocess.DEVNULL)
-    wait_for(lambda: run.status().images_seen > 0)
-    process.send_signal(signal.SIGHUP)
-    assert process.wait() == 130  # as after SIGTERM and Ctrl-C
-    status = run.status()
-    assert status.state == "stopped" and status.can_start and run.state_path.exists()
 
 
 def test_other_images_under_the_same_name_are_not_learned(folder, whole):
@@ -195,10 +159,10 @@ def test_other_images_under_the_same_name_are_not_learned(folder, whole):
         train_from(path, settings)
 
     assert in_child(work) == -signal.SIGKILL and Run(path).config().data_digest
-    images(folder, factor=11)
+    own_images(folder, factor=11)
     with pytest.raises(RunError, match="the images are not those that it began with"):
         train_run(Run(path), Run(path).config())
-    images(folder)
+    own_images(folder)
     assert_equal(path, settings, undisturbed)
 
 

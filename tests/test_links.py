@@ -11,6 +11,7 @@ from pixelcnn.ui.shared.controls import GOOD_SEED
 
 from .outside import as_read
 
+pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 HARD = int(os.environ.get("PIXELCNN_FIRE", 1))
 TIMEOUT = 120
 PAGES = {

@@ -129,13 +129,6 @@ def test_a_small_colour_model_without_labels_works_in_each_section(
         assert not page.exception and not page.warning and not page.error
 
 
-def test_without_a_checkpoint_the_page_says_what_to_do(checkpoints):
-    checkpoints()
-    page = open_page()
-    assert "Loading" not in texts(page.info)
-    assert not page.exception and "Train one on the Train page" in texts(page.info)
-
-
 # --- Masks ---
 
 
@@ -467,15 +460,12 @@ def test_next_and_back_walk_the_path_and_the_link_follows():
         assert STEPS[number - 1].text in texts(page.markdown)
 
 
-def test_a_step_of_thousands_of_digits_is_named_too():
-    page = open_page(step="9" * 5000)
-    assert not page.exception and "must be a number from 1 to 7" in texts(page.warning)
-
-
 def test_a_step_that_does_not_exist_is_named():
-    page = open_page(step="8")
-    assert "`step` (='8') in the link must be a number from 1 to 7" in texts(page.warning)
-    assert STEPS[0].text in texts(page.markdown)
+    for step in ("8", "9" * 5000):
+        page = open_page(step=step)
+        assert f"`step` (='{step[:5]}" in texts(page.warning) and not page.exception
+        assert "in the link must be a number from 1 to 7" in texts(page.warning)
+        assert STEPS[0].text in texts(page.markdown)
 
 
 # --- images of the data set ---

@@ -57,7 +57,7 @@ def test_the_non_zero_gradients_are_the_dependencies_that_a_model_promises(
     model = tiny_model(architecture, **shape)
     promised = model.dependencies()
     assert not np.triu(promised).any()  # so nothing depends on itself, or on what comes later
-    assert ((dependence(model, inputs=20) != 0) == promised).all()
+    assert ((dependence(model) != 0) == promised).all()
     by_pixel = dependency_maps(model)
     others = ~np.eye(len(by_pixel), dtype=bool)
     assert (by_pixel == promised[::num_channels, ::num_channels])[others].all()
@@ -243,7 +243,7 @@ def test_weights_that_are_not_numbers_do_not_pass_as_causal(architecture):
     for name in (n for n in names if not n.startswith("encoder.")):  # nothing is given to read
         model = tiny_model(architecture)
         model.get_parameter(name).fill_(float("nan"))
-        assert not check_causality(model, range(30)).is_causal, name
+        assert not check_causality(model, [0, 29]).is_causal, name
 
 
 @pytest.mark.parametrize(("positions", "message"), [([30], "lie in 0..29"), ([], "at least one")])

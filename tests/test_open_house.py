@@ -9,12 +9,11 @@ from streamlit.testing.v1 import AppTest
 from pixelcnn import class_posterior, complete, load_model, occlusion, sample
 from pixelcnn.commands.main import main
 from pixelcnn.models import FullPass
-from pixelcnn.ui.train import form, gallery
+from pixelcnn.ui.train import gallery
 
 from . import causal_average
 from .commands import working_folder
 from .made_up_data import write_mnist_like
-from .train_page import Estimating
 
 NAME = "run:mine"
 PAGES = {
@@ -39,7 +38,6 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = working_folder(tmp_path_factory.mktemp("open"), patch)
         write_mnist_like(folder / "data", "MNIST")
-        patch.setattr(form, "iter_estimate", Estimating())
         patch.setattr(gallery, "draw", lambda *_: iter([]))
         command = "train mine --architecture average --num-features 5 --total-images 20"
         settings = "--batch-size 5 --validation-images 4 --evaluate-every 10 --no-bfloat16"

@@ -9,6 +9,7 @@ from . import outside
 from .outside import LINK, SHORT
 from .test_links import PAGES, SECTIONS, open_page
 
+pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 PLAIN = {
     ("text_input", "default"), ("text_input", "value"), ("text_area", "default"),
     ("text_area", "value"), ("selectbox", "options"), ("selectbox", "raw_value"),

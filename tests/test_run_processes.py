@@ -1,9 +1,10 @@
 """Runs as processes: what holds when they are stopped, killed, queued, shared by several."""
 
-import contextlib
 import dataclasses
+import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,29 +13,18 @@ import pytest
 import torch
 
 from pixelcnn.commands.train import command_line
-from pixelcnn.data.own_images import SUFFIX, ImageSet, save_image_set
-from pixelcnn.storage import CHECKPOINT_DIR, load_checkpoint
-from pixelcnn.training import launch
+from pixelcnn.storage import load_checkpoint
+from pixelcnn.training import launch, worker
 from pixelcnn.training.runs import Run, RunError, create_run, list_runs, run_path
 from pixelcnn.training.state import load_training_state
 from pixelcnn.training.worker import train_run
 
-from .tiny_runs import config, curve, runs_folder, wait_for
+from .tiny_runs import Fork, ForkedCommand, config, curve, own_images, runs_folder, wait_for
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     yield from runs_folder(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def own_images(folder):
-    """A data set for processes: it is read without torchvision, which takes seconds to import."""
-    values = torch.arange(20 * 28 * 28).view(20, 1, 28, 28) * 7 % 256
-    images = ImageSet(values.byte(), torch.arange(20) % 3, ("one", "two", "three"))
-    path = folder.parent / f"made-up{SUFFIX}"
-    save_image_set(path, images)
-    return str(path)
 
 
 def is_running(pid):
@@ -45,30 +35,26 @@ def is_running(pid):
         return False
 
 
-KILLED_ON_THE_WAY = """
-import os, signal, sys
-from pixelcnn.commands.main import main
-from pixelcnn.training import worker
-
-def killed(*arguments, train=worker.train):
-    for number, event in enumerate(train(*arguments)):
-        yield event
-        if number == 30:  # after the first evaluation
-            os.kill(os.getpid(), signal.SIGKILL)
-
-worker.train = killed
-main(["train", sys.argv[1], "--resume"])
-"""
-
-
-def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folder, own_images):
-    settings = config(dataset=own_images, total_images=300)
-    whole = create_run(settings, folder / "whole")
+def test_a_killed_run_resumes_with_the_same_losses_and_a_finished_one_goes_on_if_it_is_longer(
+    folder, monkeypatch
+):
+    """Data and runs are named by relative paths, which must lead there from any folder."""
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("PIXELCNN_DATA", "data")
+    monkeypatch.setenv("PIXELCNN_RUNS", "runs")
+    settings = config(total_images=300)
+    whole, run = (create_run(settings, folder / name) for name in ("whole", "killed"))
     assert train_run(whole, settings).state == "finished"
 
-    run = create_run(settings, folder / "killed")
-    command = [sys.executable, "-c", KILLED_ON_THE_WAY, str(run.path)]
-    assert subprocess.run(command, cwd=CHECKPOINT_DIR.parent).returncode == -signal.SIGKILL
+    def killed(*arguments, train=worker.train):
+        for number, event in enumerate(train(*arguments)):
+            yield event
+            if number == 30:  # after the first evaluation
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "train", killed)
+        assert Fork(lambda: train_run(run, settings)).wait() == -signal.SIGKILL
     crashed = run.status()
     assert crashed.state == "crashed" and "Resume" in crashed.message
     load_checkpoint(run.checkpoint)  # what was saved is whole
@@ -77,15 +63,24 @@ def test_a_killed_run_is_shown_as_crashed_and_resumes_with_the_same_losses(folde
     launch.start(run)
     assert run.status().is_active  # from the first moment
     status = launch.wait_until_over(run)
-    assert status.state == "finished" and status.message == ""
+    assert (status.state, status.message) == ("finished", ""), run.log_path.read_text()
     assert curve(run) == curve(whole)
     for name in ("checkpoint.safetensors", "best.safetensors", "training.state"):
         assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
     wait_for(lambda: not is_running(status.pid))
 
+    for total in (None, 300):
+        with pytest.raises(RunError, match="is finished, after 300 images"):
+            launch.start(run, total_images=total)
+    monkeypatch.setattr(subprocess, "Popen", ForkedCommand)
+    launch.start(run, total_images=600)
+    status = launch.wait_until_over(run)
+    assert (status.state, status.images_seen) == ("finished", 600), run.log_path.read_text()
+    assert run.config().train.total_images == 600
 
-def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder, own_images):
-    run = create_run(config(total_images=1_000_000, dataset=own_images), name="forever")
+
+def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder):
+    run = create_run(config(total_images=1_000_000, dataset=own_images(folder)), name="forever")
     launch.start(run)
     with pytest.raises(RunError, match="forever: is going on already"):
         launch.start(run)
@@ -109,8 +104,21 @@ def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(fo
     assert list_runs() == [] and not [p for p in folder.iterdir() if p.is_dir()]
 
 
-def test_runs_wait_for_their_turn_unless_they_are_to_start_at_once(folder, own_images):
-    settings = config(total_images=1_000_000, dataset=own_images)
+@pytest.fixture
+def forked(monkeypatch):
+    """Let runs be started as forks, and train slowly, so that nothing is finished too early."""
+
+    def slow(*arguments, train=worker.train):
+        for event in train(*arguments):
+            yield event
+            time.sleep(0.05)
+
+    monkeypatch.setattr(worker, "train", slow)
+    monkeypatch.setattr(subprocess, "Popen", ForkedCommand)
+
+
+def test_runs_wait_for_their_turn_unless_they_are_to_start_at_once(folder, forked):
+    settings = config(total_images=1_000_000, dataset=own_images(folder))
     names = ("first", "second", "third", "hasty")
     first, second, third, hasty = (create_run(settings, folder / name) for name in names)
     for run in (first, second, third):
@@ -131,18 +139,26 @@ def test_runs_wait_for_their_turn_unless_they_are_to_start_at_once(folder, own_i
     assert second.status().state == "training"
 
 
-def test_a_run_can_be_stopped_while_its_process_starts(folder, own_images):
-    run = create_run(config(total_images=1_000_000, dataset=own_images), folder / "run")
+def test_a_run_can_be_stopped_while_its_process_starts(folder, forked, monkeypatch):
+    class Late(ForkedCommand):
+        """A process that begins its work when it is let."""
+
+        def work(self):
+            wait_for((folder / "gate").exists)
+            return super().work()
+
+    monkeypatch.setattr(subprocess, "Popen", Late)
+    run = create_run(config(total_images=1_000_000, dataset=own_images(folder)), folder / "run")
     launch.start(run)
     launch.stop(run)
-    with contextlib.suppress(RunError):  # unless the process is there already
+    with pytest.raises(RunError, match="only just starting"):
         launch.end_by_force(run)
-        pytest.skip("the process was there already")
+    (folder / "gate").touch()
     assert launch.wait_until_over(run).state == "stopped"
     assert run.status().images_seen <= 5  # the update that it was about to do
 
 
-def together_as_two(*command):
+def under_torchrun(*command):
     """Run a command under torchrun in two processes."""
     torchrun = "-m torch.distributed.run --nproc-per-node 2 --master-addr 127.0.0.1 "
     torchrun += "--master-port 0 --rdzv-endpoint 127.0.0.1:0 --rdzv-backend c10d -m pixelcnn"
@@ -151,13 +167,26 @@ def together_as_two(*command):
     assert done.returncode == 0, done.stderr
 
 
-def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_images):
+def as_under_torchrun(*command):
+    """Run a command in two forks, with what torchrun would tell them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    told |= {"WORLD_SIZE": "2"}
+    forks = [
+        ForkedCommand(["pixelcnn", *command], env=told | {"RANK": rank, "LOCAL_RANK": rank})
+        for rank in "01"
+    ]
+    assert [fork.wait() for fork in forks] == [0, 0]
+
+
+def test_two_processes_train_as_one_does_with_the_same_batches(folder):
     settings = {"total_images": 120, "batch_size": 7, "evaluate_every": 60}
-    settings |= {"dataset": own_images, "label_contrast": 3.0}
+    settings |= {"dataset": own_images(folder), "label_contrast": 3.0}
     alone = create_run(config(**settings), folder / "alone")
     train_run(alone, config(**settings))
     command = shlex.split(command_line(alone.config(), "together"))[3:]
-    together_as_two(*command)
+    under_torchrun(*command)
     together = Run(run_path("together"))
     assert together.config().train == alone.config().train
     assert together.status().state == "finished"
@@ -172,26 +201,7 @@ def test_two_processes_train_as_one_does_with_the_same_batches(folder, own_image
     # Both go on, longer than they were meant to.
     longer = dataclasses.replace(alone.config().train, total_images=180)
     train_run(alone, dataclasses.replace(alone.config(), train=longer))
-    together_as_two("train", "together", "--resume", "--total-images", "180")
+    as_under_torchrun("train", "together", "--resume", "--total-images", "180")
     assert together.config().train == longer and together.status().state == "finished"
     assert len(curve(together)) == len(curve(alone)) > 1 + 18 + 2
     assert curve(together)[-2]["loss"] == pytest.approx(curve(alone)[-2]["loss"], rel=1e-3)
-
-
-def test_a_run_started_from_another_folder_finds_data_and_runs_named_by_relative_paths(
-    folder, monkeypatch
-):
-    monkeypatch.chdir(folder.parent)
-    monkeypatch.setenv("PIXELCNN_DATA", "data")
-    monkeypatch.setenv("PIXELCNN_RUNS", "runs")
-    run = create_run(config(total_images=10))
-    launch.start(run)
-    assert launch.wait_until_over(run).state == "finished", run.log_path.read_text()
-    seen = run.status().images_seen
-    for total in (None, seen):
-        with pytest.raises(RunError, match=f"is finished, after {seen} images"):
-            launch.start(run, total_images=total)
-    launch.start(run, total_images=2 * seen)
-    status = launch.wait_until_over(run)
-    assert (status.state, status.images_seen) == ("finished", 2 * seen), run.log_path.read_text()
-    assert run.config().train.total_images == 2 * seen

@@ -79,7 +79,7 @@ def label_of(config: ModelConfig, num_images: int):
     return torch.arange(num_images) % (config.num_classes + 1) if config.num_classes else None
 
 
-def dependence(model, *, inputs=10):
+def dependence(model, *, inputs=5):
     """Absolute gradients of every prediction with respect to every dimension, (N, N).
 
     Summed over the features of a dimension and over several random inputs.
@@ -99,7 +99,10 @@ def dependence(model, *, inputs=10):
 
 
 def naive_levels(model, noise, rules, label=None, forced=None):
-    """Sample by one full pass per dimension; `rules` and `forced` are by position."""
+    """Sample by one full pass per dimension; `rules` and `forced` are by position.
+
+    A forced level is one for all images, or one for each.
+    """
     forced = forced or {}
     levels = torch.zeros(noise.shape, dtype=torch.int64)
     c = model.config

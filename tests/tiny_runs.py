@@ -1,9 +1,19 @@
-"""Tiny runs on made-up data: their settings, their folder, and waiting for them."""
+"""Tiny runs on made-up data: their settings, their folder, their processes, waiting for them.
+
+A process that only needs to be another one is a fork of this one: importing torch and all that
+training needs takes seconds.
+"""
 
 import contextlib
+import os
+import sys
 import time
 
+import torch
+
+from pixelcnn.commands.main import main
 from pixelcnn.commands.train import new_config
+from pixelcnn.data.own_images import SUFFIX, ImageSet, save_image_set
 from pixelcnn.storage import CheckpointInfo
 from pixelcnn.training import launch
 from pixelcnn.training.runs import RunError, list_runs
@@ -35,6 +45,44 @@ def runs_folder(tmp_path, monkeypatch):
     for run in list_runs(tmp_path / "runs"):
         with contextlib.suppress(RunError):
             launch.end_by_force(run)
+
+
+def own_images(folder, factor=7):
+    """Write a data set of own images, which is read without torchvision; gives its path."""
+    values = torch.arange(20 * 28 * 28).view(20, 1, 28, 28) * factor % 256
+    path = folder.parent / f"made-up{SUFFIX}"
+    save_image_set(path, ImageSet(values.byte(), torch.arange(20) % 3, ("one", "two", "three")))
+    return str(path)
+
+
+class Fork:
+    """Do something in a process of its own; `wait` gives its exit status."""
+
+    def __init__(self, work):
+        torch.optim.SGD([torch.zeros(1)])  # the first optimizer imports much: not in every fork
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+                status = work() or 0
+            finally:
+                os._exit(status)
+
+    def wait(self):
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+class ForkedCommand(Fork):
+    """What stands in for `subprocess.Popen` where a run is started: the same command, forked."""
+
+    def __init__(self, command, *, env, **_):
+        self.command, self.env = command[command.index("pixelcnn") + 1 :], env
+        super().__init__(self.work)
+
+    def work(self):
+        os.environ.update(self.env)
+        return main(self.command)
 
 
 def config(**train):

@@ -31,7 +31,6 @@ class Estimating:
 
 def train_folder(tmp_path, monkeypatch):
     """Give the folder of runs: an empty one, beside made-up data; runs in it end with the test."""
-    monkeypatch.setattr(form, "iter_estimate", Estimating())
     monkeypatch.setattr(JOBS, "results", Results(KEPT))
     form._some_pictures.clear()
     yield from runs_folder(tmp_path, monkeypatch)
