@@ -387,6 +387,7 @@ def test_the_outcome_says_exact_only_of_exact_completions():
         assert "guesses that fit your drawing" in learned.text and not learned.is_warning
         assert f"{run.known.sum()} known pixels" in learned.text
         assert (f" {hints} pixels of hints" in learned.text) == (not exactly)
+        assert ("Each is one of 4 candidates" in learned.text) == (not exactly)
         assert ("log₂ p(known)" in learned.text) == exactly  # hints have no probability
         assert (outcome.estimate(run) is not None) == exactly
     weighed = finish(new_run("weighed", "around-box", READER))

@@ -23,7 +23,9 @@ MODEL = tiny_model(height=SIDE, width=SIDE, num_classes=3, dtype=torch.float32)
 SIDES = tiny_model(height=SIDE, width=SIDE, num_classes=3, num_orders=8, dtype=torch.float32)
 
 
-READER = tiny_model("conditioned", height=SIDE, width=SIDE, num_classes=3, dtype=torch.float32)
+READER = tiny_model(
+    "conditioned", height=SIDE, width=SIDE, num_classes=3, twist=True, dtype=torch.float32
+)
 
 
 def sketch_of(left="upper-half", model=MODEL, seed=0):
