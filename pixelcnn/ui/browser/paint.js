@@ -21,9 +21,6 @@ export function signedColour(shade, dark) {
 
 // The colour of a share of the map, 0..1, or of its ends beyond them.
 export const mapColour = (share) => MAP_COLOURS[clamp(Math.round(255 * share), 0, 255)];
-const GREYS = Array.from({ length: 256 }, (_, grey) => [grey, grey, grey]);
-export const greyAt = (share) => GREYS[clamp(Math.round(255 * share), 0, 255)];
-export const greyOf = (level, levels) => GREYS[displayOf(level, levels)];
 export const displayOf = (level, levels) => Math.ceil((255 * level) / (levels - 1));
 export const KNOWN_LINE = "rgb(46,140,255)"; // around what is known
 export const HINT_LINE = "rgb(255,136,40)";
@@ -34,6 +31,9 @@ export const colourOf = (channels, value) => [value(0), value(1 % channels), val
 
 export const valuesAt = (values, pixel, channels) =>
   colourOf(channels, (channel) => values[pixel * channels + channel]);
+
+export const levelColour = (level, pixel, { channels, levels }) =>
+  colourOf(channels, (channel) => displayOf(level[pixel * channels + channel], levels));
 
 // The page's colours in the form the canvases need.
 export function readTheme(root) {

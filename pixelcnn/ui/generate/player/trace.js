@@ -2,7 +2,7 @@
 // Nothing in this file touches the page. A position counts dimensions, channel by channel within a
 // pixel; in a grey picture these are the pixels.
 
-import { placeOf, thousands } from "../../browser/basics.js";
+import { placeOf, thousands, unitOf } from "../../browser/basics.js";
 
 // A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255"; at the end may
 // stand which random numbers draw it, "completions".
@@ -178,7 +178,7 @@ export class Store {
       this.shape = {
         width, height, total, columns, captions, names, channels: names.length,
         pixels: width * height, levels: head.num_levels, images: captions.length,
-        unit: names.length > 1 ? "dimension" : "pixel",
+        unit: unitOf(names.length),
       };
       this.traces = [new Trace(this.shape, { name: head.course })];
     }
