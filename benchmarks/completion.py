@@ -191,7 +191,7 @@ def drawings(options: argparse.Namespace) -> None:
         model, sketch = model_of(challenge.dataset), challenge.sketch()
         evidence = sketch.evidence(exactly=False)
         shown = pictures(completed(model, evidence, label=challenge.label), 256)
-        sheet += [sketch.level, *shown]
+        sheet += [*sketch.level, *shown]
         strokes = sketch.known[:, :, None] * STROKES
         small += [strokes, *(picture[:, :, None].repeat(3, 2) for picture in shown[:2])]
         posterior = pixelcnn.class_posterior(model, *evidence)
@@ -235,7 +235,7 @@ def seconds(options: argparse.Namespace) -> None:
     model = pixelcnn.load_model(options.checkpoint)
     config = model.config
     names = class_names(None, config.num_classes)
-    samples = pixelcnn.sample(model, num_images=options.repeats, seed=0)[:, 0].numpy()
+    samples = pixelcnn.sample(model, num_images=options.repeats, seed=0).numpy()
     print(
         f"{options.checkpoint}: {model.num_parameters:,} parameters, {os.cpu_count()} processors, "
         f"torch {torch.__version__}"

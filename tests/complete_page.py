@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete.run import CompletionRun
-from pixelcnn.ui.shared.sketch import DRAWN, Sketch
+from pixelcnn.ui.shared.sketch import DRAWN, Sketch, in_order
 
 from .components import trigger
 
@@ -37,13 +37,13 @@ def canvas_message(page: AppTest) -> tuple[dict, dict[str, np.ndarray]]:
 def shown(page: AppTest) -> Sketch:
     """What the canvas is sent."""
     data, arrays = canvas_message(page)
-    return Sketch(arrays["level"], arrays["state"], data["levels"])
+    return Sketch(np.moveaxis(arrays["level"], -1, 0), arrays["state"], data["levels"])
 
 
 def draw(page: AppTest, sketch: Sketch, revision: int | None = None) -> AppTest:
     value = {
         "revision": canvas_data(page)["revision"] if revision is None else revision,
-        "level": base64.b64encode(sketch.level.tobytes()).decode(),
+        "level": base64.b64encode(in_order(sketch.level).tobytes()).decode(),
         "state": base64.b64encode(sketch.state.tobytes()).decode(),
     }
     states = page._tree.get_widget_states()
@@ -62,7 +62,7 @@ def half(rows=slice(0, 14)) -> Sketch:
     state = np.zeros((28, 28), np.uint8)
     state[rows] = DRAWN
     level = np.where(state > 0, np.arange(28, dtype=np.uint8) * 9, 0).astype(np.uint8)
-    return Sketch(level, state)
+    return Sketch(level[None], state)
 
 
 def with_gallery(page: AppTest) -> AppTest:

@@ -94,7 +94,7 @@ def test_one_click_completes_a_challenge_with_a_model_of_its_kind(number):
         page.get_by_key("challenges")  # there is something to see now
     meant = DATASETS[challenge.dataset].class_names[challenge.label]
     assert what_is_it(page) == meant and run_of(page).request.label == challenge.label
-    draw(page, blank(28, 28, 256))
+    draw(page, blank((1, 28, 28), 256))
     assert what_is_it(page) == "inferred"  # another drawing may be something else
 
 
@@ -106,7 +106,7 @@ def test_an_example_is_completed_by_any_model_of_its_size(tmp_path, monkeypatch)
         page = open_page(complete_model=name, completions_shown=1, live="false")
         trigger(page, "challenges", "choose", {"index": 0})
         assert not page.exception and model_of(page) == name
-        draw(page, blank(28, 28, 256))
+        draw(page, blank((1, 28, 28), 256))
         assert not page.exception
     assert what_is_it(page) == "any"  # such a model takes minutes to guess
 
@@ -162,7 +162,7 @@ def test_a_link_brings_its_drawing():
     ("text", "message"),
     [
         ("nonsense", "The drawing in this link cannot be used"),
-        (to_text(given(np.zeros((5, 6), np.uint8), 256)), "5 x 6 pixels; this model needs 28"),
+        (to_text(given(np.zeros((1, 5, 6), np.uint8), 256)), "5 x 6 pixels; this model needs 28"),
     ],
 )
 def test_a_link_whose_drawing_cannot_be_used_says_why(text, message):
@@ -190,7 +190,7 @@ def test_an_image_of_the_test_set_is_taken_as_it_is(tmp_path, monkeypatch):
     head, pictures = decode(page.get_by_key("test-images").proto.bytes)
     assert len(pictures) == 6 and head["titles"][3] == "test image 3, Dress"
     trigger(page, "test-images", "choose", {"index": 3})
-    assert np.array_equal(shown(page).level, test[3])
+    assert np.array_equal(shown(page).level[0], test[3])
     page.number_input(key="test_image").set_value(4).run()
     trigger(page, "test-images", "choose", {"index": 1})
-    assert np.array_equal(shown(page).level, test[5])
+    assert np.array_equal(shown(page).level[0], test[5])

@@ -5,9 +5,11 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from pixelcnn.completion import complete as complete_in_python
 from pixelcnn.data.datasets import class_names
+from pixelcnn.sampling import sample
 from pixelcnn.storage import CheckpointInfo, checkpoint_path, save_checkpoint
-from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, to_text
+from pixelcnn.ui.shared.sketch import DRAWN, GIVEN, UNKNOWN, Sketch, given, to_text
 
 from .complete_page import (
     ONE_ORDER,
@@ -48,7 +50,7 @@ def test_a_lower_half_is_completed_by_particles_that_say_how_far_to_trust_them()
     complete(page)
     head, arrays = message(page)
     assert head["particles"] == 16
-    assert (arrays["level"].reshape(2, 28, 28)[:, 14:] == half(slice(14, 28)).level[14:]).all()
+    assert (arrays["level"].reshape(2, 28, 28)[:, 14:] == half(slice(14, 28)).level[:, 14:]).all()
     assert "**Approximate.** Method: *particles*. 16 particles" in words(page)
     assert "log₂ p(known)" in words(page)
     assert any(b.label == "Estimate the class" for b in page.button)
@@ -68,13 +70,13 @@ def test_strokes_are_hints_that_are_completed_again_after_each_change():
     page = draw(open_page(completions_shown=2), half(slice(3, 5)))
     first = run_of(page)
     assert first.request.method == "learned" and first.quiet and not first.known.any()
-    picture = Sketch(np.full((28, 28), 60, np.uint8), np.full((28, 28), GIVEN, np.uint8))
+    picture = Sketch(np.full((1, 28, 28), 60, np.uint8), np.full((28, 28), GIVEN, np.uint8))
     mixed = Sketch(half().level, np.where(half().known, half().state, picture.state))
     draw(page, mixed)
     assert run_of(page) is not first and same(run_of(page).sketch, mixed)
     assert np.array_equal(run_of(page).known, mixed.state == GIVEN)
     levels = message(finish(page))[1]["level"].reshape(2, 28, 28)
-    assert (levels[:, 14:] == mixed.level[14:]).all() and (levels[:, :14] != 0).any()
+    assert (levels[:, 14:] == mixed.level[:, 14:]).all() and (levels[:, :14] != 0).any()
     assert "guesses that fit your drawing" in words(page) and "392 pixels of hints" in words(page)
     before = run_of(page)
     page.toggle(key="exactly").set_value(True).run()
@@ -239,7 +241,7 @@ def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(wit
     ],
 )
 def test_what_cannot_be_completed_says_why(query, state, why):
-    whole = Sketch(np.zeros((28, 28), np.uint8), np.full((28, 28), state or 0, np.uint8))
+    whole = Sketch(np.zeros((1, 28, 28), np.uint8), np.full((28, 28), state or 0, np.uint8))
     page = draw(open_page(**query), half(slice(14, 28)) if state is None else whole)
     (button,) = [b for b in page.button if b.label == "Complete"]
     assert button.disabled and why in words(page) and run_of(page) is None
@@ -283,12 +285,15 @@ def test_the_drawing_follows_to_a_model_of_other_levels(tmp_path, monkeypatch):
     assert same(shown(page), half().with_levels(16))
 
 
-def test_a_model_of_colours_is_refused_in_words(tmp_path, monkeypatch):
-    model = tiny_model(height=8, width=8, num_levels=16, num_channels=3)
+def test_a_picture_of_colours_is_covered_and_completed(tmp_path, monkeypatch):
+    model = tiny_model(height=8, width=9, num_levels=16, num_channels=3, dtype=torch.float32)
     path = tmp_path / "colours.safetensors"
     save_checkpoint(path, model, info_of(model))
     monkeypatch.setattr("pixelcnn.ui.shared.controls.list_checkpoints", lambda: {"colours": path})
     monkeypatch.setattr("pixelcnn.ui.shared.resources.checkpoint_path", lambda name: path)
-    page = open_page()
-    assert not page.exception
-    assert "completes grey pictures" in page.info[0].value
+    picture = sample(model, seed=2)
+    page = draw(open_page(), given(picture[0].numpy(), 16))
+    finish(press(page, "Lower half"))
+    known = torch.arange(8)[:, None].expand(1, 1, 8, 9) < 4
+    wanted = complete_in_python(model, picture, known, num_images=16).levels[0].numpy()
+    assert (run_of(page).levels() == wanted).all()

@@ -26,10 +26,12 @@ from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.history import Subject
 from pixelcnn.ui.shared.jobs import JOBS, Visitor
-from pixelcnn.ui.shared.sketch import given
+from pixelcnn.ui.shared.sketch import given, in_order
 
 from .tiny import tiny_model
 from .tiny_completion import (
+    COLOUR_READER,
+    COLOURS,
     MODEL,
     NAMES,
     READER,
@@ -51,6 +53,9 @@ RUNS = [
     ("weighed", "every-other-row", READER, True),
     ("learned", "lower-half", READER, True),
     ("learned", "every-other-row", READER, False),
+    ("clamping", "around-box", COLOURS, True),
+    ("weighed", "every-other-row", COLOUR_READER, True),
+    ("learned", "around-box", COLOUR_READER, False),
 ]
 """Method, what is left of a picture, model, and whether strokes are facts."""
 all_runs = pytest.mark.parametrize(("method", "left", "model", "exactly"), RUNS)
@@ -70,7 +75,7 @@ def test_a_run_ends_with_what_the_library_gives(method, left, model, exactly):
         rule=rule,
         label=1,
     )
-    assert np.array_equal(run.levels(), expected.levels[0, :, 0])
+    assert np.array_equal(run.levels(), expected.levels[0])
     assert run.bits() == pytest.approx((-expected.log_prob[0] / np.log(2)).tolist())
     assert run.order == int(expected.order[0])
 
@@ -84,10 +89,10 @@ def test_known_pixels_are_as_given_at_every_moment_and_hints_are_drawn_over(
     facts = run.sketch.known & ~hints
     assert hints.any() != exactly
     while not run.done:
-        assert (run.levels()[:, facts] == run.sketch.level[facts]).all()
+        assert (run.levels()[..., facts] == run.sketch.level[..., facts]).all()
         run.draw(0)
-    assert (run.levels()[:, facts] == run.sketch.level[facts]).all()
-    assert exactly or (run.levels()[:, hints] != run.sketch.level[hints]).any()
+    assert (run.levels()[..., facts] == run.sketch.level[..., facts]).all()
+    assert exactly or (run.levels()[..., hints] != run.sketch.level[..., hints]).any()
 
 
 def test_pixels_appear_in_the_order_of_the_scan():
@@ -120,14 +125,15 @@ def test_messages_hold_all_that_is_drawn(method, left, model, exactly):
     run = new_run(method, left, model, exactly=exactly)
     particles = 16 if method in ("particles", "weighed") else 0
     head, _ = decode(run.message())
-    assert (head["height"], head["width"], head["num_images"]) == (SIDE, SIDE, 5)
+    assert (head["height"], head["width"], len(head["captions"])) == (SIDE, SIDE, 5)
     assert head["bits"] is head["looks"] is None and not head["done"]
     for _ in range(500):
         head, arrays = message(run)
-        levels = arrays["level"].reshape(5, SIDE, SIDE)
-        assert np.array_equal(levels, run.levels())
+        levels = arrays["level"].reshape(5, SIDE, SIDE, -1)
+        assert np.array_equal(levels, in_order(run.levels()))
         np.testing.assert_allclose(arrays["mean"], levels.mean(0).ravel(), rtol=1e-5)
-        np.testing.assert_allclose(arrays["deviation"], levels.std(0).ravel(), atol=1e-5)
+        most = levels.std(0).max(-1).ravel()  # of the channel that varies most
+        np.testing.assert_allclose(arrays["deviation"], most, atol=1e-5)
         assert len(arrays["ess"]) == len(arrays["ancestors"])
         assert len(arrays["ess"]) == (head["count"] if particles else 0)
         assert np.array_equal(arrays["known"] > 0, run.known.ravel())
@@ -183,7 +189,7 @@ def test_the_generate_page_draws_the_same_picture(method, left, model, exactly):
         drawing = Drawing(model, dependency, subject, history, [""])
         course = drawing.current
         course.draw(float("inf"))
-        assert np.array_equal(course.levels()[0, 0], run.levels()[image])
+        assert np.array_equal(course.levels()[0], run.levels()[image])
         if model is MODEL and method != "particles":  # drawn there as here: the rest is not forced
             assert set(history.forced) == set(np.flatnonzero(run.known))
         if (model, method) == (MODEL, "prefix"):  # so a course of its own goes on as it was, too
@@ -232,11 +238,11 @@ def test_inferred_classes_follow_the_posterior(method, left, model):
         np.var(counts, 0), 7 * probabilities * (1 - probabilities), rtol=0.2, atol=0.01
     )
     assert [run.class_name(i) for i in range(7)] == [NAMES[label] for label in run.labels]
-    assert run.levels().shape == (7, SIDE, SIDE)
+    assert run.levels().shape == (7, 1, SIDE, SIDE)
     if method != "particles":  # every completion is the one that its class alone would give
         for image, label in enumerate(run.labels):
             alone = complete(model, *run.evidence, method=method, label=label, first_image=image)
-            assert np.array_equal(run.levels()[image], alone.levels[0, 0, 0])
+            assert np.array_equal(run.levels()[image], alone.levels[0, 0])
 
 
 @pytest.mark.parametrize("classes", ["each", "any", 1, "inferred"])
@@ -271,7 +277,7 @@ def test_a_completion_takes_a_class_of_its_own_and_the_others_stay(method, left,
     if method == "learned":
         for image, label in enumerate(run.labels):
             alone = complete(model, *run.evidence, method=method, label=label, first_image=image)
-            assert np.array_equal(run.levels()[image], alone.levels[0, 0, 0])
+            assert np.array_equal(run.levels()[image], alone.levels[0, 0])
     run.pin(())
     assert np.array_equal(run.levels(), plain.levels()) and run.labels == plain.labels
 
@@ -423,8 +429,8 @@ def test_a_drawing_far_from_the_data_is_said_to_be_and_one_of_the_model_is_not()
     model = tiny_model(height=SIDE, width=SIDE, dtype=torch.float32)
     for layer in model.head:
         layer.weight.data *= 6  # sure of itself, and so easily surprised
-    level = sample(model, seed=1)[0, 0].numpy()
-    unlikely = model(torch.from_numpy(level)[None, None]).argmin(1)[0, 0].numpy()
+    level = sample(model, seed=1)[0].numpy()
+    unlikely = model(torch.from_numpy(level)[None]).argmin(1)[0].numpy()
     known = occlusion("lower-half", SIDE, SIDE)[0, 0].numpy()
     for picture, tolerance, far in ((level, 0, False), (unlikely, 0, True), (unlikely, 1, False)):
         request = Request(

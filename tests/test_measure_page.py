@@ -136,7 +136,7 @@ def test_what_is_drawn_by_hand_is_scored_and_is_the_drawing_of_the_complete_page
     assert has(page, "canvas") and not has(page, "maps")
     level, state = np.zeros((2, 28, 28), np.uint8)
     level[3:9, 5], state[3:9, 5:7] = 200, DRAWN
-    page.session_state["sketches"][28, 28] = Sketch(level, state)
+    page.session_state["sketches"][1, 28, 28] = Sketch(level[None], state)
     page.run()
     assert "drawn by hand" in texts(page)
     assert (scored(page) == level).all()
@@ -148,7 +148,7 @@ def test_a_completion_of_the_complete_page_can_be_scored(no_data, model):
     level, state = np.zeros((2, 28, 28), np.uint8)
     state[:26] = DRAWN
     request = Request(NAME, "prefix", num_images=2)
-    run = CompletionRun(model, Sketch(level, state), request)
+    run = CompletionRun(model, Sketch(level[None], state), request)
     page.session_state["made-Complete"] = exports.made(run)
     page.run()
     scored(page)

@@ -252,6 +252,17 @@ def test_without_a_checkpoint_a_page_says_what_to_do_and_waits_for_nothing(name,
     assert "Train one on the Train page, or with `python -m pixelcnn train" in said
 
 
+@pytest.mark.parametrize("name", ["", "complete", "masks", "measure"])
+def test_a_model_of_colours_opens_on_every_page(name, tmp_path, monkeypatch):
+    model, path = tiny_model(num_channels=3, dtype=torch.float32), tmp_path / "colour.safetensors"
+    save_checkpoint(path, model, info_of(model))
+    monkeypatch.setattr("pixelcnn.storage.CHECKPOINT_DIR", tmp_path)
+    monkeypatch.setattr("pixelcnn.ui.shared.controls.list_checkpoints", lambda: {"colour": path})
+    page = AppTest.from_file("../app.py", default_timeout=TIMEOUT)
+    page = (page.switch_page(f"pages/{name}.py") if name else page).run()
+    assert not page.exception and not page.error and not page.warning
+
+
 def test_the_introduction_of_a_page_explains_its_terms_and_every_term_is_explained_somewhere():
     assert set(OF_PAGE) <= {name for _, name, _, _ in PAGES}
     assert {term for terms in OF_PAGE.values() for term in terms} == set(TERMS)

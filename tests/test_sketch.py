@@ -22,16 +22,22 @@ from pixelcnn.ui.shared.sketch import (
 from .tiny_completion import same
 
 
-def random_sketch(height=5, width=7, num_levels=256, seed=0):
-    random = np.random.default_rng(seed)
-    level = random.integers(0, num_levels, (height, width), dtype=np.uint8)
+def random_sketch(height=5, width=7, num_levels=256, channels=1):
+    random = np.random.default_rng(0)
+    level = random.integers(0, num_levels, (channels, height, width), dtype=np.uint8)
     return Sketch(level, random.integers(0, 3, (height, width), dtype=np.uint8), num_levels)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 7), (28, 28), (64, 64)])
+def test_a_link_of_earlier_opens():
+    sketch = from_text("AQL_eNpjZGJ2BAAAVQBI")
+    assert sketch.level.tolist() == [[[3, 65]]] and sketch.state.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (28, 28), (64, 64), (32, 32, 3)])
 @pytest.mark.parametrize("num_levels", [2, 4, 256])
 def test_a_drawing_survives_the_link(size, num_levels):
-    sketch = random_sketch(*size, num_levels)
+    height, width, *channels = size
+    sketch = random_sketch(height, width, num_levels, *channels)
     text = to_text(sketch)
     assert same(from_text(text), sketch)
     assert len(text) <= MAX_TEXT and not set(text) - set(
@@ -67,16 +73,18 @@ def test_texts_that_are_no_drawing_are_refused(text, message):
         from_text(text)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("exactly", [True, False])
-def test_strokes_reach_the_model_as_facts_or_as_hints_and_unknown_levels_never(exactly):
-    sketch = random_sketch()
-    levels, known, hints = (values[0, 0].numpy() for values in sketch.evidence(exactly))
+def test_strokes_reach_the_model_as_facts_or_as_hints_and_unknown_levels_never(exactly, channels):
+    sketch = random_sketch(channels=channels)
+    levels, known, hints = (values[0].numpy() for values in sketch.evidence(exactly))
+    known, hints = known[0], hints[0]
     is_hint = (sketch.state == DRAWN) & (not exactly)
     assert np.array_equal(hints, is_hint) and np.array_equal(sketch.hints(exactly), is_hint)
     assert np.array_equal(known, (sketch.state != UNKNOWN) & ~is_hint)
     assert np.array_equal(levels, np.where(known | hints, sketch.level, 0))
     whole = sketch.filled(255 - sketch.level, exactly)  # a picture in which only facts stay
-    assert np.array_equal(whole.level == sketch.level, known)
+    assert ((whole.level == sketch.level) == known).all()
     assert np.array_equal(whole.state, np.where(known, sketch.state, GIVEN))
 
 
@@ -100,7 +108,7 @@ def test_a_given_picture_lies_under_its_covered_pixels():
 def test_of_a_drawing_by_hand_only_what_was_drawn_can_be_known():
     state = np.zeros((5, 7), np.uint8)
     state[1:4, 2] = DRAWN
-    drawing = Sketch(np.full((5, 7), 9, np.uint8), state)
+    drawing = Sketch(np.full((1, 5, 7), 9, np.uint8), state)
     upper = np.zeros((5, 7), bool)
     upper[:2] = True
     assert np.array_equal(drawing.covered(upper).known, (state > 0) & upper)

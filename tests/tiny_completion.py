@@ -28,8 +28,14 @@ READER = tiny_model(
 )
 
 
+COLOURS, COLOUR_READER = (
+    tiny_model(name, height=SIDE, width=SIDE, num_classes=3, num_channels=3, dtype=torch.float32)
+    for name in ("gated", "conditioned")
+)
+
+
 def sketch_of(left="upper-half", model=MODEL, seed=0):
-    level = random_levels(model.config, 1, seed)[0, 0].numpy()
+    level = random_levels(model.config, 1, seed)[0].numpy()
     known = occlusion(left, SIDE, SIDE)[0, 0].numpy()
     return given(level, model.config.num_levels).covered(known)
 

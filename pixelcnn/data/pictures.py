@@ -13,6 +13,8 @@ from pixelcnn.data.datasets import dequantize
 Picture = NDArray[np.uint8]
 """Display values: (height, width) grey or (height, width, 3) RGB."""
 
+CHANNEL_NAMES = {1: ("",), 3: ("red", "green", "blue")}
+"""By their number; of a single channel nothing need be said."""
 GIF_FRAMES = 100
 """Frames of an animation, roughly."""
 GAP = 2

@@ -101,14 +101,14 @@ def unpin(page):
     wait_for(page, "p.pinned === -1 && !p.dirty")
 
 
-def colours(page, canvas):
-    """Red, green, blue and alpha at the centre of every pixel of the picture: (784, 4)."""
+def colours(page, canvas, width=WIDTH, height=HEIGHT):
+    """Red, green, blue and alpha at the centre of every pixel of the picture: (H*W, 4)."""
     return np.array(
         page.locator(canvas).evaluate(
             "(c, [w, h]) => { const x = c.getContext('2d'), out = [];"
             " for (let p = 0; p < w * h; p++) out.push([...x.getImageData("
             "Math.floor((p % w + .5) * c.width / w),"
             " Math.floor((Math.floor(p / w) + .5) * c.height / h), 1, 1).data]); return out; }",
-            [WIDTH, HEIGHT],
+            [width, height],
         )
     )

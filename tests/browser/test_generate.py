@@ -1,14 +1,22 @@
 """The main path of the Generate page in a real browser."""
 
 import io
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from pixelcnn import sample
+from pixelcnn.data.pictures import pictures
+from pixelcnn.storage import save_checkpoint
 from pixelcnn.ui.browser.bundle import bundle, read
 
+from ..tiny import tiny_model
+from ..tiny_runs import info_of
 from .player import (
     PLAYER,
     colours,
@@ -165,6 +173,29 @@ def test_the_canvas_shows_the_levels(page, server):
     levels = finish(page)
     page.mouse.move(0, 0)
     assert (colours(page, ".pxc-picture")[:, :3] == np.array(levels)[:, None]).all()
+
+
+def test_a_picture_of_colours_is_drawn_channel_by_channel(page, server):
+    model = tiny_model(num_channels=3, height=8, width=9, dtype=torch.float32)
+    path = Path(os.environ["PIXELCNN_RUNS"]) / "imported" / "colour.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_checkpoint(path, model, info_of(model))
+    open_player(page, server, "model=imported:colour&seed=5")
+    finish(page)
+    (wanted,) = pictures(sample(model, seed=5), 4)
+    shown = colours(page, ".pxc-picture", 9, 8).reshape(8, 9, 4)
+    assert (shown[..., :3] == wanted).all() and (shown[..., 3] == 255).all()
+    box = page.locator(".px-overlay").bounding_box()
+    for position in (*range(3 * 40, 3 * 41), -1):  # click by click the channels, then none
+        page.mouse.click(box["x"] + box["width"] * 4.5 / 9, box["y"] + box["height"] * 4.5 / 8)
+        wait_for(page, "p.pinned === a[0]", position)
+    page.get_by_label("Position").fill(str(3 * 40 + 2))  # of the pixel red and green are drawn
+    page.mouse.move(0, 0)
+    wait_for(page, "p.position === 122 && !p.dirty")
+    wanted[4, 4, 2] = 0
+    assert (colours(page, ".pxc-picture", 9, 8)[:41, :3] == wanted.reshape(-1, 3)[:41]).all()
+    assert page.locator(".pxc-title").inner_text().endswith("at row 4, column 4, green")
+    path.unlink()
 
 
 def test_a_link_reproduces_the_picture(page, server):

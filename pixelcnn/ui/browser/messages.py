@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelcnn.data.datasets import dequantize
+from pixelcnn.data.pictures import CHANNEL_NAMES
 from pixelcnn.evaluation.common_noise import Drawn, first_difference
 from pixelcnn.evaluation.scores import Score
 from pixelcnn.models import ModelConfig
@@ -117,13 +118,13 @@ def panel_columns(
     c = panels[0].config
     rows, cols = np.divmod(np.arange(c.height * c.width), c.width)
     columns: dict[str, Sequence[object]] = {"row": rows.tolist(), "column": cols.tolist()}
-    names = [""] if c.num_channels == 1 else [" red", " green", " blue"]
+    names = CHANNEL_NAMES[c.num_channels]
     for name, values in zip(names, noise.reshape(len(names), -1), strict=True):
-        columns[f"random number{name}"] = values.tolist()
+        columns[f"random number {name}".strip()] = values.tolist()
     for number, panel in enumerate(panels, 1):
         levels = panel.drawn.levels[0].flatten(1).numpy()
         for name, values in zip(names, levels, strict=True):
-            columns[f"{number}: {panel.caption}, level{name}"] = values.tolist()
+            columns[f"{number}: {panel.caption}, level {name}".strip()] = values.tolist()
         bits = panel.drawn.surprise_bits[0].sum(0).reshape(-1)
         columns[f"{number}: {panel.caption}, surprise in bits"] = bits.tolist()
     return columns

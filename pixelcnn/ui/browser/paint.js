@@ -21,17 +21,19 @@ export function signedColour(shade, dark) {
 
 // The colour of a share of the map, 0..1, or of its ends beyond them.
 export const mapColour = (share) => MAP_COLOURS[clamp(Math.round(255 * share), 0, 255)];
-const GREYS = Array.from({ length: 256 }, (_, grey) => [grey, grey, grey]);
-export const greyAt = (share) => GREYS[clamp(Math.round(255 * share), 0, 255)];
-export const greyOf = (level, levels) => GREYS[Math.ceil((255 * level) / (levels - 1))];
+export const displayOf = (level, levels) => Math.ceil((255 * level) / (levels - 1));
 export const KNOWN_LINE = "rgb(46,140,255)"; // around what is known
 export const HINT_LINE = "rgb(255,136,40)";
 export const rgba = ([r, g, b], alpha = 1) => `rgba(${r},${g},${b},${alpha})`;
 
-// Display values of a pixel as [r, g, b].
-export function valuesAt(values, pixel, channels) {
-  return channels === 1 ? GREYS[values[pixel]] : values.subarray(pixel * 3, pixel * 3 + 3);
-}
+// A pixel as [r, g, b], by the display value of each of its channels: grey has one for all three.
+export const colourOf = (channels, value) => [value(0), value(1 % channels), value(2 % channels)];
+
+export const valuesAt = (values, pixel, channels) =>
+  colourOf(channels, (channel) => values[pixel * channels + channel]);
+
+export const levelColour = (level, pixel, { channels, levels }) =>
+  colourOf(channels, (channel) => displayOf(level[pixel * channels + channel], levels));
 
 // The page's colours in the form the canvases need.
 export function readTheme(root) {

@@ -5,7 +5,7 @@ import { Component } from "./mount.js";
 import { fitCanvas } from "./paint.js";
 
 export const INSET = 8; // half the width of the slider's thumb, as in playback.css
-// The names speak of a pixel and a row; `makeTransport` puts in what a trace is made of.
+// The names speak of a pixel and a row; `Playback.name` puts in what a trace is made of.
 const BUTTONS = [
   ["start", "To the start", "", "Home", "M4 4h2v12H4zM16 4v12l-9-6z"],
   ["row-back", "One row back", "", "Arrow up", "M10 4v12l-8-6zM18 4v12l-8-6z"],
@@ -21,15 +21,11 @@ const ACTIONS = { " ": "play", ArrowLeft: "back", ArrowRight: "forward", ArrowUp
 const SPEEDS = [1, 5, 15, 60, 200, 400, 1000, "fastest"];
 
 // Fills the element `.px-controls` of a page; what it holds comes last in the row of controls.
-function makeTransport(element, { unit, row }) {
-  const named = BUTTONS.map(([action, name, ...rest]) =>
-    [action, name.replace("row", row).replace("pixel", unit), ...rest]);
-  const buttons = named.map(([action, name, how, key, icon]) =>
-    `<button type="button" data-do="${action}" title="${name}${how} (${key})" aria-label="${name}">`
+function makeTransport(element) {
+  const buttons = BUTTONS.map(([action, , , , icon]) => `<button type="button" data-do="${action}">`
     + `<svg viewBox="0 0 20 20"><path class="px-icon-${action}" d="${icon}"/>`
     + `${action === "play" ? `<path class="px-icon-pause" d="${PAUSE_ICON}"/>` : ""}</svg></button>`);
-  const speeds = SPEEDS.map((speed) =>
-    `<option value="${speed}">${speed}${speed === "fastest" ? "" : ` ${unit}${speed > 1 ? "s" : ""}/s`}</option>`);
+  const speeds = SPEEDS.map((speed) => `<option value="${speed}">${speed}</option>`);
   element.innerHTML = `<div class="px-transport">
       <div class="px-buttons" role="group" aria-label="Transport">${buttons.join("")}</div>
       <label class="px-speed-label">Speed
@@ -104,9 +100,10 @@ export class Clock extends Component {
 
 // A clock with the transport and its keys; the subclass has the `width` of a row, too.
 export class Playback extends Clock {
-  constructor(root, speed, names = { unit: "pixel", row: "row" }) {
+  constructor(root, speed, names = { unit: "pixel" }) {
     super(root);
-    makeTransport(this.find(".px-controls"), names);
+    makeTransport(this.find(".px-controls"));
+    this.name(names);
     const select = this.find(".px-speed");
     select.value = this.recall("speed") ?? speed;
     if (!select.value) select.value = speed;
@@ -117,6 +114,17 @@ export class Playback extends Clock {
     this.isUsed = false; // last of all on the page: else the keys scroll, or belong to what has the focus
     for (const use of ["pointerdown", "focusin"]) {
       this.on(document, use, (event) => { this.isUsed = event.composedPath().includes(this.root); });
+    }
+  }
+
+  // Says on the transport what a trace is made of.
+  name({ unit, row = "row" }) {
+    for (const [action, pixels, how, key] of BUTTONS) {
+      const ariaLabel = pixels.replace("row", row).replace("pixel", unit);
+      Object.assign(this.find(`[data-do=${action}]`), { title: `${ariaLabel}${how} (${key})`, ariaLabel });
+    }
+    for (const { value, firstChild } of this.all(".px-speed option")) {
+      if (value > 0) firstChild.data = `${value} ${unit}${value > 1 ? "s" : ""}/s`;
     }
   }
 

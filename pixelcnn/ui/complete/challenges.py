@@ -9,7 +9,7 @@ from pixelcnn.data.pictures import GAP, Picture
 from pixelcnn.storage import CHECKPOINT_DIR
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
-SIDE = 28
+SHAPE = (1, 28, 28)
 PICTURES = CHECKPOINT_DIR / "pictures" / "challenges.png"
 """Each challenge and two completions in a row; `benchmarks/completion.py drawings` draws them."""
 
@@ -31,7 +31,7 @@ class Challenge:
 
     def sketch(self) -> Sketch:
         """Draw the strokes in full ink."""
-        state = np.zeros((SIDE, SIDE), np.uint8)
+        state = np.zeros(SHAPE[1:], np.uint8)
         for size, path in self.strokes:
             before = (size - 1) // 2
             for start, end in zip(path, path[1:], strict=False):
@@ -41,7 +41,7 @@ class Challenge:
                     col = round(start[1] + (end[1] - start[1]) * share)
                     top, left = max(0, row - before), max(0, col - before)
                     state[top : row - before + size, left : col - before + size] = DRAWN
-        return Sketch(np.where(state == DRAWN, 255, 0).astype(np.uint8), state)
+        return Sketch(np.where(state == DRAWN, 255, 0).astype(np.uint8)[None], state)
 
 
 CHALLENGES = (
@@ -94,4 +94,5 @@ CHALLENGES = (
 def pictures() -> list[Picture]:
     """Cut the rows out of `PICTURES`, one for each challenge."""
     sheet = np.asarray(Image.open(PICTURES))
-    return [sheet[i * (SIDE + GAP) :][:SIDE] for i in range(len(CHALLENGES))]
+    _, height, _ = SHAPE
+    return [sheet[i * (height + GAP) :][:height] for i in range(len(CHALLENGES))]

@@ -18,7 +18,7 @@ from pixelcnn.ui.shared import session_sketch
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
-from pixelcnn.ui.shared.sketch import to_text
+from pixelcnn.ui.shared.sketch import MAX_TEXT, to_text
 
 
 def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Request, methods.Plan]:
@@ -85,8 +85,7 @@ def _warn_of_another_kind(model: LoadedModel) -> None:
     dataset = session_sketch.origin()
     if dataset == model.info.dataset or not {dataset, model.info.dataset} <= set(DATASETS):
         return
-    config = model.model.config
-    other = best_for(dataset, config.height, config.width)
+    other = best_for(dataset, model.model.config.image_shape)
     st.warning(
         f"This picture is from {DATASETS[dataset].title}, but the model has learned "
         f"{DATASETS[model.info.dataset].title}, and that is what it will draw.",
@@ -102,7 +101,7 @@ def _keep_link(request: Request) -> None:
     if state.get("begin_from_link"):
         return
     text = to_text(run.sketch) if run is not None and _is_asked(run, request) else ""
-    state["sketch_link"] = text
+    state["sketch_link"] = text = text if len(text) <= MAX_TEXT else ""
     if text and st.query_params.get("drawing") != text:
         st.query_params["drawing"] = text
         st.query_params["v"] = LINK_VERSION

@@ -41,12 +41,12 @@ def iter_finish(run: CompletionRun) -> Generator[float, None, torch.Tensor]:
     """Draw the completions to their end, a little at a time so that the sheet is answered.
 
     Returns:
-        Levels, int64 (B, 1, H, W).
+        Levels, int64 (B, C, H, W).
     """
     while True:
         with run.lock:
             if run.done:
-                return torch.from_numpy(run.levels()[:, None]).long()
+                return torch.from_numpy(run.levels()).long()
             run.draw(SECONDS_PER_ANSWER)
         yield run.count / max(run.steps, 1)
         time.sleep(0.001)  # a lock that is taken again at once is never passed on
@@ -67,7 +67,7 @@ def as_gif(run: CompletionRun) -> bytes:
         shown = run.known.flatten()
         shown[run.pixels[: run.first + count]] = True
         shown = shown.reshape(run.known.shape)[:, :, None]
-        frames.append([np.where(shown, part[:, :, None], UNDRAWN) for part in parts])
+        frames.append([np.where(shown, np.atleast_3d(part), UNDRAWN) for part in parts])
     return gif_bytes([enlarge(grid(frame, run.columns), 4) for frame in frames])
 
 
@@ -87,17 +87,22 @@ def _arrays(run: CompletionRun) -> dict[str, np.ndarray]:
     mean, deviation = run.mean_and_deviation()
     sizes, ancestors = run.sizes_and_ancestors()
     return {
-        "levels": run.levels(),
+        "levels": _without_one(run.levels()),
         "known": run.known.copy(),
         "hints": run.hints,
-        "given": np.where(run.sketch.known, run.sketch.level, 0),
+        "given": _without_one(np.where(run.sketch.known, run.sketch.level, 0)),
         "bits": np.array(run.bits()),
         "log_weights": run.results("log_weights"),
-        "mean": mean,
-        "deviation": deviation,
+        "mean": _without_one(mean),
+        "deviation": _without_one(deviation),
         "effective_sample_size": sizes,
         "distinct_ancestors": ancestors,
     }
+
+
+def _without_one(values: np.ndarray) -> np.ndarray:
+    """Leave out the axis of the channels, (..., C, H, W), where it has one only."""
+    return values.squeeze(-3) if values.shape[-3] == 1 else values
 
 
 def _settings(run: CompletionRun) -> dict[str, object]:

@@ -168,7 +168,7 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
         )
     known = int(run.known.sum())
     bits = -sum(r.log_evidence for r in reports) / len(reports) / math.log(2) / max(1, known)
-    blind = math.log2(run.config.num_levels)
+    blind = run.config.num_channels * math.log2(run.config.num_levels)
     if known and not run.request.tolerance and run.request.rule == SamplingRule() and bits > blind:
         text = (
             f"**The drawing is far from anything the model has seen:** {bits:.1f} bits for each "

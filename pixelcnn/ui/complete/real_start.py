@@ -19,9 +19,10 @@ SHOWN = 20
 
 def choose(config: ModelConfig, dataset: str | None) -> None:
     """Offer test images that have the size of the model."""
-    names = [n for n, d in DATASETS.items() if d.shape == (1, config.height, config.width)]
+    names = [n for n, d in DATASETS.items() if d.shape == config.image_shape]
     if not names:
-        st.info(f"No test set has grey pictures of {config.height} x {config.width} pixels.")
+        colours = "grey pictures" if config.num_channels == 1 else "pictures in colour"
+        st.info(f"No test set has {colours} of {config.height} x {config.width} pixels.")
         return
     name = st.selectbox(
         "Data set",
@@ -56,5 +57,5 @@ def choose(config: ModelConfig, dataset: str | None) -> None:
 
 
 def _on_choose(shown: Tensor, dataset: str, index: int) -> None:
-    session_sketch.put(given(shown[index, 0].numpy(), 256), dataset)
-    settings.follow(dataset, *shown.shape[2:])
+    session_sketch.put(given(shown[index].numpy(), 256), dataset)
+    settings.follow(dataset, tuple(shown.shape[1:]))

@@ -257,7 +257,7 @@ def _on_open() -> None:
             image,
             run.class_name(image),
             run.history(image),
-            pixel,
+            pixel * run.config.num_channels,
             run.config.num_levels,
         )
         st.session_state["go_to_generate"] = True

@@ -24,7 +24,7 @@ from pixelcnn.ui.browser.wire import encode
 from pixelcnn.ui.complete.posterior import classes_done
 from pixelcnn.ui.shared.history import History
 from pixelcnn.ui.shared.jobs import Job
-from pixelcnn.ui.shared.sketch import Sketch
+from pixelcnn.ui.shared.sketch import Sketch, in_order
 
 SECONDS_PER_ANSWER = 0.12
 """Time of the processor that one answer computes pixels for; short, so that the page stays
@@ -92,10 +92,10 @@ class Part:
         yield
 
     def levels(self) -> NDArray[np.int64]:
-        """The completions, (n, H, W); of particles not chosen yet some from every group."""
+        """The completions, (n, C, H, W); of particles not chosen yet some from every group."""
         if self.result is not None:
-            return self.result.levels[0, :, 0].numpy()
-        levels = self.scan.levels[:, 0].numpy()
+            return self.result.levels[0].numpy()
+        levels = self.scan.levels.numpy()
         if isinstance(self.scan, ParticleScan):
             groups = self.scan.num_groups
             image = np.arange(len(self.images))
@@ -108,7 +108,7 @@ class CompletionRun:
     """Completions of one drawing while they are drawn.
 
     Arguments:
-        model: a grey model, in evaluation mode.
+        model: in evaluation mode.
         sketch: the drawing.
         request: how it is to be completed.
         class_names: name of each class.
@@ -152,10 +152,10 @@ class CompletionRun:
         self.order = scan.order
         """Raster order of the scan."""
         self.steps = scan.num_steps
-        """Pixels that the scan goes through."""
-        pixel = torch.arange(self.known.size).view(self.known.shape)
-        self.pixels = to_raster(pixel, self.order).flatten().numpy()[: self.steps]
-        """The pixel that each step of the scan draws."""
+        """Dimensions that the scan goes through."""
+        pixel = to_raster(torch.arange(self.known.size).view(self.known.shape), self.order)
+        self.pixels = pixel.flatten().numpy().repeat(self.config.num_channels)[: self.steps]
+        """The pixel that each step of the scan belongs to."""
         self.first = int((~self.known.flatten()[self.pixels]).argmax())
         """The first step that draws a pixel."""
 
@@ -223,7 +223,7 @@ class CompletionRun:
         return self.message()
 
     def levels(self) -> NDArray[np.int64]:
-        """The completions shown, (n, H, W); of unknown pixels not drawn yet 0."""
+        """The completions shown, (n, C, H, W); of unknown pixels not drawn yet 0."""
         given = np.where(self.known, self.sketch.level, 0).astype(np.int64)[None]
         levels = given.repeat(self.request.num_images, 0)
         for part in self.parts:
@@ -238,7 +238,7 @@ class CompletionRun:
         return values
 
     def mean_and_deviation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Compute mean and standard deviation of each pixel over the completions, (H, W)."""
+        """Compute mean and standard deviation of each level over the completions, (C, H, W)."""
         levels = self.levels()
         return levels.mean(0), levels.std(0)
 
@@ -268,15 +268,16 @@ class CompletionRun:
         Where its random numbers lead from the known pixels to the same completion there too,
         those are all that is forced; else every pixel is.
         """
-        wanted, c = self.levels()[image].ravel(), self.config
+        c = self.config
+        wanted = in_order(self.levels()[image]).ravel()
         noise = make_noise(
             c, num_images=1, seed=self.request.seed, first_image=image, stream="completions"
         )
         sampler = Sampler(self.model, noise, label_tensor(self.labels[image], 1))
-        known = self.known.ravel()
+        known = self.known.ravel().repeat(c.num_channels)
         for level, fixed in zip(wanted, known, strict=True):
             sampler.step(self.request.rule, level if fixed else None)
-        same = np.array_equal(sampler.levels.ravel(), wanted)
+        same = np.array_equal(in_order(sampler.levels[0]).ravel(), wanted)
         forced = np.flatnonzero(known) if same else range(wanted.size)
         levels = {int(at): int(wanted[at]) for at in forced}
         return History(((0, self.request.rule),), levels, "completions")
@@ -290,8 +291,8 @@ class CompletionRun:
         if not self.done or not self.model.reads_evidence or not self.class_names:
             return None
         if self._looks is None:
-            levels = torch.from_numpy(self.levels()[:, None])
-            known = torch.ones_like(levels, dtype=torch.bool)
+            levels = torch.from_numpy(self.levels())
+            known = torch.ones_like(levels[:, :1], dtype=torch.bool)
             percent = 100 * self.model.class_probabilities(Evidence(levels, known, ~known))
             labels = [
                 int(one.argmax()) if label is None else label
@@ -317,8 +318,8 @@ class CompletionRun:
             "first": self.first,
             "height": c.height,
             "width": c.width,
+            "channels": c.num_channels,
             "num_levels": c.num_levels,
-            "num_images": self.request.num_images,
             "columns": self.columns,
             "captions": [self.class_name(i) or "" for i in range(self.request.num_images)],
             "class_names": self.class_names,
@@ -332,12 +333,12 @@ class CompletionRun:
             "done": self.done,
         }
         sections = {
-            "level": self.levels().reshape(-1).astype(np.uint8),
+            "level": in_order(self.levels()).reshape(-1).astype(np.uint8),
             "scan": self.pixels.astype(np.uint16),
             "known": self.known.reshape(-1).astype(np.uint8),
             "hints": self.hints.reshape(-1).astype(np.uint8),
-            "mean": mean.reshape(-1).astype(np.float32),
-            "deviation": deviation.reshape(-1).astype(np.float32),
+            "mean": in_order(mean).reshape(-1).astype(np.float32),
+            "deviation": deviation.max(0).reshape(-1).astype(np.float32),
             "ess": sizes.astype(np.float32),
             "ancestors": ancestors.astype(np.uint16),
         }

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import methods
+from pixelcnn.ui.complete.challenges import SHAPE
 from pixelcnn.ui.shared import controls, resources
 from pixelcnn.ui.shared.controls import choose_checkpoint, choose_rule, choose_seed
 from pixelcnn.ui.shared.links import bound
@@ -61,7 +62,7 @@ def choose_model(place: DeltaGenerator) -> str:
     state, query = st.session_state, st.query_params
     if name := state.pop("change_model_to", None):
         query[FOLLOWED] = name
-        infos = resources.grey_checkpoints(28, 28)
+        infos = resources.checkpoints_for(SHAPE)
         datasets = {infos[n].dataset if n in infos else n for n in (name, state[MODEL])}
         if len(datasets) > 1:
             for key in ("complete_class", PINS):  # the other model has other classes
@@ -77,24 +78,24 @@ def choose_model(place: DeltaGenerator) -> str:
         named = query.get(MODEL, query.get("model"))
         if earlier or named not in (None, query.get(FOLLOWED)):
             _note_own_choice()
-    best = best_for("fashion-mnist", 28, 28)
+    best = best_for("fashion-mnist", SHAPE)
     name = choose_checkpoint(place, best, MODEL, _note_own_choice)
     if name == query.get(FOLLOWED) and not state.get("own_complete_model"):
         st.caption("Chosen to suit your drawing. Choose one yourself to keep it.")
     return name
 
 
-def follow(dataset: str | None, height: int, width: int, meant: str | None = None) -> None:
+def follow(dataset: str | None, shape: tuple[int, int, int], meant: str | None = None) -> None:
     """Change to the model that completes pictures of a data set, unless the visitor chose one.
 
     *What is it?* says what another drawing is meant to be, if that is known.
     """
     tell_class(meant)
     state = st.session_state
-    name = best_for(dataset, height, width)
+    name = best_for(dataset, shape)
     if not name or state.get("own_complete_model"):
         return
-    now = resources.grey_checkpoints(height, width).get(state[MODEL])
+    now = resources.checkpoints_for(shape).get(state[MODEL])
     if now is None or now.dataset != dataset:
         state["change_model_to"] = name
 
@@ -118,11 +119,11 @@ def follow_drawing(model: LoadedModel, sketch: Sketch) -> bool:
     Where facts alone are given, at a side that another model of the same data reads first, that
     one is exact. For strokes it is one that takes hints.
     """
-    state, config = st.session_state, model.model.config
+    state = st.session_state
     if state.get("own_complete_model") or not sketch.known.any() or sketch.known.all():
         return False
     strokes = bool((sketch.state == DRAWN).any()) and not state.get("exactly")
-    wanted = best_for(model.info.dataset, config.height, config.width)
+    wanted = best_for(model.info.dataset, model.model.config.image_shape)
     is_first = methods.exact_from_a_side(sketch.known, 1)  # every model reads it first
     if not strokes and not is_first:
         wanted = exact_elsewhere(model, sketch.known) or wanted
@@ -136,8 +137,7 @@ def exact_elsewhere(model: LoadedModel, known: NDArray[np.bool_]) -> str:
     """Name a model of eight orders, of the same data, that reads all known pixels first; or ""."""
     if not methods.exact_from_a_side(known):
         return ""
-    config = model.model.config
-    infos = resources.grey_checkpoints(config.height, config.width).items()
+    infos = resources.checkpoints_for(model.model.config.image_shape).items()
     several = (n for n, i in infos if i.config.num_orders > 1 and i.dataset == model.info.dataset)
     return next(several, "")
 
@@ -146,13 +146,13 @@ def _note_own_choice() -> None:
     st.session_state["own_complete_model"] = True
 
 
-def best_for(dataset: str | None, height: int, width: int) -> str:
+def best_for(dataset: str | None, shape: tuple[int, int, int]) -> str:
     """Name the checkpoint that completes pictures of a data set best, "" if there is none."""
 
     def rank(config: ModelConfig) -> tuple[bool, int]:
         return resources.reads_evidence(config), config.num_orders
 
-    found = resources.grey_checkpoints(height, width)
+    found = resources.checkpoints_for(shape)
     ranks = {name: rank(i.config) for name, i in found.items() if i.dataset == dataset}
     return max(ranks, key=ranks.__getitem__, default="")
 

@@ -16,7 +16,7 @@ from pixelcnn.models import Model, ModelConfig
 from pixelcnn.sampling import iter_samples
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.complete import challenges, real_start, settings
-from pixelcnn.ui.complete.challenges import CHALLENGES, SIDE
+from pixelcnn.ui.complete.challenges import CHALLENGES, SHAPE
 from pixelcnn.ui.complete.gallery import gallery
 from pixelcnn.ui.shared import resources, session_sketch
 from pixelcnn.ui.shared.literal import literal
@@ -41,7 +41,7 @@ MOST_CLASSES = 20
 
 def offer_challenges(config: ModelConfig) -> None:
     """Offer drawings to begin with, as long as there is nothing to see yet."""
-    if st.session_state.get("completion") or (config.height, config.width) != (SIDE, SIDE):
+    if st.session_state.get("completion") or config.image_shape != SHAPE:
         return
     st.markdown("**Draw something** on the canvas, or try one of these. Strokes are orange.")
     gallery(
@@ -57,7 +57,7 @@ def _on_challenge(index: int) -> None:
     challenge = CHALLENGES[index]
     session_sketch.put(challenge.sketch(), challenge.dataset)
     meant = DATASETS[challenge.dataset].class_names[challenge.label]
-    settings.follow(challenge.dataset, SIDE, SIDE, meant)
+    settings.follow(challenge.dataset, SHAPE, meant)
     st.session_state["complete_asked"] = True
 
 
@@ -81,9 +81,7 @@ def choose_start(config: ModelConfig, dataset: str | None) -> None:
         st.button(
             "Empty the canvas",
             icon=":material/ink_eraser:",
-            on_click=lambda: session_sketch.put(
-                blank(config.height, config.width, config.num_levels)
-            ),
+            on_click=lambda: session_sketch.put(blank(config.image_shape, config.num_levels)),
             help="All pixels unknown. Undo brings the drawing back.",
         )
         st.caption("Then draw with the mouse, a finger or the keyboard.")
@@ -126,13 +124,14 @@ def _on_upload(config: ModelConfig) -> None:
             file.getvalue(),
             config.height,
             config.width,
+            channels=config.num_channels,
             whole=True,
             invert=bool(state.get("upload_invert")),
         )
     except PictureError as error:
         state["upload_problem"] = f"{error} Your drawing is as it was."
         return
-    session_sketch.put(given(values[0], 256), "")  # nobody knows what kind of picture it is
+    session_sketch.put(given(values, 256), "")  # nobody knows what kind of picture it is
     settings.tell_class(None)
 
 
@@ -180,7 +179,7 @@ def _show_gallery(config: ModelConfig) -> None:
                 pictures(torch.from_numpy(drawn), model.model.config.num_levels),
                 _titles(model, len(drawn)),
                 key=key,
-                on_choose=partial(_on_choose, drawn[:, 0], model),
+                on_choose=partial(_on_choose, drawn, model),
             )
     st.button(
         "Draw others",
@@ -200,7 +199,7 @@ def _titles(model: LoadedModel, count: int) -> list[str]:
 def _on_choose(levels: NDArray[np.int64], model: LoadedModel, index: int) -> None:
     config, dataset = model.model.config, model.info.dataset
     session_sketch.put(given(levels[index], config.num_levels), dataset or "")
-    settings.follow(dataset, config.height, config.width)
+    settings.follow(dataset, config.image_shape)
 
 
 def _other_gallery() -> None:
@@ -208,9 +207,9 @@ def _other_gallery() -> None:
 
 
 def gallery_checkpoints(config: ModelConfig) -> list[str]:
-    """Name the checkpoints that draw pictures of this size: the best one of each data set."""
+    """Name the checkpoints that draw pictures of this shape: the best one of each data set."""
     best: dict[str, tuple[float, str]] = {}
-    for name, info in resources.grey_checkpoints(config.height, config.width).items():
+    for name, info in resources.checkpoints_for(config.image_shape).items():
         if resources.reads_evidence(info.config):
             continue  # without evidence it draws what the model draws that it began with
         bits = info.bits_per_dim
@@ -221,7 +220,7 @@ def gallery_checkpoints(config: ModelConfig) -> list[str]:
 
 
 def _draw_pictures(model: Model, seed: int) -> Generator[float, None, NDArray[np.int64]]:
-    """Draw one picture of each class, (B, 1, H, W); yields the share that is done."""
+    """Draw one picture of each class, (B, C, H, W); yields the share that is done."""
     config = model.config
     count = min(config.num_classes, MOST_CLASSES) or 10
     label = list(range(count)) if config.num_classes else None

@@ -4,7 +4,7 @@ Knows nothing of Streamlit. A *course* of drawing is named by its history, which
 "0_1_0_1~341_0.5_20_1~f400_255" is temperature 1 from pixel 0, temperature 0.5 with top-k 20 from
 pixel 341, and level 255 forced at pixel 400 (see `pixelcnn.ui.shared.history`). Pixels are only
 ever appended to a course. Another rule or a forced level at pixel p is another course, which
-shares all pixels before p.
+shares all pixels before p. Where a model draws colours, read "channel of a pixel" for "pixel".
 
 The browser decides which course it shows. It says its name and how many of its pixels it holds,
 and gets those that it lacks:
@@ -49,7 +49,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.data.pictures import png_bytes
+from pixelcnn.data.pictures import CHANNEL_NAMES, png_bytes
 from pixelcnn.models import Model
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.ui.browser.wire import encode
@@ -65,7 +65,7 @@ class Drawing:
     """A picture or a sheet being drawn, with its courses.
 
     Arguments:
-        model: a grey model, in evaluation mode.
+        model: in evaluation mode.
         dependency: `dependency_maps(model)` packed with `np.packbits(..., axis=1)`.
         subject: what is drawn.
         history: of the first course.
@@ -87,10 +87,6 @@ class Drawing:
         pin: int | None = None,
     ) -> None:
         c = model.config
-        if c.num_channels != 1:
-            raise ValueError(
-                f"The player shows grey pictures; this model has {c.num_channels} channels."
-            )
         noise = make_noise(
             c,
             num_images=subject.num_images,
@@ -154,8 +150,8 @@ class Drawing:
             "model": self.subject.checkpoint,
             "height": c.height,
             "width": c.width,
+            "channels": CHANNEL_NAMES[c.num_channels],
             "num_levels": c.num_levels,
-            "num_images": self.subject.num_images,
             "columns": self.columns,
             "captions": self.captions,
             "forced": [

@@ -16,9 +16,9 @@ from pixelcnn.ui.shared.sketch import MAX_SIDE
 def drawn(model: LoadedModel) -> ScoredPicture | None:
     """Let the visitor draw by hand: the drawing is that of the Complete page."""
     c = model.model.config
-    if c.num_channels != 1 or max(c.height, c.width) > MAX_SIDE:
+    if max(c.height, c.width) > MAX_SIDE:
         st.info(
-            f"The canvas is for grey pictures of at most {MAX_SIDE} x {MAX_SIDE} pixels.",
+            f"The canvas is for pictures of at most {MAX_SIDE} x {MAX_SIDE} pixels.",
             icon=":material/palette:",
         )
         return None

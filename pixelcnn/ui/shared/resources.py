@@ -84,8 +84,8 @@ def _load(name: str, modified_ns: int) -> LoadedModel:
     )
 
 
-def grey_checkpoints(height: int, width: int) -> dict[str, CheckpointInfo]:
-    """Describe the checkpoints for grey pictures of this size, by name; broken ones are left out.
+def checkpoints_for(shape: tuple[int, int, int]) -> dict[str, CheckpointInfo]:
+    """Describe the checkpoints for pictures of this C, H, W, by name; broken ones are left out.
 
     The page of a broken checkpoint says what is wrong with it.
     """
@@ -93,7 +93,6 @@ def grey_checkpoints(height: int, width: int) -> dict[str, CheckpointInfo]:
     for name, path in list_checkpoints().items():
         with contextlib.suppress(CheckpointError):
             infos[name] = read_info(path)
-    shape = (1, height, width)
     return {name: info for name, info in infos.items() if info.config.image_shape == shape}
 
 

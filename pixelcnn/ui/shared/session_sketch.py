@@ -1,4 +1,4 @@
-"""The drawing of the session: one for each size of picture, kept from page to page."""
+"""The drawing of the session: one for each shape of picture, kept from page to page."""
 
 import secrets
 from typing import Any
@@ -15,11 +15,10 @@ CANVAS = "canvas"
 
 def prepare(config: ModelConfig) -> None:
     """Make the session's drawing fit the model; the first one may come with the link."""
-    if config.num_channels != 1 or max(config.height, config.width) > MAX_SIDE:
+    if max(config.height, config.width) > MAX_SIDE:
         st.info(
-            f"This page completes grey pictures of at most {MAX_SIDE} x {MAX_SIDE} pixels. This "
-            f"model draws {config.height} x {config.width} pixels with {config.num_channels} "
-            "channels: `pixelcnn.complete` does it in Python.",
+            f"This page completes pictures of at most {MAX_SIDE} x {MAX_SIDE} pixels. This model "
+            f"draws {config.height} x {config.width}: `pixelcnn.complete` does it in Python.",
             icon=":material/palette:",
         )
         st.stop()
@@ -31,17 +30,17 @@ def prepare(config: ModelConfig) -> None:
         state["sketch_kind"] = None
         if text := st.query_params.get("drawing"):
             _read_link(text, config)
-    state["sketch_size"] = size = (config.height, config.width)
-    sketch = state["sketches"].get(size) or blank(*size, config.num_levels)
-    state["sketches"][size] = sketch.with_levels(config.num_levels)
-    if state["sketch_kind"] != (kind := (*size, config.num_levels)):
+    state["sketch_shape"] = shape = config.image_shape
+    sketch = state["sketches"].get(shape) or blank(shape, config.num_levels)
+    state["sketches"][shape] = sketch.with_levels(config.num_levels)
+    if state["sketch_kind"] != (kind := (*shape, config.num_levels)):
         state["sketch_kind"] = kind  # the canvas in the browser is of another kind
         state["sketch_revision"] += 1
 
 
 def current() -> Sketch:
     """Give the drawing that fits the model."""
-    return st.session_state["sketches"][st.session_state["sketch_size"]]
+    return st.session_state["sketches"][st.session_state["sketch_shape"]]
 
 
 def show_canvas(**more: Any) -> None:
@@ -70,7 +69,7 @@ def origin() -> str | None:
 
 
 def put(sketch: Sketch, origin: str | None = None) -> None:
-    """Replace the drawing by one of the same size; the canvas can take it back.
+    """Replace the drawing by one of the same shape; the canvas can take it back.
 
     Arguments:
         sketch: the new drawing.
@@ -81,7 +80,7 @@ def put(sketch: Sketch, origin: str | None = None) -> None:
         state["sketch_origin"] = origin
     old = current()
     assert sketch.level.shape == old.level.shape
-    state["sketches"][state["sketch_size"]] = sketch.with_levels(old.num_levels)
+    state["sketches"][state["sketch_shape"]] = sketch.with_levels(old.num_levels)
     state["sketch_revision"] += 1
     state["sketch_fresh"] = False
 
@@ -94,7 +93,7 @@ def on_change() -> None:
     value = state[CANVAS]["drawing"]
     if not value or value["revision"] != state["sketch_revision"]:
         return
-    state["sketches"][state["sketch_size"]] = read_change(value, current())
+    state["sketches"][state["sketch_shape"]] = read_change(value, current())
     state["sketch_fresh"], state["sketch_changed"] = False, True
 
 
@@ -107,10 +106,14 @@ def _read_link(text: str, config: ModelConfig) -> None:
             icon=":material/warning:",
         )
         return
-    if sketch.level.shape != (config.height, config.width):
+    if sketch.level.shape != config.image_shape:
+        has, needs = (
+            f"{height} x {width}" + (f" x {channels}" if channels > 1 else "")
+            for channels, height, width in (sketch.level.shape, config.image_shape)
+        )
         st.warning(
-            f"The drawing in this link has {sketch.height} x {sketch.width} pixels; this model "
-            f"needs {config.height} x {config.width}. Choose a model of that size to use it.",
+            f"The drawing in this link has {has} pixels; this model needs {needs}. Choose a model "
+            "of that size to use it.",
             icon=":material/warning:",
         )
     else:

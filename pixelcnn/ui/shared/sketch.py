@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.data.datasets import dequantize, quantize
+from pixelcnn.data.pictures import CHANNEL_NAMES
 from pixelcnn.models import Evidence
 
 UNKNOWN, GIVEN, DRAWN = 0, 1, 2
 """States of a pixel: to be completed; known from a picture; known because it was drawn by hand."""
 MAX_TEXT = 8000
-"""Characters of a drawing in a link; the largest picture of noise needs 7,500."""
+"""Characters of a drawing in a link; the largest grey picture of noise needs 7,500."""
 MAX_SIDE = 64
 
 
@@ -29,7 +30,7 @@ class Sketch:
     """
 
     level: NDArray[np.uint8]
-    """(H, W), 0..K-1; an unknown pixel keeps the level that lies under it."""
+    """(C, H, W), 0..K-1; an unknown pixel keeps the levels that lie under it."""
     state: NDArray[np.uint8]
     """(H, W), `UNKNOWN`, `GIVEN` or `DRAWN`."""
     num_levels: int = 256
@@ -38,15 +39,15 @@ class Sketch:
     """(H, W), True where something is given or drawn."""
 
     def __post_init__(self) -> None:
-        shape = self.level.shape
+        channels, *shape = self.level.shape
         if (
-            len(shape) != 2
-            or self.state.shape != shape
+            channels not in CHANNEL_NAMES
+            or self.state.shape != (*shape,)
             or not 1 <= min(shape) <= max(shape) <= MAX_SIDE
         ):
             raise ValueError(
-                f"a drawing of {shape} levels and {self.state.shape} states must be of at most "
-                f"{MAX_SIDE} x {MAX_SIDE} pixels"
+                f"a drawing of {self.level.shape} levels and {self.state.shape} states must be of "
+                f"at most {MAX_SIDE} x {MAX_SIDE} pixels"
             )
         if not 2 <= self.num_levels <= 256:
             raise ValueError(f"the number of levels ({self.num_levels}) must lie in 2..256")
@@ -61,17 +62,17 @@ class Sketch:
     @property
     def height(self) -> int:
         """H."""
-        return self.level.shape[0]
+        return self.state.shape[0]
 
     @property
     def width(self) -> int:
         """W."""
-        return self.level.shape[1]
+        return self.state.shape[1]
 
     @property
     def levels(self) -> Tensor:
-        """The known levels for the model, int64 (1, 1, H, W); 0 where unknown."""
-        return torch.from_numpy(np.where(self.known, self.level, 0).astype(np.int64))[None, None]
+        """The known levels for the model, int64 (1, C, H, W); 0 where unknown."""
+        return torch.from_numpy(np.where(self.known, self.level, 0).astype(np.int64))[None]
 
     def hints(self, exactly: bool) -> NDArray[np.bool_]:
         """Say which pixels are hints, (H, W): those drawn by hand, unless they count exactly."""
@@ -94,7 +95,7 @@ class Sketch:
         )
 
     def filled(self, level: NDArray[np.integer], exactly: bool) -> "Sketch":
-        """Give every pixel that is no fact its level from a whole picture, (H, W)."""
+        """Give every pixel that is no fact its levels from a whole picture, (C, H, W)."""
         facts = self.known & ~self.hints(exactly)
         return Sketch(
             np.where(facts, self.level, level).astype(np.uint8),
@@ -115,29 +116,28 @@ class Sketch:
         )
 
     def with_levels(self, num_levels: int) -> "Sketch":
-        """Say the same greys in another number of levels."""
+        """Say the same colours in another number of levels."""
         if num_levels == self.num_levels:
             return self
         values = dequantize(torch.from_numpy(self.level.copy()), self.num_levels)
         return Sketch(quantize(values, num_levels).numpy(), self.state, num_levels)
 
 
-def blank(height: int, width: int, num_levels: int) -> Sketch:
-    """Make a drawing in which nothing is known."""
-    zeros = np.zeros((height, width), np.uint8)
-    return Sketch(zeros, zeros.copy(), num_levels)
+def blank(shape: tuple[int, int, int], num_levels: int) -> Sketch:
+    """Make a drawing of a shape C, H, W in which nothing is known."""
+    return Sketch(np.zeros(shape, np.uint8), np.zeros(shape[1:], np.uint8), num_levels)
 
 
 def given(level: NDArray[np.integer], num_levels: int) -> Sketch:
-    """Make a drawing of a whole picture, (H, W)."""
+    """Make a drawing of a whole picture, (C, H, W)."""
     level = np.ascontiguousarray(level, np.uint8)
-    return Sketch(level, np.full(level.shape, GIVEN, np.uint8), num_levels)
+    return Sketch(level, np.full(level.shape[1:], GIVEN, np.uint8), num_levels)
 
 
 def to_text(sketch: Sketch) -> str:
     """Write a drawing for a link.
 
-    >>> len(to_text(blank(28, 28, 256)))
+    >>> len(to_text(blank((1, 28, 28), 256)))
     32
     """
     head = bytes([sketch.height, sketch.width, sketch.num_levels - 1])
@@ -158,10 +158,17 @@ def from_text(text: str) -> Sketch:
         height, width, last_level = data[:3]
         # A small text must not unpack to a huge array.
         unpacker = zlib.decompressobj()
-        body = unpacker.decompress(data[3:], 2 * height * width + 1)
+        size = height * width
+        body = unpacker.decompress(data[3:], (1 + max(CHANNEL_NAMES)) * size + 1)
     except (binascii.Error, zlib.error, ValueError) as error:
         raise ValueError(f"the text is damaged ({error})") from None
-    if not unpacker.eof or len(body) != 2 * height * width:
+    fitting = [channels for channels in CHANNEL_NAMES if len(body) == (1 + channels) * size]
+    if not unpacker.eof or not fitting:
         raise ValueError(f"the text does not hold {height} x {width} pixels")
-    state, level = np.frombuffer(body, np.uint8).reshape(2, height, width)
-    return Sketch(level, state, last_level + 1)
+    state, *level = np.frombuffer(body, np.uint8).reshape(1 + fitting[0], height, width)
+    return Sketch(np.stack(level), state, last_level + 1)
+
+
+def in_order(levels: NDArray) -> NDArray:
+    """Turn (..., C, H, W) into (..., H, W, C), as the browser has it."""
+    return np.moveaxis(levels, -3, -1)

@@ -37,7 +37,7 @@ class Completions extends Playback {
   get have() { return this.runData.head.count; }
   get total() { return this.runData.head.steps; } // the scan may end before the last pixel
   get first() { return this.runData.head.first; } // before that all pixels are known
-  get width() { return this.runData.head.width; }
+  get width() { return this.runData.head.width * this.runData.head.channels; }
   get done() { return this.runData.head.done; }
 
   // --- messages ---
@@ -59,6 +59,7 @@ class Completions extends Playback {
   }
 
   begin(head) {
+    this.name(this.runData.shape);
     this.find(".pxr-pin").hidden = !head.class_names.length;
     this.find(".pxr-pin select").replaceChildren(...["not pinned", ...head.class_names].map(
       (name, i) => new Option(name, i - 1)));
@@ -153,7 +154,7 @@ class Completions extends Playback {
     for (const entry of this.all(".pxr-particles")) entry.hidden = !runData.head.particles;
     this.words();
     const left = this.rate ? `, ${((this.total - this.have) / this.rate).toFixed(1)} s left` : "";
-    this.showTransport(`${position} of ${this.total} pixels` + (this.done ? ""
+    this.showTransport(`${position} of ${this.total} ${runData.shape.unit}s` + (this.done ? ""
       : ` · ${this.have} computed${this.playing ? left : ", paused"}`));
     Object.assign(this.root.dataset, { run: runData.head.run, done: this.done, count: this.have });
   }
@@ -162,7 +163,7 @@ class Completions extends Playback {
     const { runData, find, chosen, position, hovered } = this;
     const { head } = runData;
     setText(find(".px-bits"), head.waiting || (hovered >= 0 ? this.hoverText(hovered) : ""));
-    setText(find(".pxr-over"), `over ${head.num_images} completions`);
+    setText(find(".pxr-over"), `over ${runData.shape.images} completions`);
     const step = Math.min(position, head.count) - 1;
     setText(find(".pxr-at"), head.particles && step >= 0
       ? `here: ${runData.ess[step].toFixed(1)} of ${head.particles} effective, `

@@ -1,8 +1,8 @@
 // What the server sent about one run of completions, and its painting. Lengths are CSS pixels.
 
-import { thousands } from "../../browser/basics.js";
+import { thousands, unitOf } from "../../browser/basics.js";
 import {
-  HINT_LINE, KNOWN_LINE, drawColourBar, fitCanvas, greyAt, greyOf, hatch, mapColour, strokeWith,
+  HINT_LINE, KNOWN_LINE, colourOf, drawColourBar, fitCanvas, hatch, levelColour, mapColour, strokeWith,
 } from "../../browser/paint.js";
 import { PixelGrid } from "../../browser/pixel_grid.js";
 
@@ -12,11 +12,14 @@ const STRIP_HEIGHT = 72;
 export class RunData {
   constructor({ head, sections }) {
     Object.assign(this, sections); // level, scan, known, mean, deviation, and for particles more
-    const { width, height, num_levels, num_images, columns, captions } = head;
+    const { width, height, channels, num_levels, columns, captions } = head;
     const total = width * height;
     this.head = head;
-    this.shape = { width, height, total, levels: num_levels, images: num_images, columns, captions };
-    this.stepOf = new Uint16Array(total); // at which a pixel is drawn
+    this.shape = {
+      width, height, channels, total, columns, captions, levels: num_levels, images: captions.length,
+      unit: unitOf(channels),
+    };
+    this.stepOf = new Uint16Array(total); // at which a pixel's last channel is drawn
     this.scan.forEach((pixel, step) => { this.stepOf[pixel] = step; });
   }
 
@@ -34,17 +37,17 @@ export class RunData {
 
   // The pictures in the order in which they are to be shown.
   sorted(sort) {
-    const images = [...Array(this.head.num_images).keys()];
+    const images = [...this.shape.captions.keys()];
     if (sort !== "likely" || !this.head.bits) return images;
     return images.sort((a, b) => this.head.bits[a] - this.head.bits[b] || a - b);
   }
 
   // The colour of each pixel of the sheet, one picture after another.
   colour(position, order) {
-    const { total, levels } = this.shape;
+    const { total } = this.shape;
     return (i) => {
       const pixel = i % total, image = order[Math.floor(i / total)];
-      return this.shown(pixel, position) ? greyOf(this.level[image * total + pixel], levels) : null;
+      return this.shown(pixel, position) ? levelColour(this.level, image * total + pixel, this.shape) : null;
     };
   }
 }
@@ -69,10 +72,12 @@ export function drawMarks(canvas, runData, layout, { position, outlined, chosen,
 
 // The maps over the completions; pixels not drawn yet are hatched.
 export function drawMaps(find, runData, position, size, theme) {
-  const { width, height, levels } = runData.shape;
+  const { width, height, channels, levels } = runData.shape;
   const most = Math.max(1e-9, ...runData.deviation);
   const colours = {
-    mean: (i) => greyAt(runData.mean[i] / (levels - 1)), deviation: (i) => mapColour(runData.deviation[i] / most),
+    mean: (i) => colourOf(channels, (channel) => (
+      Math.round((255 * runData.mean[i * channels + channel]) / (levels - 1)))),
+    deviation: (i) => mapColour(runData.deviation[i] / most),
   };
   const scale = size / Math.max(width, height);
   for (const [name, colour] of Object.entries(colours)) {

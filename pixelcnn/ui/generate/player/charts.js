@@ -2,7 +2,7 @@
 // and the strip of rules under the time line.
 
 import { clamp } from "../../browser/basics.js";
-import { drawDisc, fitCanvas, greyOf, rgba, strokeWith, write } from "../../browser/paint.js";
+import { colourOf, displayOf, drawDisc, fitCanvas, rgba, strokeWith, write } from "../../browser/paint.js";
 import { ruleText, shortPercent, temperatureText } from "./trace.js";
 
 const BAR = "#6f8fbf", MODEL_LINE = "#d9822b"; // as in the legend, see player.css
@@ -18,9 +18,10 @@ export function levelScale(width, levels) {
   };
 }
 
-// The frame of a chart, its vertical axis, and a ramp of the greys below, which says which number is
-// dark and which is bright. Returns what the chart is drawn with.
-function drawFrame(canvas, width, { height, top, levels, ticks }, theme) {
+// The frame of a chart, its vertical axis, and a ramp of the levels below, in the colour of the
+// channel, which says which number is dark and which is bright. Returns what the chart is drawn with.
+function drawFrame(canvas, width, { height, top, trace, position, ticks }, theme) {
+  const { levels } = trace.shape;
   const ctx = fitCanvas(canvas, width, height);
   const scale = levelScale(width, levels), bottom = height - 24;
   const y = (share) => bottom - share * (bottom - top);
@@ -33,7 +34,7 @@ function drawFrame(canvas, width, { height, top, levels, ticks }, theme) {
     if (share > 0) ctx.fillRect(scale.left, Math.round(y(share)), scale.span, 1);
     label(share, text, theme.muted);
   }
-  drawLevelAxis(ctx, scale, levels, bottom + 1, theme);
+  drawLevelAxis(ctx, scale, trace.shape, Math.max(0, position), bottom + 1, theme);
   const mark = (level) => {
     ctx.fillStyle = theme.border;
     if (level >= 0) ctx.fillRect(scale.x(level) - 1, top, Math.max(2, scale.bar) + 2, bottom - top);
@@ -49,11 +50,12 @@ function drawFrame(canvas, width, { height, top, levels, ticks }, theme) {
   return { ctx, scale, bottom, y, label, mark, stairs };
 }
 
-function drawLevelAxis(ctx, scale, levels, y, theme) {
+function drawLevelAxis(ctx, scale, { levels, channels }, position, y, theme) {
   const ramp = ctx.createLinearGradient(scale.left, 0, scale.left + scale.span, 0);
   for (let k = 0; k < levels; k += levels > 32 ? levels - 1 : 1) {
     const ends = levels > 32 ? [k / (levels - 1)] : [k / levels, (k + 1) / levels];
-    for (const end of ends) ramp.addColorStop(end, rgba(greyOf(k, levels)));
+    const shade = (channel) => (channel === position % channels ? displayOf(k, levels) : 0);
+    for (const end of ends) ramp.addColorStop(end, rgba(colourOf(channels, shade)));
   }
   ctx.fillStyle = ramp;
   ctx.fillRect(scale.left, y, scale.span, 5);
@@ -85,13 +87,13 @@ function drawFlag(ctx, scale, level, top, theme) {
   write(ctx, `${level}`, middle, top - 13, theme.onPrimary, "center", "middle");
 }
 
-// The axis is the same for every pixel; what is more probable is cut off, with its number.
+// The axis is the same at every position; what is more probable is cut off, with its number.
 export function drawDistribution(canvas, { width, height }, trace, position, hovered, theme) {
   const { levels } = trace.shape, top = 24, limit = Math.min(1, 12.8 / levels);
   const drawn = position >= 0 ? trace.probabilities(position) : null;
   const ticks = [0, 0.5, 1].map((share) => ({ share, text: `${+(100 * share * limit).toFixed(1)} %` }));
   const { ctx, scale, bottom, y, mark, stairs } = drawFrame(canvas, width,
-    { height, top, levels, ticks }, theme);
+    { height, top, trace, position, ticks }, theme);
   if (!drawn) return;
   mark(hovered);
   const space = scale.bar > 4 ? 1 : 0;
@@ -119,7 +121,7 @@ export function drawCumulative(canvas, { width, height }, trace, position, hover
   const ticks = [0, 0.5, 1].filter((share) => Math.abs(share - u) > 0.13)
     .map((share) => ({ share, text: `${share}` }));
   const { ctx, scale, bottom, y, label, mark, stairs } = drawFrame(canvas, width,
-    { height, top: 6, levels, ticks }, theme);
+    { height, top: 6, trace, position, ticks }, theme);
   if (position < 0) return;
   mark(hovered);
   let sum = 0;
@@ -142,7 +144,7 @@ export function drawCumulative(canvas, { width, height }, trace, position, hover
   label(u, u.toFixed(3), theme.text);
 }
 
-// Under the time line's track: the rule of each pixel, and where a level is forced.
+// Under the time line's track: the rule at each position, and where a level is forced.
 export function drawStrip({ ctx, x, bar, pixel }, trace, theme) {
   const { total } = trace.shape;
   const kinds = [...new Set(trace.rules.map((rule) => ruleText(rule)))];

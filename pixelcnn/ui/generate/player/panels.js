@@ -1,18 +1,18 @@
-// Parts of the page around the picture, each with its own elements: the panel of one pixel, the
+// Parts of the page around the picture, each with its own elements: the panel of one position, the
 // branches, the code. They show what they are given and keep no playback.
 
-import { placeOf, setText } from "../../browser/basics.js";
-import { readout, ruleText, shortProbability } from "./trace.js";
+import { setText } from "../../browser/basics.js";
+import { capital, readout, ruleText, shortProbability, whereIs } from "./trace.js";
 import { drawThumbnail } from "./pictures.js";
 import { drawCumulative, drawDistribution, levelScale } from "./charts.js";
 
-// The charts and sentences about one pixel, and the form that forces another level there.
+// The charts and sentences about one draw, and the form that forces another level there.
 export class PixelPanel {
   constructor(player) {
     this.player = player;
     this.find = player.find;
     this.level = -1; // under the cursor
-    this.asked = null; // the pixel the form is about
+    this.asked = null; // the position that the form is about
     const on = (...listener) => player.on(...listener);
     for (const name of [".pxc-distribution", ".pxc-cumulative"]) {
       on(name, "pointermove", (event) => this.setLevel(this.levelAt(event)));
@@ -77,9 +77,9 @@ export class PixelPanel {
       window.devicePixelRatio, forced?.level, forced?.was, trace.rules.length];
     if (this.state && state.every((value, i) => value === this.state[i])) return; // as while pinned
     this.state = state;
-    const { row, col } = placeOf(trace.shape, Math.max(0, selected));
+    const place = whereIs(trace.shape, Math.max(0, selected));
     const shown = drawn ? selected : -1;
-    setText(find(".pxc-title"), `What the model expects at row ${row}, column ${col}`);
+    setText(find(".pxc-title"), `What the model expects at ${place}`);
     find(".pxc-pixel").classList.toggle("pxc-plain", trace.isPlain(Math.max(0, selected)));
     find(".pxc-unpin").hidden = pinned < 0;
     drawDistribution(find(".pxc-distribution"), sizes[0], trace, shown, this.level, theme);
@@ -87,7 +87,7 @@ export class PixelPanel {
     const missing = find(".pxc-not-drawn");
     missing.hidden = drawn;
     setText(missing, selected < 0 ? "Nothing is drawn yet. Press play."
-      : `Row ${row}, column ${col} is not drawn yet.`);
+      : `${capital(place)} is not drawn yet.`);
     setText(find(".pxc-readout"), drawn ? readout(trace, selected) : "");
     const rule = ruleText(trace.ruleAt(Math.max(0, selected)));
     setText(find(".pxc-rule"), rule ? `Drawn with ${rule}.` : "");
@@ -111,7 +111,7 @@ export class PixelPanel {
       this.asked = pinned;
       this.find(".pxc-level").max = trace.shape.levels - 1;
       this.find(".pxc-level").value = trace.level[pinned];
-      this.say("");
+      this.say(trace.shape.channels > 1 ? "Click the pixel again for its next channel." : "");
     }
   }
 }
@@ -144,7 +144,7 @@ export class BranchStrip {
     if (trace.have === 0 || active.shape.images > 1) return "";
     const count = active.differences(trace, position);
     const soFar = position < trace.shape.total ? " so far" : "";
-    return `differs in ${count} ${count === 1 ? "pixel" : "pixels"}${soFar}`;
+    return `differs in ${count} ${active.shape.unit}${count === 1 ? "" : "s"}${soFar}`;
   }
 
   add(n) {

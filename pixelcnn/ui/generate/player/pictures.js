@@ -1,6 +1,7 @@
 // What is painted of a trace: the picture or a map of it, the marks over it, a thumbnail.
 
-import { barStep, bitsBar, drawDisc, fitCanvas, greyOf, mapColour, signedColour, strokeWith,
+import { barStep, bitsBar, colourOf, displayOf, drawDisc, fitCanvas, mapColour, signedColour,
+  strokeWith,
 } from "../../browser/paint.js";
 import { PixelGrid, fillLook, paintAtlas } from "../../browser/pixel_grid.js";
 
@@ -9,29 +10,44 @@ const UNSEEN_TINT = [240, 120, 20];
 // One view of a trace: the colour of each pixel, one picture after another, and its colour bar.
 // `other` is the branch that the difference is taken from.
 export function viewOf(name, trace, position, other = null, dark = false) {
-  const { total, images, levels } = trace.shape;
-  const at = (i) => (i % total < position ? (i % total) * images + Math.floor(i / total) : -1);
-  const paint = (colour) => (i) => (at(i) < 0 ? null : colour(at(i)));
-  if (name === "picture") {
-    return { colour: paint((i) => greyOf(trace.level[i], levels)), bar: null };
+  const { pixels, channels, images, levels } = trace.shape;
+  // Of each pixel where its first channel is kept, and how many of its channels are drawn.
+  const each = (value) => (i) => {
+    const first = (i % pixels) * channels, drawn = Math.min(channels, position - first);
+    return drawn > 0 ? value(first * images + Math.floor(i / pixels), drawn) : null;
+  };
+  const joined = (value, join) => (at, drawn) => {
+    let all = value(at);
+    for (let channel = 1; channel < drawn; channel++) all = join(all, value(at + channel * images));
+    return all;
+  };
+  if (name === "picture") { // a channel that is not drawn yet is dark
+    const value = (at, drawn) => (channel) => (
+      channel < drawn ? displayOf(trace.level[at + channel * images], levels) : 0);
+    return { colour: each((at, drawn) => colourOf(channels, value(at, drawn))), bar: null };
   }
-  if (name === "difference") {
-    const gap = (i) => signedColour((trace.level[i] - other.level[i]) / (levels - 1), dark);
+  if (name === "difference") { // of the channel that differs most
+    const gap = joined((at) => trace.level[at] - other.level[at],
+      (a, b) => (Math.abs(b) > Math.abs(a) ? b : a));
     const ticks = [[0, `darker than in: ${other.text}`], [1, "lighter"]];
     return {
-      colour: paint((i) => (i < other.have * images ? gap(i) : null)),
+      colour: each((at, drawn) => (at < other.have * images
+        ? signedColour(gap(at, drawn) / (levels - 1), dark) : null)),
       bar: { ticks, label: ticks[0][1], colour: (share) => signedColour(2 * share - 1, dark) },
     };
   }
-  let max = Math.max(1, Math.ceil(Math.log2(levels)));
+  const bits = joined((at) => trace[name][at], (a, b) => a + b);
+  let max = Math.max(1, Math.ceil(channels * Math.log2(levels)));
   if (name === "surprise") {
-    max = Math.max(max, Math.min(24, trace.maxOf(trace.surprise, position)));
+    const most = each(bits);
+    for (let i = 0; i < pixels * images; i++) max = Math.max(max, Math.min(24 * channels, most(i)));
     max = Math.ceil(max / barStep(max)) * barStep(max);
   }
-  return { colour: paint((i) => mapColour(trace[name][i] / max)), bar: bitsBar(max) };
+  return { colour: each((at, drawn) => mapColour(bits(at, drawn) / max)), bar: bitsBar(max) };
 }
 
-// The marks over a single picture. `sees` tells which past pixels influence `selected`, or is null.
+// The marks over a single picture, all of pixels. `sees` tells which past ones influence `selected`,
+// or is null.
 export function drawOverlay(canvas, layout, shape, { sees, selected, current, hovered, pinned, forced }, theme) {
   const ctx = fitCanvas(canvas, layout.width, layout.height);
   const grid = new PixelGrid(ctx, shape, layout.scale);

@@ -1,15 +1,15 @@
 // The controller: what is shown, what plays, what is asked of the server.
 
-import { clamp, placeOf } from "../../browser/basics.js";
+import { clamp } from "../../browser/basics.js";
 import { ask, isLeaving } from "../../browser/leaving.js";
 import { mount } from "../../browser/mount.js";
 import { pixelUnder } from "../../browser/pixel_grid.js";
 import { INSET, Playback } from "../../browser/playback.js";
-import { Store, lastRule, ruleText } from "./trace.js";
+import { Store, lastRule, pixelAt, ruleText, whereIs } from "./trace.js";
 import { BranchStrip, CodePanel, PixelPanel } from "./panels.js";
 import { Screen } from "./screen.js";
 
-const AHEAD = 400; // pixels that are fetched before they are shown
+const AHEAD = 400; // positions that are fetched before they are shown
 const RETRY_MS = 500; // what is asked can get lost when a rerun overtakes it
 const SETTLED_MS = 400; // a setting acts when it has not changed for so long: ten presses are one change
 const SURE_SPEED = 60; // pixels/s, through pixels that are nearly sure
@@ -25,7 +25,7 @@ class Player extends Playback {
     this.rule = null; // what the sliders say, as far as it acts here
     this.heard = null; // {rule, at}: what they say since then, which does not act yet
     this.opening = null; // the picture of a sheet that was clicked
-    this.pinned = -1; // `hovered` is a pixel, of a sheet a picture
+    this.pinned = -1; // `hovered` is a position, too; of a sheet a picture
     this.panel = new PixelPanel(this);
     this.strip = new BranchStrip(this.find(".pxc-branches"), (trace) => this.select(trace));
     this.code = new CodePanel(this.find(".pxc-code"));
@@ -37,7 +37,7 @@ class Player extends Playback {
   get have() { return this.trace?.have ?? 0; }
   get picture() { return this.store.picture; }
   get total() { return this.trace?.shape.total ?? 0; }
-  get width() { return this.trace?.shape.width ?? 1; }
+  get width() { return this.trace ? this.total / this.trace.shape.height : 1; }
   get single() { return this.trace?.shape.images === 1; }
   get done() { return Boolean(this.trace?.done) && this.have >= this.total; }
   get current() { return this.position - 1; }
@@ -57,7 +57,7 @@ class Player extends Playback {
     return isSure ? SURE_SPEED : speed;
   }
 
-  // What the server sent for a drawn pixel, for tests.
+  // What the server sent for a draw, for tests.
   distribution(position) {
     return { ...this.trace.probabilities(position),
       level: this.trace.level[position], uniform: this.trace.uniform[position] };
@@ -84,6 +84,8 @@ class Player extends Playback {
     this.opening = null;
     this.resized = true;
     this.root.dataset.mode = this.store.shape.images === 1 ? "single" : "sheet";
+    this.name(this.store.shape);
+    this.find(".pxc-unit").textContent = this.store.shape.unit;
     this.rule = head.rule; // where the course has another one, the sliders will follow
     this.show(this.store.traces[0], 0);
     this.playing = true;
@@ -240,12 +242,13 @@ class Player extends Playback {
     });
     const overlay = this.find(".px-overlay");
     this.on(overlay, "pointermove", (event) => {
-      if (event.pointerType !== "touch") this.hover(pixelUnder(overlay, event, this.trace.shape));
+      if (event.pointerType !== "touch") this.hover(this.firstUnder(event));
     });
     this.on(overlay, "pointerleave", () => this.hover(-1));
     this.on(overlay, "click", (event) => {
-      const position = pixelUnder(overlay, event, this.trace.shape);
-      this.pin(position === this.pinned ? -1 : position);
+      const first = this.firstUnder(event), next = this.pinned + 1, { shape } = this.trace;
+      if (pixelAt(shape, first) !== pixelAt(shape, this.pinned)) this.pin(first);
+      else this.pin(next % shape.channels ? next : -1); // from channel to channel, then to none
     });
     this.on(".pxc-unpin", "click", () => this.escape());
     this.on("[data-way]", "click", ({ currentTarget }) => this.go(currentTarget.dataset.way));
@@ -257,6 +260,12 @@ class Player extends Playback {
       link.click();
     });
     this.on(".pxc-code", "toggle", () => this.touch());
+  }
+
+  // The first channel of the pixel under the pointer; -1 outside.
+  firstUnder(event) {
+    const { shape } = this.trace;
+    return Math.max(-1, pixelUnder(event.currentTarget, event, shape) * shape.channels);
   }
 
   escape() { this.pin(-1); }
@@ -276,10 +285,9 @@ class Player extends Playback {
     const box = this.find(".px-scrub").getBoundingClientRect();
     const share = (event.clientX - box.left - INSET) / (box.width - 2 * INSET);
     const position = clamp(Math.floor(share * this.total), 0, this.total - 1);
-    const { row, col } = placeOf(this.trace.shape, position);
     const forced = this.trace.forced.get(position);
-    event.currentTarget.title = `row ${row}, column ${col}: ${ruleText(this.trace.ruleAt(position))}`
-      + (forced ? `, forced to level ${forced.level}` : "");
+    event.currentTarget.title = `${whereIs(this.trace.shape, position)}: `
+      + ruleText(this.trace.ruleAt(position)) + (forced ? `, forced to level ${forced.level}` : "");
   }
 
   destroy() {

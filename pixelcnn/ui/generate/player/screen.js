@@ -1,9 +1,10 @@
 // Puts the player's state on the page.
 
-import { clamp, placeOf, setText } from "../../browser/basics.js";
+import { clamp, setText } from "../../browser/basics.js";
 import { drawColourBar } from "../../browser/paint.js";
 import { drawSheet, layButtons, sheetLayout, titleOf } from "../../browser/sheet.js";
-import { advice, bitsLine, narration, percent, ruleText, sheetBitsLine, stepComments } from "./trace.js";
+import { advice, bitsLine, narration, percent, pixelAt, ruleText, sheetBitsLine, stepComments, whereIs,
+} from "./trace.js";
 import { drawOverlay, viewOf } from "./pictures.js";
 import { drawStrip } from "./charts.js";
 
@@ -59,8 +60,7 @@ export class Screen {
     if (player.single) this.drawPixel(now);
     else this.drawSheetText();
     drawStrip(player.drawTrack(46), trace, theme);
-    const { row, col } = placeOf(trace.shape, Math.max(0, position - 1));
-    player.showTransport(`row ${row}, column ${col} · ${position} of ${total}`);
+    player.showTransport(`${whereIs(trace.shape, Math.max(0, position - 1))} · ${position} of ${total}`);
     player.root.dataset.course = trace.name;
     // Thumbnails follow a few times a second: they are many, and small.
     if (!player.playing || now - (this.branchesAt ?? 0) > 150) {
@@ -77,13 +77,15 @@ export class Screen {
     // Tints over a map would change what its colours mean.
     const field = find(".pxc-field").checked && this.view === "picture";
     find(".pxc-field").disabled = this.view !== "picture";
-    const sees = selected >= 0 ? player.store.dependencyRow(selected, player.model) : null;
+    const pixel = (at) => pixelAt(trace.shape, at), past = Math.max(0, pixel(selected));
+    const sees = selected >= 0 ? player.store.dependencyRow(past, player.model) : null;
+    const forced = this.view === "picture" ? [...trace.forced.keys()] : [];
     drawOverlay(find(".px-overlay"), this.sheet, trace.shape,
-      { sees: field ? sees : null, selected, current, hovered, pinned,
-        forced: this.view === "picture" ? trace.forced : new Map() }, player.theme);
+      { sees: field ? sees : null, selected: pixel(selected), current: pixel(current),
+        hovered: pixel(hovered), pinned: pixel(pinned), forced: new Set(forced.map(pixel)) },
+      player.theme);
     let seen = 0;
-    if (sees) for (let p = 0; p < selected; p++) seen += sees(p);
-    const past = Math.max(0, selected);
+    if (sees) for (let p = 0; p < past; p++) seen += sees(p);
     setText(find(".pxc-sees"), sees
       ? `sees ${seen} of ${past} past pixels (${percent(seen, past)} %)` : "can see");
     find(".pxc-field-legend").hidden = !field;

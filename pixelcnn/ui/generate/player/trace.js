@@ -1,7 +1,8 @@
 // The player's memory: keeps one trace per run, and words what a trace says.
-// Nothing in this file touches the page.
+// Nothing in this file touches the page. A position counts dimensions, channel by channel within a
+// pixel; in a grey picture these are the pixels.
 
-import { placeOf, thousands } from "../../browser/basics.js";
+import { placeOf, thousands, unitOf } from "../../browser/basics.js";
 
 // A course is named by its history, as in links: "0_1_0_1~341_0.5_20_1~f400_255"; at the end may
 // stand which random numbers draw it, "completions".
@@ -19,7 +20,7 @@ function rulesOf(name) {
 const CERTAIN = 0.95; // probability of a level from which on a pixel is nearly sure
 const PLAIN = { temperature: 1, top_k: 0, top_p: 1 };
 
-// Everything received about one course. Pixels 0..have-1 are here; `seen` is how far they were
+// Everything received about one course. Positions 0..have-1 are here; `seen` is how far they were
 // shown. It shares the pixels before `fork` with the course `parent`; `text` says how it differs.
 class Trace {
   constructor(shape, { name, parent = null, fork = 0, text = "first drawing", seen = 0, left = 0 }) {
@@ -29,12 +30,12 @@ class Trace {
     this.totalBits = null;
     this.pngBytes = null;
     const { total, images, levels } = shape;
-    const perPixel = total * images;
-    this.level = new Uint8Array(perPixel);
-    this.uniform = new Float32Array(perPixel);
-    this.entropy = new Float32Array(perPixel);
-    this.surprise = new Float32Array(perPixel);
-    this.bits = new Float64Array(perPixel + images); // row p: bits of the pixels before p
+    const size = total * images;
+    this.level = new Uint8Array(size);
+    this.uniform = new Float32Array(size);
+    this.entropy = new Float32Array(size);
+    this.surprise = new Float32Array(size);
+    this.bits = new Float64Array(size + images); // row p: bits of what comes before p
     if (images === 1) {
       this.model = new Float32Array(total * levels);
       this.rule = new Float32Array(total * levels);
@@ -125,12 +126,6 @@ class Trace {
     return this.bits[until * this.shape.images + image];
   }
 
-  maxOf(values, until) {
-    let max = 0;
-    for (let i = 0; i < until * this.shape.images; i++) if (values[i] > max) max = values[i];
-    return max;
-  }
-
   differences(other, until) {
     let count = 0;
     for (let p = 0; p < Math.min(until, other.have); p++) {
@@ -179,16 +174,18 @@ export class Store {
     const fresh = head.picture !== this.picture;
     if (fresh) {
       this.picture = head.picture;
+      const { width, height, total, columns, captions, channels: names } = head;
       this.shape = {
-        width: head.width, height: head.height, total: head.total, levels: head.num_levels,
-        images: head.num_images, columns: head.columns, captions: head.captions,
+        width, height, total, columns, captions, names, channels: names.length,
+        pixels: width * height, levels: head.num_levels, images: captions.length,
+        unit: unitOf(names.length),
       };
       this.traces = [new Trace(this.shape, { name: head.course })];
     }
     if (sections.dependency) {
       // A copy, so that the rest of the message can be freed.
       const rows = sections.dependency.slice();
-      this.dependency = { model: head.model, rows, stride: (head.total + 7) >> 3 };
+      this.dependency = { model: head.model, rows, stride: (this.shape.pixels + 7) >> 3 };
     }
     const trace = this.find(head.course);
     if (trace) {
@@ -209,10 +206,9 @@ export class Store {
   turn(old, position, rule, level = null) {
     const name = courseFrom(old.name, position, rule, level);
     if (name === old.name) return old;
-    const { row, col } = placeOf(this.shape, position);
-    const place = position === 0 ? "from the start" : `from row ${row}, column ${col}`;
-    const text = level === null ? `${place}: ${ruleText(rulesOf(name).at(-1))}`
-      : `row ${row}, column ${col}: level ${old.level[position]} → ${level}`;
+    const at = whereIs(this.shape, position), place = position === 0 ? "the start" : at;
+    const text = level === null ? `from ${place}: ${ruleText(rulesOf(name).at(-1))}`
+      : `${at}: level ${old.level[position]} → ${level}`;
     const unseen = old.seen <= position;
     const same = this.find(name);
     let trace = same;
@@ -235,16 +231,28 @@ export class Store {
     return trace;
   }
 
-  // Which earlier pixels can influence the prediction at `position`; null if unknown.
-  dependencyRow(position, model) {
+  // Which earlier pixels can influence the prediction of `pixel`; null if unknown.
+  dependencyRow(pixel, model) {
     if (!this.dependency || this.dependency.model !== model) return null;
     const { rows, stride } = this.dependency;
-    const row = rows.subarray(position * stride, (position + 1) * stride);
-    return (pixel) => (row[pixel >> 3] & (0x80 >> (pixel & 7))) !== 0;
+    const row = rows.subarray(pixel * stride, (pixel + 1) * stride);
+    return (other) => (row[other >> 3] & (0x80 >> (other & 7))) !== 0;
   }
 }
 
 // --- words -------------------------------------------------------------------------------------
+
+export const pixelAt = ({ channels }, position) => Math.floor(position / channels);
+
+const channelAt = ({ names, channels }, position) => names[position % channels];
+
+// "row 3, column 4", and where there are several channels also which of them it is.
+export function whereIs(shape, position) {
+  const { row, col } = placeOf(shape, pixelAt(shape, position)), name = channelAt(shape, position);
+  return `row ${row}, column ${col}${name && `, ${name}`}`;
+}
+
+export const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 export const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) : 100);
 
@@ -256,7 +264,8 @@ export function shortProbability(p) {
 
 export const shortPercent = (p) => (p > 0.995 && p < 1 ? "over 99 %" : `${Math.round(100 * p)} %`);
 
-const TONES = [[0.04, "black"], [0.35, "dark"], [0.65, "medium grey"], [0.96, "light"], [1, "white"]];
+const GREYS = [[0.04, "black"], [0.35, "dark"], [0.65, "medium grey"], [0.96, "light"], [1, "white"]];
+const COLOURS = [[0.35, "dark"], [0.65, "medium"], [1, "bright"]];
 const LIKELY = 0.8;
 
 // The shortest range of levels that holds most of the probability: first, last, how much it holds.
@@ -270,27 +279,28 @@ export function likelyRange(probabilities) {
   return best;
 }
 
-// One drawn pixel in a sentence or two.
+// One draw in a sentence or two.
 export function narration(trace, position) {
-  const { rule } = trace.probabilities(position), { levels } = trace.shape;
+  const { rule } = trace.probabilities(position), { shape } = trace, { levels } = shape;
   const [low, high, held] = likelyRange(rule);
   const level = trace.level[position], u = trace.uniform[position], forced = trace.forced.get(position);
   const share = (low + high) / 2 / (levels - 1);
-  const [, tone] = TONES.find(([end]) => share <= end);
+  const name = channelAt(shape, position);
+  const tone = `${(name ? COLOURS : GREYS).find(([end]) => share <= end)[1]} ${name}`.trim();
   const expected = low === high ? `level ${low}, ${tone}` : high - low > 0.6 * levels
     ? `almost anything, ${low} to ${high}` : `something ${tone}, ${low} to ${high}`;
-  const { row, col } = placeOf(trace.shape, position);
   const visible = 0.04 * levels; // two levels that look alike are no surprise
   const surprise = level < low - visible || level > high + visible ? ", a surprise" : "";
   const became = forced ? `You set it to ${level}${surprise}.`
     : `The dice say ${u < 0.0005 ? "under 0.001" : u.toFixed(3)}: it becomes ${level}${surprise}.`;
   const who = trace.isPlain(position) ? "the network" : "with your settings the network";
-  return `Row ${row}, column ${col}: ${who} expects ${expected} (${shortPercent(held)} likely). ${became}`;
+  return `${capital(whereIs(shape, position))}: ${who} expects ${expected} `
+    + `(${shortPercent(held)} likely). ${became}`;
 }
 
 // What to say of a finished picture that came to nothing, or to noise; else "".
 export function advice(trace) {
-  const { total, levels } = trace.shape;
+  const { total, levels, unit } = trace.shape;
   const light = trace.level.reduce((count, level) => count + (level > levels / 10), 0);
   const bits = trace.sumBits(total, 0) / total, all = Math.log2(levels);
   const rule = ruleText(trace.rules.at(-1));
@@ -298,7 +308,7 @@ export function advice(trace) {
     return `Nearly all of this picture is black (${rule}). At the edge black is the most likely, and `
       + "after black comes black: where only likely levels are drawn, nothing begins.";
   }
-  return bits > 0.75 * all ? `This is noise (${rule}): ${bits.toFixed(1)} bits for each pixel, of `
+  return bits > 0.75 * all ? `This is noise (${rule}): ${bits.toFixed(1)} bits for each ${unit}, of `
     + `${+all.toFixed(1)} for pure chance. One unlikely level makes the next prediction worse.` : "";
 }
 
@@ -339,13 +349,13 @@ export function readout(trace, position) {
     + `${trace.entropy[position].toFixed(1)} bits${entropy}.`;
 }
 
-function bitsPerDim(bits, pixels) {
-  return `${(bits / pixels).toFixed(2)} bits/dim`;
+function bitsPerDim(bits, dimensions) {
+  return `${(bits / dimensions).toFixed(2)} bits/dim`;
 }
 
 // The line under the picture: what the drawn pixels cost so far, or the finished picture's size.
 export function bitsLine(trace, position, image = 0) {
-  const { total, width, height, levels } = trace.shape;
+  const { total, width, height, levels, unit } = trace.shape;
   if (position === 0) return `${width} × ${height} pixels, ${levels} levels, nothing drawn yet`;
   if (position >= total && trace.done && trace.totalBits) {
     const bits = trace.totalBits[image];
@@ -356,7 +366,7 @@ export function bitsLine(trace, position, image = 0) {
   }
   const bits = trace.sumBits(position, image);
   return `so far ${thousands(bits)} bits in ${thousands(position)} `
-    + `${position === 1 ? "pixel" : "pixels"} (${bitsPerDim(bits, position)})`;
+    + `${unit}${position === 1 ? "" : "s"} (${bitsPerDim(bits, position)})`;
 }
 
 export function sheetBitsLine(trace, position) {
@@ -371,19 +381,19 @@ export function sheetBitsLine(trace, position) {
 
 // What each kind of step did at a pixel, as the comment beside its line of code.
 export function stepComments(trace, position) {
-  const { row, col } = placeOf(trace.shape, position);
+  const { shape } = trace, { row, col } = placeOf(shape, pixelAt(shape, position));
   const { model, rule } = trace.probabilities(position);
-  const level = trace.level[position];
+  const level = trace.level[position], name = channelAt(shape, position);
   const best = model.indexOf(model.reduce((a, b) => Math.max(a, b), 0));
   const kept = rule.reduce((count, p) => count + (p > 0), 0);
   return {
     row: `row = ${row}`,
     col: `col = ${col}`,
-    forward: `predicts ${thousands(trace.shape.total)} pixels, one is used`,
+    forward: `predicts ${thousands(shape.total)} ${shape.unit}s, one is used`,
     logits: `peak: level ${best} (p = ${shortProbability(model[best])})`,
     rule: `${kept} of ${rule.length} levels kept`,
     noise: `u = ${trace.uniform[position].toFixed(4)}`,
     draw: `level = ${level}${trace.forced.has(position) ? " (forced)" : ""}`,
-    store: `pixel (${row}, ${col}) = ${level}`,
+    store: `pixel (${row}, ${col})${name && `, ${name}`} = ${level}`,
   };
 }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pixelcnn.ui.browser.bundle import bundle, read
 from pixelcnn.ui.browser.wire import encode
-from pixelcnn.ui.shared.sketch import Sketch
+from pixelcnn.ui.shared.sketch import Sketch, in_order
 
 _component = st.components.v2.component(
     "pixelcnn_canvas",
@@ -51,12 +51,13 @@ def canvas(
         ignored: (H, W), known pixels to be crossed out.
         on_change: called after every change.
     """
-    sections = {"level": sketch.level, "state": sketch.state}
+    sections = {"level": in_order(sketch.level), "state": sketch.state}
     if ignored is not None and ignored.any():
         sections["ignored"] = ignored.astype(np.uint8)
     header = {
         "height": sketch.height,
         "width": sketch.width,
+        "channels": len(sketch.level),
         "levels": sketch.num_levels,
         "revision": revision,
         "fresh": fresh,
@@ -69,7 +70,7 @@ def canvas(
 
 
 def read_change(value: dict[str, object], sketch: Sketch) -> Sketch:
-    """Turn what the browser sends into a sketch of the same size and levels.
+    """Turn what the browser sends into a sketch of the same shape and levels.
 
     Raises:
         ValueError: if it is not one.
@@ -78,6 +79,7 @@ def read_change(value: dict[str, object], sketch: Sketch) -> Sketch:
         np.frombuffer(base64.b64decode(str(value[name]), validate=True), np.uint8)
         for name in ("level", "state")
     )
+    shape = sketch.state.shape
     return Sketch(
-        level.reshape(sketch.level.shape), state.reshape(sketch.level.shape), sketch.num_levels
+        level.reshape(*shape, -1).transpose(2, 0, 1), state.reshape(shape), sketch.num_levels
     )

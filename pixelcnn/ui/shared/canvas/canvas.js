@@ -35,7 +35,7 @@ class Canvas extends Component {
 
   accept({ head, sections }) {
     if (head.revision !== this.revision) this.cancel(); // it changed what is replaced now
-    const first = !this.sketch?.fits(head); // of this size and these levels
+    const first = !this.sketch?.fits(head); // of this shape and these levels
     if (first) this.sketch = new Sketch(head);
     this.head = head;
     this.ignored = sections.ignored ?? null;
@@ -90,10 +90,10 @@ class Canvas extends Component {
   // The drawing and what can be taken back outlive a reload and other pages, in this tab.
   keep() {
     const pack = ({ level, state }) => toBase64(level) + " " + toBase64(state);
-    const { sketch } = this, { height, width, levels } = sketch;
+    const { sketch } = this, { height, width, channels, levels } = sketch;
     this.remember("drawing", {
-      link: this.head.link, revision: this.revision, height, width, levels, now: pack(sketch),
-      undo: sketch.undoStack.slice(-20).map(pack), redo: sketch.redoStack.slice(-20).map(pack),
+      link: this.head.link, revision: this.revision, height, width, channels, levels,
+      now: pack(sketch), undo: sketch.undoStack.slice(-20).map(pack), redo: sketch.redoStack.slice(-20).map(pack),
     });
   }
 

@@ -1,6 +1,6 @@
 // The drawing on its canvas. Lengths are CSS pixels.
 
-import { HINT_LINE, KNOWN_LINE, fitCanvas, greyOf, strokeWith } from "../../browser/paint.js";
+import { HINT_LINE, KNOWN_LINE, fitCanvas, levelColour, strokeWith } from "../../browser/paint.js";
 import { PixelGrid } from "../../browser/pixel_grid.js";
 import { DRAWN, UNKNOWN } from "./sketch.js";
 
@@ -12,7 +12,7 @@ export function paintSketch(canvas, sketch, cell, view, theme) {
   const known = (pixel) => sketch.state[pixel] !== UNKNOWN;
   const isHint = (pixel) => view.hints && sketch.state[pixel] === DRAWN;
   grid.fillEmpty(theme);
-  grid.paint((pixel) => (known(pixel) ? greyOf(sketch.level[pixel], sketch.levels) : null));
+  grid.paint((pixel) => (known(pixel) ? levelColour(sketch.level, pixel, sketch) : null));
   paintLines(grid);
   ctx.lineCap = "square";
   strokeWith(ctx, grid.border((pixel) => known(pixel) && !isHint(pixel)), [KNOWN_LINE, 1.5]);

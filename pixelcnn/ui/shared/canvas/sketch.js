@@ -13,9 +13,9 @@ export const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromC
 export const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 export class Sketch {
-  constructor({ height, width, levels }) {
-    Object.assign(this, { height, width, levels }); // `levels` is their number
-    this.level = new Uint8Array(height * width);
+  constructor({ height, width, channels, levels }) {
+    Object.assign(this, { height, width, channels, levels }); // `levels` is their number
+    this.level = new Uint8Array(height * width * channels); // one pixel's channels after another's
     this.state = new Uint8Array(height * width); // an unknown pixel keeps its level, for invert
     this.undoStack = [];
     this.redoStack = [];
@@ -23,9 +23,11 @@ export class Sketch {
 
   get total() { return this.height * this.width; }
 
-  fits({ height, width, levels }) {
-    return this.height === height && this.width === width && this.levels === levels;
+  fits(other) {
+    return ["height", "width", "channels", "levels"].every((name) => this[name] === other[name]);
   }
+
+  levelsAt(pixel) { return this.level.subarray(pixel * this.channels, (pixel + 1) * this.channels); }
 
   // --- copies of all pixels ---
 
@@ -69,7 +71,7 @@ export class Sketch {
     if (paint.unknown) {
       this.state[pixel] = UNKNOWN;
     } else {
-      this.level[pixel] = paint.level;
+      this.levelsAt(pixel).fill(paint.level);
       this.state[pixel] = DRAWN;
     }
   }
@@ -123,7 +125,7 @@ export class Sketch {
 
   // The connected pixels that look like this one.
   fill(first) {
-    const look = (pixel) => (this.state[pixel] === UNKNOWN ? -1 : this.level[pixel]);
+    const look = (pixel) => (this.state[pixel] === UNKNOWN ? "" : this.levelsAt(pixel).join());
     const found = new Set([first]);
     for (const pixel of found) {
       const { row, col } = placeOf(this, pixel);
@@ -143,6 +145,6 @@ export class Sketch {
     const { row, col } = placeOf(this, pixel);
     const what = ["unknown", "given", "drawn"][this.state[pixel]];
     return `row ${row}, column ${col}: ${what}`
-      + (this.state[pixel] === UNKNOWN ? "" : `, level ${this.level[pixel]}`);
+      + (this.state[pixel] === UNKNOWN ? "" : `, level ${this.levelsAt(pixel).join(", ")}`);
   }
 }

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from pixelcnn.data.pictures import CHANNEL_NAMES
 from pixelcnn.evaluation.scores import Score
 from pixelcnn.ui.shared.charts.chart import Chart, laid_out
 from pixelcnn.ui.shared.charts.palette import BLUE, CHANNELS, ORANGE, PINK
@@ -57,7 +58,7 @@ def distribution(probabilities: NDArray[np.float64], levels: Sequence[int]) -> g
     colours = (BLUE,) if len(levels) == 1 else CHANNELS
     figure = go.Figure()
     for channel, level, p, colour in zip(
-        _channels(levels), levels, probabilities.T, colours, strict=True
+        CHANNEL_NAMES[len(levels)], levels, probabilities.T, colours, strict=True
     ):
         figure.add_bar(
             x=np.arange(len(p)),
@@ -89,12 +90,9 @@ def distribution_chart(score: Score, row: int, col: int) -> Chart:
     levels = score.levels[:, row, col].tolist()
     every = range(len(probabilities))
     columns: dict[str, Sequence[object]] = {"level": list(every)}
-    for channel, level, p in zip(_channels(levels), levels, probabilities.T, strict=True):
+    names = CHANNEL_NAMES[len(levels)]
+    for channel, level, p in zip(names, levels, probabilities.T, strict=True):
         columns[f"{channel} probability".strip()] = p.tolist()
         columns[f"{channel} is there".strip()] = [int(k == level) for k in every]
     name = f"distribution-row-{row}-column-{col}"
     return Chart(name, distribution(probabilities, levels), columns)
-
-
-def _channels(levels: Sequence[int]) -> Sequence[str]:
-    return [""] if len(levels) == 1 else ["red", "green", "blue"]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from pixelcnn.data.pictures import CHANNEL_NAMES
 from pixelcnn.evaluation.calibration import Calibration
 from pixelcnn.evaluation.common_noise import SweepRow
 from pixelcnn.evaluation.paradox import MADE_UP, SCORES, Paradox, set_title
@@ -27,7 +28,7 @@ def score_columns(score: Score) -> dict[str, Sequence[object]]:
     _, width = score.surprise_bits.shape
     rows, cols = np.divmod(score.scan, width)
     levels = score.levels.flatten(1).numpy()
-    names = ["level"] if len(levels) == 1 else ["red", "green", "blue"]
+    names = [name or "level" for name in CHANNEL_NAMES[len(levels)]]
     return {
         "step": list(range(len(score.scan))),
         "row": rows.tolist(),
