@@ -153,7 +153,9 @@ def test_completions_of_a_prefix_are_exact(architecture, num_orders):
     assert pictures_off(result, known, exact(model, (levels + 1) % 3, known)[1], 3) > FAR
 
 
-@pytest.mark.parametrize(("method", "rows"), [("prefix", UPPER), ("clamping", LOWER)])
+@pytest.mark.parametrize(
+    ("method", "rows"), [("prefix", UPPER), ("clamping", UPPER), ("clamping", LOWER)]
+)
 def test_the_seed_of_a_picture_does_not_tell_its_completion_what_was_hidden(method, rows):
     model, known, count = sharp_model("gated"), known_of(rows), 150
     pictures, equal = sample(model, num_images=count, seed=0), []

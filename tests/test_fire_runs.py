@@ -1,4 +1,4 @@
-"""Runs that are killed, lose their disk, their reader or their data.
+"""Runs that are killed, lose their disk, their terminal, their reader or their data.
 
 The moments are seeded: the n-th time that a process touches a file of its run. `PIXELCNN_FIRE=10`
 tries ten times as many; `docs/fire.md` has the figures.
@@ -23,7 +23,7 @@ from pixelcnn.training.runs import Run, RunError, create_run, list_runs
 from pixelcnn.training.worker import train_run
 
 from .test_fire import HARD
-from .tiny_runs import Fork, config, curve, own_images, runs_folder
+from .tiny_runs import Fork, config, curve, own_images, runs_folder, wait_for
 
 resource = pytest.importorskip("resource")  # as there is where processes fork
 TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
@@ -139,15 +139,33 @@ def test_a_disk_that_is_full_from_a_random_moment_on_loses_nothing(folder, whole
     print(f"\n| Disk full, {kind} | {3 * HARD} | all ended the same |")
 
 
+def start(run, **more):
+    """Train a run by the command, in a process of its own."""
+    command = [sys.executable, "-m", "pixelcnn", "train", str(run.path), "--resume"]
+    return subprocess.Popen(
+        command, cwd=CHECKPOINT_DIR.parent, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL), **more,
+    )  # fmt: skip
+
+
 def test_training_goes_on_when_nobody_reads_what_it_prints(folder, whole):
     settings, undisturbed, _ = whole
     run = create_run(settings, folder / "head")
-    command = [sys.executable, "-m", "pixelcnn", "train", str(run.path), "--resume"]
-    with subprocess.Popen(command, cwd=CHECKPOINT_DIR.parent, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline()
-        process.stdout.close()  # as `head -1` does
-    assert process.returncode == 0
+    process = start(run, stdout=subprocess.PIPE)
+    assert process.stdout.readline()
+    process.stdout.close()  # as `head -1` does
+    assert process.wait() == 0
     assert run.status().state == "finished" and curve(run) == curve(undisturbed)
+
+
+def test_a_closed_terminal_stops_a_run_as_sigterm_does(folder):
+    run = create_run(config(dataset=own_images(folder), total_images=10**8), folder / "terminal")
+    process = start(run, stdout=subprocess.DEVNULL)
+    wait_for(lambda: run.status().images_seen > 0)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 130  # as after SIGTERM and Ctrl-C
+    status = run.status()
+    assert status.state == "stopped" and status.can_start and run.state_path.exists()
 
 
 def test_other_images_under_the_same_name_are_not_learned(folder, whole):

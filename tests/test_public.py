@@ -12,7 +12,6 @@ from pixelcnn.training.runs import Status, create_run
 from .test_links import PAGES, SECTIONS, open_page
 from .tiny_runs import config
 
-pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 ROOT = Path(__file__).parent.parent
 OFF = {"Start", "Add to the queue", "Stop", "Resume", "End by force", "Save", "Delete",
        "Delete for good", "Import", "Make the data set"}  # fmt: skip
