@@ -1,7 +1,7 @@
 """Train a part of a conditioned model that reads drawings, and nothing else.
 
     python benchmarks/readers.py classes DATASET [--num-images 450000]
-    python benchmarks/readers.py twist DATASET [--num-images 430000]
+    python benchmarks/readers.py twist DATASET [--num-images 450000]
 
 DATASET is fashion-mnist or mnist; the weights go into checkpoints/DATASET-complete.safetensors,
 all others stay. `classes` tells the class of a drawing, `twist` how well a picture fits one. Both
@@ -30,7 +30,6 @@ from pixelcnn.training.evidence import draw_evidence, sketches
 
 BATCH, WARMUP_STEPS = 64, 50
 CONFIG = TrainConfig(learning_rate=3e-3, warmup_fraction=0)
-Split = tuple[Tensor, Tensor]
 
 
 def drawn(levels: Tensor, num_levels: int, *, whole: bool) -> Evidence:

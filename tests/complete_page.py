@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete.run import CompletionRun
-from pixelcnn.ui.shared.sketch import DRAWN, Sketch, in_order
+from pixelcnn.ui.shared.sketch import DRAWN, Sketch, channels_last
 
 from .components import trigger
 
@@ -43,7 +43,7 @@ def shown(page: AppTest) -> Sketch:
 def draw(page: AppTest, sketch: Sketch, revision: int | None = None) -> AppTest:
     value = {
         "revision": canvas_data(page)["revision"] if revision is None else revision,
-        "level": base64.b64encode(in_order(sketch.level).tobytes()).decode(),
+        "level": base64.b64encode(channels_last(sketch.level).tobytes()).decode(),
         "state": base64.b64encode(sketch.state.tobytes()).decode(),
     }
     states = page._tree.get_widget_states()

@@ -26,7 +26,7 @@ from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.history import Subject
 from pixelcnn.ui.shared.jobs import JOBS, Visitor
-from pixelcnn.ui.shared.sketch import given, in_order
+from pixelcnn.ui.shared.sketch import channels_last, given
 
 from .tiny import tiny_model
 from .tiny_completion import (
@@ -130,7 +130,7 @@ def test_messages_hold_all_that_is_drawn(method, left, model, exactly):
     for _ in range(500):
         head, arrays = message(run)
         levels = arrays["level"].reshape(5, SIDE, SIDE, -1)
-        assert np.array_equal(levels, in_order(run.levels()))
+        assert np.array_equal(levels, channels_last(run.levels()))
         np.testing.assert_allclose(arrays["mean"], levels.mean(0).ravel(), rtol=1e-5)
         most = levels.std(0).max(-1).ravel()  # of the channel that varies most
         np.testing.assert_allclose(arrays["deviation"], most, atol=1e-5)

@@ -1,13 +1,13 @@
 """The model that is given evidence: what it keeps of the gated one, what it adds and draws."""
 
 import copy
-import sys
 
 import numpy as np
 import pytest
 import torch
 
 from pixelcnn import begin_completion, complete
+from pixelcnn.completion import guided
 from pixelcnn.config import SamplingRule, TrainConfig
 from pixelcnn.inspection.receptive_field import in_order
 from pixelcnn.models import Evidence, Stepper, build_model, read_config, reshape_config
@@ -295,8 +295,7 @@ def test_with_many_candidates_guided_completions_follow_the_twist_exactly(monkey
         "log_fit",
         lambda _, levels, drawn, evidence: ((levels * drawn).flatten(1) * fit).sum(1)[:, None],
     )
-    for module in ("guided", "complete"):
-        monkeypatch.setattr(sys.modules[f"pixelcnn.completion.{module}"], "CANDIDATES", 100)
+    monkeypatch.setattr(guided, "CANDIDATES", 100)
     hints = known_of(AROUND)
     evidence = Evidence(drawing(gated.config, seed=1), torch.zeros_like(hints), hints)
     told, pictures = model.given(evidence), every_picture(model.config)

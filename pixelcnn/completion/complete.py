@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from torch import Tensor
 
-from pixelcnn.completion.guided import CANDIDATES, GuidedScan
+from pixelcnn.completion.guided import GuidedScan
 from pixelcnn.completion.known import as_evidence, choose_order, is_prefix, require_prefix
 from pixelcnn.completion.particles import ParticleScan
 from pixelcnn.completion.result import Completion, Method
@@ -160,17 +160,14 @@ def begin_completion(
         )  # fmt: skip
     if method == "prefix":
         require_prefix(known[0], order, config.num_orders)
-    guided = bool(hints.any()) and model.judges_hints
-    each = CANDIDATES if guided else 1
-    noise = make_noise(
-        config, num_images=num_images * each, seed=seed, first_image=first_image * each,
-        stream="completions",
-    )  # fmt: skip
-    if guided:
+    if hints.any() and model.judges_hints:
         return GuidedScan(
-            told, levels[0], known[0], evidence=turned, noise=noise, seed=seed,
+            told, levels[0], known[0], evidence=turned, num_images=num_images, seed=seed,
             first_image=first_image, **settings,
         )  # fmt: skip
+    noise = make_noise(
+        config, num_images=num_images, seed=seed, first_image=first_image, stream="completions"
+    )
     weighed = method == "learned" and not hints.any() and settings["rule"] == SamplingRule()
     reference = model if weighed else None
     return AncestralScan(

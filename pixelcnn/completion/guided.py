@@ -22,8 +22,8 @@ from torch import Tensor
 from pixelcnn.completion.particles import effective_size, systematic
 from pixelcnn.completion.result import Completion, Floats
 from pixelcnn.completion.scan import AncestralScan
-from pixelcnn.models import Evidence
-from pixelcnn.sampling.noise import random_stream
+from pixelcnn.models import Evidence, Model
+from pixelcnn.sampling.noise import make_noise, random_stream
 
 CANDIDATES = 4
 """Candidates for each picture."""
@@ -35,24 +35,28 @@ class GuidedScan(AncestralScan):
     """Pictures drawn after hints; see the module's text.
 
     Arguments:
+        model: judges hints, and has read the evidence.
         evidence: the drawing, B = 1, turned like all that is drawn.
-        noise: `CANDIDATES` entries for each picture, one picture after the other.
-        seed: fixes the resampling.
+        num_images: pictures, n.
+        seed: fixes all random numbers.
         first_image: index of the first picture.
-        others: see `Scan`; the model judges hints, and has read the evidence.
+        others: see `Scan`.
     """
 
     def __init__(
-        self, *args: Any, evidence: Evidence, noise: Floats, seed: int, first_image: int,
-        **others: Any,
+        self, model: Model, *args: Any, evidence: Evidence, num_images: int, seed: int,
+        first_image: int, **others: Any,
     ) -> None:  # fmt: skip
-        super().__init__(*args, method="learned", noise=noise, **others)
-        images = range(first_image, first_image + len(noise) // CANDIDATES)
-        rows = self.model.config.height + 1
         self._evidence = evidence
+        images = range(first_image, first_image + num_images)
         self._uniform = np.stack(
-            [random_stream(seed, "resampling", image).random(rows) for image in images]
+            [random_stream(seed, "resampling", i).random(model.config.height + 1) for i in images]
         )
+        noise = make_noise(
+            model.config, num_images=num_images * CANDIDATES, seed=seed,
+            first_image=first_image * CANDIDATES, stream="completions",
+        )  # fmt: skip
+        super().__init__(model, *args, method="learned", noise=noise, **others)
         # Everything below has a row for each picture, and a column for each candidate.
         self._index = np.arange(len(noise)).reshape(-1, CANDIDATES)
         self._log_weights = np.zeros(self._index.shape)
@@ -79,9 +83,10 @@ class GuidedScan(AncestralScan):
                 log_weights[:] = 0
         if self.done:
             self._best = kept[:, 0]
-        else:
+            return
+        self._log_fit = log_fit.ravel()[kept]
+        if (kept != self._index).any():
             self._sampler.resample(kept.ravel())
-            self._log_fit = log_fit.ravel()[kept]
 
     @torch.inference_mode()
     def _judge(self) -> Floats:

@@ -116,7 +116,6 @@ class Model(nn.Module, ABC):
     """The architecture whose trained weights its own training must begin with, if any."""
     reads_evidence: ClassVar[bool] = False
     """Whether it can be `given` known pixels and hints, see `pixelcnn.models.conditioned`."""
-
     judges_hints: ClassVar[bool] = False
     """Whether it says how well a picture fits hints, see `ConditionedPixelCNN.log_fit`."""
     num_residual_blocks: int = 0

@@ -238,13 +238,12 @@ class ConditionedPixelCNN(GatedPixelCNN):
             log p(hints | drawn levels, class) - log p(hints | class), as learned, for each class:
             (B, Y), or (B, 1) without any, nats.
         """
-        hints = evidence.hints.expand_as(drawn)
-        ink = evidence.levels.expand_as(levels)
-        maps = [drawn.float(), hints.float()]
-        for values, where in ((levels, drawn), (ink, hints)):
-            bright = values.float().mean(1, keepdim=True) / (self.config.num_levels - 1)
-            maps.append(bright * where)
-        maps = torch.cat(maps, 1).to(next(self.parameters()).dtype)
+        hints, ink = evidence.hints.expand_as(drawn), evidence.levels.expand_as(levels)
+        bright = (
+            where * values.float().mean(1, keepdim=True) / (self.config.num_levels - 1)
+            for values, where in ((levels, drawn), (ink, hints))
+        )
+        maps = torch.cat([drawn, hints, *bright], 1).to(next(self.parameters()).dtype)
         return self.encoder.twist(F.avg_pool2d(maps, 2, ceil_mode=True))
 
     def read(self, evidence: Evidence) -> Reading:

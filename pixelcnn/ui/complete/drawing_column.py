@@ -101,7 +101,9 @@ def _keep_link(request: Request) -> None:
     if state.get("begin_from_link"):
         return
     text = to_text(run.sketch) if run is not None and _is_asked(run, request) else ""
-    state["sketch_link"] = text = text if len(text) <= MAX_TEXT else ""
+    if len(text) > MAX_TEXT:  # a large picture in colour
+        text = ""
+    state["sketch_link"] = text
     if text and st.query_params.get("drawing") != text:
         st.query_params["drawing"] = text
         st.query_params["v"] = LINK_VERSION

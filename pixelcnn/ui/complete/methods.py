@@ -32,8 +32,8 @@ each completion is an independent draw from the model's distribution, given what
 
 **Weighed.** The encoder's drawings, corrected. Many pictures grow together. Each is weighed by how
 probable it is without the encoder, and now and then the pictures are drawn again in proportion to
-their weights (sequential Monte Carlo). With many pictures this approaches the exact answer. Hints
-cannot be weighed: they are not facts.
+their weights (sequential Monte Carlo). With many pictures this approaches the exact answer. It
+takes facts only, no hints.
 
 **Particles.** The same without an encoder. At a known pixel each picture is weighed by the
 probability that it gives to the known level. What is known late comes too late to guide the

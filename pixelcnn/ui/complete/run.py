@@ -24,7 +24,7 @@ from pixelcnn.ui.browser.wire import encode
 from pixelcnn.ui.complete.posterior import classes_done
 from pixelcnn.ui.shared.history import History
 from pixelcnn.ui.shared.jobs import Job
-from pixelcnn.ui.shared.sketch import Sketch, in_order
+from pixelcnn.ui.shared.sketch import Sketch, channels_last
 
 SECONDS_PER_ANSWER = 0.12
 """Time of the processor that one answer computes pixels for; short, so that the page stays
@@ -269,7 +269,7 @@ class CompletionRun:
         those are all that is forced; else every pixel is.
         """
         c = self.config
-        wanted = in_order(self.levels()[image]).ravel()
+        wanted = channels_last(self.levels()[image]).ravel()
         noise = make_noise(
             c, num_images=1, seed=self.request.seed, first_image=image, stream="completions"
         )
@@ -277,7 +277,7 @@ class CompletionRun:
         known = self.known.ravel().repeat(c.num_channels)
         for level, fixed in zip(wanted, known, strict=True):
             sampler.step(self.request.rule, level if fixed else None)
-        same = np.array_equal(in_order(sampler.levels[0]).ravel(), wanted)
+        same = np.array_equal(channels_last(sampler.levels[0]).ravel(), wanted)
         forced = np.flatnonzero(known) if same else range(wanted.size)
         levels = {int(at): int(wanted[at]) for at in forced}
         return History(((0, self.request.rule),), levels, "completions")
@@ -333,11 +333,11 @@ class CompletionRun:
             "done": self.done,
         }
         sections = {
-            "level": in_order(self.levels()).reshape(-1).astype(np.uint8),
+            "level": channels_last(self.levels()).reshape(-1).astype(np.uint8),
             "scan": self.pixels.astype(np.uint16),
             "known": self.known.reshape(-1).astype(np.uint8),
             "hints": self.hints.reshape(-1).astype(np.uint8),
-            "mean": in_order(mean).reshape(-1).astype(np.float32),
+            "mean": channels_last(mean).reshape(-1).astype(np.float32),
             "deviation": deviation.max(0).reshape(-1).astype(np.float32),
             "ess": sizes.astype(np.float32),
             "ancestors": ancestors.astype(np.uint16),

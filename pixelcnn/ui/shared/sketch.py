@@ -169,6 +169,6 @@ def from_text(text: str) -> Sketch:
     return Sketch(np.stack(level), state, last_level + 1)
 
 
-def in_order(levels: NDArray) -> NDArray:
+def channels_last(levels: NDArray) -> NDArray:
     """Turn (..., C, H, W) into (..., H, W, C), as the browser has it."""
     return np.moveaxis(levels, -3, -1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pixelcnn.ui.browser.bundle import bundle, read
 from pixelcnn.ui.browser.wire import encode
-from pixelcnn.ui.shared.sketch import Sketch, in_order
+from pixelcnn.ui.shared.sketch import Sketch, channels_last
 
 _component = st.components.v2.component(
     "pixelcnn_canvas",
@@ -51,7 +51,7 @@ def canvas(
         ignored: (H, W), known pixels to be crossed out.
         on_change: called after every change.
     """
-    sections = {"level": in_order(sketch.level), "state": sketch.state}
+    sections = {"level": channels_last(sketch.level), "state": sketch.state}
     if ignored is not None and ignored.any():
         sections["ignored"] = ignored.astype(np.uint8)
     header = {
