@@ -39,9 +39,13 @@ def drawn(levels: Tensor, num_levels: int, *, whole: bool) -> Evidence:
 
 
 def class_loss(model: ConditionedPixelCNN, levels: Tensor, label: Tensor) -> Tensor:
-    """Score the class of random evidence of random pictures."""
+    """Score the class of random pictures, two times in three by a sketch: those are harder."""
     index = torch.randint(len(levels), (BATCH,))
-    evidence = draw_evidence(levels[index].long(), model.config.num_levels)
+    pictures, kind = levels[index].long(), torch.rand(())
+    if kind < 1 / 3:
+        evidence = draw_evidence(pictures, model.config.num_levels)
+    else:
+        evidence = drawn(pictures, model.config.num_levels, whole=bool(kind < 2 / 3))
     maps = model.encoder.maps(evidence, model.encode(evidence.levels))
     return F.cross_entropy(model.encoder.classes(maps).float(), label[index])
 
