@@ -71,16 +71,19 @@ def links_of(page):
     return [(link.label, link.query_string) for link in links if "model" in link.query_string]
 
 
-def test_only_pages_that_work_with_colour_are_offered_for_a_run_in_colour(folder):
+def test_the_checkpoint_of_a_run_in_colour_opens_on_every_page(folder):
     path = squares(folder, colour=True)
     model = MODEL | {"num_features": 6, "head_features": 6}
     made = new_config(model, TRAIN | {"dataset": str(path), "total_images": 10})
     run = create_run(made, folder / "colour")
     train_run(run, run.config())
-    assert [label for label, _ in links_of(open_page("Runs"))] == ["Masks", "Measure"]
-    for name in ("masks", "measure"):
-        page = open_any(f"pages/{name}.py", model="run:colour")
-        assert page.selectbox(key="model").value == "run:colour"
+    labels = [label for label, _ in links_of(open_page("Runs"))]
+    assert labels == ["Generate", "Complete", "Masks", "Measure"]
+    for file, name, *_ in PAGES:
+        if name in labels:
+            page = open_any(file, model="run:colour")
+            key = "complete_model" if name == "Complete" else "model"
+            assert page.selectbox(key=key).value == "run:colour"
 
 
 def test_the_checkpoints_of_a_run_open_on_every_page(finished):

@@ -31,12 +31,8 @@ _naming = threading.Lock()
 
 def links(checkpoint: str, config: ModelConfig, *, label: str | None = None) -> None:
     """Show a link to every page that works with a checkpoint; with a label, to the first only."""
-    left_out = set(NOT_ABOUT_ONE)
-    if config.num_channels != 1:
-        left_out |= {"Generate", "Complete"}
-    elif max(config.height, config.width) > MAX_SIDE:
-        left_out.add("Complete")
-    pages = [page for page in PAGES if page[1] not in left_out]
+    too_large = {"Complete"} if max(config.height, config.width) > MAX_SIDE else set()
+    pages = [page for page in PAGES if page[1] not in NOT_ABOUT_ONE | too_large]
     for file, name, icon, _ in pages if label is None else pages[:1]:
         st.page_link(
             file,

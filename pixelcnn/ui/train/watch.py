@@ -299,9 +299,6 @@ def _use(run: Run, config: RunConfig) -> None:
         checkpoint = f"run:{run.id}" + ("@best" if best else "")
         transfer.links(checkpoint, config.model)
         transfer.download(run.best if best else run.checkpoint, run.about().name)
-    if config.model.num_channels > 1:
-        st.caption("Pictures in colour are drawn by a command:")
-        st.code(f"python -m pixelcnn sample {checkpoint}", language=None, wrap_lines=True)
 
 
 def _about(run: Run, config: RunConfig, status: Status) -> None:
