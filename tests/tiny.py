@@ -79,7 +79,7 @@ def label_of(config: ModelConfig, num_images: int):
     return torch.arange(num_images) % (config.num_classes + 1) if config.num_classes else None
 
 
-def dependence(model, *, inputs=10):
+def dependence(model, *, inputs=6):
     """Absolute gradients of every prediction with respect to every dimension, (N, N).
 
     Summed over the features of a dimension and over several random inputs.
