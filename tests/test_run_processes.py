@@ -79,7 +79,20 @@ def test_a_killed_run_resumes_with_the_same_losses_and_a_finished_one_goes_on_if
     assert run.config().train.total_images == 600
 
 
-def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder):
+@pytest.fixture
+def forked(monkeypatch):
+    """Let runs be started as forks, and train slowly, so that nothing is finished too early."""
+
+    def slow(*arguments, train=worker.train):
+        for event in train(*arguments):
+            yield event
+            time.sleep(0.05)
+
+    monkeypatch.setattr(worker, "train", slow)
+    monkeypatch.setattr(subprocess, "Popen", ForkedCommand)
+
+
+def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(folder, forked):
     run = create_run(config(total_images=1_000_000, dataset=own_images(folder)), name="forever")
     launch.start(run)
     with pytest.raises(RunError, match="forever: is going on already"):
@@ -102,19 +115,6 @@ def test_stop_saves_the_state_and_leaves_no_process_and_delete_leaves_nothing(fo
             end(run)
     run.delete()
     assert list_runs() == [] and not [p for p in folder.iterdir() if p.is_dir()]
-
-
-@pytest.fixture
-def forked(monkeypatch):
-    """Let runs be started as forks, and train slowly, so that nothing is finished too early."""
-
-    def slow(*arguments, train=worker.train):
-        for event in train(*arguments):
-            yield event
-            time.sleep(0.05)
-
-    monkeypatch.setattr(worker, "train", slow)
-    monkeypatch.setattr(subprocess, "Popen", ForkedCommand)
 
 
 def test_runs_wait_for_their_turn_unless_they_are_to_start_at_once(folder, forked):

@@ -22,7 +22,7 @@ from pixelcnn.ui.train import form, own_data
 from pixelcnn.ui.train.estimate import iter_estimate
 
 from .outside import as_read
-from .tiny_runs import MODEL, TRAIN, wait_for
+from .tiny_runs import MODEL, TRAIN, ForkedCommand, wait_for
 from .train_page import (
     bmp,
     by_label,
@@ -71,6 +71,7 @@ def test_the_form_begins_with_settings_that_work_and_says_what_they_take(folder)
 
 def test_a_run_is_started_watched_stopped_resumed_renamed_and_deleted(folder, monkeypatch):
     monkeypatch.setattr(form, "DOUBLE_CLICK_SECONDS", 600)  # however slow this machine is
+    monkeypatch.setattr(subprocess, "Popen", ForkedCommand)
     page = open_page("New run", preset="My own")
     page.slider[0].set_value(12)
     by_label(page.slider, "Blocks").set_value(1)
