@@ -8,9 +8,10 @@ accepts exactly what `to_dict` wrote. What a model is made of stands beside the 
 
 import functools
 import reprlib
+import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from dataclasses import asdict, fields
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 import pydantic
 from pydantic import ConfigDict, Field, ValidationError
@@ -69,25 +70,22 @@ class Settings:
             raise ValueError(f"`{name}` (={getattr(self, name)!r}) must {rule}.")
 
 
-if TYPE_CHECKING:
-    settings = dataclass(frozen=True, kw_only=True)
-else:
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True)
+def settings(cls: type) -> type:
+    """Make a frozen dataclass whose fields are checked: types strictly, ranges, no others."""
+    config = STRICT | ConfigDict(use_attribute_docstrings=True)
+    made = pydantic.dataclasses.dataclass(cls, frozen=True, kw_only=True, config=config)
+    check = made.__init__
 
-    def settings(cls: type) -> type:
-        """Make a frozen dataclass whose fields are checked: types strictly, ranges, no others."""
-        config = STRICT | ConfigDict(use_attribute_docstrings=True)
-        made = pydantic.dataclasses.dataclass(cls, frozen=True, kw_only=True, config=config)
-        check = made.__init__
+    @functools.wraps(check)
+    def initialize(self: Any, /, **values: Any) -> None:
+        try:
+            check(self, **values)
+        except ValidationError as error:
+            raise ValueError(f"{fault_of(error, made)}.") from None
 
-        @functools.wraps(check)
-        def initialize(self: Any, /, **values: Any) -> None:
-            try:
-                check(self, **values)
-            except ValidationError as error:
-                raise ValueError(f"{fault_of(error, made)}.") from None
-
-        made.__init__ = initialize
-        return made
+    made.__init__ = initialize
+    return made
 
 
 def fault_of(error: Exception, cls: type | None = None) -> str:
