@@ -161,8 +161,7 @@ def runs_dir() -> Path:
 
 def list_checkpoints() -> dict[str, Path]:
     """List the shipped models of pictures; those of a family come last: family/gru, digits/gru."""
-    alone = {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
-    return alone | _list_folder("family") | _list_folder("digits")
+    return _list_folder("") | _list_folder("family/") | _list_folder("digits/")
 
 
 def list_prices() -> dict[str, Path]:
@@ -170,11 +169,11 @@ def list_prices() -> dict[str, Path]:
 
     They draw series, not pictures, so that no page offers them but the one about the family.
     """
-    return _list_folder("price")
+    return _list_folder("price/")
 
 
 def _list_folder(name: str) -> dict[str, Path]:
-    return {f"{name}/{p.stem}": p for p in sorted(CHECKPOINT_DIR.glob(f"{name}/*.safetensors"))}
+    return {f"{name}{p.stem}": p for p in sorted(CHECKPOINT_DIR.glob(f"{name}*.safetensors"))}
 
 
 def list_scored_checkpoints() -> dict[str, Path]:
@@ -196,15 +195,14 @@ def list_trained_checkpoints() -> dict[str, Path]:
 
     Files that cannot be read are in it too; reading one says what is wrong with it.
     """
-    folder, found = runs_dir(), {}
-    for name in names_in(folder / "imported"):
-        if name.endswith(".safetensors"):
-            found[f"imported:{name.removesuffix('.safetensors')}"] = folder / "imported" / name
-    for name in names_in(folder):
-        if os.path.lexists(path := folder / name / "checkpoint.safetensors"):
-            found[f"run:{name}"] = path
-    names = {n: p for n, p in found.items() if _run_checkpoint_path(n) is not None}
-    return dict(sorted(names.items(), key=lambda item: -_changed_at(item[1])))
+    folder, ending, found = runs_dir(), ".safetensors", {}
+    imported = [n for n in names_in(folder / "imported") if n.endswith(ending)]
+    names = [f"imported:{n.removesuffix(ending)}" for n in imported]
+    for name in [*names, *(f"run:{n}" for n in names_in(folder))]:
+        path = _run_checkpoint_path(name)
+        if path is not None and os.path.lexists(path):
+            found[name] = path
+    return dict(sorted(found.items(), key=lambda item: -_changed_at(item[1])))
 
 
 def _changed_at(path: Path) -> float:
@@ -221,10 +219,11 @@ def stage_path(path: Path, images_seen: int) -> Path:
     return path.parent / folder / f"{images_seen:08}.safetensors"
 
 
-def list_stages(path: Path) -> list[Path]:
-    """List the stages of a checkpoint's training that were kept, the earliest first."""
+def list_stages(path: Path) -> dict[int, Path]:
+    """List the stages of a checkpoint's training that were kept, by images seen."""
     folder = stage_path(path, 0).parent
-    return [folder / n for n in names_in(folder) if re.fullmatch(r"[0-9]{8,12}\.safetensors", n)]
+    names = [n for n in names_in(folder) if re.fullmatch(r"[0-9]{8,12}\.safetensors", n)]
+    return {int(Path(name).stem): folder / name for name in names}
 
 
 def weights_digest(path: str | os.PathLike[str]) -> str:

@@ -228,7 +228,7 @@ class Run:
 
     def stages(self) -> dict[int, Path]:
         """List the checkpoints on the way by images seen."""
-        return {int(path.stem): path for path in list_stages(self.checkpoint)}
+        return list_stages(self.checkpoint)
 
     def config(self) -> RunConfig:
         """Read the settings; `RunError` if they are missing or damaged."""
