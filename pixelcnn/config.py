@@ -9,7 +9,7 @@ accepts exactly what `to_dict` wrote. What a model is made of stands beside the 
 import functools
 import reprlib
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
@@ -86,6 +86,11 @@ def settings(cls: type) -> type:
 
     made.__init__ = initialize
     return made
+
+
+def read_by(read: Callable[[Any], Settings]) -> pydantic.BeforeValidator:
+    """Let a field take what a file holds: settings, or what `read` makes of other values."""
+    return pydantic.BeforeValidator(lambda v: v if isinstance(v, Settings) else read(v))
 
 
 def fault_of(error: Exception, cls: type | None = None) -> str:
@@ -207,6 +212,9 @@ class TrainConfig(Settings):
         """
         fits = self.label_contrast == 0 or num_classes > 1
         self.require("label_contrast", fits, f"be 0 with num_classes (={num_classes})")
+
+
+StoredTrainConfig = Annotated[TrainConfig, read_by(TrainConfig.from_dict)]
 
 
 @settings

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pixelcnn.config import STRICT, fault_of
 from pixelcnn.files import as_path, names_in, open_file, read_file, write_atomically
-from pixelcnn.models import Model, ModelConfig, architecture, build_model, read_config
+from pixelcnn.models import Model, StoredConfig, architecture, build_model
 
 FORMAT = "pixelcnn-checkpoint-1"
 LIBRARY_VERSION = "0.1.0"
@@ -44,11 +44,7 @@ class CheckpointError(Exception):
 class CheckpointInfo:
     """What a checkpoint says about itself."""
 
-    config: Annotated[
-        ModelConfig,
-        PlainValidator(lambda v: v if isinstance(v, ModelConfig) else read_config(v)),
-        PlainSerializer(ModelConfig.to_dict),
-    ]
+    config: StoredConfig
     """Shape of the model."""
     dataset: Annotated[str, Field(max_length=4096)] | None
     """Name of the data set it learned, see `pixelcnn.data.datasets.DATASETS`."""
@@ -102,11 +98,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Model, CheckpointInfo
         if wrong := sorted(name for name, _ in wanted.items() ^ found.items()):
             raise ValueError(f"the weights do not fit the configuration, first at {wrong[0]!r}")
         for name, weight in weights.items():
-            if file.get_slice(name).get_dtype() in FLOATS:
-                weight.copy_(file.get_tensor(name))
-            else:
-                weight.fill_(math.nan)
-            if not bool(torch.isfinite(weight).all()):
+            is_float = file.get_slice(name).get_dtype() in FLOATS
+            if not is_float or not weight.copy_(file.get_tensor(name)).isfinite().all():
                 raise ValueError(f"the weight {name!r} holds values that are not numbers")
     return model.eval().requires_grad_(False), info
 

@@ -194,8 +194,8 @@ def _rounded(values: Tensor) -> list[float]:
 def another_of_each_class(label: Tensor, count: int) -> Tensor:
     """Choose, for each of the first images, the next one of the same class: int64 (count,).
 
-    >>> another_of_each_class(torch.tensor([0, 1, 1, 0, 0]), 3).tolist()
-    [3, 2, 1]
+    >>> another_of_each_class(torch.tensor([0, 1, 1, 0, 2]), 4).tolist()
+    [3, 2, 1, 0]
     """
     found = []
     for number in range(count):
