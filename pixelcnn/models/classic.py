@@ -132,14 +132,14 @@ class ClassicStepper(RowStepper):
         c = self.config
         k = c.first_kernel_size
         above = self.input.above(row, k // 2, k, 1, own_row=False)
-        position = self.position_features[row][:, self.case] + self.first_bias
+        position = self.position_features[row].take(self.case, 1) + self.first_bias
         self.position_in_row = self.per_column(above @ self.first_above) + position
         k = c.kernel_size
         self.from_above = []
         for cache, dilation, block in zip(self.inner, c.dilations, self.blocks, strict=True):
             _, weight, _, bias, _ = block
             above = cache.above(row, k // 2, k, dilation, own_row=False)
-            self.from_above.append(self.per_column(above @ weight) + bias[self.case])
+            self.from_above.append(self.per_column(above @ weight) + bias.take(self.case, 0))
 
     def pixel(self, row: int, col: int) -> Array:
         """Run all layers for one position; returns the features (B, F)."""

@@ -352,7 +352,7 @@ class GatedStepper(RowStepper):
         c, size = self.config, self.config.num_features
         k = c.first_kernel_size
         weight, bias = self.first_vertical
-        position = self.position_features[row][:, self.case]  # (W, B, F)
+        position = self.position_features[row].take(self.case, 1)  # (W, B, F)
         above = self.input.above(row, k // 2, k, 1, own_row=False)
         vertical = self.per_column(above @ weight + bias) + position  # (W, B, F)
         self.position_in_row = position + self.first_horizontal[1]
@@ -364,9 +364,9 @@ class GatedStepper(RowStepper):
             cache.put_row(row, vertical)
             above = cache.above(row, k // 2 + 1, k, dilation, own_row=True) @ weight
             gates = self.per_column(above)  # a view
-            gates += bias[self.case]
+            gates += bias.take(self.case, 0)
             linked = self.per_column(above @ link)
-            linked += link_bias[self.case]
+            linked += link_bias.take(self.case, 0)
             if self.evidence:
                 gates += self.evidence[number][0][row]  # (W, 1, 2F), after the link has read them
                 linked += self.evidence[number][1][row]
@@ -385,7 +385,8 @@ class GatedStepper(RowStepper):
         state = np.zeros((self.batch, 2 * size), self.dtype)  # residual | skips
         residual, skips = state[:, :size], state[:, size:]
         np.add(left.dot(self.first_horizontal[0]), self.position_in_row[col], out=residual)
-        gated_and_1 = np.ones((self.batch, size + 1), self.dtype)
+        gated_and_1 = np.empty((self.batch, size + 1), self.dtype)
+        gated_and_1[:, size] = 1  # what the bias is multiplied with
         gated = gated_and_1[:, :size]
         columns = c.kernel_size // 2 + 1
         blocks = zip(
