@@ -88,7 +88,6 @@ def make_row(
     """Measure coverage and sampling time, and put them beside the scores of `score_images`."""
     c = model.config
     seen, past = past_coverage(dependency_maps(model))
-    scores = scores.double()
     ensemble = ensemble_bits_per_dim(scores, c.num_dims).mean().item()
     return ModelRow(
         checkpoint=name,
