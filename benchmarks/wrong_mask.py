@@ -14,7 +14,7 @@ from pixelcnn.config import SamplingRule, TrainConfig
 from pixelcnn.data.datasets import load_dataset
 from pixelcnn.evaluation.stored import StoredNumbers, save_numbers
 from pixelcnn.evaluation.wrong_mask import NAME, PATH, WEIGHTS, WrongMask, canvases, load_wrong
-from pixelcnn.models import ClassicConfig
+from pixelcnn.models.classic import ClassicConfig
 from pixelcnn.sampling import make_noise, sample_naive
 from pixelcnn.storage import CheckpointInfo, save_checkpoint, weights_digest
 from pixelcnn.training.engine import Progress, train

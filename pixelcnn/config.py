@@ -8,9 +8,10 @@ accepts exactly what `to_dict` wrote. What a model is made of stands beside the 
 
 import functools
 import reprlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 import pydantic
 from pydantic import ConfigDict, Field, ValidationError
@@ -69,25 +70,27 @@ class Settings:
             raise ValueError(f"`{name}` (={getattr(self, name)!r}) must {rule}.")
 
 
-if TYPE_CHECKING:
-    settings = dataclass(frozen=True, kw_only=True)
-else:
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True)
+def settings(cls: type) -> type:
+    """Make a frozen dataclass whose fields are checked: types strictly, ranges, no others."""
+    config = STRICT | ConfigDict(use_attribute_docstrings=True)
+    made = pydantic.dataclasses.dataclass(cls, frozen=True, kw_only=True, config=config)
+    check = made.__init__
 
-    def settings(cls: type) -> type:
-        """Make a frozen dataclass whose fields are checked: types strictly, ranges, no others."""
-        config = STRICT | ConfigDict(use_attribute_docstrings=True)
-        made = pydantic.dataclasses.dataclass(cls, frozen=True, kw_only=True, config=config)
-        check = made.__init__
+    @functools.wraps(check)
+    def initialize(self: Any, /, **values: Any) -> None:
+        try:
+            check(self, **values)
+        except ValidationError as error:
+            raise ValueError(f"{fault_of(error, made)}.") from None
 
-        @functools.wraps(check)
-        def initialize(self: Any, /, **values: Any) -> None:
-            try:
-                check(self, **values)
-            except ValidationError as error:
-                raise ValueError(f"{fault_of(error, made)}.") from None
+    made.__init__ = initialize
+    return made
 
-        made.__init__ = initialize
-        return made
+
+def read_by(read: Callable[[Any], Settings]) -> pydantic.BeforeValidator:
+    """Let a field take what a file holds: settings, or what `read` makes of other values."""
+    return pydantic.BeforeValidator(lambda v: v if isinstance(v, Settings) else read(v))
 
 
 def fault_of(error: Exception, cls: type | None = None) -> str:
@@ -209,6 +212,9 @@ class TrainConfig(Settings):
         """
         fits = self.label_contrast == 0 or num_classes > 1
         self.require("label_contrast", fits, f"be 0 with num_classes (={num_classes})")
+
+
+StoredTrainConfig = Annotated[TrainConfig, read_by(TrainConfig.from_dict)]
 
 
 @settings

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pixelcnn.config import STRICT, fault_of
 from pixelcnn.files import as_path, names_in, open_file, read_file, write_atomically
-from pixelcnn.models import Model, ModelConfig, architecture, build_model, read_config
+from pixelcnn.models import Model, StoredConfig, architecture, build_model
 
 FORMAT = "pixelcnn-checkpoint-1"
 LIBRARY_VERSION = "0.1.0"
@@ -44,11 +44,7 @@ class CheckpointError(Exception):
 class CheckpointInfo:
     """What a checkpoint says about itself."""
 
-    config: Annotated[
-        ModelConfig,
-        PlainValidator(lambda v: v if isinstance(v, ModelConfig) else read_config(v)),
-        PlainSerializer(ModelConfig.to_dict),
-    ]
+    config: StoredConfig
     """Shape of the model."""
     dataset: Annotated[str, Field(max_length=4096)] | None
     """Name of the data set it learned, see `pixelcnn.data.datasets.DATASETS`."""
@@ -102,11 +98,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Model, CheckpointInfo
         if wrong := sorted(name for name, _ in wanted.items() ^ found.items()):
             raise ValueError(f"the weights do not fit the configuration, first at {wrong[0]!r}")
         for name, weight in weights.items():
-            if file.get_slice(name).get_dtype() in FLOATS:
-                weight.copy_(file.get_tensor(name))
-            else:
-                weight.fill_(math.nan)
-            if not bool(torch.isfinite(weight).all()):
+            is_float = file.get_slice(name).get_dtype() in FLOATS
+            if not is_float or not weight.copy_(file.get_tensor(name)).isfinite().all():
                 raise ValueError(f"the weight {name!r} holds values that are not numbers")
     return model.eval().requires_grad_(False), info
 
@@ -161,8 +154,7 @@ def runs_dir() -> Path:
 
 def list_checkpoints() -> dict[str, Path]:
     """List the shipped models of pictures; those of a family come last: family/gru, digits/gru."""
-    alone = {p.stem: p for p in sorted(CHECKPOINT_DIR.glob("*.safetensors"))}
-    return alone | _list_folder("family") | _list_folder("digits")
+    return _list_folder("") | _list_folder("family/") | _list_folder("digits/")
 
 
 def list_prices() -> dict[str, Path]:
@@ -170,11 +162,11 @@ def list_prices() -> dict[str, Path]:
 
     They draw series, not pictures, so that no page offers them but the one about the family.
     """
-    return _list_folder("price")
+    return _list_folder("price/")
 
 
 def _list_folder(name: str) -> dict[str, Path]:
-    return {f"{name}/{p.stem}": p for p in sorted(CHECKPOINT_DIR.glob(f"{name}/*.safetensors"))}
+    return {f"{name}{p.stem}": p for p in sorted(CHECKPOINT_DIR.glob(f"{name}*.safetensors"))}
 
 
 def list_scored_checkpoints() -> dict[str, Path]:
@@ -196,15 +188,14 @@ def list_trained_checkpoints() -> dict[str, Path]:
 
     Files that cannot be read are in it too; reading one says what is wrong with it.
     """
-    folder, found = runs_dir(), {}
-    for name in names_in(folder / "imported"):
-        if name.endswith(".safetensors"):
-            found[f"imported:{name.removesuffix('.safetensors')}"] = folder / "imported" / name
-    for name in names_in(folder):
-        if os.path.lexists(path := folder / name / "checkpoint.safetensors"):
-            found[f"run:{name}"] = path
-    names = {n: p for n, p in found.items() if _run_checkpoint_path(n) is not None}
-    return dict(sorted(names.items(), key=lambda item: -_changed_at(item[1])))
+    folder, ending, found = runs_dir(), ".safetensors", {}
+    imported = [n for n in names_in(folder / "imported") if n.endswith(ending)]
+    names = [f"imported:{n.removesuffix(ending)}" for n in imported]
+    for name in [*names, *(f"run:{n}" for n in names_in(folder))]:
+        path = _run_checkpoint_path(name)
+        if path is not None and os.path.lexists(path):
+            found[name] = path
+    return dict(sorted(found.items(), key=lambda item: -_changed_at(item[1])))
 
 
 def _changed_at(path: Path) -> float:
@@ -221,10 +212,11 @@ def stage_path(path: Path, images_seen: int) -> Path:
     return path.parent / folder / f"{images_seen:08}.safetensors"
 
 
-def list_stages(path: Path) -> list[Path]:
-    """List the stages of a checkpoint's training that were kept, the earliest first."""
+def list_stages(path: Path) -> dict[int, Path]:
+    """List the stages of a checkpoint's training that were kept, by images seen."""
     folder = stage_path(path, 0).parent
-    return [folder / n for n in names_in(folder) if re.fullmatch(r"[0-9]{8,12}\.safetensors", n)]
+    names = [n for n in names_in(folder) if re.fullmatch(r"[0-9]{8,12}\.safetensors", n)]
+    return {int(Path(name).stem): folder / name for name in names}
 
 
 def weights_digest(path: str | os.PathLike[str]) -> str:

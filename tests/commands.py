@@ -3,6 +3,7 @@
 import json
 
 from pixelcnn.commands.main import main
+from pixelcnn.storage import CheckpointInfo, save_checkpoint
 
 from .made_up_data import write_mnist_like
 
@@ -24,6 +25,12 @@ def train_new():
     command = f"train new {SHAPE} {RUN} --total-images 20 --seed 1"
     assert main(command.split()) == 0
     return "run:new"
+
+
+def save_model(path, model, dataset="fashion-mnist"):
+    """A checkpoint of a model, as if it had learned this data set."""
+    info = CheckpointInfo(config=model.config, dataset=dataset, images_seen=7, bits_per_dim={})
+    save_checkpoint(path, model, info)
 
 
 def files_of(folder, name):

@@ -16,16 +16,10 @@ from pixelcnn.data.pictures import sheet
 from pixelcnn.files import write_atomically
 from pixelcnn.models.convolutions import MaskedConv2d
 from pixelcnn.sampling import sample
-from pixelcnn.storage import (
-    CheckpointInfo,
-    checkpoint_path,
-    load_checkpoint,
-    read_info,
-    save_checkpoint,
-)
+from pixelcnn.storage import checkpoint_path, load_checkpoint, read_info
 from pixelcnn.training.scoring import evaluate
 
-from .commands import RUN, SHAPE, refused, train_new, working_folder
+from .commands import RUN, SHAPE, refused, save_model, train_new, working_folder
 from .made_up_data import write_mnist_like
 from .tiny import randomize, tiny_model
 
@@ -40,15 +34,10 @@ def trained(folder):
     return train_new()
 
 
-def save_tiny(path, model, dataset="fashion-mnist"):
-    info = CheckpointInfo(config=model.config, dataset=dataset, images_seen=1, bits_per_dim={})
-    save_checkpoint(path, model, info)
-
-
 @pytest.fixture
 def checkpoint(folder):
     """A tiny model of 5 x 6 pictures and 3 classes."""
-    save_tiny(folder / "tiny.safetensors", tiny_model(num_classes=3, dtype=torch.float32))
+    save_model(folder / "tiny.safetensors", tiny_model(num_classes=3, dtype=torch.float32))
     return str(folder / "tiny.safetensors")
 
 
@@ -115,7 +104,7 @@ def test_sample_can_show_one_class_per_row(checkpoint, folder, capsys):
     levels = sample(load_checkpoint(checkpoint)[0], num_images=8, label=[0, 0, 1, 1, 2, 2, 0, 0])
     with Image.open(folder / "sample.png") as image:
         assert np.array_equal(np.asarray(image), sheet(levels, 4, columns=2, scale=4))
-    save_tiny(folder / "plain.safetensors", tiny_model(dtype=torch.float32))
+    save_model(folder / "plain.safetensors", tiny_model(dtype=torch.float32))
     refused(capsys, "sample plain.safetensors --class-per-row", "needs a model with classes")
 
 
@@ -189,7 +178,7 @@ def test_evaluate_needs_a_data_set_that_fits(checkpoint, folder, capsys):
         (None, "does not say which data set it learned"),
         ("mine", "`dataset` (='mine') must be one of"),
     ):
-        save_tiny(folder / "own.safetensors", tiny_model(dtype=torch.float32), dataset)
+        save_model(folder / "own.safetensors", tiny_model(dtype=torch.float32), dataset)
         refused(capsys, "evaluate own.safetensors", words)
 
 

@@ -49,13 +49,11 @@ def test_with_nothing_given_it_is_the_gated_model_exactly(shape):
     gated = build_model(reshape_config(model.config, "gated")).double().eval()
     gated.load_state_dict({k: v for k, v in model.state_dict().items() if "encoder" not in k})
     levels = random_levels(model.config, 3)
-    nothing = evidence_of(model.config)._replace(
-        known=torch.zeros(1, 1, model.config.height, model.config.width, dtype=torch.bool),
-        hints=torch.zeros(1, 1, model.config.height, model.config.width, dtype=torch.bool),
-    )
-    for same in (model, model.given(nothing)):
+    evidence = evidence_of(model.config)
+    none = torch.zeros_like(evidence.known)
+    for same in (model, model.given(evidence._replace(known=none, hints=none))):
         assert torch.equal(same(levels), gated(levels))
-    assert not torch.equal(model.given(evidence_of(model.config))(levels), gated(levels))
+    assert not torch.equal(model.given(evidence)(levels), gated(levels))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -10,7 +10,6 @@ from pixelcnn.evaluation.family import (
     CURVES_PATH,
     Member,
     after_same_cpu_time,
-    another_of_each_class,
     answer_claim,
     measure_range,
     name_leaders,
@@ -72,12 +71,6 @@ def test_influence_and_what_is_lost_are_those_of_trying_every_pair(name, shape):
     if height == channels == 1:
         assert torch.equal(got[0], got[1])
     assert got[3] == pytest.approx(float(bits_per_dim(model, levels, label).mean()))
-
-
-def test_a_past_is_hidden_with_another_image_of_the_same_class():
-    label = torch.tensor([0, 1, 1, 0, 2])
-    found = another_of_each_class(label, 4)
-    assert found.tolist() == [3, 2, 1, 0]
 
 
 MEMBER = Member(

@@ -185,7 +185,7 @@ def test_the_animation_begins_empty_and_ends_with_the_picture(num_levels, num_im
 
 def test_the_animation_of_all_grey_levels_is_exact():
     picture = np.arange(256, dtype=np.uint8).reshape(8, 32)
-    content = gif_bytes(drawing_frames(picture, scale=1))
+    content = gif_bytes(drawing_frames(picture))
     with Image.open(io.BytesIO(content)) as animation:
         animation.seek(animation.n_frames - 1)
         assert np.array_equal(np.asarray(animation.convert("L")), picture)
@@ -193,7 +193,7 @@ def test_the_animation_of_all_grey_levels_is_exact():
 
 def test_frames_add_pixels_in_raster_order():
     picture = np.arange(30, dtype=np.uint8).reshape(5, 6)
-    frames = drawing_frames(picture, pixels_per_frame=7, scale=1)
+    frames = drawing_frames(picture, pixels_per_frame=7)
     assert len(frames) == 6
     for frame, drawn in zip(frames, (0, 7, 14, 21, 28, 30), strict=True):
         undrawn = (frame.reshape(-1, 3) == UNDRAWN).all(1)

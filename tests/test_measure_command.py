@@ -26,16 +26,14 @@ from pixelcnn.evaluation.stored import (
 )
 from pixelcnn.inspection.receptive_field import dependency_maps, past_coverage
 from pixelcnn.storage import (
-    CheckpointInfo,
     checkpoint_path,
     list_scored_checkpoints,
     load_checkpoint,
     read_info,
-    save_checkpoint,
     weights_digest,
 )
 
-from .commands import refused
+from .commands import refused, save_model
 from .made_up_data import write_mnist_like
 from .tiny import tiny_model
 
@@ -59,13 +57,8 @@ def folder(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "CHECKPOINT_DIR", tmp_path)
     monkeypatch.setattr(stored, "FOLDER", tmp_path / "measurements")
     monkeypatch.setattr(evaluate, "TABLE_PATH", tmp_path / "measurements" / "table.json")
-    save(tmp_path / "clothes.safetensors", small_model())
+    save_model(tmp_path / "clothes.safetensors", small_model())
     return tmp_path
-
-
-def save(path, model, dataset="fashion-mnist"):
-    info = CheckpointInfo(config=model.config, dataset=dataset, images_seen=7, bits_per_dim={})
-    save_checkpoint(path, model, info)
 
 
 def test_the_paradox_is_measured_and_kept_with_its_command(folder, capsys):
@@ -83,9 +76,9 @@ def test_the_paradox_is_measured_and_kept_with_its_command(folder, capsys):
 
 
 def test_a_model_of_digits_is_found_and_gives_the_ratio(folder, capsys):
-    save(folder / "classic-digits.safetensors", small_model("classic"), "mnist")
-    save(folder / "digits.safetensors", small_model(seed=1), "mnist")
-    save(folder / "few.safetensors", small_model(num_levels=3), "mnist")
+    save_model(folder / "classic-digits.safetensors", small_model("classic"), "mnist")
+    save_model(folder / "digits.safetensors", small_model(seed=1), "mnist")
+    save_model(folder / "few.safetensors", small_model(num_levels=3), "mnist")
     assert main(["measure", "paradox", "clothes", "--num-images", "4"]) == 0
     assert "ratio" in capsys.readouterr().out
     path = folder / "measurements" / "paradox-clothes.json"
@@ -113,7 +106,7 @@ def test_the_calibration_is_measured_and_kept(folder, capsys):
     # They know when the weights have changed.
     assert main(["evaluate", "clothes", "--split", "test", "--write"]) == 0  # metadata only
     assert kept.outdated == []
-    save(folder / "clothes.safetensors", small_model(seed=2))
+    save_model(folder / "clothes.safetensors", small_model(seed=2))
     assert kept.outdated == ["clothes"]
     os.unlink(folder / "clothes.safetensors")
     assert kept.outdated == ["clothes"]
@@ -128,7 +121,7 @@ def test_numbers_of_runs_and_of_imported_files_lie_beside_them(folder, capsys):
         str(folder / "else" / "x.safetensors"): "else/x",
     }
     for seed, place in enumerate(places.values()):
-        save(folder / f"{place}.safetensors", small_model(seed=seed))
+        save_model(folder / f"{place}.safetensors", small_model(seed=seed))
     for name, place in places.items():
         assert main(["measure", "calibration", name, "--num-images", "2"]) == 0
         parent, _, stem = place.rpartition("/")
@@ -157,14 +150,14 @@ def test_numbers_of_runs_and_of_imported_files_lie_beside_them(folder, capsys):
     ],
 )
 def test_bad_options_are_refused(folder, capsys, command, words):
-    save(folder / "unnamed.safetensors", small_model(), None)
-    save(folder / "bags.safetensors", small_model(), "fashion-mnist/8")
-    save(folder / "odd.safetensors", tiny_model(num_classes=10, dtype=torch.float32))
+    save_model(folder / "unnamed.safetensors", small_model(), None)
+    save_model(folder / "bags.safetensors", small_model(), "fashion-mnist/8")
+    save_model(folder / "odd.safetensors", tiny_model(num_classes=10, dtype=torch.float32))
     refused(capsys, command, words)
 
 
 def test_the_table_has_a_row_for_every_checkpoint(folder, capsys):
-    save(folder / "orders.safetensors", small_model(num_orders=8))
+    save_model(folder / "orders.safetensors", small_model(num_orders=8))
     assert main(["evaluate", "--table", "--write"]) == 0
     printed = capsys.readouterr().out
     kept = load_numbers(folder / "measurements" / "table.json", Table)
@@ -187,7 +180,7 @@ def test_the_table_has_a_row_for_every_checkpoint(folder, capsys):
     ensemble = ensemble_bits_per_dim(scores.double(), 784).mean().item()
     assert rows[1].ensemble_bits_per_dim == pytest.approx(ensemble)
     assert rows[1].order_bits_per_dim == pytest.approx(scores.double().mean(0).tolist())
-    save(folder / "clothes.safetensors", small_model(seed=2))
+    save_model(folder / "clothes.safetensors", small_model(seed=2))
     os.unlink(folder / "orders.safetensors")
     assert main(["evaluate", "clothes", "--table", "--write"]) == 0
     kept = load_numbers(folder / "measurements" / "table.json", Table)

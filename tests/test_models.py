@@ -142,6 +142,8 @@ def test_wrong_labels_are_refused(label, message):
         ({"height": True}, "be an integer"),
         ({"height": 128, "width": 97}, r"`width` \(=97\) .*\(=12416\) must be at most 12288"),
         ({"dropout": float("nan")}, "be a number from 0 to 0.9"),
+        ({"num_orders": 8}, "unless height and width are equal"),
+        ({"num_orders": 2}, "be 1 or 8"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):

@@ -5,7 +5,6 @@ import torch
 
 from pixelcnn import bits_per_dim, sample
 from pixelcnn.evaluation.likelihoods import nats_to_bits_per_dim, nll_nats
-from pixelcnn.models import GatedConfig
 from pixelcnn.orders import (
     NUM_ORDERS,
     ORDER_NAMES,
@@ -14,7 +13,7 @@ from pixelcnn.orders import (
     to_raster,
 )
 
-from .tiny import ARCHITECTURES, random_levels, tiny_config, tiny_model
+from .tiny import ARCHITECTURES, random_levels, tiny_model
 
 EVERY_ORDER = range(NUM_ORDERS)
 
@@ -81,12 +80,5 @@ def test_the_order_acts_on_the_prediction_and_none_means_order_0(architecture):
         model(levels[:2], None, torch.tensor([0, 8]))
     with pytest.raises(ValueError, match=r"`order` .* must be int64 \(2,\)"):
         model(levels[:2], None, torch.tensor([0]))
-
-
-def test_only_square_images_have_eight_orders_and_other_numbers_are_refused():
-    with pytest.raises(ValueError, match="unless height and width are equal"):
-        tiny_config(num_orders=8)
-    with pytest.raises(ValueError, match="be 1 or 8"):
-        GatedConfig(num_orders=2)
     with pytest.raises(ValueError, match=r"must lie in 0..0"):
         sample(tiny_model(height=5, width=5), order=3)

@@ -90,11 +90,10 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     tmp_path, architecture, bfloat16, stop_after, contrast
 ):
     model_config = tiny_config(architecture, num_classes=3, dropout=0.3)
+    more = {"label_contrast": contrast}
     if architecture not in TRAINED_WHOLE:  # first the encoder alone, then all
-        contrast, more = 0.0, {"encoder_images": 16}
-    else:
-        more = {}
-    config = train_config(bfloat16=bfloat16, label_contrast=contrast, **more)
+        more = {"encoder_images": 16}
+    config = train_config(bfloat16=bfloat16, **more)
     splits = split(model_config, 22), split(model_config, 8, seed=1)
     whole = TrainingState(model_config, config)
     wanted = list(facts(train(whole, config, *splits)))

@@ -89,7 +89,8 @@ def run_measure(options: argparse.Namespace) -> int:
         result = _family(options, model, info)
         _print_member(result)
     else:
-        levels, label = _test_images(info.dataset, options, model)
+        images = _test_images(info.dataset, options, model)
+        levels, label = (part[: options.num_images] for part in images)
         given = label if info.config.num_classes else None
         result = finish(measure_calibration(model, levels, given))
         _print_calibration(result)
@@ -118,26 +119,26 @@ def _paradox(
                 f"`--second` (={second}) learned {second_info.dataset}; it must have learned "
                 f"{names[1]}."
             )
-    own, other = (_test_images(name, options, model)[0] for name in names)
+    images = (_test_images(name, options, model)[0] for name in names)
+    own, other = (part[: options.num_images] for part in images)
     sets = make_sets(own, other, names, info.config.num_levels)
     return finish(measure_paradox(model, second_model, info.dataset, sets)), second
 
 
 def _family(options: argparse.Namespace, model: Model, info: CheckpointInfo) -> Member:
-    levels, label = _test_images(info.dataset, options, model, only_first=False)
+    levels, label = _test_images(info.dataset, options, model)
     others = levels[another_of_each_class(label, options.num_images)]
     levels, label = levels[: options.num_images], label[: options.num_images]
     given = label if info.config.num_classes else None
     return finish(measure_member(model, info, levels, given, others))
 
 
-def _test_images(
-    dataset: str, options: argparse.Namespace, model: Model, only_first: bool = True
-) -> tuple[Tensor, Tensor]:
+def _test_images(dataset: str, options: argparse.Namespace, model: Model) -> tuple[Tensor, Tensor]:
+    """Load all test images; there must be as many as are to be measured."""
     num_levels = model.config.num_levels
     levels, label = load_dataset(dataset, "test", options.data_dir, num_levels=num_levels)
-    count = check_count("num_images", options.num_images, len(levels))
-    return (levels[:count], label[:count]) if only_first else (levels, label)
+    check_count("num_images", options.num_images, len(levels))
+    return levels, label
 
 
 def _print_paradox(paradox: Paradox) -> None:

@@ -184,12 +184,11 @@ def as_evidence(
             hints, or no unknown pixel.
     """
     levels, known = torch.as_tensor(levels), torch.as_tensor(known)
-    model.check_levels(levels)
-    if only_one and len(levels) != 1:
-        raise ValueError(f"`levels` must hold one drawing, not {len(levels)}.")
     hints = torch.zeros_like(known) if hints is None else torch.as_tensor(hints)
     evidence = Evidence(levels, known, hints)
-    evidence.check(model.config)
+    evidence.check(model)
+    if only_one and len(levels) != 1:
+        raise ValueError(f"`levels` must hold one drawing, not {len(levels)}.")
     for number, (one, hint) in enumerate(zip(known, hints, strict=True)):
         if not (one | hint).any():
             raise ValueError(

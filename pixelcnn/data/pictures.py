@@ -79,9 +79,7 @@ def gif_bytes(frames: Sequence[Picture]) -> bytes:
     return buffer.getvalue()
 
 
-def drawing_frames(
-    picture: Picture, *, pixels_per_frame: int = 8, scale: int = 8
-) -> list[Picture]:
+def drawing_frames(picture: Picture, *, pixels_per_frame: int = 8) -> list[Picture]:
     """Show a picture while it is drawn in raster order, pixels not drawn yet in a pale blue.
 
     Returns RGB frames; the last one is the whole picture.
@@ -92,7 +90,7 @@ def drawing_frames(
     total = height * width
     for drawn in [*range(0, total, pixels_per_frame), total]:
         flat = np.where(np.arange(total)[:, None] < drawn, colour.reshape(-1, 3), UNDRAWN)
-        frames.append(enlarge(flat.reshape(height, width, 3), scale))
+        frames.append(flat.reshape(height, width, 3))
     return frames
 
 
@@ -100,5 +98,5 @@ def animated_sheet(levels: Tensor, num_levels: int, *, columns: int, scale: int)
     """Encode a `sheet` of pictures, all being drawn together, as a GIF of five seconds."""
     parts = pictures(levels, num_levels)
     pixels_per_frame = max(1, parts[0].shape[0] * parts[0].shape[1] // GIF_FRAMES)
-    drawn = [drawing_frames(p, pixels_per_frame=pixels_per_frame, scale=1) for p in parts]
+    drawn = [drawing_frames(p, pixels_per_frame=pixels_per_frame) for p in parts]
     return gif_bytes([enlarge(grid(frame, columns), scale) for frame in zip(*drawn, strict=True)])

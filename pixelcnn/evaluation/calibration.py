@@ -11,6 +11,7 @@ from torch import Tensor
 from pixelcnn.config import STRICT
 from pixelcnn.data.datasets import iterate_batches
 from pixelcnn.evaluation.likelihoods import entropy_bits
+from pixelcnn.evaluation.stored import Count, NotNegative
 from pixelcnn.models import Model
 
 INTERVALS = (0.5, 0.9)
@@ -32,8 +33,6 @@ def _counted(values: list[int]) -> list[int]:
 
 
 Item = TypeVar("Item")
-Count = Annotated[int, Field(ge=0)]
-Sum = Annotated[float, Field(ge=0)]
 ByGroup = Annotated[dict[Literal["all", "unsure"], Item], Field(min_length=len(GROUPS))]
 ByInterval = Annotated[list[Item], Field(min_length=len(INTERVALS), max_length=len(INTERVALS))]
 ByBin = Annotated[list[Item], Field(min_length=BINS, max_length=BINS)]
@@ -53,16 +52,16 @@ class Calibration:
         default_factory=lambda: {group: [0] * len(INTERVALS) for group in GROUPS}
     )
     """How often the level fell inside each of `INTERVALS`, by group."""
-    promised: ByGroup[ByInterval[Annotated[Sum, PlainSerializer(lambda v: round(v, 3))]]] = Field(
-        default_factory=lambda: {group: [0.0] * len(INTERVALS) for group in GROUPS}
-    )
+    promised: ByGroup[
+        ByInterval[Annotated[NotNegative, PlainSerializer(lambda v: round(v, 3))]]
+    ] = Field(default_factory=lambda: {group: [0.0] * len(INTERVALS) for group in GROUPS})
     """Sum of the probabilities that those intervals hold, by group."""
     bin_events: Annotated[ByBin[Count], AfterValidator(_counted)] = Field(
         default_factory=lambda: [0] * BINS
     )
     """Pairs (dimension, level) whose predicted probability lies in each bin."""
-    bin_promised: ByBin[Annotated[Sum, PlainSerializer(lambda v: float(f"{v:.6g}"))]] = Field(
-        default_factory=lambda: [0.0] * BINS
+    bin_promised: ByBin[Annotated[NotNegative, PlainSerializer(lambda v: float(f"{v:.6g}"))]] = (
+        Field(default_factory=lambda: [0.0] * BINS)
     )
     """Sum of those probabilities: how many of the levels should have occurred."""
     bin_happened: Annotated[ByBin[Count], AfterValidator(_counted)] = Field(

@@ -3,6 +3,7 @@
 Shapes: B images, N dimensions in the order of prediction, K levels.
 """
 
+import statistics
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Annotated
@@ -13,9 +14,9 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from pixelcnn.config import STRICT, fault_of
+from pixelcnn.config import STRICT, Share, fault_of
 from pixelcnn.evaluation.likelihoods import nll_nats, surprise_bits
-from pixelcnn.evaluation.stored import StoredNumbersError, percent
+from pixelcnn.evaluation.stored import Count, NotNegative, StoredNumbersError, percent
 from pixelcnn.files import read_file
 from pixelcnn.inspection.influence import logits, one_thread
 from pixelcnn.inspection.receptive_field import as_images, dependency_maps, in_order, past_coverage
@@ -35,10 +36,6 @@ ROUNDING = 1e-6
 """Influence below which it is that of rounding, not of the level, and counts as none."""
 EQUAL = 0.005
 """Bits/dim below which a difference is not clear."""
-
-Count = Annotated[int, Field(ge=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -145,8 +142,8 @@ def measure_range(
     pixels = every // c.num_channels
     rows, cols = pixels // c.width, pixels % c.width
     step = max(1, (total - 1) // PLACES)
-    influence, influenced, lost, cuts = torch.zeros(4, total, dtype=torch.float64)
-    in_picture, pairs = torch.zeros(2, max(c.height, c.width), dtype=torch.float64)
+    influence, lost, pairs = torch.zeros(3, total - 1, dtype=torch.float64)  # by distance - 1
+    in_picture, pairs_in_picture = torch.zeros(2, max(c.height, c.width), dtype=torch.float64)
     bits = 0.0
     for number in range(len(levels)):
         its_label = None if label is None else int(label[number])
@@ -170,25 +167,24 @@ def measure_range(
             extra = in_order(surprise_bits(told, truth.expand(len(part), -1, -1, -1))[:, None])
             extra = extra[..., 0] - before_bits
             for row, place in enumerate(part.tolist()):
-                influence[1 : total - place] += moved[row, place + 1 :]
-                influenced[1 : total - place] += 1
-                later = slice(place + 1, None)
+                later, distances = slice(place + 1, None), slice(total - place - 1)
+                influence[distances] += moved[row, later]
+                lost[distances] += extra[row, later]
+                pairs[distances] += 1
                 apart = torch.maximum(
                     (rows[later] - rows[place]).abs(), (cols[later] - cols[place]).abs()
                 )
                 in_picture.index_add_(0, apart, moved[row, later].double())
-                pairs += torch.bincount(apart, minlength=len(pairs))
-                lost[: total - place - 1] += extra[row, place + 1 :]
-                cuts[: total - place - 1] += 1
+                pairs_in_picture += torch.bincount(apart, minlength=len(in_picture))
             yield (number + float(part[-1] + 1) / total) / len(levels)
     # Of N predictions, only those after the first n + 1 have anything beyond n to be hidden.
-    share = (total - 1 - every) / total
-    lost = lost / cuts.clamp(min=1) * share
+    pairs, pairs_in_picture = pairs.clamp(min=1), pairs_in_picture.clamp(min=1)
+    lost = lost / pairs * (total - every[1:]) / total
     influence, in_picture = (
         torch.where(mean < ROUNDING, 0.0, mean.clamp(max=1))
-        for mean in (influence / influenced.clamp(min=1), in_picture / pairs.clamp(min=1))
+        for mean in (influence / pairs, in_picture / pairs_in_picture)
     )
-    return influence[1:], in_picture[1:], lost[:-1], bits
+    return influence, in_picture[1:], lost, bits
 
 
 def _rounded(values: Tensor) -> list[float]:
@@ -198,8 +194,8 @@ def _rounded(values: Tensor) -> list[float]:
 def another_of_each_class(label: Tensor, count: int) -> Tensor:
     """Choose, for each of the first images, the next one of the same class: int64 (count,).
 
-    >>> another_of_each_class(torch.tensor([0, 1, 1, 0, 0]), 3).tolist()
-    [3, 2, 1]
+    >>> another_of_each_class(torch.tensor([0, 1, 1, 0, 2]), 4).tolist()
+    [3, 2, 1, 0]
     """
     found = []
     for number in range(count):
@@ -226,7 +222,7 @@ def _seconds(work: Callable[[], object]) -> float:
         started = time.process_time()
         work()
         times.append(time.process_time() - started)
-    return sorted(times)[TIMED // 2]
+    return statistics.median(times)
 
 
 CURVES_PATH = CHECKPOINT_DIR / "curves.json"

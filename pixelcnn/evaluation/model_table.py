@@ -3,17 +3,15 @@
 import statistics
 import time
 from collections.abc import Generator
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from pixelcnn.config import STRICT
+from pixelcnn.config import STRICT, Share
 from pixelcnn.data.datasets import iterate_batches
 from pixelcnn.evaluation.likelihoods import bits_per_dim, ensemble_bits_per_dim
-from pixelcnn.evaluation.stored import FOLDER
+from pixelcnn.evaluation.stored import FOLDER, Count, NotNegative
 from pixelcnn.inspection.receptive_field import dependency_maps, past_coverage
 from pixelcnn.models import Model
 from pixelcnn.sampling import sample
@@ -24,10 +22,6 @@ EVALUATION_BATCH = 4
 TIMED = 5
 """Pictures drawn one after the other to measure the time; the median counts."""
 TABLE_PATH = FOLDER / "table.json"
-
-
-Count = Annotated[int, Field(ge=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -57,7 +51,7 @@ class ModelRow:
     num_parameters: Count
     images_seen: Count
     """Training images that it has seen, repetitions included."""
-    past_seen: Annotated[float, Field(ge=0, le=1)]
+    past_seen: Share
     """Share of all pairs (prediction, earlier pixel) inside the receptive field."""
     seconds_one: NotNegative
     """Seconds to draw one picture alone with the cached sampler, median."""
@@ -94,7 +88,6 @@ def make_row(
     """Measure coverage and sampling time, and put them beside the scores of `score_images`."""
     c = model.config
     seen, past = past_coverage(dependency_maps(model))
-    scores = scores.double()
     ensemble = ensemble_bits_per_dim(scores, c.num_dims).mean().item()
     return ModelRow(
         checkpoint=name,

@@ -6,9 +6,9 @@ numbers without the data, and say so where the weights have changed since.
 
 import json
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pixelcnn.config import STRICT, fault_of
 from pixelcnn.files import read_file, write_atomically
@@ -17,6 +17,8 @@ from pixelcnn.storage import CHECKPOINT_DIR, CheckpointError, checkpoint_path, w
 FOLDER = CHECKPOINT_DIR / "measurements"
 MAX_BYTES = 4 * 2**20
 
+Count = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Numbers = TypeVar("Numbers")
 
 

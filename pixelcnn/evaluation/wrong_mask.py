@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from pixelcnn.config import STRICT
+from pixelcnn.evaluation.stored import NotNegative
 from pixelcnn.inspection.influence import leaking_copy
 from pixelcnn.models import Model, ModelConfig
 from pixelcnn.storage import CHECKPOINT_DIR, load_model
@@ -19,7 +20,7 @@ WEIGHTS = CHECKPOINT_DIR / f"{NAME}.safetensors"
 PATH = WEIGHTS.with_name("numbers.json")
 
 Picture = list[list[Annotated[int, Field(ge=0, le=255)]]]
-Curve = list[Annotated[float, Field(ge=0)]]
+Curve = list[NotNegative]
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -17,11 +17,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pixelcnn.config import Settings, settings
+from pixelcnn.config import Settings, read_by, settings
 
 Array = NDArray[np.floating]
 Features = Annotated[int, Field(ge=1, le=1024)]
@@ -397,6 +397,10 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
         raise ValueError(f"`config` (={reprlib.repr(values)}) must be an object.")
     values = dict(values)
     return architecture(values.pop("architecture", None)).Config.from_dict(values)
+
+
+StoredConfig = Annotated[ModelConfig, read_by(read_config), PlainSerializer(ModelConfig.to_dict)]
+"""How files hold the configuration of a model of any architecture."""
 
 
 def reshape_config(config: ModelConfig, name: str, **changes: Any) -> ModelConfig:

@@ -21,7 +21,7 @@ from pixelcnn.models.convolutions import (
     condition_bias,
     spread,
 )
-from pixelcnn.models.rows import FeatureMap, RowStepper, pointwise, taps
+from pixelcnn.models.rows import RowStepper, pointwise, taps
 
 
 @settings
@@ -111,6 +111,8 @@ class PixelCNN(ConvolutionModel):
 class ClassicStepper(RowStepper):
     """`PixelCNN`, row by row and pixel by pixel."""
 
+    kept = ("inner",)
+
     def __init__(self, model: PixelCNN, condition: Tensor) -> None:
         super().__init__(model, condition)
         c = self.config
@@ -119,36 +121,25 @@ class ClassicStepper(RowStepper):
         self.blocks, self.inner = [], []
         for block, dilation in zip(model.blocks, c.dilations, strict=True):
             above, left = _split(block.conv.masked_weight())
-            bias = block.conv.bias.numpy() + block.condition_bias(condition).numpy()  # (B, inner)
+            bias = block.conv.bias + block.condition_bias(self.different)  # (conditions, inner)
             self.blocks.append(
-                (pointwise(block.reduce), above, left, bias, pointwise(block.expand))
+                (pointwise(block.reduce), above, left, bias.numpy(), pointwise(block.expand))
             )
             self.inner.append(self.map(block.conv.in_channels, dilation * (c.kernel_size // 2)))
-
-    def maps(self) -> Iterator[tuple[str, list[FeatureMap]]]:
-        """Name the feature maps."""
-        yield "inner", self.inner
-
-    def select_condition(self, indices: NDArray[np.int64]) -> None:
-        """Keep the biases of these images."""
-        self.blocks = [
-            (reduce, above, left, bias[indices], expand)
-            for reduce, above, left, bias, expand in self.blocks
-        ]
 
     def begin_row(self, row: int) -> None:
         """Compute what the upper rows of every kernel read, for a whole row."""
         c = self.config
         k = c.first_kernel_size
         above = self.input.above(row, k // 2, k, 1, own_row=False)
-        position = self.position_features[row] + self.first_bias
+        position = self.position_features[row].take(self.case, 1) + self.first_bias
         self.position_in_row = self.per_column(above @ self.first_above) + position
         k = c.kernel_size
         self.from_above = []
         for cache, dilation, block in zip(self.inner, c.dilations, self.blocks, strict=True):
             _, weight, _, bias, _ = block
             above = cache.above(row, k // 2, k, dilation, own_row=False)
-            self.from_above.append(self.per_column(above @ weight) + bias)
+            self.from_above.append(self.per_column(above @ weight) + bias.take(self.case, 0))
 
     def pixel(self, row: int, col: int) -> Array:
         """Run all layers for one position; returns the features (B, F)."""

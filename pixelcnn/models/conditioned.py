@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelcnn.config import settings
-from pixelcnn.models.base import Array, Features, ModelConfig, Stepper, register
+from pixelcnn.models.base import Array, Features, Model, Stepper, register
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN, GatedStepper
 
 
@@ -27,13 +27,14 @@ class Evidence(NamedTuple):
     """bool (B, 1, H, W), True where somebody drew what the picture is to be like about there;
     disjoint from `known`."""
 
-    def check(self, config: ModelConfig) -> None:
-        """Check the masks; the levels are checked by the model.
+    def check(self, model: Model) -> None:
+        """Check evidence before it is used.
 
         Raises:
-            ValueError: if a shape or type is wrong, or a pixel is both known and a hint.
+            ValueError: if a shape, type or level is wrong, or a pixel is both known and a hint.
         """
-        expected = (len(self.levels), 1, config.height, config.width)
+        model.check_levels(self.levels)
+        expected = (len(self.levels), 1, *self.levels.shape[2:])
         for name, values in (("known", self.known), ("hints", self.hints)):
             if values.shape != expected or values.dtype != torch.bool:
                 raise ValueError(
@@ -202,7 +203,7 @@ class ConditionedPixelCNN(GatedPixelCNN):
         Raises:
             ValueError: if a shape, type or value breaks the rules of `Evidence`.
         """
-        self.check_evidence(evidence)
+        evidence.check(self)
         other = copy.copy(self)
         with torch.no_grad():
             other.evidence_biases = self.encoder.steer(self.read(evidence))
@@ -215,7 +216,7 @@ class ConditionedPixelCNN(GatedPixelCNN):
         Raises:
             ValueError: if a shape, type or value breaks the rules of `Evidence`.
         """
-        self.check_evidence(evidence)
+        evidence.check(self)
         maps = self.encoder.maps(evidence, self.encode(evidence.levels))
         return self.encoder.classes(maps).double().softmax(1)
 
@@ -249,15 +250,6 @@ class ConditionedPixelCNN(GatedPixelCNN):
     def read(self, evidence: Evidence) -> Reading:
         """Run the encoder."""
         return self.encoder(evidence, self.encode(evidence.levels))
-
-    def check_evidence(self, evidence: Evidence) -> None:
-        """Check evidence before it is used.
-
-        Raises:
-            ValueError: if it breaks the rules of `Evidence`.
-        """
-        self.check_levels(evidence.levels)
-        evidence.check(self.config)
 
     def forward(
         self,

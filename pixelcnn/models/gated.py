@@ -3,9 +3,8 @@
 Shapes: B batch, F features, H rows, W columns.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from pixelcnn.models.convolutions import (
     condition_bias,
     spread,
 )
-from pixelcnn.models.rows import FeatureMap, RowStepper, pointwise, taps
+from pixelcnn.models.rows import RowStepper, pointwise, taps
 
 
 @settings
@@ -288,6 +287,8 @@ class GatedStepper(RowStepper):
             `GatedBlock.forward`; for all pictures alike, (1, 4F, H, W).
     """
 
+    kept = ("vertical", "horizontal")
+
     def __init__(
         self, model: GatedPixelCNN, condition: Tensor, biases: Sequence[Tensor] | None = None
     ) -> None:
@@ -310,13 +311,13 @@ class GatedStepper(RowStepper):
         self.row_weights, self.pixel_weights = [], []
         self.vertical, self.horizontal = [], []
         for block, dilation in zip(model.blocks, c.dilations, strict=True):
-            bias = np.zeros((self.batch, 2 * size), self.dtype)
+            bias = np.zeros((len(self.different), 2 * size), self.dtype)
             if not block.is_last:
-                bias += block.vertical_condition_bias(condition).numpy()
+                bias += block.vertical_condition_bias(self.different).numpy()
             link, link_bias = pointwise(block.vertical_to_horizontal)
             link_bias = link_bias + block.horizontal.bias.numpy() - bias @ link
             # The link reads the vertical features without this bias: it is taken off again.
-            link_bias = link_bias + block.horizontal_condition_bias(condition).numpy()
+            link_bias = link_bias + block.horizontal_condition_bias(self.different).numpy()
             self.row_weights.append(
                 (
                     to_gates(taps(block.vertical.weight)),
@@ -338,7 +339,6 @@ class GatedStepper(RowStepper):
             border = dilation * (c.kernel_size // 2)
             self.vertical.append(self.map(size, border))
             self.horizontal.append(self.map(size, border))
-        self.gated = np.ones((self.batch, size + 1), self.dtype)  # gated features, then the 1
         self.evidence = []  # for each block two of (H, W, 1, 2F), the vertical and the horizontal
         for bias in biases or ():
             both = bias.permute(2, 3, 0, 1).numpy()
@@ -347,35 +347,12 @@ class GatedStepper(RowStepper):
                 vertical = np.zeros_like(horizontal)
             self.evidence.append((to_gates(vertical), to_gates(horizontal)))
 
-    def maps(self) -> Iterator[tuple[str, list[FeatureMap]]]:
-        """Name the feature maps."""
-        yield "vertical", self.vertical
-        yield "horizontal", self.horizontal
-
-    def fork(self) -> Self:
-        """Copy all maps."""
-        other = super().fork()
-        other.gated = copy.copy(self.gated)
-        return other
-
-    def select(self, indices: NDArray[np.int64]) -> None:
-        """Keep these images."""
-        super().select(indices)
-        self.gated = np.ones((self.batch, self.config.num_features + 1), self.dtype)
-
-    def select_condition(self, indices: NDArray[np.int64]) -> None:
-        """Keep the biases of these images."""
-        self.row_weights = [
-            (weight, bias[indices], link, link_bias[indices])
-            for weight, bias, link, link_bias in self.row_weights
-        ]
-
     def begin_row(self, row: int) -> None:
         """Run the vertical stack for a whole row, and its link to the horizontal stack."""
         c, size = self.config, self.config.num_features
         k = c.first_kernel_size
         weight, bias = self.first_vertical
-        position = self.position_features[row]  # (W, B, F)
+        position = self.position_features[row].take(self.case, 1)  # (W, B, F)
         above = self.input.above(row, k // 2, k, 1, own_row=False)
         vertical = self.per_column(above @ weight + bias) + position  # (W, B, F)
         self.position_in_row = position + self.first_horizontal[1]
@@ -387,9 +364,9 @@ class GatedStepper(RowStepper):
             cache.put_row(row, vertical)
             above = cache.above(row, k // 2 + 1, k, dilation, own_row=True) @ weight
             gates = self.per_column(above)  # a view
-            gates += bias
+            gates += bias.take(self.case, 0)
             linked = self.per_column(above @ link)
-            linked += link_bias
+            linked += link_bias.take(self.case, 0)
             if self.evidence:
                 gates += self.evidence[number][0][row]  # (W, 1, 2F), after the link has read them
                 linked += self.evidence[number][1][row]
@@ -408,7 +385,8 @@ class GatedStepper(RowStepper):
         state = np.zeros((self.batch, 2 * size), self.dtype)  # residual | skips
         residual, skips = state[:, :size], state[:, size:]
         np.add(left.dot(self.first_horizontal[0]), self.position_in_row[col], out=residual)
-        gated_and_1 = self.gated
+        gated_and_1 = np.empty((self.batch, size + 1), self.dtype)
+        gated_and_1[:, size] = 1  # what the bias is multiplied with
         gated = gated_and_1[:, :size]
         columns = c.kernel_size // 2 + 1
         blocks = zip(

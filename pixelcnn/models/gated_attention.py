@@ -26,7 +26,6 @@ from pixelcnn.models.causal_attention import (
 )
 from pixelcnn.models.convolutions import Dilations
 from pixelcnn.models.gated import GatedConfig, GatedPixelCNN, GatedStepper
-from pixelcnn.models.rows import FeatureMap
 
 
 @settings
@@ -143,6 +142,8 @@ class AttentionPixelCNN(GatedPixelCNN):
 class AttentionStepper(GatedStepper):
     """`AttentionPixelCNN`, row by row and pixel by pixel, with a key/value cache."""
 
+    kept = (*GatedStepper.kept, "caches", "found")
+
     def __init__(self, model: AttentionPixelCNN, condition: Tensor) -> None:
         super().__init__(model, condition)
         c = self.config
@@ -153,12 +154,6 @@ class AttentionStepper(GatedStepper):
         self.caches = [KeyValueCache(layer.attention, pixels, self.batch) for layer in layers]
         # The horizontal stack as attention finds it; a pixel needs that of the one before it.
         self.found = [self.map(c.num_features, border=1) for _ in layers]
-
-    def maps(self) -> Iterator[tuple[str, list[FeatureMap | KeyValueCache]]]:
-        """Name the feature maps and the caches."""
-        yield from super().maps()
-        yield "caches", self.caches
-        yield "found", self.found
 
     def before_block(self, number: int, row: int, col: int, residual: Array) -> None:
         """Add what attention finds to the features (B, F) of one position."""

@@ -15,8 +15,7 @@ References:
 import copy
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -97,19 +96,27 @@ class FeatureMap:
 class RowStepper(Stepper):
     """What the steppers of convolutional models share: rows, input features, position, head."""
 
+    kept: ClassVar[tuple[str, ...]] = ()
+    """Names of the lists of feature maps that are kept beside the input."""
+
     def __init__(self, model: ConvolutionModel, condition: Tensor) -> None:
         c = self.config = model.config
-        self.batch = len(condition)
-        self.condition = condition.numpy()
+        self.different, case = condition.unique(return_inverse=True)
+        self.case = case.numpy()  # (B,), which of the conditions that differ
         self.dtype = model.row_bias.numpy().dtype
-        position = model.position_features(condition).permute(2, 3, 0, 1)
-        self.position_features = position.contiguous().numpy()  # (H, W, B, F)
+        position = model.position_features(self.different).permute(2, 3, 0, 1)
+        self.position_features = position.contiguous().numpy()  # (H, W, conditions, F)
         self.head_weights = [pointwise(layer) for layer in model.head]
         self.encoded = model.encoded_levels().numpy()
         self.input = self.map(c.num_channels * c.features_per_channel, c.first_kernel_size // 2)
         self.row = -1  # the row that is begun
         self.position_in_row = np.empty(0)  # (W, B, F), what the row begun adds for its place
         self.from_above: list[Array] = []  # for each block (W, B, .), what its row begun reads
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        return len(self.case)
 
     @abstractmethod
     def begin_row(self, row: int) -> None:
@@ -118,14 +125,6 @@ class RowStepper(Stepper):
     @abstractmethod
     def pixel(self, row: int, col: int) -> Array:
         """Return the features (B, F) that the head reads at one pixel."""
-
-    @abstractmethod
-    def maps(self) -> Iterator[tuple[str, FeatureMap]]:
-        """Name every list of feature maps that is kept beside the input."""
-
-    @abstractmethod
-    def select_condition(self, indices: NDArray[np.int64]) -> None:
-        """Keep these images in what the class alone decides."""
 
     def logits(self) -> Array:
         """Predict one dimension.
@@ -156,19 +155,15 @@ class RowStepper(Stepper):
         """Copy all maps."""
         other = copy.copy(self)
         other.input = self.input.copy()
-        for name, maps in self.maps():
-            setattr(other, name, [m.copy() for m in maps])
+        for name in self.kept:
+            setattr(other, name, [m.copy() for m in getattr(self, name)])
         return other
 
     def select(self, indices: NDArray[np.int64]) -> None:
         """Keep these images; of the rows above only what is still read."""
         row = self.config.coordinates(self.position)[0]
-        condition = self.condition[indices]
-        if not np.array_equal(condition, self.condition):
-            self.position_features = self.position_features[:, :, indices]
-            self.select_condition(indices)
-        self.condition, self.batch = condition, len(indices)
-        for kept in [self.input, *(m for _, maps in self.maps() for m in maps)]:
+        self.case = self.case[indices]
+        for kept in [self.input, *(m for name in self.kept for m in getattr(self, name))]:
             kept.select(indices, row)
         if self.row == row:
             self.position_in_row = self.position_in_row[:, indices]

@@ -105,20 +105,19 @@ def draw_evidence(levels: Tensor, num_levels: int) -> Evidence:
 
 def known_pixels(height: int, width: int) -> Tensor:
     """Draw which pixels of a picture are known: bool (H, W), some but not all."""
-    row = torch.arange(height)[:, None].expand(height, width)
-    col = torch.arange(width).expand(height, width)
+    row, col = _rows_and_cols(height, width)
     kind = _one_of(7)
     if kind == 0:  # rows or columns up to a line
         side, size = (row, height) if _chance(0.6) else (col, width)
         known = side < _between(0.1, 0.9) * size
     elif kind == 1:  # what is left around a box, or the box
-        known = _box(row, col, height, width)
+        known = _box(height, width)
     elif kind == 2:  # every n-th row or column
         known = (row if _chance(0.7) else col) % (2 + _one_of(3)) == 0
     elif kind == 3:  # pixels here and there
         known = torch.rand(height, width) < _between(0.02, 0.7)
     elif kind == 4:  # a half, cut at any angle
-        known = _half_plane(row, col, height, width)
+        known = _half_plane(height, width)
     else:  # where a brush went
         known = _brush(height, width, 1 + _one_of(3))
     if kind != 5 and _chance(0.5):
@@ -136,8 +135,7 @@ def sketches(levels: Tensor, num_levels: int, *, whole: bool = False) -> tuple[T
     With `whole` it is an outline or a silhouette, and no part is left out.
     """
     batch, channels, height, width = levels.shape
-    bright = levels.float().mean(1, keepdim=True) / (num_levels - 1)  # (B, 1, H, W)
-    bright = _unsteady(bright)
+    bright = _unsteady(levels.float().mean(1, keepdim=True) / (num_levels - 1))  # (B, 1, H, W)
     ink = torch.full_like(levels, num_levels - 1)
     drawn = []
     for i, picture in enumerate(bright):
@@ -157,8 +155,6 @@ def sketches(levels: Tensor, num_levels: int, *, whole: bool = False) -> tuple[T
 def _sketch(bright: Tensor, whole: bool) -> Tensor:
     """Draw one picture (1, 1, H, W), values 0..1."""
     height, width = bright.shape[2:]
-    row = torch.arange(height)[:, None].expand(height, width)
-    col = torch.arange(width).expand(height, width)
     inside = bright > _between(0.08, 0.5) * bright.max()
     kind = torch.rand(()) * (0.6 if whole else 1)
     if kind < 0.4:  # the outline
@@ -175,7 +171,7 @@ def _sketch(bright: Tensor, whole: bool) -> Tensor:
         strokes = inside & _brush(height, width, 1 + _one_of(4), inside[0, 0])
     if not whole and _chance(0.45):  # only a part
         part = _half_plane if _chance(0.6) else _box
-        strokes = strokes & part(row, col, height, width)
+        strokes = strokes & part(height, width)
     if _chance(0.35):
         strokes = _grow(strokes.float(), cross=_chance(0.6)) > 0
     if _chance(0.2):  # gaps
@@ -201,7 +197,8 @@ def _unsteady(pictures: Tensor) -> Tensor:
 
 def _brush(height: int, width: int, size: int, start_in: Tensor | None = None) -> Tensor:
     """Move a round brush about: bool (H, W)."""
-    at = torch.rand(2) * torch.tensor([height - 1.0, width - 1.0])
+    corner = torch.tensor([height - 1.0, width - 1.0])
+    at = torch.rand(2) * corner
     if start_in is not None and start_in.any():
         places = start_in.nonzero()
         at = places[_one_of(len(places))].float()
@@ -210,31 +207,35 @@ def _brush(height: int, width: int, size: int, start_in: Tensor | None = None) -
     for _ in range(4 + _one_of(height + width)):
         path.append(at)
         at = at + torch.tensor([math.sin(direction), math.cos(direction)])
-        outside = (at < 0) | (at > torch.tensor([height - 1.0, width - 1.0]))
+        outside = (at < 0) | (at > corner)
         if outside.any() or _chance(0.03):
             direction += _between(0.5, 1.5) * math.pi
-            at = at.clamp(min=torch.zeros(2), max=torch.tensor([height - 1.0, width - 1.0]))
+            at = at.clamp(torch.zeros(2), corner)
         direction += bend + float(torch.randn(())) * 0.12
-    path = torch.stack(path)
-    row = torch.arange(height, dtype=torch.float32)[:, None].expand(height, width)
-    col = torch.arange(width, dtype=torch.float32).expand(height, width)
-    place = torch.stack([row, col], -1).view(-1, 2)
-    return (torch.cdist(place, path).min(1).values <= size / 2).view(height, width)
+    place = torch.stack(_rows_and_cols(height, width), -1).view(-1, 2).float()
+    gap = torch.cdist(place, torch.stack(path)).min(1).values
+    return (gap <= size / 2).view(height, width)
 
 
-def _half_plane(row: Tensor, col: Tensor, height: int, width: int) -> Tensor:
+def _half_plane(height: int, width: int) -> Tensor:
+    row, col = _rows_and_cols(height, width)
     angle = _between(0, 2 * math.pi)
     y, x = (row + 0.5) / height - _between(0.3, 0.7), (col + 0.5) / width - _between(0.3, 0.7)
     return y * math.sin(angle) + x * math.cos(angle) > 0
 
 
-def _box(row: Tensor, col: Tensor, height: int, width: int) -> Tensor:
+def _box(height: int, width: int) -> Tensor:
     inside = torch.ones(height, width, dtype=torch.bool)
-    for place, size in ((row, height), (col, width)):
+    for place, size in zip(_rows_and_cols(height, width), (height, width), strict=True):
         length = max(1.0, _between(0.25, 0.8) * size)
         first = _between(0, max(size - length, 0.0))
         inside &= (place >= first) & (place < first + length)
     return inside
+
+
+def _rows_and_cols(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Give the row and the column of each pixel, int64 (H, W) both."""
+    return torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
 
 
 def _grow(mask: Tensor, *, cross: bool) -> Tensor:

@@ -20,18 +20,18 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from pixelcnn.config import STRICT, Settings, Text, TrainConfig, fault_of, settings
+from pixelcnn.config import STRICT, Settings, StoredTrainConfig, Text, fault_of, settings
 from pixelcnn.files import (
     as_path,
     json_bytes,
@@ -43,7 +43,7 @@ from pixelcnn.files import (
     write_atomically,
 )
 from pixelcnn.locks import is_locked, take_lock
-from pixelcnn.models import ModelConfig, read_config
+from pixelcnn.models import StoredConfig
 from pixelcnn.storage import (
     LIBRARY_VERSION,
     RUN_ID,
@@ -76,10 +76,6 @@ class RunError(Exception):
     """A run is missing, damaged, or in no state for what was asked; says which and why."""
 
 
-def _from_json(kind: type, read: Callable[[Any], Settings]) -> BeforeValidator:
-    return BeforeValidator(lambda value: value if isinstance(value, kind) else read(value))
-
-
 @settings
 class RunConfig(Settings):
     """Everything that starts a run."""
@@ -89,9 +85,9 @@ class RunConfig(Settings):
         "created_at": 0.0, "data_digest": None,
     }  # fmt: skip
 
-    model: Annotated[ModelConfig, _from_json(ModelConfig, read_config)]
+    model: StoredConfig
     """Shape of the model."""
-    train: Annotated[TrainConfig, _from_json(TrainConfig, TrainConfig.from_dict)]
+    train: StoredTrainConfig
     """How it is trained."""
     device: Device = "auto"
     """See `pixelcnn.training.devices.choose_device`."""
@@ -228,7 +224,7 @@ class Run:
 
     def stages(self) -> dict[int, Path]:
         """List the checkpoints on the way by images seen."""
-        return {int(path.stem): path for path in list_stages(self.checkpoint)}
+        return list_stages(self.checkpoint)
 
     def config(self) -> RunConfig:
         """Read the settings; `RunError` if they are missing or damaged."""

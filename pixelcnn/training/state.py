@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import BaseModel
@@ -13,21 +12,17 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pixelcnn.config import STRICT, TrainConfig, fault_of
+from pixelcnn.config import STRICT, StoredTrainConfig, TrainConfig, fault_of
 from pixelcnn.files import as_path, write_atomically
 from pixelcnn.models import (
     Model,
     ModelConfig,
+    StoredConfig,
     architecture,
     build_model,
-    read_config,
     reshape_config,
 )
-from pixelcnn.storage import (
-    CheckpointError,
-    open_safetensors,
-    safetensors_bytes,
-)
+from pixelcnn.storage import CheckpointError, open_safetensors, safetensors_bytes
 from pixelcnn.training.devices import bfloat16_works, processes
 
 FORMAT = "pixelcnn-training-state-1"
@@ -187,8 +182,8 @@ class _About(BaseModel):
 
     model_config = STRICT
 
-    model: dict[str, Any]
-    train: dict[str, Any]
+    model: StoredConfig
+    train: StoredTrainConfig
 
 
 def save_training_state(
@@ -212,14 +207,12 @@ def load_training_state(
     try:
         path = as_path(path)
         with open_safetensors(path, FORMAT, "config", most_bytes=MAX_BYTES) as (file, about):
-            values = _About.model_validate_json(about)
-            model_config = read_config(values.model)
-            config = TrainConfig.from_dict(values.train)
+            configs = _About.model_validate_json(about)
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(
             f"{path}: is not a readable training state: {fault_of(error)}."
         ) from error
-    state = TrainingState(model_config, config, device)
+    state = TrainingState(configs.model, configs.train, device)
     state.load_tensors(tensors)
-    return state, config
+    return state, configs.train

@@ -95,8 +95,6 @@ class _Worker:
         self.run, self.config, self.asked = run, config, asked
         me = {"pid": os.getpid(), "host": platform.node(), "queued_at": queued_at, "message": ""}
         self.status = replace(run.status(), **me)
-        self.scores: dict[str, float] = {}
-        """Scores of the average weights as they are now."""
         self._write("starting")
 
     def work(self, queue: bool) -> Status:
@@ -197,8 +195,6 @@ class _Worker:
 
     def _follow_events(self, state: TrainingState, metrics: Metrics, splits: Splits) -> None:
         run, config = self.run, self.config.train
-        if state.images_evaluated == state.images_seen and metrics.validation is not None:
-            self.scores["validation"] = metrics.validation
         saved_step = state.step if run.checkpoint.exists() else -1
         save_at = time.monotonic() + (SAVE_EVERY_SECONDS if state.step else FIRST_SAVE_SECONDS)
         print_at = time.monotonic() + PRINT_EVERY_SECONDS
@@ -213,14 +209,14 @@ class _Worker:
                 changes["doing"] = f"Scoring validation images, {percent(event.done, 0)}"
             else:
                 changes |= {"validation": event.bits_per_dim, "best": metrics.best}
-                self.scores["validation"] = event.bits_per_dim
                 if event.bits_per_dim <= metrics.best:
-                    self._save_checkpoint(run.best, state)
+                    self._save_checkpoint(run.best, state, metrics)
                 if event.is_stage:
-                    self._save_checkpoint(stage_path(run.checkpoint, event.images_seen), state)
+                    stage = stage_path(run.checkpoint, event.images_seen)
+                    self._save_checkpoint(stage, state, metrics)
             is_evaluation = isinstance(event, Evaluation)
             if is_evaluation or now > save_at:
-                self._save(state)
+                self._save(state, metrics)
                 saved_step, save_at = state.step, time.monotonic() + SAVE_EVERY_SECONDS
             if is_evaluation or now > self.written_at + STATUS_EVERY_SECONDS:
                 self._write("training", memory_bytes=peak_memory_bytes(state.device), **changes)
@@ -232,21 +228,23 @@ class _Worker:
             if any_process(self._is_asked_to_stop(), state.device):
                 break
         if state.step > saved_step:
-            self._save(state)
+            self._save(state, metrics)
 
-    def _save(self, state: TrainingState) -> None:
-        if state.images_evaluated != state.images_seen:
-            self.scores.clear()  # they belong to earlier weights
-        self._save_checkpoint(self.run.checkpoint, state)
+    def _save(self, state: TrainingState, metrics: Metrics) -> None:
+        self._save_checkpoint(self.run.checkpoint, state, metrics)
         save_training_state(self.run.state_path, state, self.config.train)
 
-    def _save_checkpoint(self, path: Path, state: TrainingState) -> None:
+    def _save_checkpoint(self, path: Path, state: TrainingState, metrics: Metrics) -> None:
+        score = metrics.validation
+        if state.images_evaluated != state.images_seen:  # it belongs to earlier weights
+            score = None
+        if state.model.reads_evidence:  # with made-up evidence it is no likelihood of the images
+            score = None
         info = CheckpointInfo(
             config=state.ema.config,
             dataset=self.config.train.dataset,
             images_seen=state.images_seen,
-            # With made-up evidence a score is no likelihood of the images.
-            bits_per_dim={} if state.model.reads_evidence else dict(self.scores),
+            bits_per_dim={} if score is None else {"validation": score},
         )
         save_checkpoint(path, state.ema, info)
 

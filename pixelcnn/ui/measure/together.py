@@ -154,7 +154,7 @@ def _choose(label: str, options: list, default: list, key: str) -> list:
 def _stages(name: str) -> list[tuple[LoadedModel, str]] | None:
     """Ask which of the kept stages of a training are compared; None if none were kept."""
     path = checkpoint_path(name)
-    stages = {_seen(int(p.stem)): str(p) for p in list_stages(path) if p.stem.isdecimal()}
+    stages = {_seen(images): str(stage) for images, stage in list_stages(path).items()}
     if not stages:
         st.info(
             f"No stages of the training of {literal(name)} were kept. `python -m pixelcnn train "
