@@ -39,7 +39,7 @@ class Player extends Playback {
   get total() { return this.trace?.shape.total ?? 0; }
   get width() { return this.trace ? this.total / this.trace.shape.height : 1; }
   get single() { return this.trace?.shape.images === 1; }
-  get done() { return Boolean(this.trace?.done) && this.have >= this.total; }
+  get done() { return this.trace !== null && this.have >= this.total; }
   get current() { return this.position - 1; }
   get selected() {
     if (this.pinned >= 0) return this.pinned;
@@ -57,12 +57,6 @@ class Player extends Playback {
     return isSure ? SURE_SPEED : speed;
   }
 
-  // What the server sent for a draw, for tests.
-  distribution(position) {
-    return { ...this.trace.probabilities(position),
-      level: this.trace.level[position], uniform: this.trace.uniform[position] };
-  }
-
   // --- messages ---
 
   accept(message) {
@@ -71,7 +65,6 @@ class Player extends Playback {
     this.isReady = true;
     this.askedAt = null;
     this.answered = head.course;
-    this.model = head.model;
     this.code.setCode(head.code);
     if (fresh) this.startPicture(head, first);
     if (head.rule === this.rule) this.heard = null;

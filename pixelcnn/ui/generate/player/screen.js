@@ -78,7 +78,7 @@ export class Screen {
     const field = find(".pxc-field").checked && this.view === "picture";
     find(".pxc-field").disabled = this.view !== "picture";
     const pixel = (at) => pixelAt(trace.shape, at), past = Math.max(0, pixel(selected));
-    const sees = selected >= 0 ? player.store.dependencyRow(past, player.model) : null;
+    const sees = selected >= 0 ? player.store.dependencyRow(past) : null;
     const forced = this.view === "picture" ? [...trace.forced.keys()] : [];
     drawOverlay(find(".px-overlay"), this.sheet, trace.shape,
       { sees: field ? sees : null, selected: pixel(selected), current: pixel(current),
@@ -132,14 +132,15 @@ export class Screen {
   // a pixel appears as its last step begins. Faster, the mark only shows that the loop runs.
   drawCode(now) {
     const { trace, code, playing, position, have, speed, clock, selected, single } = this.player;
-    if (!code.count || !single) return;
-    let mark = code.count - 1, reached = code.count, pixel = position - 1;
+    if (!single || !code.details.open) return;
+    const count = code.steps.length;
+    let mark = count - 1, reached = count, pixel = position - 1;
     if (playing && speed <= 5 && position < have) {
-      mark = (Math.floor((clock - position) * code.count) + code.count - 1) % code.count;
+      mark = (Math.floor((clock - position) * count) + count - 1) % count;
       reached = mark + 1;
-      if (mark < code.count - 1) pixel = position;
+      if (mark < count - 1) pixel = position;
     } else if (playing) {
-      mark = Math.floor(now / 120) % code.count;
+      mark = Math.floor(now / 120) % count;
     } else if (selected >= 0 && selected < position) {
       pixel = selected;
     }
