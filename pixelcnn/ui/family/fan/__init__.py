@@ -1,6 +1,5 @@
 """The fan: futures of a series that grow week by week, and what is expected of the next."""
 
-import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from pixelcnn.completion.forecast import Forecast
 from pixelcnn.ui.browser.bundle import bundle, read
-from pixelcnn.ui.browser.wire import encode
+from pixelcnn.ui.browser.wire import encode, fingerprint
 
 _component = st.components.v2.component(
     "pixelcnn_fan",
@@ -27,9 +26,7 @@ def encode_forecast(forecast: Forecast, truth: NDArray[np.int64]) -> bytes:
         "quantiles": forecast.quantiles.astype(np.float32),
         "probabilities": forecast.probabilities.astype(np.float32),
     }
-    content = b"".join(array.tobytes() for array in sections.values())
-    header = {"past": forecast.past, "id": hashlib.sha256(content).hexdigest()[:12]}
-    return encode(header, sections)
+    return encode({"past": forecast.past, "id": fingerprint(sections)}, sections)
 
 
 def fan(message: bytes, *, key: str, on_past: Callable[[], None]) -> None:

@@ -23,12 +23,14 @@ class Together extends Playback {
 
   accept({ head, sections }) {
     if (head.id === this.id && String(head.captions) === String(this.captions)) return;
-    const { id, captions, width, height, channels, levels } = head;
-    Object.assign(this, { id, captions, width, height, channels, levels, total: width * height });
+    const { id, captions, width, height, channels } = head;
+    Object.assign(this, { id, captions, width, height, channels, total: width * height });
     this.uniform = sections.uniform;
     this.panels = captions.map((caption, n) => ({
-      caption, note: head.notes[n], leaves: head.first[n], expected: sections[`expected${n}`], values: sections[`values${n}`], levels: sections[`levels${n}`],
-      surprise: sections[`surprise${n}`], difference: sections[`difference${n}`],
+      caption, note: head.notes[n], leaves: head.first[n], numLevels: head.levels[n],
+      expected: sections[`expected${n}`], values: sections[`values${n}`],
+      levels: sections[`levels${n}`], surprise: sections[`surprise${n}`],
+      difference: sections[`difference${n}`],
     }));
     this.hovered = this.pinned = -1;
     this.isReady = true;
@@ -109,15 +111,15 @@ class Together extends Playback {
   }
 
   // What was expected at the pixel looked at, as bars over the levels, and what was drawn.
-  drawExpected(canvas, { expected, levels }) {
+  drawExpected(canvas, { expected, levels, numLevels }) {
     const side = clamp(canvas.parentElement.clientWidth, 40, 300), { channels, pixel, theme } = this;
-    const ctx = fitCanvas(canvas, side, EXPECTED), bottom = EXPECTED - 8, bar = side / this.levels;
+    const ctx = fitCanvas(canvas, side, EXPECTED), bottom = EXPECTED - 8, bar = side / numLevels;
     ctx.fillStyle = theme.border;
     ctx.fillRect(0, bottom, side, 1);
     if (pixel < 0 || pixel >= this.position) return;
     for (let channel = 0; channel < channels; channel++) {
       const dim = pixel * channels + channel;
-      const roots = expected.subarray(dim * this.levels, (dim + 1) * this.levels); // sqrt(p) * 255
+      const roots = expected.subarray(dim * numLevels, (dim + 1) * numLevels); // sqrt(p) * 255
       const most = Math.max(...roots) ** 2;
       const colour = channels === 1 ? theme.text : CHANNELS[channel];
       ctx.fillStyle = colour;
