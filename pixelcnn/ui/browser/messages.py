@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pixelcnn.data.datasets import dequantize
 from pixelcnn.data.pictures import CHANNEL_NAMES
-from pixelcnn.evaluation.common_noise import Drawn, first_difference
+from pixelcnn.evaluation.common_noise import Drawn
 from pixelcnn.evaluation.scores import Score
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.browser.wire import encode, fingerprint
@@ -64,12 +64,6 @@ class Panel:
         return dequantize(levels, self.config.num_levels).flatten(1).T.numpy()
 
 
-def first_differences(panels: Sequence[Panel]) -> list[int | None]:
-    """Find for each picture the first pixel at which it differs from the first picture."""
-    shown = [dequantize(p.drawn.levels[0], p.config.num_levels) for p in panels]
-    return [first_difference(shown[0], other) for other in shown]
-
-
 def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
     """Encode pictures of one size for the synchronized players.
 
@@ -97,7 +91,6 @@ def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
         "levels": [panel.config.num_levels for panel in panels],
         "captions": [panel.caption for panel in panels],
         "notes": [panel.note for panel in panels],
-        "first": first_differences(panels),
         "id": fingerprint(sections),
     }
     return encode(header, sections)

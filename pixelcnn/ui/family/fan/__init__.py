@@ -3,19 +3,13 @@
 from collections.abc import Callable
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
 from pixelcnn.completion.forecast import Forecast
-from pixelcnn.ui.browser.bundle import bundle, read
+from pixelcnn.ui.browser.bundle import component
 from pixelcnn.ui.browser.wire import encode, fingerprint
 
-_component = st.components.v2.component(
-    "pixelcnn_fan",
-    html=read("family/fan/fan.html"),
-    css=read("browser/base.css", "browser/playback.css", "family/fan/fan.css"),
-    js=bundle("family/fan/fan.js"),
-)
+_component = component("family/fan", "playback")
 
 
 def encode_forecast(forecast: Forecast, truth: NDArray[np.int64]) -> bytes:

@@ -26,12 +26,15 @@ class Together extends Playback {
     const { id, captions, width, height, channels } = head;
     Object.assign(this, { id, captions, width, height, channels, total: width * height });
     this.uniform = sections.uniform;
-    this.panels = captions.map((caption, n) => ({
-      caption, note: head.notes[n], leaves: head.first[n], numLevels: head.levels[n],
-      expected: sections[`expected${n}`], values: sections[`values${n}`],
-      levels: sections[`levels${n}`], surprise: sections[`surprise${n}`],
-      difference: sections[`difference${n}`],
-    }));
+    this.panels = captions.map((caption, n) => {
+      const difference = sections[`difference${n}`];
+      return {
+        caption, note: head.notes[n], numLevels: head.levels[n], values: sections[`values${n}`],
+        levels: sections[`levels${n}`], surprise: sections[`surprise${n}`],
+        expected: sections[`expected${n}`], difference,
+        leaves: difference.findIndex(Boolean), // where it leaves the first picture; -1: nowhere
+      };
+    });
     this.hovered = this.pinned = -1;
     this.isReady = true;
     this.makePanels();
@@ -104,7 +107,7 @@ class Together extends Playback {
     grid.paint((p) => (p < position ? colour(p) : null));
     // In the first picture, every place at which another one leaves it.
     for (const { leaves } of n === 0 ? panels : [panels[n]]) {
-      if (leaves !== null && leaves < position) grid.outline(leaves, FIRST);
+      if (leaves < position) grid.outline(leaves, FIRST);
     }
     if (this.hovered >= 0 || this.pinned >= 0) grid.outline(this.pixel, theme.primary);
     else if (position < this.total) grid.outline(position - 1, theme.primary);
@@ -138,7 +141,7 @@ class Together extends Playback {
     const { ctx, x, bar, pixel } = this.drawTrack(46);
     const places = new Map();
     this.panels.forEach(({ leaves }, n) => {
-      if (n > 0 && leaves !== null) places.set(leaves, [...(places.get(leaves) ?? []), n + 1]);
+      if (leaves >= 0) places.set(leaves, [...(places.get(leaves) ?? []), n + 1]);
     });
     ctx.font = `600 11px ${this.theme.font}`;
     for (const [p, numbers] of places) {
@@ -149,7 +152,7 @@ class Together extends Playback {
 
   told({ leaves, difference }, n) {
     if (n === 0) return "The others are compared with this one.";
-    if (leaves === null) return "The same picture, pixel by pixel.";
+    if (leaves < 0) return "The same picture, pixel by pixel.";
     if (leaves >= this.position) return "Still the same.";
     const { row, col } = placeOf(this, leaves);
     const differing = difference.subarray(0, this.position).filter(Boolean).length;
