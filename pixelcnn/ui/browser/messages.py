@@ -57,12 +57,6 @@ class Panel:
     note: str = ""
     """What is to be said below it."""
 
-    @property
-    def values(self) -> NDArray[np.uint8]:
-        """Display values in raster order, (N, C)."""
-        levels = self.drawn.levels[0]
-        return dequantize(levels, self.config.num_levels).flatten(1).T.numpy()
-
 
 def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
     """Encode pictures of one size for the synchronized players.
@@ -74,11 +68,11 @@ def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
     c = panels[0].config
     count = c.height * c.width
     sections = {"uniform": noise.reshape(-1, count).T.astype(np.float32)}
+    shown = [dequantize(p.drawn.levels[0], p.config.num_levels).int() for p in panels]
     for number, panel in enumerate(panels):
         drawn = panel.drawn
-        sections[f"values{number}"] = panel.values
-        gaps = np.abs(panel.values.astype(np.int16) - panels[0].values)
-        sections[f"difference{number}"] = gaps.max(1).astype(np.uint8)
+        gaps = (shown[number] - shown[0]).abs().amax(0).flatten()
+        sections[f"difference{number}"] = gaps.numpy().astype(np.uint8)
         sections[f"levels{number}"] = drawn.levels[0].flatten(1).T.numpy().astype(np.uint8)
         surprise = drawn.surprise_bits[0].sum(0).reshape(count)
         sections[f"surprise{number}"] = surprise.astype(np.float32)

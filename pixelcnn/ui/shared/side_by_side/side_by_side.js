@@ -2,7 +2,7 @@
 
 import { clamp, placeOf, setText } from "../../browser/basics.js";
 import { mount } from "../../browser/mount.js";
-import { drawColourBar, fitCanvas, mapColour, valuesAt, write } from "../../browser/paint.js";
+import { drawColourBar, fitCanvas, levelColour, mapColour, write } from "../../browser/paint.js";
 import { PixelGrid, pixelUnder } from "../../browser/pixel_grid.js";
 import { Playback } from "../../browser/playback.js";
 
@@ -29,9 +29,8 @@ class Together extends Playback {
     this.panels = captions.map((caption, n) => {
       const difference = sections[`difference${n}`];
       return {
-        caption, note: head.notes[n], numLevels: head.levels[n], values: sections[`values${n}`],
-        levels: sections[`levels${n}`], surprise: sections[`surprise${n}`],
-        expected: sections[`expected${n}`], difference,
+        caption, note: head.notes[n], numLevels: head.levels[n], levels: sections[`levels${n}`],
+        surprise: sections[`surprise${n}`], expected: sections[`expected${n}`], difference,
         leaves: difference.findIndex(Boolean), // where it leaves the first picture; -1: nowhere
       };
     });
@@ -81,7 +80,8 @@ class Together extends Playback {
     const compares = find(".pxt-differences").checked;
     panels.forEach((panel, n) => {
       const [, picture, expected, , difference, told] = panel.figure.children;
-      this.drawPixels(picture, n, (p) => valuesAt(panel.values, p, this.channels));
+      const shape = { channels: this.channels, levels: panel.numLevels };
+      this.drawPixels(picture, n, (p) => levelColour(panel.levels, p, shape));
       this.drawExpected(expected, panel);
       difference.hidden = !compares || n === 0;
       if (!difference.hidden) this.drawPixels(difference, n, (p) => mapColour(panel.difference[p] / FAR));
