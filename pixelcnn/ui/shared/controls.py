@@ -86,20 +86,14 @@ def choose_checkpoint(
 
 
 def _checkpoints(key: str) -> list[str]:
-    names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint(key)]
-    return list(dict.fromkeys(names))
-
-
-def _linked_checkpoint(key: str) -> list[str]:
-    """Give the checkpoint that a link names, if it is a stage of a run: the menu has none."""
-    name = st.query_params.get(key, st.session_state.get(key, ""))
-    if not name.startswith("run:"):
-        return []
-    try:
-        checkpoint_path(name)
-    except CheckpointError:
-        return []
-    return [name]
+    """List all, with the one that a link names, which may be a stage of a run."""
+    names = [*list_checkpoints(), *list_trained_checkpoints()]
+    linked = st.query_params.get(key, st.session_state.get(key, ""))
+    if linked.startswith("run:") and linked not in names:
+        with contextlib.suppress(CheckpointError):
+            checkpoint_path(linked)
+            names.append(linked)
+    return names
 
 
 def choose_class(

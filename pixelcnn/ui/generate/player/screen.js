@@ -109,13 +109,13 @@ export class Screen {
     const text = finished ? advice(trace) : "";
     setText(this.find(".pxc-advice"), text);
     const isShown = {
-      restart: !text && trace.rules.at(-1).start > 0, mild: text, rows: text.startsWith("Nearly"),
+      restart: !text && trace.lastRule.start > 0, mild: text, rows: text.startsWith("Nearly"),
       again: finished && !text && !trace.isCertain(selected),
     };
     for (const button of this.all("[data-way]")) button.hidden = !isShown[button.dataset.way];
     this.find(".pxc-advice").hidden = !text;
     for (const link of this.all(".pxc-ways a")) link.hidden = !finished || Boolean(text);
-    const name = ruleText(trace.rules.at(-1));
+    const name = ruleText(trace.lastRule);
     setText(this.find("[data-way=restart]"), `Restart with ${name}`);
   }
 

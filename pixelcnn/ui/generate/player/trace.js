@@ -12,8 +12,9 @@ const startOf = (part) => Number(part.match(/\d+/)[0]);
 
 function rulesOf(name) {
   return name.split("~").filter(isRule).map((part) => {
-    const [start, temperature, top_k, top_p] = part.split("_").map(Number);
-    return { start, temperature, top_k, top_p };
+    const [start, ...numbers] = part.split("_");
+    const [temperature, top_k, top_p] = numbers.map(Number);
+    return { start: Number(start), text: numbers.join("_"), temperature, top_k, top_p };
   });
 }
 
@@ -24,7 +25,7 @@ export function peakOf(probabilities) {
 }
 
 const CERTAIN = 0.95; // probability of a level from which on a pixel is nearly sure
-const PLAIN = { temperature: 1, top_k: 0, top_p: 1 };
+const PLAIN = "1_0_1"; // the rule that draws from the model's own probabilities
 
 // Everything received about one course. Positions 0..have-1 are here; `seen` is how far they were
 // shown. It shares the pixels before `fork` with the course `parent`; `text` says how it differs.
@@ -67,7 +68,7 @@ class Trace {
   isCertain(position) { return peakOf(this.probabilities(position).rule).p >= CERTAIN; }
 
   // Whether the model's own probabilities are drawn from.
-  isPlain(position) { return ruleText(this.ruleAt(position)) === ruleText(PLAIN); }
+  isPlain(position) { return this.ruleAt(position).text === PLAIN; }
 
   // The drawn pixel that the model held for the least probable; those that were forced do not count.
   mostSurprising() {
@@ -89,6 +90,8 @@ class Trace {
     return level;
   }
 
+  get lastRule() { return this.rules.at(-1); }
+
   ruleAt(position) {
     return this.rules.findLast(({ start }) => start <= position);
   }
@@ -106,21 +109,17 @@ class Trace {
   }
 }
 
-export function lastRule(name) {
-  return name.split("~").filter(isRule).at(-1).replace(/^\d+_/, "");
-}
-
 // The name of the course that goes on from a pixel by a rule, perhaps with a level forced there.
 // A pixel that was forced by `name` itself, as its last change, stays forced under another rule.
 function courseFrom(name, position, rule, level = null) {
   const parts = name.split("~");
-  const rules = parts.filter((part) => isRule(part) && startOf(part) < position);
+  const rules = rulesOf(name).filter(({ start }) => start < position);
   const forced = parts.filter((part) => isForced(part) && (startOf(part) < position
     || (level === null && position > 0 && startOf(part) === position)));
   const stream = parts.filter((part) => !isRule(part) && !isForced(part));
-  if (rules.length === 0 || lastRule(rules.at(-1)) !== rule) rules.push(`${position}_${rule}`);
+  if (rules.at(-1)?.text !== rule) rules.push({ start: position, text: rule });
   if (level !== null) forced.push(`f${position}_${level}`);
-  return [...rules, ...forced, ...stream].join("~");
+  return [...rules.map(({ start, text }) => `${start}_${text}`), ...forced, ...stream].join("~");
 }
 
 const MAX_TRACES = 8; // of those between the first and the newest, the oldest goes
@@ -272,7 +271,7 @@ export function advice(trace) {
   const { total, levels, unit } = trace.shape;
   const light = trace.level.reduce((count, level) => count + (level > levels / 10), 0);
   const bits = trace.sumBits(total, 0) / total, all = Math.log2(levels);
-  const rule = ruleText(trace.rules.at(-1));
+  const rule = ruleText(trace.lastRule);
   if (light < total / 50) {
     return `Nearly all of this picture is black (${rule}). At the edge black is the most likely, and `
       + "after black comes black: where only likely levels are drawn, nothing begins.";
