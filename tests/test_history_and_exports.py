@@ -196,23 +196,6 @@ def test_pictures_of_a_grid_stand_two_white_pixels_apart():
         grid(parts, 0)
 
 
-def check_trace(trace, drawing, tolerance):
-    level = np.asarray(trace["level"])
-    assert np.array_equal(level, drawing.current.level)
-    for name in ("model_probabilities", "rule_probabilities"):
-        np.testing.assert_allclose(np.asarray(trace[name]).sum(1), 1, atol=4 * tolerance)
-    cumulative = np.asarray(trace["rule_probabilities"]).astype(float).cumsum(1)
-    uniform = np.asarray(trace["uniform"])[:, 0]
-    for position in range(30):
-        if position == 9:  # forced
-            continue
-        at = level[position, 0]
-        assert cumulative[position, at] > uniform[position] - 4 * tolerance
-        assert at == 0 or cumulative[position, at - 1] <= uniform[position] + 4 * tolerance
-    at_level = np.take_along_axis(np.asarray(trace["model_probabilities"]), level.astype(int), 1)
-    np.testing.assert_allclose(2.0 ** -np.asarray(trace["surprise_bits"]), at_level, atol=1e-5)
-
-
 @pytest.fixture
 def traced():
     rules = ((0, COLD), (11, SamplingRule(top_k=2)))
@@ -222,9 +205,20 @@ def traced():
 def test_npz_and_json_hold_the_whole_trace(traced):
     with np.load(io.BytesIO(exports.as_npz(traced)), allow_pickle=False) as arrays:
         npz = dict(arrays)
-    check_trace(npz, traced, 1e-6)
+    level = npz["level"]
+    assert np.array_equal(level, traced.current.level)
+    for name in ("model_probabilities", "rule_probabilities"):
+        np.testing.assert_allclose(npz[name].sum(1), 1, atol=4e-6)
+    cumulative, uniform = npz["rule_probabilities"].astype(float).cumsum(1), npz["uniform"][:, 0]
+    for position in range(30):
+        if position == 9:  # forced
+            continue
+        at = level[position, 0]
+        assert cumulative[position, at] > uniform[position] - 4e-6
+        assert at == 0 or cumulative[position, at - 1] <= uniform[position] + 4e-6
+    at_level = np.take_along_axis(npz["model_probabilities"], level.astype(int), 1)
+    np.testing.assert_allclose(2.0 ** -npz["surprise_bits"], at_level, atol=1e-5)
     trace = json.loads(exports.as_json(traced))
-    check_trace(trace, traced, 1e-6)
     assert json.loads(str(npz.pop("settings"))) == trace.pop("settings")
     assert npz.keys() == trace.keys()
     for name, values in npz.items():
