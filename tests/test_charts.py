@@ -20,7 +20,6 @@ from pixelcnn.ui.browser.messages import (
     Panel,
     encode_panels,
     encode_score,
-    first_differences,
     panel_columns,
 )
 from pixelcnn.ui.browser.wire import decode
@@ -149,14 +148,12 @@ def panels_of(model, temperatures):
     return [Panel(c, model.config, d) for c, d in zip(captions, drawn, strict=True)], noise[0]
 
 
-def test_the_players_are_told_levels_noise_and_first_differences(model):
+def test_the_players_are_told_levels_noise_and_differences(model):
     panels, noise = panels_of(model, [1.0, 1.0, 0.5])
     header, sections = decode(encode_panels(panels, noise))
     assert header["captions"] == ["temperature 1.0", "temperature 1.0", "temperature 0.5"]
-    assert header["first"] == first_differences(panels) and header["first"][:2] == [None, None]
-    first = header["first"][2]
     a, b = (sections[f"levels{n}"].ravel() for n in (0, 2))
-    assert (a[:first] == b[:first]).all() and a[first] != b[first]
+    assert not sections["difference1"].any() and sections["difference2"].any()
     np.testing.assert_allclose(sections["uniform"].ravel(), noise.ravel(), rtol=1e-6)
     assert (sections["levels1"] == sections["levels0"]).all()
     surprise = panels[2].drawn.surprise_bits.ravel()
@@ -167,14 +164,16 @@ def test_the_players_are_told_levels_noise_and_first_differences(model):
     assert len(columns) == 3 + 2 * 3
 
 
-def test_models_with_other_numbers_of_levels_are_compared_by_what_is_seen():
-    two, four = tiny_model(num_levels=2), tiny_model(num_levels=4)
-    black = {
-        m: Panel("x", m.config, drain(draw_with_record(m, noise, SamplingRule(temperature=0))))
-        for m in (two, four)
-        for noise in [make_noise(m.config, num_images=1, seed=0)]
-    }
-    seen = [dequantize(p.drawn.levels[0], m.config.num_levels) for m, p in black.items()]
-    differs = (seen[0] != seen[1]).flatten().nonzero()
-    expected = int(differs[0]) if len(differs) else None
-    assert first_differences(list(black.values())) == [None, expected]
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_models_with_other_numbers_of_levels_are_compared_by_what_is_seen(num_channels):
+    models = [tiny_model(num_levels=k, num_channels=num_channels) for k in (2, 4)]
+    noise = make_noise(models[0].config, num_images=1, seed=0)
+    panels = [
+        Panel("x", m.config, drain(draw_with_record(m, noise, SamplingRule(temperature=0))))
+        for m in models
+    ]
+    header, sections = decode(encode_panels(panels, noise[0]))
+    assert header["levels"] == [2, 4]
+    seen = [dequantize(p.drawn.levels[0], p.config.num_levels).int() for p in panels]
+    gaps = (seen[0] - seen[1]).abs().amax(0).flatten()
+    assert sections["difference1"].tolist() == gaps.tolist()

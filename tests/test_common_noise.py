@@ -7,12 +7,7 @@ import pytest
 import torch
 
 from pixelcnn.config import SamplingRule
-from pixelcnn.evaluation.common_noise import (
-    diversity,
-    draw_with_record,
-    first_difference,
-    sweep_temperatures,
-)
+from pixelcnn.evaluation.common_noise import diversity, draw_with_record, sweep_temperatures
 from pixelcnn.sampling import make_noise, sample
 
 from .test_calibration import finish
@@ -40,21 +35,6 @@ def test_the_record_is_that_of_the_picture_and_of_the_logits(model, rule):
         np.testing.assert_allclose(drawn.rule_entropy_bits, entropy, rtol=1e-8)
     else:
         assert drawn.rule_entropy_bits.mean() < entropy.mean()
-
-
-def test_before_the_first_difference_the_same_noise_gives_the_same_levels(model):
-    noise = make_noise(model.config, num_images=1, seed=0)
-    a, b = (
-        finish(draw_with_record(model, noise, SamplingRule(temperature=t))).levels[0]
-        for t in (1.0, 0.7)
-    )
-    at = first_difference(a, b)
-    assert at is not None and (a.flatten()[:at] == b.flatten()[:at]).all()
-    assert a.flatten()[at] != b.flatten()[at]
-    assert first_difference(a, a.clone()) is None
-    colour = torch.zeros(2, 3, 4, 5)
-    colour[1, 1, 2, 3] = colour[1, 0, 3, 0] = 9  # in raster order the second channel comes first
-    assert first_difference(*colour) == 2 * 5 + 3
 
 
 def test_a_sweep_draws_the_same_pictures_as_each_temperature_alone(model):

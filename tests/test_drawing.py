@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.config import SamplingRule
+from pixelcnn.data.pictures import png_bytes
 from pixelcnn.sampling import sample
 from pixelcnn.sampling.rules import draw
 from pixelcnn.ui.generate import drawing as drawing_module
 from pixelcnn.ui.generate.code_panel import sampling_loop
 from pixelcnn.ui.generate.drawing import MAX_COURSES
-from pixelcnn.ui.shared.history import History, Subject, from_text, rule_text
+from pixelcnn.ui.shared.history import History, Subject, from_text
 
 from .tiny import tiny_model
 from .tiny_drawing import (
@@ -133,16 +133,16 @@ def test_every_number_of_a_message_fits_the_pixel():
     finish(drawing.current)
     header, arrays = ask(drawing)
     level = arrays["level"].astype(int)
-    np.testing.assert_allclose(arrays["model_probs"].sum(1), 1, atol=1e-6)
-    np.testing.assert_allclose(arrays["rule_probs"].sum(1), 1, atol=1e-6)
-    assert ((arrays["rule_probs"] > 0).sum(1) <= 3).all()
+    np.testing.assert_allclose(arrays["model_probabilities"].sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(arrays["rule_probabilities"].sum(1), 1, atol=1e-6)
+    assert ((arrays["rule_probabilities"] > 0).sum(1) <= 3).all()
     assert np.array_equal(
-        draw(arrays["rule_probs"].astype(float), arrays["uniform"][:, 0]), level[:, 0]
+        draw(arrays["rule_probabilities"].astype(float), arrays["uniform"][:, 0]), level[:, 0]
     )
-    at_level = np.take_along_axis(arrays["model_probs"], level, 1)
+    at_level = np.take_along_axis(arrays["model_probabilities"], level, 1)
     np.testing.assert_allclose(arrays["surprise_bits"], -np.log2(at_level), atol=1e-4)
-    assert header["total_bits"] == [pytest.approx(arrays["surprise_bits"].sum(), rel=1e-5)]
-    entropy = -(arrays["model_probs"] * np.log2(arrays["model_probs"])).sum(1)
+    assert header["png_bytes"] == [len(png_bytes(p)) for p in drawing.current.pictures()]
+    entropy = -(arrays["model_probabilities"] * np.log2(arrays["model_probabilities"])).sum(1)
     np.testing.assert_allclose(arrays["entropy_bits"][:, 0], entropy, atol=1e-4)
 
 
@@ -150,10 +150,10 @@ def test_what_the_browser_holds_or_can_tell_is_not_sent():
     drawing = new_drawing()
     plain = finish(drawing.current)
     _, arrays = ask(drawing)
-    assert np.array_equal(arrays["dependency"], DEPENDENCY) and "rule_probs" not in arrays
+    assert np.array_equal(arrays["dependency"], DEPENDENCY) and "rule_probabilities" not in arrays
     assert np.array_equal(plain.rule_probabilities, plain.model_probabilities)
     _, arrays = ask(drawing, COURSES[1], have=7)
-    assert "dependency" not in arrays and "rule_probs" in arrays
+    assert "dependency" not in arrays and "rule_probabilities" in arrays
 
 
 def test_picture_i_of_a_sheet_is_the_picture_alone():
@@ -161,7 +161,7 @@ def test_picture_i_of_a_sheet_is_the_picture_alone():
     header, arrays = ask(sheet)
     assert header["columns"] == 3 and len(header["captions"]) == 5 and header["code"] is None
     assert arrays["level"].shape[1] == 5
-    assert not {"model_probs", "rule_probs", "dependency"} & arrays.keys()
+    assert not {"model_probabilities", "rule_probabilities", "dependency"} & arrays.keys()
     together = finish(sheet.current)
     for i in range(5):
         alone = finish(new_drawing(image=3 + i, label=1).current)
@@ -189,7 +189,9 @@ def test_what_cannot_be_drawn_is_refused():
         new_drawing(label=9)
     with pytest.raises(ValueError, match="`num_images`"):
         new_drawing(num_images=0)
+    new_drawing().course(from_text("0_1_0_1~77_0.5_4_1~f77_3"))
     for bad, message in (
+        ("0_1_0_1~78_0.5_0_1", "pixel 78 must lie in 0..77"),
         ("0_1_0_1~f78_0", "pixel 78 must lie in 0..77"),
         ("0_1_0_1~f0_4", "level 4 must lie in 0..3"),
         ("0_1_5_1", "top-k 5 must lie in 1..4"),
@@ -211,9 +213,3 @@ def test_the_shown_loop_is_that_of_the_naive_sampler():
     indices = [next(s["line"] for s in loop["steps"] if s["what"] == what) for what in order]
     assert indices == sorted(set(indices))
     compile("\n".join(["def f():", *(f"    {line}" for line in lines)]), "loop", "exec")
-
-
-def test_rules_are_described_in_a_few_words():
-    assert rule_text(PLAIN) == "temperature 1"
-    rule = SamplingRule(temperature=0.85, top_k=3, top_p=0.5)
-    assert rule_text(rule) == "temperature 0.85, top-k 3, top-p 0.5"

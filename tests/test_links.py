@@ -1,18 +1,16 @@
 """Whatever a link says, a page opens: with what it can use, and a notice about the rest."""
 
-import os
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.shared.controls import GOOD_SEED
 
 from .outside import as_read
+from .test_fire import HARD, fire
 
 pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
-HARD = int(os.environ.get("PIXELCNN_FIRE", 1))
 TIMEOUT = 120
 PAGES = {
     "": "model class seed pictures rows image temperature top_k top_p history",
@@ -117,10 +115,7 @@ def test_any_text_in_any_parameter_of_any_page_raises_nothing(name):
     key, values = SECTIONS.get(name, ("v", ["2"]))
     links = st.dictionaries(st.sampled_from(keys), texts, min_size=1, max_size=6)
 
-    @settings(
-        max_examples=5 * HARD, deadline=None, derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    @settings(fire, max_examples=5 * HARD)
     @given(links, st.sampled_from(values))
     def attack(query, value):
         page = open_page(name, {key: value} | query)

@@ -54,12 +54,6 @@ def draw_with_record(
     return Drawn(torch.from_numpy(sampler.levels), *record, expected)
 
 
-def first_difference(first: Tensor, second: Tensor) -> int | None:
-    """Find the first pixel, row * W + col, at which two images (C, H, W) differ, or None."""
-    differs = (first != second).any(0).flatten().nonzero()
-    return int(differs[0]) if len(differs) else None
-
-
 @dataclass(frozen=True)
 class SweepRow:
     """Pictures drawn at one temperature."""

@@ -7,8 +7,8 @@ TOTAL = WIDTH * HEIGHT
 PLAYER = ".pxc[data-position]"
 FIND = """document.querySelector(".st-key-player [data-testid=stBidiComponentIsolated]")
     ?.shadowRoot?.querySelector(".pxc")?.__player"""
-READ = "e => { const p = e.__player; return {position: p.position, have: p.have, total: p.total,"
-READ += " playing: p.playing, course: p.trace.name, picture: p.picture, done: p.done}; }"
+READ = """({ __player: p }) => ({position: p.position, total: p.total, playing: p.playing,
+    course: p.trace.name, picture: p.picture})"""
 
 RESTED = """() => {
     const app = document.querySelector("[data-testid=stApp]"), now = performance.now();

@@ -60,52 +60,37 @@ def logits_of(model, levels, label=COAT):
     return model(levels, torch.tensor([label])), levels
 
 
-@pytest.mark.parametrize("name", [GATED, CLASSIC])
-def test_the_tinted_pixels_are_those_that_the_loaded_weights_can_read(page, server, name):
+@pytest.mark.parametrize(("name", "has_blind_spot"), [(GATED, False), (CLASSIC, True)])
+def test_the_tinted_pixels_are_those_that_the_loaded_weights_can_read(
+    page, server, name, has_blind_spot
+):
     dependency = dependency_maps(load_model(name))
     open_player(page, server, f"model={name}&seed=5&class=Coat")
-    page.get_by_label("Receptive field").check()
     finish(page)
-    for position in (12 * WIDTH + 16, 3, 27 * WIDTH, 20 * WIDTH + 27):
+    pin(page, 300)
+    assert (tints(page) == "-").all(), "it is shown when it is asked for"
+    assert not page.locator(".pxc-field-legend").is_visible()
+    page.get_by_label("Receptive field").check()
+    for position in (12 * WIDTH + 16, 3, 27 * WIDTH, 20 * WIDTH + 27, 14 * WIDTH + 14):
         pin(page, position)
         past = np.arange(TOTAL) < position
         wanted = np.where(past, np.where(dependency[position], "s", "u"), "f")
         wanted[position] = "-"
-        assert (tints(page) == wanted).all()
+        shown = tints(page)
+        assert (shown == wanted).all()
         seen = int(dependency[position, :position].sum())
+        assert page.locator(".pxc-field-legend").is_visible()
         legend = page.locator(".pxc-sees").inner_text()
         assert legend.startswith(f"sees {seen} of {position} past pixels")
         assert f"({100 * seen / position:.0f} %)" in legend
+    rows, cols = np.divmod(np.arange(TOTAL), WIDTH)
+    up, aside = 14 - rows, abs(cols - 14)
+    reached = (up <= up[shown == "s"].max()) & (aside <= aside[shown == "s"].max())
+    assert bool((shown[reached & past] == "u").any()) == has_blind_spot
     unpin(page)
     legend = page.locator(".pxc-sees").inner_text()
-    rest = int(array(page, "surprise").argmax())
+    rest = int(array(page, "surprise_bits").argmax())
     assert f"of {rest} past pixels" in legend, "unpinned, it is about the biggest surprise"
-
-
-def test_the_classic_model_has_a_blind_spot_on_the_screen_and_the_gated_one_has_none(page, server):
-    position = 14 * WIDTH + 14
-    for name, blind in ((CLASSIC, True), (GATED, False)):
-        open_player(page, server, f"model={name}&seed=5")
-        page.get_by_label("Receptive field").check()
-        finish(page)
-        pin(page, position)
-        rows, cols = np.divmod(np.arange(TOTAL), WIDTH)
-        shown = tints(page)
-        up, aside = 14 - rows, abs(cols - 14)
-        reached = (up <= up[shown == "s"].max()) & (aside <= aside[shown == "s"].max())
-        past = np.arange(TOTAL) < position
-        assert bool((shown[reached & past] == "u").any()) == blind
-
-
-def test_the_receptive_field_is_shown_when_it_is_asked_for(page, server):
-    open_player(page, server, "seed=5&class=Coat")
-    finish(page)
-    pin(page, 300)
-    legend = page.locator(".pxc-field-legend")
-    assert (tints(page) == "-").all() and not legend.is_visible()
-    page.get_by_label("Receptive field").check()
-    wait_for(page, "!p.dirty")
-    assert (tints(page) != "-").sum() == TOTAL - 1 and legend.is_visible()
 
 
 @pytest.mark.parametrize("query", ["", "&temperature=0.8"])
@@ -148,7 +133,7 @@ def test_the_maps_show_the_surprise_and_entropy_of_the_model(page, server, model
         "entropy": entropy_bits(logits).flatten().numpy(),
     }
     for name, bits in wanted.items():
-        np.testing.assert_allclose(array(page, name), bits, atol=2e-3)
+        np.testing.assert_allclose(array(page, f"{name}_bits"), bits, atol=2e-3)
         page.get_by_role("button", name=name.capitalize(), exact=True).click()
         wait_for(page, "!p.dirty")
         bar = page.locator(".pxc-colourbar")
@@ -171,24 +156,21 @@ def test_the_maps_show_the_surprise_and_entropy_of_the_model(page, server, model
         assert not page.locator(".pxc-field-legend").is_visible()
 
 
-def test_the_total_bits_stand_beside_the_size_as_png(page, server, model):
+def test_the_bits_so_far_are_those_of_the_pixels_shown_and_in_all_beside_the_size_as_png(
+    page, server, model
+):
     open_player(page, server, "seed=5&class=Coat&temperature=0.9")
     logits, levels = logits_of(model, finish(page))
+    surprise = surprise_bits(logits, levels).flatten().cumsum(0)
     line = page.locator(".px-bits").inner_text()
     pattern = r"([\d,]+) bits = ([\d,]+) bytes in total, ([\d.]+) bits/dim; .* PNG: ([\d,]+) bytes"
     bits, in_bytes, per_dim, png = (
         float(number.replace(",", "")) for number in re.fullmatch(pattern, line).groups()
     )
-    total = float(surprise_bits(logits, levels).sum())
+    total = float(surprise[-1])
     assert bits == pytest.approx(total, abs=1) and in_bytes == pytest.approx(total / 8, abs=1.2)
     assert per_dim == pytest.approx(float(bits_per_dim(model, levels, COAT)[0]), abs=0.006)
     assert png == len(png_bytes(pictures(levels, 256)[0]))
-
-
-def test_the_bits_so_far_are_those_of_the_pixels_shown(page, server, model):
-    open_player(page, server, "seed=5&class=Coat")
-    logits, levels = logits_of(model, finish(page))
-    surprise = surprise_bits(logits, levels).flatten().cumsum(0)
     page.get_by_label("Position").fill("400")
     wait_for(page, "p.position === 400 && !p.dirty")
     bits, pixels = re.match(
@@ -211,7 +193,7 @@ def test_the_strip_shows_two_stretches_after_the_temperature_was_changed(page, s
     logits = logits_of(model, levels)[0][0, :, 0].flatten(1).T.numpy()  # (784, K)
     for position, temperature in ((start - 1, 1.0), (start, 0.95)):
         shown = page.locator(PLAYER).evaluate(
-            "(e, i) => [...e.__player.distribution(i).rule]", position
+            "(e, i) => [...e.__player.trace.probabilities(i).rule]", position
         )
         rule = SamplingRule(temperature=temperature)
         np.testing.assert_allclose(shown, probabilities(logits[position], rule), atol=1e-4)

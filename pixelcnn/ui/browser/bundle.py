@@ -6,7 +6,11 @@ lines with relative paths, and nothing else of the kind. Components v2 takes a s
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import streamlit as st
 
 FOLDER = Path(__file__).parents[1]
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]*)";$', re.MULTILINE)
@@ -17,6 +21,22 @@ _OTHER = re.compile(r"^(?:import|export)\b.*$", re.MULTILINE)
 def read(*names: str) -> str:
     """Join files, such as style sheets in the order in which they apply."""
     return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+
+
+def component(folder: str, *styles: str) -> Callable[..., Any]:
+    """Declare the component in a folder: the files NAME.html, NAME.css and NAME.js of NAME/.
+
+    Arguments:
+        folder: below `pixelcnn/ui`.
+        styles: style sheets of `browser/` that it needs besides `base.css`.
+    """
+    name = Path(folder).name
+    return st.components.v2.component(
+        f"pixelcnn_{name}",
+        html=read(f"{folder}/{name}.html"),
+        css=read(*(f"browser/{style}.css" for style in ("base", *styles)), f"{folder}/{name}.css"),
+        js=bundle(f"{folder}/{name}.js"),
+    )
 
 
 def bundle(entry: str) -> str:

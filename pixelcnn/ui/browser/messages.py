@@ -1,6 +1,5 @@
 """What the small components of the Measure page are told, as bytes. Knows no Streamlit."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,10 +8,10 @@ from numpy.typing import NDArray
 
 from pixelcnn.data.datasets import dequantize
 from pixelcnn.data.pictures import CHANNEL_NAMES
-from pixelcnn.evaluation.common_noise import Drawn, first_difference
+from pixelcnn.evaluation.common_noise import Drawn
 from pixelcnn.evaluation.scores import Score
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.browser.wire import encode
+from pixelcnn.ui.browser.wire import encode, fingerprint
 
 
 def encode_score(score: Score, config: ModelConfig, selected: int) -> bytes:
@@ -24,10 +23,9 @@ def encode_score(score: Score, config: ModelConfig, selected: int) -> bytes:
         selected: pixel that is selected at first, row * W + col.
     """
     count = config.height * config.width
-    values = dequantize(score.levels, config.num_levels).flatten(1).T.numpy()  # (N, C)
     sections = {
-        "values": np.ascontiguousarray(values),
-        "levels": np.ascontiguousarray(score.levels.flatten(1).T.numpy().astype(np.uint8)),
+        "values": dequantize(score.levels, config.num_levels).flatten(1).T.numpy(),  # (N, C)
+        "levels": score.levels.flatten(1).T.numpy().astype(np.uint8),
         "surprise": score.surprise_bits.reshape(count).astype(np.float32),
         "entropy": score.entropy_bits.reshape(count).astype(np.float32),
         "scan": score.scan.astype(np.uint16),
@@ -40,7 +38,7 @@ def encode_score(score: Score, config: ModelConfig, selected: int) -> bytes:
         "width": config.width,
         "channels": config.num_channels,
         "uniform_bits": config.num_channels * float(np.log2(config.num_levels)),
-        "id": _fingerprint(sections),
+        "id": fingerprint(sections),
         "selected": selected,
     }
     return encode(header, sections)
@@ -59,18 +57,6 @@ class Panel:
     note: str = ""
     """What is to be said below it."""
 
-    @property
-    def values(self) -> NDArray[np.uint8]:
-        """Display values in raster order, (N, C)."""
-        levels = self.drawn.levels[0]
-        return np.ascontiguousarray(dequantize(levels, self.config.num_levels).flatten(1).T)
-
-
-def first_differences(panels: Sequence[Panel]) -> list[int | None]:
-    """Find for each picture the first pixel at which it differs from the first picture."""
-    shown = [dequantize(p.drawn.levels[0], p.config.num_levels) for p in panels]
-    return [first_difference(shown[0], other) for other in shown]
-
 
 def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
     """Encode pictures of one size for the synchronized players.
@@ -81,29 +67,25 @@ def encode_panels(panels: Sequence[Panel], noise: NDArray[np.float64]) -> bytes:
     """
     c = panels[0].config
     count = c.height * c.width
-    sections = {"uniform": np.ascontiguousarray(noise.reshape(-1, count).T, dtype=np.float32)}
+    sections = {"uniform": noise.reshape(-1, count).T.astype(np.float32)}
+    shown = [dequantize(p.drawn.levels[0], p.config.num_levels).int() for p in panels]
     for number, panel in enumerate(panels):
         drawn = panel.drawn
-        sections[f"values{number}"] = panel.values
-        gaps = np.abs(panel.values.astype(np.int16) - panels[0].values)
-        sections[f"difference{number}"] = gaps.max(1).astype(np.uint8)
-        sections[f"levels{number}"] = np.ascontiguousarray(
-            drawn.levels[0].flatten(1).T.numpy().astype(np.uint8)
-        )
-        sections[f"surprise{number}"] = (
-            drawn.surprise_bits[0].sum(0).reshape(count).astype(np.float32)
-        )
+        gaps = (shown[number] - shown[0]).abs().amax(0).flatten()
+        sections[f"difference{number}"] = gaps.numpy().astype(np.uint8)
+        sections[f"levels{number}"] = drawn.levels[0].flatten(1).T.numpy().astype(np.uint8)
+        surprise = drawn.surprise_bits[0].sum(0).reshape(count)
+        sections[f"surprise{number}"] = surprise.astype(np.float32)
         roots = np.sqrt(drawn.expected[0].transpose(1, 2, 0, 3))  # a byte shows small ones too
         sections[f"expected{number}"] = np.round(255 * roots).astype(np.uint8)
     header = {
         "height": c.height,
         "width": c.width,
         "channels": c.num_channels,
-        "levels": c.num_levels,
+        "levels": [panel.config.num_levels for panel in panels],
         "captions": [panel.caption for panel in panels],
         "notes": [panel.note for panel in panels],
-        "first": first_differences(panels),
-        "id": _fingerprint(sections),
+        "id": fingerprint(sections),
     }
     return encode(header, sections)
 
@@ -133,8 +115,3 @@ def panel_columns(
 def _sums(bits: NDArray) -> NDArray[np.float32]:
     """Sum up what the first pixels cost together, from none to all."""
     return np.concatenate([[0.0], np.cumsum(bits, dtype=np.float64)]).astype(np.float32)
-
-
-def _fingerprint(sections: dict[str, NDArray]) -> str:
-    content = b"".join(np.ascontiguousarray(a).tobytes() for a in sections.values())
-    return hashlib.sha256(content).hexdigest()[:12]

@@ -31,7 +31,7 @@ export function sheetLayout(shape, available) {
     y: Math.floor(n / columns) * (cellHeight + gap + below),
   }));
   return {
-    scale, columns, cells, cellWidth, cellHeight, gap, below, left, rowNames, captions, images,
+    scale, columns, cells, cellWidth, cellHeight, gap, below, left, rowNames,
     width: left + columns * (cellWidth + gap) - gap,
     height: rows * (cellHeight + gap + below) - gap,
   };

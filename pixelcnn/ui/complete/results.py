@@ -12,6 +12,7 @@ from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.complete.settings import rerun_if_changed
 from pixelcnn.ui.shared import controls, downloads, long_work, made, session_sketch
 from pixelcnn.ui.shared.charts.classes import posterior_chart
+from pixelcnn.ui.shared.history import Subject
 from pixelcnn.ui.shared.jobs import Job
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import visitor
@@ -252,9 +253,7 @@ def _on_open() -> None:
     if chosen := _chosen("open"):
         run, image, pixel = chosen
         controls.show_finished(
-            run.request.checkpoint,
-            run.request.seed,
-            image,
+            Subject(run.request.checkpoint, run.request.seed, image),
             run.class_name(image),
             run.history(image),
             pixel * run.config.num_channels,

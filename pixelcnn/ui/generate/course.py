@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pixelcnn.data.pictures import Picture, pictures
 from pixelcnn.sampling import Sampler
@@ -15,7 +16,6 @@ from pixelcnn.ui.shared.history import History, to_text
 SECONDS_PER_ANSWER = 0.12
 """Time of the processor that one answer draws pixels for: of a single picture some hundred. Not
 of the clock, or many visitors at once would each get a few pixels an answer."""
-_DISTRIBUTIONS = ("model_probabilities", "rule_probabilities")
 
 
 class Course:
@@ -49,8 +49,8 @@ class Course:
         """Level that would have been drawn where another was forced."""
         if parent is not None:
             self.was |= {p: v for p, v in parent.was.items() if p < self.count}
-            for name in ("level", "entropy_bits", "surprise_bits", *_DISTRIBUTIONS):
-                getattr(self, name)[: self.count] = getattr(parent, name)[: self.count]
+            for name, drawn in parent.arrays().items():
+                getattr(self, name)[: self.count] = drawn[: self.count]
         self._sampler = sampler
         self._lock = threading.Lock()
 
@@ -63,6 +63,13 @@ class Course:
     def done(self) -> bool:
         """Whether the picture is finished."""
         return self.count == self.total
+
+    def arrays(self) -> dict[str, NDArray]:
+        """Give all numbers by their name, each (N, B), or of a single picture (N, K)."""
+        names = ["level", "uniform", "entropy_bits", "surprise_bits"]
+        if self.level.shape[1] == 1:
+            names += ["model_probabilities", "rule_probabilities"]
+        return {name: getattr(self, name) for name in names}
 
     def draw(self, seconds: float = SECONDS_PER_ANSWER) -> None:
         """Draw at least one dimension, if there is one left, then more until the time is over."""
@@ -95,9 +102,8 @@ class Course:
     def levels(self) -> torch.Tensor:
         """Return the pictures as levels (B, C, H, W); what is not drawn yet is 0."""
         c = self._sampler.config
-        drawn = np.where(np.arange(self.total)[:, None] < self.count, self.level, 0)
-        levels = drawn.astype(np.int64).reshape(c.height, c.width, c.num_channels, -1)
-        return torch.from_numpy(levels.transpose(3, 2, 0, 1).copy())
+        levels = self.level.astype(np.int64).reshape(c.height, c.width, c.num_channels, -1)
+        return torch.from_numpy(levels).permute(3, 2, 0, 1)
 
     def pictures(self) -> list[Picture]:
         """Return the pictures as display values."""

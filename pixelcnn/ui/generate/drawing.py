@@ -138,7 +138,6 @@ class Drawing:
         c, course = self.config, self.current
         count = course.count  # another thread may draw on
         start = min(max(have, 0), count)
-        done = count == course.total
         single = self.subject.num_images == 1
         header = {
             "picture": self.picture,
@@ -147,7 +146,6 @@ class Drawing:
             "count": count - start,
             "total": course.total,
             "rule": rule_to_text(self.rule),
-            "model": self.subject.checkpoint,
             "height": c.height,
             "width": c.width,
             "channels": CHANNEL_NAMES[c.num_channels],
@@ -159,26 +157,17 @@ class Drawing:
                 for at, level in course.history.forced.items()
                 if at < count
             ],
-            "total_bits": [float(v) for v in course.surprise_bits.sum(0, dtype=np.float64)]
-            if done
+            "png_bytes": [len(png_bytes(picture)) for picture in course.pictures()]
+            if count == course.total
             else None,
-            "png_bytes": [len(png_bytes(p)) for p in course.pictures()] if done else None,
             "pin": self.pin,
             "code": sampling_loop() if single else None,
         }
-        part = slice(start, count)
-        sections = {
-            "level": course.level[part],
-            "uniform": course.uniform[part],
-            "entropy_bits": course.entropy_bits[part],
-            "surprise_bits": course.surprise_bits[part],
-        }
-        if single:
-            sections["model_probs"] = course.model_probabilities[part]
-            if any(rule != SamplingRule() for _, rule in course.history.rules):  # else the same
-                sections["rule_probs"] = course.rule_probabilities[part]
-            if start == 0:
-                sections["dependency"] = self.dependency
+        sections = {name: array[start:count] for name, array in course.arrays().items()}
+        if all(rule == SamplingRule() for _, rule in course.history.rules):
+            sections.pop("rule_probabilities", None)  # they are those of the model
+        if single and start == 0:
+            sections["dependency"] = self.dependency
         return encode(header, sections)
 
     def _begin(self, history: History) -> Course:

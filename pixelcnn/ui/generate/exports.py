@@ -54,13 +54,13 @@ def as_gif(drawing: Drawing) -> bytes:
 def as_npz(drawing: Drawing) -> bytes:
     """Write the whole trace as arrays, pixels in raster order."""
     course = finished(drawing)
-    return npz_bytes(_settings(drawing, course), _arrays(course))
+    return npz_bytes(_settings(drawing, course), course.arrays())
 
 
 def as_json(drawing: Drawing) -> bytes:
     """Write the same as JSON."""
     course = finished(drawing)
-    return json_bytes(_settings(drawing, course), _arrays(course))
+    return json_bytes(_settings(drawing, course), course.arrays())
 
 
 def _settings(drawing: Drawing, course: Course) -> dict[str, object]:
@@ -79,16 +79,3 @@ def _settings(drawing: Drawing, course: Course) -> dict[str, object]:
         "history": course.name,
         "total_bits": [float(v) for v in course.surprise_bits.sum(0, dtype=np.float64)],
     }
-
-
-def _arrays(course: Course) -> dict[str, np.ndarray]:
-    arrays = {
-        "level": course.level,
-        "uniform": course.uniform,
-        "entropy_bits": course.entropy_bits,
-        "surprise_bits": course.surprise_bits,
-    }
-    if course.model_probabilities.shape[1]:
-        arrays["model_probabilities"] = course.model_probabilities
-        arrays["rule_probabilities"] = course.rule_probabilities
-    return arrays

@@ -127,25 +127,18 @@ def _start(model: LoadedModel, rule: SamplingRule) -> history.History:
     state = st.session_state
     if "begin_with" in state:
         return state.pop("begin_with")
-    plain = history.History(((0, rule),))
-    return plain if "drawing" in state else _history_of_link(model) or plain
-
-
-def _history_of_link(model: LoadedModel) -> history.History | None:
-    """Read the history that a link carries, if it does; what cannot be used is said."""
-    text = st.query_params.get("history")
-    try:
-        if text is not None:
-            read = history.from_text(text)
+    if "drawing" not in state and "history" in st.query_params:
+        try:
+            read = history.from_text(st.query_params["history"])
             read.check_fits(model.model.config)
             return read
-    except ValueError as error:
-        st.warning(
-            f"The history in this link cannot be used: {literal(error)}. The picture is drawn "
-            "without it.",
-            icon=":material/warning:",
-        )
-    return None
+        except ValueError as error:
+            st.warning(
+                f"The history in this link cannot be used: {literal(error)}. The picture is drawn "
+                "without it.",
+                icon=":material/warning:",
+            )
+    return history.History(((0, rule),))
 
 
 def _on_ask() -> None:

@@ -86,20 +86,14 @@ def choose_checkpoint(
 
 
 def _checkpoints(key: str) -> list[str]:
-    names = [*list_checkpoints(), *list_trained_checkpoints(), *_linked_checkpoint(key)]
-    return list(dict.fromkeys(names))
-
-
-def _linked_checkpoint(key: str) -> list[str]:
-    """Give the checkpoint that a link names, if it is a stage of a run: the menu has none."""
-    name = st.query_params.get(key, st.session_state.get(key, ""))
-    if not name.startswith("run:"):
-        return []
-    try:
-        checkpoint_path(name)
-    except CheckpointError:
-        return []
-    return [name]
+    """List all, with the one that a link names, which may be a stage of a run."""
+    names = [*list_checkpoints(), *list_trained_checkpoints()]
+    linked = st.query_params.get(key, st.session_state.get(key, ""))
+    if linked.startswith("run:") and linked not in names:
+        with contextlib.suppress(CheckpointError):
+            checkpoint_path(linked)
+            names.append(linked)
+    return names
 
 
 def choose_class(
@@ -266,31 +260,21 @@ def show_single(image: int, class_name: str | None) -> None:
 
 
 def show_finished(
-    checkpoint: str,
-    seed: int,
-    image: int,
-    class_name: str | None,
-    start: History,
-    pixel: int,
-    num_levels: int,
+    subject: Subject, class_name: str | None, history: History, position: int, num_levels: int
 ) -> None:
-    """Let the Generate page show a finished picture, at one of its pixels, when it is opened next.
+    """Let the Generate page show a finished picture, pinned at a position, when it opens next.
 
     Arguments:
-        checkpoint: name of the model that drew it.
-        seed: fixes the noise, with `image`.
-        image: number within the seed.
-        class_name: class that it was asked for; None for any class.
-        start: rules and forced levels.
-        pixel: to be pinned.
+        subject: a single picture.
+        class_name: name of its label; None for any class.
+        history: rules and forced levels.
+        position: to be pinned.
         num_levels: of the model.
     """
-    st.session_state["model"] = checkpoint
-    show_rule(start.last_rule, num_levels)
-    st.session_state["seed"] = seed
-    st.session_state["class"] = class_name or ANY_CLASS
-    show_single(image, None)
-    st.session_state.update(begin_with=start, begin_at=pixel, identity=None)
+    show_rule(history.last_rule, num_levels)
+    show_single(subject.image, class_name or ANY_CLASS)
+    st.session_state.update(model=subject.checkpoint, seed=subject.seed)
+    st.session_state.update(begin_with=history, begin_at=position, identity=None)
 
 
 def next_seed() -> int:

@@ -6,23 +6,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
-Subject = TypeVar("Subject")
-
 
 @dataclass(frozen=True)
-class Format(Generic[Subject]):
+class Format:
     """One way to write something as a file."""
 
     label: str
     suffix: str
     """End of the file's name, with the dot."""
     mime: str
-    write: Callable[[Subject], bytes | str]
+    write: Callable[[Any], bytes | str]
     """Called by a click only."""
     help: str | None = None
 
@@ -63,7 +61,7 @@ def json_bytes(settings: dict[str, object], arrays: dict[str, np.ndarray]) -> by
     return json.dumps({"settings": settings, **lists}).encode()
 
 
-def offer(formats: Iterable[Format[Subject]], subject: Subject, name: str, key: str) -> None:
+def offer(formats: Iterable[Format], subject: object, name: str, key: str) -> None:
     """Offer a file in each format, called NAME.SUFFIX."""
     for format in formats:
         st.download_button(

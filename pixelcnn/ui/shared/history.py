@@ -115,8 +115,10 @@ class History:
 def rule_text(rule: SamplingRule) -> str:
     """Describe a rule in a few words.
 
-    >>> rule_text(SamplingRule(temperature=0.5, top_k=20))
-    'temperature 0.5, top-k 20'
+    >>> rule_text(SamplingRule())
+    'temperature 1'
+    >>> rule_text(SamplingRule(temperature=0.85, top_k=3, top_p=0.5))
+    'temperature 0.85, top-k 3, top-p 0.5'
     """
     parts = [f"temperature {rule.temperature:g}"]
     if rule.top_k is not None:

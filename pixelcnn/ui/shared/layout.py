@@ -70,7 +70,9 @@ def page(title: str, introduction: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             _menu(PRESENT)
             st.button(
-                "End the presentation", icon=":material/close:", on_click=_present, args=(False,)
+                "End the presentation",
+                icon=":material/close:",
+                on_click=lambda: st.query_params.pop("present", None),
             )
     else:
         with st.sidebar:
@@ -80,8 +82,7 @@ def page(title: str, introduction: str) -> None:
                 "Presentation",
                 icon=":material/slideshow:",
                 type="tertiary",
-                on_click=_present,
-                args=(True,),
+                on_click=lambda: st.query_params.update(PRESENT),
                 help="Larger type and no sidebar, for a projector. A link with `present=1` begins "
                 "so.",
             )
@@ -93,10 +94,3 @@ def page(title: str, introduction: str) -> None:
 def _menu(query: dict[str, str] | None) -> None:
     for file, name, icon, help_text in PAGES:
         st.page_link(file, label=name, icon=icon, help=help_text, query_params=query)
-
-
-def _present(begin: bool) -> None:
-    if begin:
-        st.query_params.update(PRESENT)
-    else:
-        st.query_params.pop("present", None)

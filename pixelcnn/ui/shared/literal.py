@@ -29,8 +29,7 @@ def literal(text: object) -> str:
     >>> literal("T-shirt/top, 3: 4")
     'T-shirt/top, 3: 4'
     """
-    line = " ".join(_shown(text).split())
-    return _MARKDOWN.sub(r"\\\g<0>", _FOUND_LATER.sub(rf"\g<0>{JOINER}", line))
+    return _MARKDOWN.sub(r"\\\g<0>", _FOUND_LATER.sub(rf"\g<0>{JOINER}", _line(text)))
 
 
 def code(text: object) -> str:
@@ -39,7 +38,7 @@ def code(text: object) -> str:
     >>> code("a `b`"), code("c")
     ('`` a `b` ``', '`c`')
     """
-    line = " ".join(_shown(text).split()).replace(":material/", f":{JOINER}material/")
+    line = _line(text).replace(":material/", f":{JOINER}material/")
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     gap = " " if "`" in line else ""
     return f"{fence}{gap}{line}{gap}{fence}"
@@ -51,10 +50,9 @@ def in_chart(text: object) -> str:
     >>> in_chart("<b>a</b> %{y}").replace(JOINER, "")
     '&lt;b>a&lt;/b> %{y}'
     """
-    line = " ".join(_shown(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;")
+    line = _line(text).replace("&", "&amp;").replace("<", "&lt;")
     return line.replace("%{", f"%{JOINER}{{").replace("$", f"{JOINER}$")
 
 
-def _shown(text: object) -> str:
-    return _HIDDEN.sub("\ufffd", printable(str(text)))
+def _line(text: object) -> str:
+    return " ".join(_HIDDEN.sub("\ufffd", printable(str(text))).split())

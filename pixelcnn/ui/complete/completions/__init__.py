@@ -2,21 +2,9 @@
 
 from collections.abc import Callable
 
-import streamlit as st
+from pixelcnn.ui.browser.bundle import component
 
-from pixelcnn.ui.browser.bundle import bundle, read
-
-_component = st.components.v2.component(
-    "pixelcnn_completions",
-    html=read("complete/completions/completions.html"),
-    css=read(
-        "browser/base.css",
-        "browser/playback.css",
-        "browser/sheet.css",
-        "complete/completions/completions.css",
-    ),
-    js=bundle("complete/completions/completions.js"),
-)
+_component = component("complete/completions", "playback", "sheet")
 
 
 def completions(

@@ -6,15 +6,10 @@ import numpy as np
 import streamlit as st
 
 from pixelcnn.data.pictures import Picture
-from pixelcnn.ui.browser.bundle import bundle, read
+from pixelcnn.ui.browser.bundle import component
 from pixelcnn.ui.browser.wire import encode
 
-_component = st.components.v2.component(
-    "pixelcnn_gallery",
-    html='<div class="pxg-frame"><div class="pxg" role="group"></div></div>',
-    css=read("complete/gallery/gallery.css"),
-    js=bundle("complete/gallery/gallery.js"),
-)
+_component = component("complete/gallery")
 
 
 def gallery(

@@ -1,22 +1,15 @@
 """The fan: futures of a series that grow week by week, and what is expected of the next."""
 
-import hashlib
 from collections.abc import Callable
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
 from pixelcnn.completion.forecast import Forecast
-from pixelcnn.ui.browser.bundle import bundle, read
-from pixelcnn.ui.browser.wire import encode
+from pixelcnn.ui.browser.bundle import component
+from pixelcnn.ui.browser.wire import encode, fingerprint
 
-_component = st.components.v2.component(
-    "pixelcnn_fan",
-    html=read("family/fan/fan.html"),
-    css=read("browser/base.css", "browser/playback.css", "family/fan/fan.css"),
-    js=bundle("family/fan/fan.js"),
-)
+_component = component("family/fan", "playback")
 
 
 def encode_forecast(forecast: Forecast, truth: NDArray[np.int64]) -> bytes:
@@ -27,9 +20,7 @@ def encode_forecast(forecast: Forecast, truth: NDArray[np.int64]) -> bytes:
         "quantiles": forecast.quantiles.astype(np.float32),
         "probabilities": forecast.probabilities.astype(np.float32),
     }
-    content = b"".join(array.tobytes() for array in sections.values())
-    header = {"past": forecast.past, "id": hashlib.sha256(content).hexdigest()[:12]}
-    return encode(header, sections)
+    return encode({"past": forecast.past, "id": fingerprint(sections)}, sections)
 
 
 def fan(message: bytes, *, key: str, on_past: Callable[[], None]) -> None:

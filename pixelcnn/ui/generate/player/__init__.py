@@ -2,21 +2,9 @@
 
 from collections.abc import Callable
 
-import streamlit as st
+from pixelcnn.ui.browser.bundle import component
 
-from pixelcnn.ui.browser.bundle import bundle, read
-
-_component = st.components.v2.component(
-    "pixelcnn_player",
-    html=read("generate/player/player.html"),
-    css=read(
-        "browser/base.css",
-        "browser/playback.css",
-        "browser/sheet.css",
-        "generate/player/player.css",
-    ),
-    js=bundle("generate/player/player.js"),
-)
+_component = component("generate/player", "playback", "sheet")
 
 
 def player(message: bytes | None, *, key: str, on_ask: Callable[[], None] | None = None) -> None:

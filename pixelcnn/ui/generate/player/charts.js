@@ -3,7 +3,7 @@
 
 import { clamp } from "../../browser/basics.js";
 import { colourOf, displayOf, drawDisc, fitCanvas, rgba, strokeWith, write } from "../../browser/paint.js";
-import { ruleText, shortPercent, temperatureText } from "./trace.js";
+import { peakOf, ruleText, shortPercent, temperatureText } from "./trace.js";
 
 const BAR = "#6f8fbf", MODEL_LINE = "#d9822b"; // as in the legend, see player.css
 const RULE_COLOURS = ["#3f83cc", "#b8701c", "#2f8a66", "#a455a8", "#b5504a", "#777c2c"];
@@ -104,7 +104,7 @@ export function drawDistribution(canvas, { width, height }, trace, position, hov
     if (p > 0) ctx.fillRect(scale.x(k) + space, y(at(p)), Math.max(least, scale.bar - 2 * space), bottom - y(at(p)));
   });
   if (!trace.isPlain(position)) strokeWith(ctx, stairs((k) => at(drawn.model[k])), [MODEL_LINE, 1.5]);
-  const [peak, p] = trace.peak(position);
+  const { level: peak, p } = peakOf(drawn.rule);
   if (p > limit) {
     const isLeft = peak < levels / 2;
     ctx.font = `600 12px ${theme.font}`;

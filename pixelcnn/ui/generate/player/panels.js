@@ -72,11 +72,6 @@ export class PixelPanel {
     Object.assign(this, { trace, position: selected, drawn });
     const { find } = this;
     this.showForm(trace, pinned, drawn);
-    const forced = trace.forced.get(selected);
-    const state = [trace, trace.done, selected, pinned, drawn, this.level, sizes, theme,
-      window.devicePixelRatio, forced?.level, forced?.was, trace.rules.length];
-    if (this.state && state.every((value, i) => value === this.state[i])) return; // as while pinned
-    this.state = state;
     const place = whereIs(trace.shape, Math.max(0, selected));
     const shown = drawn ? selected : -1;
     setText(find(".pxc-title"), `What the model expects at ${place}`);
@@ -160,18 +155,14 @@ export class BranchStrip {
 export class CodePanel {
   constructor(details) {
     this.details = details;
-    this.code = null;
-    this.shown = "";
+    this.steps = null;
   }
 
+  // The code is always the same; a message about a sheet has none.
   setCode(code) {
-    const text = JSON.stringify(code);
-    if (text === this.text) return;
-    this.text = text;
-    this.code = code?.steps?.length ? code : null;
-    this.shown = "";
-    this.details.hidden = !this.code;
-    this.rows = (this.code?.lines ?? []).map((line) => {
+    if (this.steps || !code) return;
+    this.steps = code.steps;
+    this.rows = code.lines.map((line) => {
       const row = document.createElement("span");
       row.className = "pxc-code-line";
       row.append(line || " ", document.createElement("i"));
@@ -180,24 +171,16 @@ export class CodePanel {
     this.details.querySelector("pre").replaceChildren(...this.rows);
   }
 
-  get count() {
-    return this.code ? this.code.steps.length : 0;
-  }
-
   // Marks step `mark` (-1: none) and comments on the steps before `reached`.
   show(mark, reached, comments) {
-    if (!this.code || !this.details.open) return;
-    const key = `${mark} ${reached} ${comments ? Object.values(comments).join() : ""}`;
-    if (key === this.shown) return;
-    this.shown = key;
     const texts = this.rows.map(() => []);
     if (comments) {
-      this.code.steps.slice(0, reached).forEach(({ line, what }) => {
+      this.steps.slice(0, reached).forEach(({ line, what }) => {
         if (comments[what]) texts[line]?.push(comments[what]);
       });
     }
     this.rows.forEach((row, line) => {
-      row.classList.toggle("pxc-marked", mark >= 0 && this.code.steps[mark].line === line);
+      row.classList.toggle("pxc-marked", mark >= 0 && this.steps[mark].line === line);
       const text = texts[line].length ? `# ${texts[line].join(", ")}` : "";
       setText(row.lastChild, text);
     });

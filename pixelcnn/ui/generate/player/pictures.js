@@ -36,7 +36,7 @@ export function viewOf(name, trace, position, other = null, dark = false) {
       bar: { ticks, label: ticks[0][1], colour: (share) => signedColour(2 * share - 1, dark) },
     };
   }
-  const bits = joined((at) => trace[name][at], (a, b) => a + b);
+  const bits = joined((at) => trace[`${name}_bits`][at], (a, b) => a + b);
   let max = Math.max(1, Math.ceil(channels * Math.log2(levels)));
   if (name === "surprise") {
     const most = each(bits);

@@ -5,7 +5,7 @@ import { ask, isLeaving } from "../../browser/leaving.js";
 import { mount } from "../../browser/mount.js";
 import { pixelUnder } from "../../browser/pixel_grid.js";
 import { INSET, Playback } from "../../browser/playback.js";
-import { Store, lastRule, pixelAt, ruleText, whereIs } from "./trace.js";
+import { Store, pixelAt, ruleText, whereIs } from "./trace.js";
 import { BranchStrip, CodePanel, PixelPanel } from "./panels.js";
 import { Screen } from "./screen.js";
 
@@ -39,7 +39,7 @@ class Player extends Playback {
   get total() { return this.trace?.shape.total ?? 0; }
   get width() { return this.trace ? this.total / this.trace.shape.height : 1; }
   get single() { return this.trace?.shape.images === 1; }
-  get done() { return Boolean(this.trace?.done) && this.have >= this.total; }
+  get done() { return this.trace !== null && this.have >= this.total; }
   get current() { return this.position - 1; }
   get selected() {
     if (this.pinned >= 0) return this.pinned;
@@ -57,12 +57,6 @@ class Player extends Playback {
     return isSure ? SURE_SPEED : speed;
   }
 
-  // What the server sent for a draw, for tests.
-  distribution(position) {
-    return { ...this.trace.probabilities(position),
-      level: this.trace.level[position], uniform: this.trace.uniform[position] };
-  }
-
   // --- messages ---
 
   accept(message) {
@@ -71,7 +65,6 @@ class Player extends Playback {
     this.isReady = true;
     this.askedAt = null;
     this.answered = head.course;
-    this.model = head.model;
     this.code.setCode(head.code);
     if (fresh) this.startPicture(head, first);
     if (head.rule === this.rule) this.heard = null;
@@ -134,7 +127,7 @@ class Player extends Playback {
     if (!this.heard || now - this.heard.at < SETTLED_MS) return;
     this.rule = this.heard.rule;
     this.heard = null;
-    if (lastRule(this.trace.name) !== this.rule) this.changeRule();
+    if (this.trace.lastRule.text !== this.rule) this.changeRule();
   }
 
   // Goes on by what the sliders say; a finished picture is drawn anew from the start.
@@ -209,7 +202,7 @@ class Player extends Playback {
 
   // The next steps that are offered, see `Screen.drawWays`.
   go(way) {
-    const { selected } = this, rule = lastRule(this.trace.name);
+    const { selected } = this, rule = this.trace.lastRule.text;
     if (way === "again") return this.fork(selected, this.trace.redraw(selected));
     this.turn(0, { restart: rule, mild: "0.9_0_1", rows: "1_0_1" }[way]);
     if (way === "rows") this.turn(10 * this.width, rule);
@@ -281,7 +274,6 @@ class Player extends Playback {
   }
 
   explainStrip(event) {
-    if (!this.trace) return;
     const box = this.find(".px-scrub").getBoundingClientRect();
     const share = (event.clientX - box.left - INSET) / (box.width - 2 * INSET);
     const position = clamp(Math.floor(share * this.total), 0, this.total - 1);

@@ -78,7 +78,7 @@ export class Screen {
     const field = find(".pxc-field").checked && this.view === "picture";
     find(".pxc-field").disabled = this.view !== "picture";
     const pixel = (at) => pixelAt(trace.shape, at), past = Math.max(0, pixel(selected));
-    const sees = selected >= 0 ? player.store.dependencyRow(past, player.model) : null;
+    const sees = selected >= 0 ? player.store.dependencyRow(past) : null;
     const forced = this.view === "picture" ? [...trace.forced.keys()] : [];
     drawOverlay(find(".px-overlay"), this.sheet, trace.shape,
       { sees: field ? sees : null, selected: pixel(selected), current: pixel(current),
@@ -109,13 +109,13 @@ export class Screen {
     const text = finished ? advice(trace) : "";
     setText(this.find(".pxc-advice"), text);
     const isShown = {
-      restart: !text && trace.rules.at(-1).start > 0, mild: text, rows: text.startsWith("Nearly"),
+      restart: !text && trace.lastRule.start > 0, mild: text, rows: text.startsWith("Nearly"),
       again: finished && !text && !trace.isCertain(selected),
     };
     for (const button of this.all("[data-way]")) button.hidden = !isShown[button.dataset.way];
     this.find(".pxc-advice").hidden = !text;
     for (const link of this.all(".pxc-ways a")) link.hidden = !finished || Boolean(text);
-    const name = ruleText(trace.rules.at(-1));
+    const name = ruleText(trace.lastRule);
     setText(this.find("[data-way=restart]"), `Restart with ${name}`);
   }
 
@@ -132,14 +132,15 @@ export class Screen {
   // a pixel appears as its last step begins. Faster, the mark only shows that the loop runs.
   drawCode(now) {
     const { trace, code, playing, position, have, speed, clock, selected, single } = this.player;
-    if (!code.count || !single) return;
-    let mark = code.count - 1, reached = code.count, pixel = position - 1;
+    if (!single || !code.details.open) return;
+    const count = code.steps.length;
+    let mark = count - 1, reached = count, pixel = position - 1;
     if (playing && speed <= 5 && position < have) {
-      mark = (Math.floor((clock - position) * code.count) + code.count - 1) % code.count;
+      mark = (Math.floor((clock - position) * count) + count - 1) % count;
       reached = mark + 1;
-      if (mark < code.count - 1) pixel = position;
+      if (mark < count - 1) pixel = position;
     } else if (playing) {
-      mark = Math.floor(now / 120) % code.count;
+      mark = Math.floor(now / 120) % count;
     } else if (selected >= 0 && selected < position) {
       pixel = selected;
     }

@@ -12,97 +12,69 @@ const startOf = (part) => Number(part.match(/\d+/)[0]);
 
 function rulesOf(name) {
   return name.split("~").filter(isRule).map((part) => {
-    const [start, temperature, top_k, top_p] = part.split("_").map(Number);
-    return { start, temperature, top_k, top_p };
+    const [start, ...numbers] = part.split("_");
+    const [temperature, top_k, top_p] = numbers.map(Number);
+    return { start: Number(start), text: numbers.join("_"), temperature, top_k, top_p };
   });
 }
 
+// The most probable level, and how probable it is.
+export function peakOf(probabilities) {
+  const p = Math.max(...probabilities);
+  return { level: probabilities.indexOf(p), p };
+}
+
 const CERTAIN = 0.95; // probability of a level from which on a pixel is nearly sure
-const PLAIN = { temperature: 1, top_k: 0, top_p: 1 };
+const PLAIN = "1_0_1"; // the rule that draws from the model's own probabilities
 
 // Everything received about one course. Positions 0..have-1 are here; `seen` is how far they were
 // shown. It shares the pixels before `fork` with the course `parent`; `text` says how it differs.
 class Trace {
   constructor(shape, { name, parent = null, fork = 0, text = "first drawing", seen = 0, left = 0 }) {
-    Object.assign(this, { shape, name, parent, fork, text, seen, left, have: 0, done: false });
+    Object.assign(this, { shape, name, parent, fork, text, seen, left, have: 0, pngBytes: null });
     this.rules = rulesOf(name);
     this.forced = new Map();
-    this.totalBits = null;
-    this.pngBytes = null;
     const { total, images, levels } = shape;
-    const size = total * images;
-    this.level = new Uint8Array(size);
-    this.uniform = new Float32Array(size);
-    this.entropy = new Float32Array(size);
-    this.surprise = new Float32Array(size);
-    this.bits = new Float64Array(size + images); // row p: bits of what comes before p
-    if (images === 1) {
-      this.model = new Float32Array(total * levels);
-      this.rule = new Float32Array(total * levels);
+    // How many numbers there are of each position, by their name in a message.
+    this.widths = { level: images, uniform: images, entropy_bits: images, surprise_bits: images };
+    const distributions = { model_probabilities: levels, rule_probabilities: levels };
+    if (images === 1) Object.assign(this.widths, distributions);
+    for (const [name, width] of Object.entries(this.widths)) {
+      this[name] = new (name === "level" ? Uint8Array : Float32Array)(total * width);
     }
+    this.bits = new Float64Array((total + 1) * images); // row p: bits of what comes before p
   }
 
-  arrays() {
-    const { images, levels } = this.shape;
-    const list = [["level", this.level, images], ["uniform", this.uniform, images],
-      ["entropy_bits", this.entropy, images], ["surprise_bits", this.surprise, images]];
-    if (images === 1) {
-      list.push(["model_probs", this.model, levels], ["rule_probs", this.rule, levels]);
+  // Takes what continues the pixels already here, of a message or of another trace; an overlap is
+  // skipped, so repeats are harmless.
+  append(start, count, numbers) {
+    const { images } = this.shape, skip = this.have - start, end = start + count;
+    for (const [name, width] of Object.entries(this.widths)) {
+      const given = numbers[name] ?? numbers.model_probabilities; // the rule may change nothing
+      this[name].set(given.subarray(skip * width, count * width), this.have * width);
     }
-    return list;
-  }
-
-  // Takes what continues the pixels already here; an overlap is skipped, so repeats are harmless.
-  append(start, count, sections) {
-    const skip = this.have - start;
-    if (skip >= count) return;
-    for (const [name, target, width] of this.arrays()) {
-      const section = sections[name] ?? sections.model_probs; // the rule may leave them as they are
-      const part = section.subarray(skip * width, count * width);
-      target.set(part, this.have * width);
+    for (let i = this.have * images; i < end * images; i++) {
+      this.bits[i + images] = this.bits[i] + this.surprise_bits[i];
     }
-    this.addBits(this.have, start + count);
-    this.have = start + count;
-  }
-
-  copyPrefix(other, end) {
-    const until = Math.min(end, other.have);
-    const theirs = new Map(other.arrays());
-    for (const [name, target, width] of this.arrays()) {
-      target.set(theirs.get(name).subarray(0, until * width));
-    }
-    this.addBits(0, until);
-    this.have = until;
-  }
-
-  addBits(from, until) {
-    const n = this.shape.images;
-    for (let i = from * n; i < until * n; i++) this.bits[i + n] = this.bits[i] + this.surprise[i];
+    this.have = end;
   }
 
   probabilities(position) {
     const { levels } = this.shape;
     const slice = (array) => array.subarray(position * levels, (position + 1) * levels);
-    return { model: slice(this.model), rule: slice(this.rule) };
+    return { model: slice(this.model_probabilities), rule: slice(this.rule_probabilities) };
   }
 
-  // The most probable level, and how probable it is.
-  peak(position) {
-    const { rule } = this.probabilities(position);
-    const p = rule.reduce((most, value) => Math.max(most, value), 0);
-    return [rule.indexOf(p), p];
-  }
-
-  isCertain(position) { return this.peak(position)[1] >= CERTAIN; }
+  isCertain(position) { return peakOf(this.probabilities(position).rule).p >= CERTAIN; }
 
   // Whether the model's own probabilities are drawn from.
-  isPlain(position) { return ruleText(this.ruleAt(position)) === ruleText(PLAIN); }
+  isPlain(position) { return this.ruleAt(position).text === PLAIN; }
 
   // The drawn pixel that the model held for the least probable; those that were forced do not count.
   mostSurprising() {
     let found = 0;
-    this.surprise.forEach((bits, p) => {
-      if (bits > this.surprise[found] && !this.forced.has(p)) found = p;
+    this.surprise_bits.forEach((bits, p) => {
+      if (bits > this.surprise_bits[found] && !this.forced.has(p)) found = p;
     });
     return found;
   }
@@ -117,6 +89,8 @@ class Trace {
     }
     return level;
   }
+
+  get lastRule() { return this.rules.at(-1); }
 
   ruleAt(position) {
     return this.rules.findLast(({ start }) => start <= position);
@@ -135,21 +109,17 @@ class Trace {
   }
 }
 
-export function lastRule(name) {
-  return name.split("~").filter(isRule).at(-1).replace(/^\d+_/, "");
-}
-
 // The name of the course that goes on from a pixel by a rule, perhaps with a level forced there.
 // A pixel that was forced by `name` itself, as its last change, stays forced under another rule.
 function courseFrom(name, position, rule, level = null) {
   const parts = name.split("~");
-  const rules = parts.filter((part) => isRule(part) && startOf(part) < position);
+  const rules = rulesOf(name).filter(({ start }) => start < position);
   const forced = parts.filter((part) => isForced(part) && (startOf(part) < position
     || (level === null && position > 0 && startOf(part) === position)));
   const stream = parts.filter((part) => !isRule(part) && !isForced(part));
-  if (rules.length === 0 || lastRule(rules.at(-1)) !== rule) rules.push(`${position}_${rule}`);
+  if (rules.at(-1)?.text !== rule) rules.push({ start: position, text: rule });
   if (level !== null) forced.push(`f${position}_${level}`);
-  return [...rules, ...forced, ...stream].join("~");
+  return [...rules.map(({ start, text }) => `${start}_${text}`), ...forced, ...stream].join("~");
 }
 
 const MAX_TRACES = 8; // of those between the first and the newest, the oldest goes
@@ -159,7 +129,7 @@ export class Store {
   constructor() {
     this.picture = null;
     this.traces = [];
-    this.dependency = null; // {model, rows, stride}: survives a new picture of the same model
+    this.dependency = null; // of a single picture, one bit for each pair of pixels
   }
 
   // What a branch is compared with: the one that it comes from, or else the newest.
@@ -169,7 +139,8 @@ export class Store {
 
   find(name) { return this.traces.find((trace) => trace.name === name); }
 
-  // Takes a message; of a course that is not here any more, or with a gap before it, only the head.
+  // Takes a message; of a course that is not here any more, or if it does not go on from the pixels
+  // that are here, only the head.
   accept({ head, sections }) {
     const fresh = head.picture !== this.picture;
     if (fresh) {
@@ -181,18 +152,15 @@ export class Store {
         unit: unitOf(names.length),
       };
       this.traces = [new Trace(this.shape, { name: head.course })];
+      this.dependency = null;
     }
-    if (sections.dependency) {
-      // A copy, so that the rest of the message can be freed.
-      const rows = sections.dependency.slice();
-      this.dependency = { model: head.model, rows, stride: (this.shape.pixels + 7) >> 3 };
-    }
+    // A copy, so that the rest of the message can be freed.
+    if (sections.dependency) this.dependency = sections.dependency.slice();
     const trace = this.find(head.course);
-    if (trace) {
-      if (head.start <= trace.have) trace.append(head.start, head.count, sections);
+    if (trace && head.start <= trace.have && trace.have <= head.start + head.count) {
+      trace.append(head.start, head.count, sections);
       trace.forced = new Map(head.forced.map((pixel) => [pixel.position, pixel]));
-      const { total_bits: totalBits, png_bytes: pngBytes } = head;
-      Object.assign(trace, { done: totalBits !== null, totalBits, pngBytes });
+      trace.pngBytes = head.png_bytes;
     }
     return { head, fresh };
   }
@@ -216,7 +184,7 @@ export class Store {
       trace = new Trace(this.shape, unseen
         ? { ...old, name, text: old.parent !== null && old.fork === position ? text : old.text }
         : { name, parent: old.name, fork: position, text, seen: position });
-      trace.copyPrefix(old, position);
+      trace.append(0, Math.min(position, old.have), old);
     }
     if (unseen) {
       for (const other of this.traces) if (other.parent === old.name) other.parent = name;
@@ -232,10 +200,10 @@ export class Store {
   }
 
   // Which earlier pixels can influence the prediction of `pixel`; null if unknown.
-  dependencyRow(pixel, model) {
-    if (!this.dependency || this.dependency.model !== model) return null;
-    const { rows, stride } = this.dependency;
-    const row = rows.subarray(pixel * stride, (pixel + 1) * stride);
+  dependencyRow(pixel) {
+    if (!this.dependency) return null;
+    const stride = (this.shape.pixels + 7) >> 3;
+    const row = this.dependency.subarray(pixel * stride, (pixel + 1) * stride);
     return (other) => (row[other >> 3] & (0x80 >> (other & 7))) !== 0;
   }
 }
@@ -303,7 +271,7 @@ export function advice(trace) {
   const { total, levels, unit } = trace.shape;
   const light = trace.level.reduce((count, level) => count + (level > levels / 10), 0);
   const bits = trace.sumBits(total, 0) / total, all = Math.log2(levels);
-  const rule = ruleText(trace.rules.at(-1));
+  const rule = ruleText(trace.lastRule);
   if (light < total / 50) {
     return `Nearly all of this picture is black (${rule}). At the edge black is the most likely, and `
       + "after black comes black: where only likely levels are drawn, nothing begins.";
@@ -345,8 +313,8 @@ export function readout(trace, position) {
     : `u = ${u} falls on level ${level} (p = ${p}).`;
   const entropy = trace.isPlain(position) ? ""
     : `; with your settings ${entropyOf(rule).toFixed(1)} bits`;
-  return `${drawn} Surprise ${trace.surprise[position].toFixed(1)} bits, entropy `
-    + `${trace.entropy[position].toFixed(1)} bits${entropy}.`;
+  return `${drawn} Surprise ${trace.surprise_bits[position].toFixed(1)} bits, entropy `
+    + `${trace.entropy_bits[position].toFixed(1)} bits${entropy}.`;
 }
 
 function bitsPerDim(bits, dimensions) {
@@ -357,14 +325,11 @@ function bitsPerDim(bits, dimensions) {
 export function bitsLine(trace, position, image = 0) {
   const { total, width, height, levels, unit } = trace.shape;
   if (position === 0) return `${width} × ${height} pixels, ${levels} levels, nothing drawn yet`;
-  if (position >= total && trace.done && trace.totalBits) {
-    const bits = trace.totalBits[image];
-    const png = trace.pngBytes?.[image];
-    const size = `${thousands(bits)} bits = ${thousands(Math.ceil(bits / 8))} bytes in total, `
-      + bitsPerDim(bits, total);
-    return png ? `${size}; the same picture as PNG: ${thousands(png)} bytes` : size;
-  }
   const bits = trace.sumBits(position, image);
+  if (position >= total) {
+    return `${thousands(bits)} bits = ${thousands(Math.ceil(bits / 8))} bytes in total, `
+      + `${bitsPerDim(bits, total)}; the same picture as PNG: ${thousands(trace.pngBytes[image])} bytes`;
+  }
   return `so far ${thousands(bits)} bits in ${thousands(position)} `
     + `${unit}${position === 1 ? "" : "s"} (${bitsPerDim(bits, position)})`;
 }
@@ -384,13 +349,13 @@ export function stepComments(trace, position) {
   const { shape } = trace, { row, col } = placeOf(shape, pixelAt(shape, position));
   const { model, rule } = trace.probabilities(position);
   const level = trace.level[position], name = channelAt(shape, position);
-  const best = model.indexOf(model.reduce((a, b) => Math.max(a, b), 0));
+  const peak = peakOf(model);
   const kept = rule.reduce((count, p) => count + (p > 0), 0);
   return {
     row: `row = ${row}`,
     col: `col = ${col}`,
     forward: `predicts ${thousands(shape.total)} ${shape.unit}s, one is used`,
-    logits: `peak: level ${best} (p = ${shortProbability(model[best])})`,
+    logits: `peak: level ${peak.level} (p = ${shortProbability(peak.p)})`,
     rule: `${kept} of ${rule.length} levels kept`,
     noise: `u = ${trace.uniform[position].toFixed(4)}`,
     draw: `level = ${level}${trace.forced.has(position) ? " (forced)" : ""}`,

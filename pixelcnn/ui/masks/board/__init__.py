@@ -4,17 +4,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pixelcnn.ui.browser.bundle import bundle, read
+from pixelcnn.ui.browser.bundle import component
 from pixelcnn.ui.masks.board.message import Board, Frames, Look, Panel
 
 __all__ = ["Board", "Frames", "Look", "Panel", "board"]
 
-_component = st.components.v2.component(
-    "pixelcnn_board",
-    html=read("masks/board/board.html"),
-    css=read("browser/base.css", "masks/board/board.css"),
-    js=bundle("masks/board/board.js"),
-)
+_component = component("masks/board")
 
 
 def board(

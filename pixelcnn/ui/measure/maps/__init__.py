@@ -2,16 +2,9 @@
 
 from collections.abc import Callable
 
-import streamlit as st
+from pixelcnn.ui.browser.bundle import component
 
-from pixelcnn.ui.browser.bundle import bundle, read
-
-_component = st.components.v2.component(
-    "pixelcnn_maps",
-    html=read("measure/maps/maps.html"),
-    css=read("browser/base.css", "measure/maps/maps.css"),
-    js=bundle("measure/maps/maps.js"),
-)
+_component = component("measure/maps")
 
 
 def maps(message: bytes, *, key: str, on_select: Callable[[], None]) -> None:

@@ -4,19 +4,13 @@ import base64
 from collections.abc import Callable
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
-from pixelcnn.ui.browser.bundle import bundle, read
+from pixelcnn.ui.browser.bundle import component
 from pixelcnn.ui.browser.wire import encode
 from pixelcnn.ui.shared.sketch import Sketch, channels_last
 
-_component = st.components.v2.component(
-    "pixelcnn_canvas",
-    html=read("shared/canvas/canvas.html"),
-    css=read("browser/base.css", "shared/canvas/canvas.css"),
-    js=bundle("shared/canvas/canvas.js"),
-)
+_component = component("shared/canvas")
 
 
 def canvas(

@@ -1,15 +1,8 @@
 """Synchronized players: the same random numbers through several settings, side by side."""
 
-import streamlit as st
+from pixelcnn.ui.browser.bundle import component
 
-from pixelcnn.ui.browser.bundle import bundle, read
-
-_component = st.components.v2.component(
-    "pixelcnn_together",
-    html=read("shared/side_by_side/together.html"),
-    css=read("browser/base.css", "browser/playback.css", "shared/side_by_side/together.css"),
-    js=bundle("shared/side_by_side/together.js"),
-)
+_component = component("shared/side_by_side", "playback")
 
 
 def together(message: bytes, *, key: str) -> None:

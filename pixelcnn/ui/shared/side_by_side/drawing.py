@@ -55,11 +55,7 @@ def _note(drawn: Drawn, seconds: float) -> str:
 
 
 def _same_size(settings: Sequence[Setting]) -> bool:
-    sizes = {
-        c.image_shape: setting.caption
-        for setting in settings
-        for c in [setting.model.model.config]
-    }
+    sizes = {setting.model.model.config.image_shape: setting.caption for setting in settings}
     if len(sizes) > 1:
         found = ", ".join(f"{name}: {h} x {w} x {c}" for (c, h, w), name in sizes.items())
         st.warning(

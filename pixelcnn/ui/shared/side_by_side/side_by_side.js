@@ -2,7 +2,7 @@
 
 import { clamp, placeOf, setText } from "../../browser/basics.js";
 import { mount } from "../../browser/mount.js";
-import { drawColourBar, fitCanvas, mapColour, valuesAt, write } from "../../browser/paint.js";
+import { drawColourBar, fitCanvas, levelColour, mapColour, write } from "../../browser/paint.js";
 import { PixelGrid, pixelUnder } from "../../browser/pixel_grid.js";
 import { Playback } from "../../browser/playback.js";
 
@@ -23,13 +23,17 @@ class Together extends Playback {
 
   accept({ head, sections }) {
     if (head.id === this.id && String(head.captions) === String(this.captions)) return;
-    const { id, captions, width, height, channels, levels } = head;
-    Object.assign(this, { id, captions, width, height, channels, levels, total: width * height });
+    const { id, captions, width, height, channels } = head;
+    Object.assign(this, { id, captions, width, height, channels, total: width * height });
     this.uniform = sections.uniform;
-    this.panels = captions.map((caption, n) => ({
-      caption, note: head.notes[n], leaves: head.first[n], expected: sections[`expected${n}`], values: sections[`values${n}`], levels: sections[`levels${n}`],
-      surprise: sections[`surprise${n}`], difference: sections[`difference${n}`],
-    }));
+    this.panels = captions.map((caption, n) => {
+      const difference = sections[`difference${n}`];
+      return {
+        caption, note: head.notes[n], numLevels: head.levels[n], levels: sections[`levels${n}`],
+        surprise: sections[`surprise${n}`], expected: sections[`expected${n}`], difference,
+        leaves: difference.findIndex(Boolean), // where it leaves the first picture; -1: nowhere
+      };
+    });
     this.hovered = this.pinned = -1;
     this.isReady = true;
     this.makePanels();
@@ -76,7 +80,8 @@ class Together extends Playback {
     const compares = find(".pxt-differences").checked;
     panels.forEach((panel, n) => {
       const [, picture, expected, , difference, told] = panel.figure.children;
-      this.drawPixels(picture, n, (p) => valuesAt(panel.values, p, this.channels));
+      const shape = { channels: this.channels, levels: panel.numLevels };
+      this.drawPixels(picture, n, (p) => levelColour(panel.levels, p, shape));
       this.drawExpected(expected, panel);
       difference.hidden = !compares || n === 0;
       if (!difference.hidden) this.drawPixels(difference, n, (p) => mapColour(panel.difference[p] / FAR));
@@ -102,22 +107,22 @@ class Together extends Playback {
     grid.paint((p) => (p < position ? colour(p) : null));
     // In the first picture, every place at which another one leaves it.
     for (const { leaves } of n === 0 ? panels : [panels[n]]) {
-      if (leaves !== null && leaves < position) grid.outline(leaves, FIRST);
+      if (leaves < position) grid.outline(leaves, FIRST);
     }
     if (this.hovered >= 0 || this.pinned >= 0) grid.outline(this.pixel, theme.primary);
     else if (position < this.total) grid.outline(position - 1, theme.primary);
   }
 
   // What was expected at the pixel looked at, as bars over the levels, and what was drawn.
-  drawExpected(canvas, { expected, levels }) {
+  drawExpected(canvas, { expected, levels, numLevels }) {
     const side = clamp(canvas.parentElement.clientWidth, 40, 300), { channels, pixel, theme } = this;
-    const ctx = fitCanvas(canvas, side, EXPECTED), bottom = EXPECTED - 8, bar = side / this.levels;
+    const ctx = fitCanvas(canvas, side, EXPECTED), bottom = EXPECTED - 8, bar = side / numLevels;
     ctx.fillStyle = theme.border;
     ctx.fillRect(0, bottom, side, 1);
     if (pixel < 0 || pixel >= this.position) return;
     for (let channel = 0; channel < channels; channel++) {
       const dim = pixel * channels + channel;
-      const roots = expected.subarray(dim * this.levels, (dim + 1) * this.levels); // sqrt(p) * 255
+      const roots = expected.subarray(dim * numLevels, (dim + 1) * numLevels); // sqrt(p) * 255
       const most = Math.max(...roots) ** 2;
       const colour = channels === 1 ? theme.text : CHANNELS[channel];
       ctx.fillStyle = colour;
@@ -136,7 +141,7 @@ class Together extends Playback {
     const { ctx, x, bar, pixel } = this.drawTrack(46);
     const places = new Map();
     this.panels.forEach(({ leaves }, n) => {
-      if (n > 0 && leaves !== null) places.set(leaves, [...(places.get(leaves) ?? []), n + 1]);
+      if (leaves >= 0) places.set(leaves, [...(places.get(leaves) ?? []), n + 1]);
     });
     ctx.font = `600 11px ${this.theme.font}`;
     for (const [p, numbers] of places) {
@@ -147,7 +152,7 @@ class Together extends Playback {
 
   told({ leaves, difference }, n) {
     if (n === 0) return "The others are compared with this one.";
-    if (leaves === null) return "The same picture, pixel by pixel.";
+    if (leaves < 0) return "The same picture, pixel by pixel.";
     if (leaves >= this.position) return "Still the same.";
     const { row, col } = placeOf(this, leaves);
     const differing = difference.subarray(0, this.position).filter(Boolean).length;
