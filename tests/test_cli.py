@@ -1,8 +1,6 @@
 """The command line: every command on tiny things, and plain words for bad input."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -73,14 +71,6 @@ def test_a_command_that_cannot_be_read_ends_with_status_2(capsys, command):
         main(command)
     assert leave.value.code == 2
     assert "usage:" in capsys.readouterr().err
-
-
-def test_the_module_is_a_program():
-    done = subprocess.run(
-        [sys.executable, "-m", "pixelcnn", "sample", "absent"], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: absent: no such checkpoint")
 
 
 def test_sample_writes_what_the_library_draws(checkpoint, folder, capsys):

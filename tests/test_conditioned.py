@@ -22,6 +22,7 @@ from .test_completion import (
     every_picture,
     exact,
     known_of,
+    large_passes,  # noqa: F401 - a fixture of every test here
     log_prob_of_every_picture,
     pairs,
     sharp_model,
@@ -168,17 +169,15 @@ def test_the_better_the_proposal_the_better_the_weighed_completions(monkeypatch)
     model, known, levels = conditioned(gated), known_of(AROUND), drawing(gated.config, seed=1)
     evidence, probability = exact(gated, levels, known)
 
-    def estimates(method, runs):
-        """Evidence by each run, relative to the right one; and the error of its pairs."""
-        ratio, apart = [], []
-        for seed in range(runs):
-            report = complete(
-                model, levels, known, method=method, num_particles=64, num_groups=1, seed=seed
-            ).particles[0]
-            seen = pairs(report.levels, known, 3).double().numpy().T @ np.exp(report.log_weights)
-            ratio.append(np.exp(report.log_evidence) / evidence)
-            apart.append(seen - probability)
-        return np.array(ratio), np.array(apart)
+    def estimates(method, groups):
+        """Evidence by each group, relative to the right one; and the error of its pairs."""
+        report = complete(
+            model, levels, known, method=method, num_particles=64 * groups, num_groups=groups
+        ).particles[0]
+        weights = np.exp(report.log_weights).reshape(groups, 1, 64)
+        seen = pairs(report.levels, known, 3).numpy().reshape(groups, 64, -1)
+        shares = (weights @ seen)[:, 0] / weights.sum(2)
+        return np.exp(report.group_log_evidence) / evidence, shares - probability
 
     ratio, _ = estimates("weighed", 100)  # by a bad proposal: rough, but right on average
     assert abs(ratio.mean() - 1) < CHANCE * ratio.std() / np.sqrt(100)
