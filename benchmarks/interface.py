@@ -18,6 +18,7 @@ import urllib.request
 
 from playwright.sync_api import sync_playwright
 
+from tests.browser.canvas import gallery
 from tests.browser.conftest import CHROMIUM_ARGUMENTS, ROOT, chromium
 
 POSITION = "e => e.__player.position"
@@ -53,8 +54,8 @@ def measure_slider(page, player):
 
 
 def measure_completions(page, address):
-    page.goto(f"{address}/complete")
-    page.locator(".pxg button").nth(7).click()
+    page.goto(f"{address}/complete?live=false")
+    gallery(page).nth(7).click()
     page.locator(".pxd[data-known='784']").wait_for()
     page.get_by_role("button", name="Lower half").click()
     page.locator(".pxd[data-known='392']").wait_for()
@@ -90,7 +91,7 @@ def measure(browser):
         seconds = {"server answers": time.time() - started}
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(address)
-        page.get_by_text("A neural network draws").wait_for()
+        page.get_by_role("heading", name="Generate").wait_for()
         seconds["first words"] = time.time() - started
         seconds["first pixel"] = page.wait_for_function(FIRST_PIXEL).json_value() / 1000 - started
         player = page.locator(".pxc[data-position]")
