@@ -10,9 +10,10 @@ from torch import Tensor
 
 from pixelcnn.completion.complete import begin_completion, default_groups
 from pixelcnn.completion.known import as_evidence, choose_order, is_prefix
-from pixelcnn.completion.log_prob import log_prob_map
+from pixelcnn.completion.log_prob import iter_log_prob_map
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
+from pixelcnn.progress import drain
 from pixelcnn.sampling.noise import random_stream
 
 
@@ -146,5 +147,6 @@ def iter_class_posterior(
 def _exact(model: Model, levels: Tensor, known: Tensor, label: int, order: int) -> Tensor:
     """Sum log p over a prefix; what the unknown pixels hold does not matter."""
     turned, known = to_raster(levels, order), to_raster(known, order)
-    log_prob = log_prob_map(model, turned, torch.tensor([label]), torch.tensor([order]))
+    condition = torch.tensor([label]), torch.tensor([order])
+    log_prob = drain(iter_log_prob_map(model, turned, *condition))
     return log_prob[0, :, known[0]].sum()

@@ -31,8 +31,8 @@ class ParticleReport:
     group_log_evidence: Floats
     """The same from each group alone, (G,): how far they differ shows how rough it is."""
     effective_sample_size: Floats
-    """Particles that the weights within groups amount to, hints included, summed over groups,
-    (S,); it decides when a group is resampled."""
+    """Particles that the weights within groups amount to, summed over groups, (S,); it decides
+    when a group is resampled."""
     ancestors: NDArray[np.int64]
     """Particles of the beginning that still have descendants, (S,)."""
     resampled_at: tuple[int, ...]
