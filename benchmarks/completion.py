@@ -222,6 +222,7 @@ def measure(run: CompletionRun) -> tuple[float, float, float]:
     first, longest = None, 0.0
     while not run.done:
         run.answer_pull(run.run, run.serial)
+        run.message()
         before, now = now, time.perf_counter()
         longest = max(longest, now - before)
         if first is None and run.count > run.first:

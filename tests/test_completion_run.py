@@ -11,6 +11,7 @@ from pixelcnn.completion import (
     begin_completion,
     class_posterior,
     complete,
+    iter_class_posterior,
     late_pixels,
     log_prob,
     occlusion,
@@ -20,8 +21,7 @@ from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.sampling import sample
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete import methods, outcome
-from pixelcnn.ui.complete.posterior import classes_done, iter_posterior
-from pixelcnn.ui.complete.run import CompletionRun, Request
+from pixelcnn.ui.complete.run import CompletionRun, Request, classes_done
 from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.history import Subject
@@ -117,7 +117,8 @@ def test_a_scan_ends_with_the_last_unknown_pixel_unless_there_is_a_tolerance():
 
 def message(run, **request):
     request = {"of": run.run, "serial": run.serial} | request
-    return decode(run.answer_pull(request["of"], request["serial"]))
+    run.answer_pull(request["of"], request["serial"])
+    return decode(run.message())
 
 
 @all_runs
@@ -203,7 +204,7 @@ def test_the_generate_page_draws_the_same_picture(method, left, model, exactly):
 
 
 def inferring(model, sketch, exactly=True):
-    steps = iter_posterior(model, sketch, 0.0, 0, exactly)
+    steps = iter_class_posterior(model, *sketch.evidence(exactly))
     return JOBS.begin(object(), lambda: steps, Visitor("somebody"))
 
 
@@ -353,8 +354,7 @@ def test_a_method_is_promised_where_the_library_begins_it_and_the_best_is_automa
 ):
     sketch = with_stroke(sketch_of(left, model)) if drawn else sketch_of(left, model)
     evidence = sketch.evidence(exactly=not model.reads_evidence)
-    known, hints = (mask[0, 0].numpy() for mask in evidence[1:])
-    plan = methods.plan(model, known, hints, 16, tolerance)
+    plan = methods.plan(model, evidence, 16, tolerance)
     for method, promise in plan.promises.items():
         try:
             begin_completion(model, *evidence, method=method)
@@ -367,7 +367,8 @@ def test_a_method_is_promised_where_the_library_begins_it_and_the_best_is_automa
     assert plan.automatic == ("prefix" if exact else "learned" if guided else "particles")
     assert plan.promises[plan.automatic].possible
     assert ORDER_NAMES[plan.order] in methods.order_text(plan.order, model.config.num_orders)
-    late = late_pixels(torch.from_numpy(known), plan.order).numpy()
+    known, hints = evidence.known[0, 0], evidence.hints
+    late = late_pixels(known, plan.order)
     assert np.array_equal(plan.ignored, late)
     clamping = plan.promises["clamping"].text
     assert hints.any() or exact or f"{late.sum()} of {known.sum()} known" in clamping or tolerance
@@ -385,7 +386,7 @@ def test_the_outcome_says_exact_only_of_exact_completions():
     assert "Approximate" in reports[0].text and "log₂ p(known)" in reports[0].text
     for exactly in (True, False):
         run = finish(new_run("learned", "around-box", READER, exactly=exactly))
-        *_, posterior = iter_posterior(READER, run.sketch, 0.0, 0, exactly)
+        posterior = class_posterior(READER, *run.evidence)
         (learned,) = outcome.describe(run, posterior)
         best = NAMES[int(posterior.probabilities.argmax())]
         assert f"Most probable: {best} (" in learned.text

@@ -13,8 +13,7 @@ from pixelcnn.evaluation.stored import percent
 from pixelcnn.models import Model
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
-from pixelcnn.ui.complete.posterior import classes_done
-from pixelcnn.ui.complete.run import CompletionRun, Request
+from pixelcnn.ui.complete.run import CompletionRun, Request, classes_done
 from pixelcnn.ui.shared.history import rule_text
 from pixelcnn.ui.shared.literal import literal
 
@@ -53,8 +52,7 @@ def describe(run: CompletionRun, posterior: ClassPosterior | None = None) -> lis
         return [_learned(run, known, rule, _sure(run, posterior))]
     if method == "clamping":
         return [_clamping(run, known)]
-    reports = [result.particles[0] for result in results]
-    return _particles(run, reports)
+    return _particles(run, rule, [result.particles[0] for result in results])
 
 
 def _learned(run: CompletionRun, known: int, rule: str, sure: str) -> Report:
@@ -140,7 +138,7 @@ def _clamping(run: CompletionRun, known: int) -> Report:
     return Report(text, is_warning=True)
 
 
-def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report]:
+def _particles(run: CompletionRun, rule: str, reports: list[ParticleReport]) -> list[Report]:
     groups = sum(len(report.group_log_evidence) for report in reports)
     resampled = sum(len(report.resampled_at) for report in reports)
     distinct = sum(report.num_distinct for report in reports)
@@ -150,12 +148,13 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     text = (
         f"**Approximate.** Method: *{run.request.method}*. {run.num_particles} particles"
         + (f" in {groups} groups that never exchange pictures" if groups > 1 else "")
-        + f"{_under_the_rule(run)}, resampled {resampled} times. {distinct} of the {images} "
+        + (f", unknown pixels drawn{rule}" if rule else "")
+        + f", resampled {resampled} times. {distinct} of the {images} "
         f"completions differ; they come from {beginnings} of the {run.num_particles} pictures "
         f"begun. By weight the particles count as {effective:.1f} of these.{_pins(run)}"
     )
     if len(reports) == 1:
-        text += f" {_evidence(run, reports[0])}{_other_estimate(run)}"
+        text += f" {_evidence(run, rule, reports[0])}{_other_estimate(run)}"
     found = [Report(text)]
     if any(report.collapsed for report in reports):
         found.append(
@@ -169,7 +168,7 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     known = int(run.known.sum())
     bits = -sum(r.log_evidence for r in reports) / len(reports) / math.log(2) / max(1, known)
     blind = run.config.num_channels * math.log2(run.config.num_levels)
-    if known and not run.request.tolerance and run.request.rule == SamplingRule() and bits > blind:
+    if known and not run.request.tolerance and not rule and bits > blind:
         text = (
             f"**The drawing is far from anything the model has seen:** {bits:.1f} bits for each "
             f"known pixel, where a blind guess costs {blind:.0f}."
@@ -193,19 +192,14 @@ def _advice(run: CompletionRun) -> str:
     return f" Try {', or '.join(ways)}." if ways else ""
 
 
-def _under_the_rule(run: CompletionRun) -> str:
-    rule = run.request.rule
-    return "" if rule == SamplingRule() else f", unknown pixels drawn with {rule_text(rule)}"
-
-
-def _evidence(run: CompletionRun, report: ParticleReport) -> str:
+def _evidence(run: CompletionRun, rule: str, report: ParticleReport) -> str:
     known = int(run.known.sum())
     if not math.isfinite(report.log_evidence):
         return (
             "Under this rule no particle reached the known pixels: do not trust the completions."
         )
     bits = report.log_evidence / math.log(2)
-    what = "log₂ p(known)" + ("" if run.request.rule == SamplingRule() else " under this rule")
+    what = "log₂ p(known)" + (" under this rule" if rule else "")
     text = f"Estimate of {what}: {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
     if len(report.group_log_evidence) > 1:
         low, high = (float(f(report.group_log_evidence)) / math.log(2) for f in (np.min, np.max))
@@ -217,9 +211,8 @@ def posterior_is_quick(
     model: Model, known: NDArray[np.bool_], order: int, request: Request
 ) -> bool:
     """Say whether the posterior over classes needs no particles."""
-    tolerance = request.tolerance if request.method == "particles" else 0.0
-    is_exact = is_prefix(torch.from_numpy(known.copy()), order)
-    return tolerance == 0 and (model.reads_evidence or is_exact)
+    is_exact = is_prefix(torch.from_numpy(known), order)
+    return not request.tolerance and (model.reads_evidence or is_exact)
 
 
 def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> str:

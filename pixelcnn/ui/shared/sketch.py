@@ -3,7 +3,7 @@
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,8 +35,6 @@ class Sketch:
     """(H, W), `UNKNOWN`, `GIVEN` or `DRAWN`."""
     num_levels: int = 256
     """K."""
-    known: NDArray[np.bool_] = field(init=False, repr=False)
-    """(H, W), True where something is given or drawn."""
 
     def __post_init__(self) -> None:
         channels, *shape = self.level.shape
@@ -57,7 +55,11 @@ class Sketch:
         ):
             if values.dtype != np.uint8 or values.max() >= end:
                 raise ValueError(f"the {name} {values.max()} of a pixel must lie in 0..{end - 1}")
-        object.__setattr__(self, "known", self.state != UNKNOWN)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(H, W), True where something is given or drawn."""
+        return self.state != UNKNOWN
 
     @property
     def height(self) -> int:
@@ -81,7 +83,7 @@ class Sketch:
     def evidence(self, exactly: bool = True) -> Evidence:
         """Give the drawing to a model; with `exactly` strokes are facts, else hints."""
         known, hints = (
-            torch.from_numpy(mask.copy())[None, None]
+            torch.from_numpy(mask)[None, None]
             for mask in (self.known & ~self.hints(exactly), self.hints(exactly))
         )
         return Evidence(self.levels, known, hints)
