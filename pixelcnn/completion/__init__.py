@@ -27,7 +27,6 @@ Five methods:
 from pixelcnn.completion.complete import Completion, begin_completion, best_method, complete
 from pixelcnn.completion.guided import CANDIDATES
 from pixelcnn.completion.known import (
-    OCCLUSIONS,
     NotAPrefixError,
     best_order,
     is_prefix,
@@ -40,7 +39,6 @@ from pixelcnn.completion.scan import Scan
 
 __all__ = [
     "CANDIDATES",
-    "OCCLUSIONS",
     "ClassPosterior",
     "Completion",
     "NotAPrefixError",

@@ -78,16 +78,6 @@ class Completion:
     particles: tuple[ParticleReport | None, ...]
     """How the particles fared, for each drawing; None without particles."""
 
-    @property
-    def mean(self) -> Tensor:
-        """Mean level of every pixel over the completions, float64 (B, C, H, W)."""
-        return self.levels.double().mean(1)
-
-    @property
-    def std(self) -> Tensor:
-        """Standard deviation of every pixel over the completions, float64 (B, C, H, W), levels."""
-        return self.levels.double().std(1, correction=0)
-
     @staticmethod
     def join(parts: Sequence["Completion"]) -> "Completion":
         """Put completions of several drawings together."""

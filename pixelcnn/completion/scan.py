@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelcnn.completion.known import is_prefix, late_pixels
+from pixelcnn.completion.known import late_pixels
 from pixelcnn.completion.log_prob import iter_log_prob_map
 from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
 from pixelcnn.config import SamplingRule
@@ -56,7 +56,9 @@ class Scan:
         self.model, self.method, self.order, self.noise = model, method, order, noise
         self.rule, self._reference = rule, reference
         self._label = None if label is None else torch.as_tensor(label, dtype=torch.int64)
-        self.known = to_raster(known[0], order).numpy()  # (H, W), turned like all that follows
+        turned = to_raster(known[0], order)
+        self._late = late_pixels(turned)
+        self.known = turned.numpy()  # (H, W), turned like all that follows
         self.observed = np.where(self.known, to_raster(levels, order).numpy(), 0)  # (C, H, W)
         unknown = np.flatnonzero(~self.known)
         channels = model.config.num_channels
@@ -65,7 +67,6 @@ class Scan:
         """Dimensions to go through in all."""
         self.position = 0
         """Dimensions gone through."""
-        self._is_prefix = is_prefix(known, order)
         one_label = self._label is None or self._label.ndim == 0
         first = noise[:1] if one_label else noise
         self._sampler = Sampler(model, first, *self._conditions(len(first)))
@@ -117,13 +118,12 @@ class Scan:
         chosen = slice(None) if report is None else report.chosen
         shown = self._shown()[chosen]
         log_prob, log_weights = yield from self._weigh(shown)
-        ignored = self._ignored()
         return Completion(
             levels=self.levels[chosen][None],
             method=(self.method,),
             order=torch.tensor([self.order]),
             is_exact=(self._is_exact(),),
-            ignored=from_raster(ignored, self.order)[None, None],
+            ignored=from_raster(self._ignored(), self.order)[None, None],
             log_prob=log_prob[None],
             log_weights=log_weights[None],
             particles=(report,),
@@ -131,7 +131,8 @@ class Scan:
 
     def _is_exact(self) -> bool:
         """Say whether the completions are draws from the model given the known pixels."""
-        return self._is_prefix and self.method != "learned" and self.rule == SamplingRule()
+        is_prefix = not self._late.any()
+        return is_prefix and self.method != "learned" and self.rule == SamplingRule()
 
     def _report(self) -> Generator[None, None, ParticleReport | None]:
         """Tell how the particles fared, if there are any."""
@@ -139,8 +140,7 @@ class Scan:
 
     def _ignored(self) -> Tensor:
         """Say which known pixels are ignored in part, bool (H, W): only clamping ignores any."""
-        known = torch.from_numpy(self.known)
-        return late_pixels(known) & (self.method == "clamping")
+        return self._late & (self.method == "clamping")
 
     def _weigh(self, pictures: NDArray[np.int64]) -> Generator[None, None, tuple[Tensor, Tensor]]:
         """Give log p and log weight of each picture, (n,)."""

@@ -6,8 +6,8 @@ import streamlit as st
 
 from pixelcnn.completion import iter_class_posterior
 from pixelcnn.models import Model
+from pixelcnn.ui.browser.bundle import bundle, read
 from pixelcnn.ui.complete import exports, outcome
-from pixelcnn.ui.complete.completions import completions
 from pixelcnn.ui.complete.run import CompletionRun, Request, classes_done
 from pixelcnn.ui.complete.settings import rerun_if_changed
 from pixelcnn.ui.shared import controls, downloads, long_work, made, session_sketch
@@ -19,6 +19,17 @@ from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import Sketch
 
 SHEET = "completions"
+_component = st.components.v2.component(
+    "pixelcnn_completions",
+    html=read("complete/completions/completions.html"),
+    css=read(
+        "browser/base.css",
+        "browser/playback.css",
+        "browser/sheet.css",
+        "complete/completions/completions.css",
+    ),
+    js=bundle("complete/completions/completions.js"),
+)
 PARTICLES = 16
 """Particles for each class, where the posterior is only estimated."""
 
@@ -107,13 +118,13 @@ def _sheet() -> None:
     with run.lock:
         message = run.message()
     with st.container(key="completions-frame"):
-        completions(
-            message,
+        _component(
             key=SHEET,
-            on_pull=_on_pull,
-            on_take=_on_take,
-            on_open=_on_open,
-            on_pin=_on_pin,
+            data=message,
+            on_pull_change=_on_pull,
+            on_take_change=_on_take,
+            on_open_change=_on_open,
+            on_pin_change=_on_pin,
         )
 
 
@@ -213,6 +224,7 @@ def _export(run: CompletionRun) -> None:
 
 
 def _on_pull() -> None:
+    """Draw more pixels: the browser has the message `{run, serial}` and wants the next."""
     state, run = st.session_state, current()
     if SHEET not in state or run is None:
         return  # it came in one message with a change of page, or after the completions ended
@@ -240,6 +252,7 @@ def _chosen(event: str) -> tuple[CompletionRun, int, int] | None:
 
 
 def _on_take() -> None:
+    """Put a completion onto the canvas: `{run, image, pixel}`."""
     if chosen := _chosen("take"):
         run, image, _ = chosen
         picture = run.sketch.filled(run.levels()[image], run.request.exactly)
@@ -248,6 +261,7 @@ def _on_take() -> None:
 
 
 def _on_pin() -> None:
+    """Give a completion a class of its own, or None: `{run, image, pixel, label}`."""
     if chosen := _chosen("pin"):
         label = st.session_state[SHEET]["pin"]["label"]
         st.session_state["change_pin_to"] = chosen[1], None if label is None else int(label)
@@ -255,6 +269,7 @@ def _on_pin() -> None:
 
 
 def _on_open() -> None:
+    """Open a completion on the Generate page at a pixel: `{run, image, pixel}`."""
     if chosen := _chosen("open"):
         run, image, pixel = chosen
         controls.show_finished(

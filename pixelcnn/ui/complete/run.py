@@ -295,14 +295,10 @@ class CompletionRun:
             levels = torch.from_numpy(self.levels())
             known = torch.ones_like(levels[:, :1], dtype=torch.bool)
             percent = 100 * self.model.class_probabilities(Evidence(levels, known, ~known))
-            labels = [
-                int(one.argmax()) if label is None else label
-                for one, label in zip(percent, self.labels, strict=True)
-            ]
-            self._looks = [
-                (self.class_names[label], float(one[label]))
-                for one, label in zip(percent, labels, strict=True)
-            ]
+            self._looks = []
+            for one, asked in zip(percent, self.labels, strict=True):
+                label = int(one.argmax()) if asked is None else asked
+                self._looks.append((self.class_names[label], float(one[label])))
         return self._looks
 
     def message(self) -> bytes:

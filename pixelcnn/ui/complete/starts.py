@@ -36,7 +36,7 @@ COVERS = {
     "Every other row": "every-other-row",
     "Random 50 %": "random-half",
 }
-"""What is covered, and the name of what is left in `pixelcnn.completion.OCCLUSIONS`."""
+"""What is covered, and the name of what is left, see `pixelcnn.completion.occlusion`."""
 MOST_CLASSES = 20
 TEST_IMAGES = 20
 """How many are shown at a time."""

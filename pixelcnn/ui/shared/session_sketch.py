@@ -48,15 +48,13 @@ def prepare(config: ModelConfig) -> None:
         state["sketches"] = {}
         state["sketch_revision"] = secrets.randbits(40)  # no two sessions have the same ones
         state["sketch_fresh"], state["sketch_link"] = True, ""
-        state["sketch_kind"] = None
         if text := st.query_params.get("drawing"):
             _read_link(text, config)
-    state["sketch_shape"] = shape = config.image_shape
-    sketch = state["sketches"].get(shape) or blank(shape, config.num_levels)
-    state["sketches"][shape] = sketch.with_levels(config.num_levels)
-    if state["sketch_kind"] != (kind := (*shape, config.num_levels)):
-        state["sketch_kind"] = kind  # the canvas in the browser is of another kind
-        state["sketch_revision"] += 1
+    shape, num_levels = config.image_shape, config.num_levels
+    sketch = state["sketches"].get(shape) or blank(shape, num_levels)
+    if (shape, num_levels) != (state.get("sketch_shape"), sketch.num_levels):
+        state["sketch_revision"] += 1  # the canvas in the browser is of another kind
+    state["sketches"][shape], state["sketch_shape"] = sketch.with_levels(num_levels), shape
 
 
 def current() -> Sketch:
