@@ -65,16 +65,9 @@ all_runs = pytest.mark.parametrize(("method", "left", "model", "exactly"), RUNS)
 def test_a_run_ends_with_what_the_library_gives(method, left, model, exactly):
     rule = SamplingRule(temperature=0.8)
     run = finish(new_run(method, left, model, seed=3, label=1, rule=rule, exactly=exactly))
-    expected = complete(
-        model,
-        *run.sketch.evidence(exactly),
-        method=method,
-        num_images=5,
-        num_particles=16,
-        seed=3,
-        rule=rule,
-        label=1,
-    )
+    counts = {"num_images": 5, "num_particles": 16}
+    settings = {"method": method, "seed": 3, "rule": rule, "label": 1}
+    expected = complete(model, *run.sketch.evidence(exactly), **counts, **settings)
     assert np.array_equal(run.levels(), expected.levels[0])
     assert run.bits() == pytest.approx((-expected.log_prob[0] / np.log(2)).tolist())
     assert run.order == int(expected.order[0])
@@ -212,11 +205,9 @@ def inferred_run(method="prefix", left="upper-half", model=MODEL):
     sketch = sketch_of(left, model)
     exactly = not model.reads_evidence
     sketch = sketch if exactly else with_stroke(sketch)
-    job = inferring(model, sketch, exactly)
-    request = Request(
-        "tiny", method, num_images=7, num_particles=24, inferred=True, exactly=exactly
-    )
-    return CompletionRun(model, sketch, request, NAMES, job)
+    counts = {"num_images": 7, "num_particles": 24}
+    request = Request("tiny", method, **counts, inferred=True, exactly=exactly)
+    return CompletionRun(model, sketch, request, NAMES, inferring(model, sketch, exactly))
 
 
 @pytest.mark.parametrize(
@@ -303,13 +294,11 @@ def test_the_job_computes_every_class_and_shows_how_far_the_groups_differ():
 
 
 def test_a_ranking_within_the_difference_of_groups_is_said_to_be_open():
-    job = inferring(MODEL, sketch_of("around-box"))
-    job.wait(60)
     for behind, settled in ((100.0, True), (0.5, False)):
         groups = torch.tensor([[-10.0, -11.0], [-10 - behind, -11 - behind], [-999, -999]])
         mean = groups.double().logsumexp(1) - np.log(2)
-        job.latest = ClassPosterior(mean, groups.double(), 0, is_exact=False)
-        text = outcome.posterior_text(job.latest, NAMES)
+        posterior = ClassPosterior(mean, groups.double(), 0, is_exact=False)
+        text = outcome.posterior_text(posterior, NAMES)
         assert ("may also be two." in text) != settled
         assert ("more than the groups differ" in text) == settled
 
@@ -318,16 +307,15 @@ def test_a_ranking_within_the_difference_of_groups_is_said_to_be_open():
 def test_a_posterior_that_is_exact_or_learned_is_drawn_as_bars(exactly):
     sketch = sketch_of() if exactly else with_stroke(sketch_of())
     evidence = sketch.evidence(exactly)
-    job = inferring(READER, sketch, exactly)
-    job.wait(60)
-    text = outcome.posterior_text(job.latest, NAMES)
+    posterior = class_posterior(READER, *evidence)
+    text = outcome.posterior_text(posterior, NAMES)
     assert ("Exact" in text, "The encoder's guess" in text) == (exactly, not exactly)
-    (shown,) = posterior_chart(job.latest, NAMES).data
-    np.testing.assert_allclose(shown.x, 100 * job.latest.probabilities)
+    (shown,) = posterior_chart(posterior, NAMES).data
+    np.testing.assert_allclose(shown.x, 100 * posterior.probabilities)
     assert list(shown.y) == list(NAMES)
     if not exactly:
         learned = READER.class_probabilities(evidence)[0]
-        np.testing.assert_allclose(job.latest.probabilities, learned)
+        np.testing.assert_allclose(posterior.probabilities, learned)
         with pytest.raises(ValueError, match="need a model that reads evidence"):
             class_posterior(MODEL, *evidence)
 

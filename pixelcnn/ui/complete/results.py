@@ -110,11 +110,10 @@ def _sheet() -> None:
     if st.session_state.pop("go_to_generate", False):
         # Without `query_params` Streamlit refuses to leave a page whose address holds a setting.
         st.switch_page("app.py", query_params={})
-    notes = {"complete_asked", "sketch_changed"} & set(st.session_state)
-    if st.session_state.pop("rerun_completions", False) or notes:
+    notes, run = {"complete_asked", "sketch_changed"} & set(st.session_state), current()
+    if st.session_state.pop("rerun_completions", False) or notes or run is None:
         st.rerun()
     rerun_if_changed()
-    run = current()
     with run.lock:
         message = run.message()
     with st.container(key="completions-frame"):

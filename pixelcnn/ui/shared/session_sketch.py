@@ -77,13 +77,14 @@ def show_canvas(
         ignored: (H, W), known pixels to be crossed out.
     """
     state, sketch = st.session_state, current()
+    channels, height, width = sketch.level.shape
     sections = {"level": channels_last(sketch.level), "state": sketch.state}
     if ignored is not None and ignored.any():
         sections["ignored"] = ignored.astype(np.uint8)
     header = {
-        "height": sketch.height,
-        "width": sketch.width,
-        "channels": len(sketch.level),
+        "channels": channels,
+        "height": height,
+        "width": width,
         "levels": sketch.num_levels,
         "revision": state["sketch_revision"],
         # A session without a drawing may get back the one that the browser had before a reload,
