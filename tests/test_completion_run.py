@@ -374,9 +374,10 @@ def test_the_outcome_says_exact_only_of_exact_completions():
     assert "Approximate" in reports[0].text and "log₂ p(known)" in reports[0].text
     for exactly in (True, False):
         run = finish(new_run("learned", "around-box", READER, exactly=exactly))
-        posterior = class_posterior(READER, *run.evidence)
-        (learned,) = outcome.describe(run, posterior)
-        best = NAMES[int(posterior.probabilities.argmax())]
+        run.posterior = inferring(READER, run.sketch, exactly)
+        run.posterior.wait(60)
+        (learned,) = outcome.describe(run)
+        best = NAMES[int(run.posterior.latest.probabilities.argmax())]
         assert f"Most probable: {best} (" in learned.text
         hints = int(run.sketch.hints(exactly).sum())
         assert "guesses that fit your drawing" in learned.text and not learned.is_warning

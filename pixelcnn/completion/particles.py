@@ -21,6 +21,7 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pixelcnn.completion.result import Floats, ParticleReport
@@ -183,24 +184,20 @@ class ParticleScan(Scan):
 
 
 def _log_softmax(logits: NDArray[np.floating]) -> Floats:
-    logits = logits.astype(np.float64)
     if not np.isfinite(logits.max(-1)).all():
         raise ValueError("The model predicts logits that are not numbers.")
-    return logits - _log_sum(logits)[..., None]
+    return torch.from_numpy(logits).double().log_softmax(-1).numpy()
 
 
 def _laplace(num_levels: int, tolerance: float) -> Floats:
     """Give log p(known level | level of the picture), (K level, K known)."""
     level = np.arange(num_levels)
-    log_prob = -abs(level[:, None] - level) / tolerance
-    return log_prob - _log_sum(log_prob)[:, None]
+    return _log_softmax(-abs(level[:, None] - level) / tolerance)
 
 
 def _log_sum(logs: Floats) -> Floats:
     """Compute the log of the sum over the last axis."""
-    highest = np.maximum(logs.max(-1), np.finfo(float).min)  # finite, also if all are -inf
-    with np.errstate(divide="ignore"):
-        return highest + np.log(np.exp(logs - highest[..., None]).sum(-1))
+    return torch.from_numpy(logs).logsumexp(-1).numpy()
 
 
 def _log_mean(logs: Floats) -> Floats:

@@ -146,8 +146,9 @@ def _change_model(name: str) -> None:
 
 def _why_not_live(model: LoadedModel, request: Request, plan: methods.Plan) -> str:
     """Say why completions cannot begin again after each stroke; "" if they can."""
-    known = session_sketch.current().known
-    if not request.inferred or outcome.posterior_is_quick(model.model, known, plan.order, request):
+    sketch = session_sketch.current()
+    quick = outcome.posterior_is_quick(model.model, sketch, plan.order, request)
+    if not request.inferred or quick:
         return ""
     return (
         "Not now: this model guesses the class of such a drawing by particles, which takes "

@@ -4,10 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pixelcnn.completion import CANDIDATES, ClassPosterior, ParticleReport, is_prefix
+from pixelcnn.completion import CANDIDATES, ClassPosterior, ParticleReport, best_method
 from pixelcnn.config import SamplingRule
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.models import Model
@@ -16,6 +15,7 @@ from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
 from pixelcnn.ui.complete.run import CompletionRun, Request, classes_done
 from pixelcnn.ui.shared.history import rule_text
 from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.sketch import Sketch
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,8 @@ class Report:
     is_warning: bool = False
 
 
-def describe(run: CompletionRun, posterior: ClassPosterior | None = None) -> list[Report]:
-    """Tell what finished completions are: exact or not, and how far to trust them.
-
-    Arguments:
-        run: finished completions.
-        posterior: how probable each class is, if that is known.
-    """
+def describe(run: CompletionRun) -> list[Report]:
+    """Tell what finished completions are: exact or not, and how far to trust them."""
     known = int(run.known.sum())
     results = [part.result for part in run.parts]
     rule = "" if run.request.rule == SamplingRule() else f" with {rule_text(run.request.rule)}"
@@ -49,17 +44,17 @@ def describe(run: CompletionRun, posterior: ClassPosterior | None = None) -> lis
             )
         ]
     if method == "learned":
-        return [_learned(run, known, rule, _sure(run, posterior))]
+        return [_learned(run, known, rule)]
     if method == "clamping":
         return [_clamping(run, known)]
     return _particles(run, rule, [result.particles[0] for result in results])
 
 
-def _learned(run: CompletionRun, known: int, rule: str, sure: str) -> Report:
+def _learned(run: CompletionRun, known: int, rule: str) -> Report:
     hints = int(run.hints.sum())
     given = [f"{known} known pixels"] * bool(known) + [f"{hints} pixels of hints"] * bool(hints)
     text = (
-        f"**These are guesses that fit your drawing.**{sure} Method: *learned*, "
+        f"**These are guesses that fit your drawing.**{_sure(run)} Method: *learned*, "
         f"approximate: {run.request.num_images} independent draws{rule} of what the network "
         f"believes, given {' and '.join(given)}."
     )
@@ -82,11 +77,11 @@ def _shares(run: CompletionRun) -> NDArray[np.float64]:
     return np.exp(weights - np.logaddexp.reduce(weights))
 
 
-def _sure(run: CompletionRun, posterior: ClassPosterior | None) -> str:
-    """Say how sure the model is of the class."""
-    if posterior is None:
+def _sure(run: CompletionRun) -> str:
+    """Say how sure the model is of the class, once that is known."""
+    if run.posterior is None or run.posterior.done < 1:
         return ""
-    shares = posterior.probabilities
+    shares = run.posterior.latest.probabilities
     best = [(literal(run.class_names[i]), percent(float(shares[i]), 0)) for i in shares.argsort()]
     (name, share), (next_name, next_share) = best[:-3:-1]
     other = " Not what you meant? Choose under *What is it?*" if run.request.inferred else ""
@@ -207,12 +202,10 @@ def _evidence(run: CompletionRun, rule: str, report: ParticleReport) -> str:
     return text + "."
 
 
-def posterior_is_quick(
-    model: Model, known: NDArray[np.bool_], order: int, request: Request
-) -> bool:
+def posterior_is_quick(model: Model, sketch: Sketch, order: int, request: Request) -> bool:
     """Say whether the posterior over classes needs no particles."""
-    is_exact = is_prefix(torch.from_numpy(known), order)
-    return not request.tolerance and (model.reads_evidence or is_exact)
+    _, known, hints = sketch.evidence(request.exactly)
+    return best_method(model, known[0], hints, order, request.tolerance) != "particles"
 
 
 def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> str:

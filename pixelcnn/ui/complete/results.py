@@ -96,7 +96,7 @@ def show() -> None:
         st.toast("Taken to the canvas. Undo brings the drawing before it back.")
     _sheet()
     wanted = run.class_names and run.done and run.posterior is None
-    if wanted and outcome.posterior_is_quick(run.model, run.known, run.order, run.request):
+    if wanted and outcome.posterior_is_quick(run.model, run.sketch, run.order, run.request):
         _begin_posterior(run)
     _notes(run)
     if run.class_names:
@@ -131,8 +131,7 @@ def _notes(run: CompletionRun) -> None:
     """Say what the completions are worth; the sheet has the page run again when they are done."""
     if not run.done:
         return
-    job = run.posterior
-    for report in outcome.describe(run, job.latest if job and job.done == 1 else None):
+    for report in outcome.describe(run):
         if report.is_warning:
             st.warning(report.text, icon=":material/warning:")
         else:
