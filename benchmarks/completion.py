@@ -36,7 +36,7 @@ import torch
 
 import pixelcnn
 from pixelcnn.completion.known import choose_order, is_prefix
-from pixelcnn.completion.log_prob import log_prob_map
+from pixelcnn.completion.log_prob import iter_log_prob_map
 from pixelcnn.data.datasets import class_names, load_dataset
 from pixelcnn.data.pictures import enlarge, grid, pictures, png_bytes
 from pixelcnn.evaluation.class_accuracy import recognised, train_classifier
@@ -102,7 +102,7 @@ def exact_bits(
         if not is_prefix(first, order):
             return ""
         orders = torch.full((len(levels),), order)
-        log_prob = log_prob_map(model, to_raster(levels, order), label, orders)
+        log_prob = drain(iter_log_prob_map(model, to_raster(levels, order), label, orders))
         hidden = ~to_raster(known[0, 0], order)
         found.append(-float(log_prob[..., hidden].mean()) / math.log(2))
     return ", ".join(f"{bits:.3f}" for bits in found)
@@ -222,6 +222,7 @@ def measure(run: CompletionRun) -> tuple[float, float, float]:
     first, longest = None, 0.0
     while not run.done:
         run.answer_pull(run.run, run.serial)
+        run.message()
         before, now = now, time.perf_counter()
         longest = max(longest, now - before)
         if first is None and run.count > run.first:

@@ -39,7 +39,6 @@ _PUBLIC = {
     "Completion": "completion",
     "NotAPrefixError": "completion",
     "occlusion": "completion",
-    "OCCLUSIONS": "completion",
     "best_order": "completion",
     "is_prefix": "completion",
     "score_image": "evaluation.scores",

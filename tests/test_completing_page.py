@@ -197,7 +197,7 @@ def test_stopping_an_inferred_class_ends_the_completions_and_they_can_begin_agai
     assert "completion" not in page.session_state  # it does not begin again by itself
     press(page, "Complete")
     assert message(page)[0]["run"] != head["run"]
-    page.session_state["posterior"].cancel(page.session_state["visitor"])
+    run_of(page).posterior.cancel(page.session_state["visitor"])
 
 
 def test_an_estimate_of_the_class_can_be_stopped_and_begun_again():
@@ -208,8 +208,8 @@ def test_an_estimate_of_the_class_can_be_stopped_and_begun_again():
     page.run()
     assert not page.exception
     press(page, "Estimate again")
-    assert page.session_state["posterior"].running
-    page.session_state["posterior"].cancel(page.session_state["visitor"])
+    assert run_of(page).posterior.running
+    run_of(page).posterior.cancel(page.session_state["visitor"])
 
 
 def test_a_completion_opens_on_the_generate_page_with_its_own_model_and_rule(with_orders):

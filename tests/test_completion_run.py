@@ -11,6 +11,7 @@ from pixelcnn.completion import (
     begin_completion,
     class_posterior,
     complete,
+    iter_class_posterior,
     late_pixels,
     log_prob,
     occlusion,
@@ -20,8 +21,7 @@ from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.sampling import sample
 from pixelcnn.ui.browser.wire import decode
 from pixelcnn.ui.complete import methods, outcome
-from pixelcnn.ui.complete.posterior import classes_done, iter_posterior
-from pixelcnn.ui.complete.run import CompletionRun, Request
+from pixelcnn.ui.complete.run import CompletionRun, Request, classes_done
 from pixelcnn.ui.generate.drawing import Drawing
 from pixelcnn.ui.shared.charts.classes import posterior_chart
 from pixelcnn.ui.shared.history import Subject
@@ -65,16 +65,9 @@ all_runs = pytest.mark.parametrize(("method", "left", "model", "exactly"), RUNS)
 def test_a_run_ends_with_what_the_library_gives(method, left, model, exactly):
     rule = SamplingRule(temperature=0.8)
     run = finish(new_run(method, left, model, seed=3, label=1, rule=rule, exactly=exactly))
-    expected = complete(
-        model,
-        *run.sketch.evidence(exactly),
-        method=method,
-        num_images=5,
-        num_particles=16,
-        seed=3,
-        rule=rule,
-        label=1,
-    )
+    counts = {"num_images": 5, "num_particles": 16}
+    settings = {"method": method, "seed": 3, "rule": rule, "label": 1}
+    expected = complete(model, *run.sketch.evidence(exactly), **counts, **settings)
     assert np.array_equal(run.levels(), expected.levels[0])
     assert run.bits() == pytest.approx((-expected.log_prob[0] / np.log(2)).tolist())
     assert run.order == int(expected.order[0])
@@ -117,7 +110,8 @@ def test_a_scan_ends_with_the_last_unknown_pixel_unless_there_is_a_tolerance():
 
 def message(run, **request):
     request = {"of": run.run, "serial": run.serial} | request
-    return decode(run.answer_pull(request["of"], request["serial"]))
+    run.answer_pull(request["of"], request["serial"])
+    return decode(run.message())
 
 
 @all_runs
@@ -203,7 +197,7 @@ def test_the_generate_page_draws_the_same_picture(method, left, model, exactly):
 
 
 def inferring(model, sketch, exactly=True):
-    steps = iter_posterior(model, sketch, 0.0, 0, exactly)
+    steps = iter_class_posterior(model, *sketch.evidence(exactly))
     return JOBS.begin(object(), lambda: steps, Visitor("somebody"))
 
 
@@ -211,11 +205,9 @@ def inferred_run(method="prefix", left="upper-half", model=MODEL):
     sketch = sketch_of(left, model)
     exactly = not model.reads_evidence
     sketch = sketch if exactly else with_stroke(sketch)
-    job = inferring(model, sketch, exactly)
-    request = Request(
-        "tiny", method, num_images=7, num_particles=24, inferred=True, exactly=exactly
-    )
-    return CompletionRun(model, sketch, request, NAMES, job)
+    counts = {"num_images": 7, "num_particles": 24}
+    request = Request("tiny", method, **counts, inferred=True, exactly=exactly)
+    return CompletionRun(model, sketch, request, NAMES, inferring(model, sketch, exactly))
 
 
 @pytest.mark.parametrize(
@@ -302,13 +294,11 @@ def test_the_job_computes_every_class_and_shows_how_far_the_groups_differ():
 
 
 def test_a_ranking_within_the_difference_of_groups_is_said_to_be_open():
-    job = inferring(MODEL, sketch_of("around-box"))
-    job.wait(60)
     for behind, settled in ((100.0, True), (0.5, False)):
         groups = torch.tensor([[-10.0, -11.0], [-10 - behind, -11 - behind], [-999, -999]])
         mean = groups.double().logsumexp(1) - np.log(2)
-        job.latest = ClassPosterior(mean, groups.double(), 0, is_exact=False)
-        text = outcome.posterior_text(job.latest, NAMES)
+        posterior = ClassPosterior(mean, groups.double(), 0, is_exact=False)
+        text = outcome.posterior_text(posterior, NAMES)
         assert ("may also be two." in text) != settled
         assert ("more than the groups differ" in text) == settled
 
@@ -317,16 +307,15 @@ def test_a_ranking_within_the_difference_of_groups_is_said_to_be_open():
 def test_a_posterior_that_is_exact_or_learned_is_drawn_as_bars(exactly):
     sketch = sketch_of() if exactly else with_stroke(sketch_of())
     evidence = sketch.evidence(exactly)
-    job = inferring(READER, sketch, exactly)
-    job.wait(60)
-    text = outcome.posterior_text(job.latest, NAMES)
+    posterior = class_posterior(READER, *evidence)
+    text = outcome.posterior_text(posterior, NAMES)
     assert ("Exact" in text, "The encoder's guess" in text) == (exactly, not exactly)
-    (shown,) = posterior_chart(job.latest, NAMES).data
-    np.testing.assert_allclose(shown.x, 100 * job.latest.probabilities)
+    (shown,) = posterior_chart(posterior, NAMES).data
+    np.testing.assert_allclose(shown.x, 100 * posterior.probabilities)
     assert list(shown.y) == list(NAMES)
     if not exactly:
         learned = READER.class_probabilities(evidence)[0]
-        np.testing.assert_allclose(job.latest.probabilities, learned)
+        np.testing.assert_allclose(posterior.probabilities, learned)
         with pytest.raises(ValueError, match="need a model that reads evidence"):
             class_posterior(MODEL, *evidence)
 
@@ -353,8 +342,7 @@ def test_a_method_is_promised_where_the_library_begins_it_and_the_best_is_automa
 ):
     sketch = with_stroke(sketch_of(left, model)) if drawn else sketch_of(left, model)
     evidence = sketch.evidence(exactly=not model.reads_evidence)
-    known, hints = (mask[0, 0].numpy() for mask in evidence[1:])
-    plan = methods.plan(model, known, hints, 16, tolerance)
+    plan = methods.plan(model, evidence, 16, tolerance)
     for method, promise in plan.promises.items():
         try:
             begin_completion(model, *evidence, method=method)
@@ -367,7 +355,8 @@ def test_a_method_is_promised_where_the_library_begins_it_and_the_best_is_automa
     assert plan.automatic == ("prefix" if exact else "learned" if guided else "particles")
     assert plan.promises[plan.automatic].possible
     assert ORDER_NAMES[plan.order] in methods.order_text(plan.order, model.config.num_orders)
-    late = late_pixels(torch.from_numpy(known), plan.order).numpy()
+    known, hints = evidence.known[0, 0], evidence.hints
+    late = late_pixels(known, plan.order)
     assert np.array_equal(plan.ignored, late)
     clamping = plan.promises["clamping"].text
     assert hints.any() or exact or f"{late.sum()} of {known.sum()} known" in clamping or tolerance
@@ -385,9 +374,10 @@ def test_the_outcome_says_exact_only_of_exact_completions():
     assert "Approximate" in reports[0].text and "log₂ p(known)" in reports[0].text
     for exactly in (True, False):
         run = finish(new_run("learned", "around-box", READER, exactly=exactly))
-        *_, posterior = iter_posterior(READER, run.sketch, 0.0, 0, exactly)
-        (learned,) = outcome.describe(run, posterior)
-        best = NAMES[int(posterior.probabilities.argmax())]
+        run.posterior = inferring(READER, run.sketch, exactly)
+        run.posterior.wait(60)
+        (learned,) = outcome.describe(run)
+        best = NAMES[int(run.posterior.latest.probabilities.argmax())]
         assert f"Most probable: {best} (" in learned.text
         hints = int(run.sketch.hints(exactly).sum())
         assert "guesses that fit your drawing" in learned.text and not learned.is_warning

@@ -24,10 +24,9 @@ Five methods:
   `Completion.ignored` says which, and `log_weights` what they would have said.
 """
 
-from pixelcnn.completion.complete import Completion, begin_completion, complete
+from pixelcnn.completion.complete import Completion, begin_completion, best_method, complete
 from pixelcnn.completion.guided import CANDIDATES
 from pixelcnn.completion.known import (
-    OCCLUSIONS,
     NotAPrefixError,
     best_order,
     is_prefix,
@@ -36,12 +35,10 @@ from pixelcnn.completion.known import (
 )
 from pixelcnn.completion.particles import ParticleReport, ParticleScan
 from pixelcnn.completion.posterior import ClassPosterior, class_posterior, iter_class_posterior
-from pixelcnn.completion.scan import AncestralScan, Scan
+from pixelcnn.completion.scan import Scan
 
 __all__ = [
     "CANDIDATES",
-    "OCCLUSIONS",
-    "AncestralScan",
     "ClassPosterior",
     "Completion",
     "NotAPrefixError",
@@ -49,6 +46,7 @@ __all__ = [
     "ParticleScan",
     "Scan",
     "begin_completion",
+    "best_method",
     "best_order",
     "class_posterior",
     "complete",

@@ -11,7 +11,7 @@ from pixelcnn.completion.guided import GuidedScan
 from pixelcnn.completion.known import as_evidence, choose_order, is_prefix, require_prefix
 from pixelcnn.completion.particles import ParticleScan
 from pixelcnn.completion.result import Completion, Method
-from pixelcnn.completion.scan import AncestralScan, Scan
+from pixelcnn.completion.scan import Scan
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
@@ -125,8 +125,7 @@ def begin_completion(
     _require("num_images", num_images, 1)
     order = choose_order(known[0], config, order)
     if method is None:
-        exact = is_prefix(known[0], order) and not tolerance
-        method = _best_method(model, exact, hints, tolerance)
+        method = best_method(model, known[0], hints, order, tolerance)
     if method not in get_args(Method):
         *most, last = map(repr, get_args(Method))
         raise ValueError(f"`method` (={method!r}) must be {', '.join(most)} or {last}.")
@@ -141,7 +140,8 @@ def begin_completion(
             )
         turned = Evidence(*(to_raster(t, order) for t in evidence))
         told = model.given(turned)
-    settings = {"order": order, "rule": rule or SamplingRule(), "label": label}
+    rule = rule or SamplingRule()
+    settings = {"method": method, "order": order, "rule": rule, "label": label}
     if method != "particles" and tolerance != 0:
         raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 unless `method` is 'particles'.")
     if method in ("particles", "weighed"):
@@ -168,15 +168,23 @@ def begin_completion(
     noise = make_noise(
         config, num_images=num_images, seed=seed, first_image=first_image, stream="completions"
     )
-    weighed = method == "learned" and not hints.any() and settings["rule"] == SamplingRule()
-    reference = model if weighed else None
-    return AncestralScan(
-        told, levels[0], known[0], method=method, noise=noise, reference=reference, **settings
-    )
+    reference = None if hints.any() or rule != SamplingRule() else model
+    return Scan(told, levels[0], known[0], noise=noise, reference=reference, **settings)
 
 
-def _best_method(model: Model, exact: bool, hints: Tensor, tolerance: float) -> Method:
-    """Choose how to complete: exactly where it is possible, else as the model can."""
+def best_method(
+    model: Model, known: Tensor, hints: Tensor, order: int, tolerance: float = 0.0
+) -> Method:
+    """Choose how to complete: exactly where it is possible, else as the model can.
+
+    Arguments:
+        model: draws the unknown pixels.
+        known: bool (1, H, W) or (H, W), of one drawing.
+        hints: bool, of the same drawing.
+        order: raster order in which it is completed.
+        tolerance: see `begin_completion`.
+    """
+    exact = is_prefix(known, order) and not tolerance
     if hints.any() or (model.reads_evidence and not exact and not tolerance):
         return "learned"
     return "prefix" if exact else "particles"

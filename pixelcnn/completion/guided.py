@@ -11,7 +11,6 @@ References:
     Whiteley and Lee 2014, arXiv 1210.0220 (twisted particle filters).
 """
 
-from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.completion.particles import effective_size, systematic
-from pixelcnn.completion.result import Completion, Floats
-from pixelcnn.completion.scan import AncestralScan
+from pixelcnn.completion.result import Floats
+from pixelcnn.completion.scan import Scan
 from pixelcnn.models import Evidence, Model
 from pixelcnn.sampling.noise import make_noise, random_stream
 
@@ -31,7 +30,7 @@ ROWS = 2
 """Rows between two looks at the hints."""
 
 
-class GuidedScan(AncestralScan):
+class GuidedScan(Scan):
     """Pictures drawn after hints; see the module's text.
 
     Arguments:
@@ -56,16 +55,12 @@ class GuidedScan(AncestralScan):
             model.config, num_images=num_images * CANDIDATES, seed=seed,
             first_image=first_image * CANDIDATES, stream="completions",
         )  # fmt: skip
-        super().__init__(model, *args, method="learned", noise=noise, **others)
+        super().__init__(model, *args, noise=noise, **others)
         # Everything below has a row for each picture, and a column for each candidate.
         self._index = np.arange(len(noise)).reshape(-1, CANDIDATES)
         self._log_weights = np.zeros(self._index.shape)
         self._log_fit = np.zeros(self._index.shape)
         self._best = self._index[:, 0]
-
-    def iter_completion(self) -> Generator[None, None, Completion]:
-        """Return one candidate of each picture, see `Scan.completion`."""
-        return self._result(np.arange(len(self._index)), is_exact=False)
 
     def _finish_step(self) -> None:
         c = self.model.config

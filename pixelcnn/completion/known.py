@@ -4,7 +4,6 @@
 comes before it: ancestral sampling cannot take it into account.
 """
 
-from collections.abc import Callable
 from numbers import Integral
 
 import numpy as np
@@ -14,36 +13,6 @@ from torch import Tensor
 from pixelcnn.models import Evidence, Model, ModelConfig
 from pixelcnn.orders import ORDER_NAMES, from_raster, to_raster
 
-Occlusion = Callable[[int, int, int], Tensor]
-
-
-def _rows(height: int, width: int) -> tuple[Tensor, Tensor]:
-    pixel = torch.arange(height * width).view(height, width)
-    return pixel // width, pixel % width
-
-
-def _around_box(height: int, width: int, seed: int) -> Tensor:
-    row, col = _rows(height, width)
-    inside = (row >= height // 4) & (row < height - height // 4)
-    return ~(inside & (col >= width // 4) & (col < width - width // 4))
-
-
-def _random_half(height: int, width: int, seed: int) -> Tensor:
-    order = np.random.default_rng(seed).permutation(height * width)
-    return torch.from_numpy(order < height * width // 2).view(height, width)
-
-
-OCCLUSIONS: dict[str, Occlusion] = {
-    "upper-half": lambda height, width, seed: _rows(height, width)[0] < height // 2,
-    "lower-half": lambda height, width, seed: _rows(height, width)[0] >= height // 2,
-    "left-half": lambda height, width, seed: _rows(height, width)[1] < width // 2,
-    "right-half": lambda height, width, seed: _rows(height, width)[1] >= width // 2,
-    "around-box": _around_box,
-    "every-other-row": lambda height, width, seed: _rows(height, width)[0] % 2 == 0,
-    "random-half": _random_half,
-}
-"""Ways to hide a part of a picture, by what is left of it; see `occlusion`."""
-
 
 def occlusion(name: str, height: int, width: int, *, seed: int = 0) -> Tensor:
     """Tell which pixels are known when a part of a picture is hidden.
@@ -52,7 +21,8 @@ def occlusion(name: str, height: int, width: int, *, seed: int = 0) -> Tensor:
     [[0, 0, 0], [1, 1, 1]]
 
     Arguments:
-        name: key of `OCCLUSIONS`; it names the part that is left.
+        name: of the part that is left: "upper-half", "lower-half", "left-half", "right-half",
+            "around-box", "every-other-row" or "random-half".
         height: H.
         width: W.
         seed: fixes "random-half", half of the pixels; 0 or greater.
@@ -63,11 +33,24 @@ def occlusion(name: str, height: int, width: int, *, seed: int = 0) -> Tensor:
     Raises:
         ValueError: if the name is unknown or the seed negative.
     """
-    if name not in OCCLUSIONS:
-        raise ValueError(f"`known` (={name!r}) must be one of {', '.join(OCCLUSIONS)}.")
     if seed < 0:
         raise ValueError(f"`seed` (={seed}) must be an integer of at least 0.")
-    return OCCLUSIONS[name](height, width, seed)[None, None]
+    shuffled = torch.from_numpy(np.random.default_rng(seed).permutation(height * width))
+    row, col = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    top, left = height // 4, width // 4  # of a box in the middle
+    in_box = (row >= top) & (row < height - top) & (col >= left) & (col < width - left)
+    masks = {
+        "upper-half": row < height // 2,
+        "lower-half": row >= height // 2,
+        "left-half": col < width // 2,
+        "right-half": col >= width // 2,
+        "around-box": ~in_box,
+        "every-other-row": row % 2 == 0,
+        "random-half": (shuffled < height * width // 2).view(height, width),
+    }
+    if name not in masks:
+        raise ValueError(f"`known` (={name!r}) must be one of {', '.join(masks)}.")
+    return masks[name][None, None]
 
 
 def late_pixels(known: Tensor, order: int = 0) -> Tensor:

@@ -7,14 +7,15 @@ from torch import Tensor
 
 from pixelcnn.evaluation.likelihoods import nll_nats
 from pixelcnn.models import Model
-from pixelcnn.progress import drain
 
 IMAGES_PER_PASS = 4
 """Images that go through the network together; more of them take no less time each."""
 
 
-def log_prob_map(model: Model, levels: Tensor, label: Tensor | None, order: Tensor) -> Tensor:
-    """Compute log p of every dimension given those before it, by whole passes.
+def iter_log_prob_map(
+    model: Model, levels: Tensor, label: Tensor | None, order: Tensor
+) -> Generator[None, None, Tensor]:
+    """Compute log p of every dimension given those before it; pauses after every pass.
 
     Arguments:
         model: a model in evaluation mode.
@@ -25,13 +26,6 @@ def log_prob_map(model: Model, levels: Tensor, label: Tensor | None, order: Tens
     Returns:
         float64 (B, C, H, W), nats.
     """
-    return drain(iter_log_prob_map(model, levels, label, order))
-
-
-def iter_log_prob_map(
-    model: Model, levels: Tensor, label: Tensor | None, order: Tensor
-) -> Generator[None, None, Tensor]:
-    """Compute the same, and pause after every pass."""
     parts = []
     for start in range(0, len(levels), IMAGES_PER_PASS):
         part = slice(start, start + IMAGES_PER_PASS)

@@ -21,9 +21,10 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from pixelcnn.completion.result import Completion, Floats, Method, ParticleReport
+from pixelcnn.completion.result import Floats, ParticleReport
 from pixelcnn.completion.scan import Scan
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import Model
@@ -73,33 +74,15 @@ class ParticleScan(Scan):
             self._proposal = Sampler(proposal, self.noise[:1], *self._conditions(1))
             self._samplers.append(self._proposal)
         self._noise_log_prob = _laplace(config.num_levels, tolerance) if tolerance else None
-        # Everything below is by particle, the last axis; one entry until the first unknown pixel.
-        self._log_weights = np.zeros(1)
+        self._log_weights = np.zeros(len(self.noise))
         self._ancestor = np.arange(len(self.noise))
-        self._sizes: list[float] = []
-        self._ancestors: list[int] = []
+        self.sizes: list[float] = []
+        """Particles that the weights amount to after each step, summed over groups."""
+        self.ancestors: list[int] = []
+        """Particles of the beginning that still have descendants after each step."""
         self._resampled_at: list[int] = []
         if tolerance:  # known pixels are drawn too, from the first to the last
             self._first_unknown, self.num_steps = 0, config.num_dims
-
-    @property
-    def method(self) -> Method:
-        """How the drawing is completed."""
-        return "particles" if self._proposal is None else "weighed"
-
-    @property
-    def effective_sample_size(self) -> float:
-        """Particles that the weights amount to, summed over groups."""
-        return self._sizes[-1] if self._sizes else float(len(self.noise))
-
-    @property
-    def ancestors(self) -> int:
-        """Particles of the beginning that still have descendants."""
-        return self._ancestors[-1] if self._ancestors else len(self.noise)
-
-    def _spread(self) -> None:
-        super()._spread()
-        self._log_weights = np.repeat(self._log_weights, len(self.noise), -1)
 
     def _take(self, row: int, col: int, channel: int) -> None:
         logits = self._sampler.predict()
@@ -129,25 +112,15 @@ class ParticleScan(Scan):
         self._sampler.step(self.rule, forced=level)
 
     def _finish_step(self) -> None:
-        if self.position <= self._first_unknown:  # one picture, which all particles share
-            self._sizes.append(float(len(self.noise)))
-        else:
-            groups = self._groups(self._log_weights)
-            sizes = effective_size(groups)
-            self._sizes.append(float(sizes.sum()))
-            share = 0.5 if self._proposal is None else SHARE_WITH_PROPOSAL
-            poor = (sizes < share * groups.shape[1]) & (sizes > 0)
-            if poor.any() and not self.done:
-                self._resample(groups, poor)
-        self._ancestors.append(len(np.unique(self._ancestor)))
-
-    def _end(self) -> Generator[None, None, None]:
-        """Weigh the known pixels after the last unknown one, which no particle can change."""
-        pixel = np.arange(self.known.size).reshape(self.known.shape)
-        rest = self.known & (pixel * self.model.config.num_channels >= self.num_steps)
-        if rest.any():
-            log_prob = yield from self._log_prob_map(self._shown())
-            self._log_weights = self._log_weights + log_prob[:, :, rest].sum((1, 2))
+        groups = self._groups(self._log_weights)
+        sizes = effective_size(groups)
+        self.sizes.append(float(sizes.sum()))
+        share = 0.5 if self._proposal is None else SHARE_WITH_PROPOSAL
+        poor = (sizes < share * groups.shape[1]) & (sizes > 0)
+        differ = self.position > self._first_unknown  # up to there the particles are one picture
+        if differ and poor.any() and not self.done:
+            self._resample(groups, poor)
+        self.ancestors.append(len(np.unique(self._ancestor)))
 
     def _groups(self, by_particle: Floats) -> Floats:
         """View (P,) as (G, P / G)."""
@@ -168,31 +141,29 @@ class ParticleScan(Scan):
         self._ancestor = self._ancestor[indices]
         self._resampled_at.append(self.position - 1)
 
-    def iter_completion(self) -> Generator[None, None, Completion]:
-        """Choose the completions by weight, from all groups together.
+    def _is_exact(self) -> bool:
+        """Say so only if the particles are independent, and none is chosen twice."""
+        independent = super()._is_exact() and self._proposal is None and not self.tolerance
+        return independent and self.num_images <= len(self.noise)
 
-        They are independent draws only if the particles are, and no particle is chosen twice.
+    def _weigh_rest(self, levels: NDArray[np.int64]) -> Generator[None, None, Floats]:
+        """Weigh the known pixels after the last unknown one, too; no particle can change them."""
+        pixel = np.arange(self.known.size).reshape(self.known.shape)
+        rest = self.known & (pixel * self.model.config.num_channels >= self.num_steps)
+        if not rest.any():
+            return self._log_weights
+        log_prob = yield from self._log_prob_map(levels)
+        log_weights = self._log_weights + log_prob.numpy()[:, :, rest].sum((1, 2))
+        self.sizes[-1] = float(effective_size(self._groups(log_weights)).sum())
+        return log_weights
 
-        Raises:
-            ValueError: if the scan is not done.
-        """
-        report = self._report()
-        independent = (
-            self._is_prefix and not self.tolerance and self.rule == SamplingRule()
-            and self._proposal is None
-        )  # fmt: skip
-        return self._result(
-            report.chosen,
-            is_exact=independent and self.num_images <= len(self.noise),
-            report=report,
-        )
-
-    def _report(self) -> ParticleReport:
-        """Choose the completions by weight and tell how the particles fared."""
-        possible = np.isfinite(_log_sum(self._log_weights))  # else all are as good: none can be
-        log_weights = self._log_weights if possible else np.zeros(len(self._log_weights))
-        log_shares = log_weights - _log_sum(log_weights)
+    def _report(self) -> Generator[None, None, ParticleReport]:
+        """Choose the completions by weight, from all groups together."""
         levels = self._shown()
+        log_weights = yield from self._weigh_rest(levels)
+        possible = np.isfinite(_log_sum(log_weights))  # else all are as good: none can be
+        log_shares = log_weights if possible else np.zeros_like(log_weights)
+        log_shares = log_shares - _log_sum(log_shares)
         # A group gets completions in proportion to its evidence: that is the sum of its weights.
         random = random_stream(self._seed, "choice")
         chosen = random.permutation(systematic(log_shares, self.num_images, random.random()))
@@ -200,10 +171,10 @@ class ParticleScan(Scan):
         return ParticleReport(
             levels=self.levels,
             log_weights=log_shares,
-            log_evidence=float(_log_mean(self._log_weights)),
-            group_log_evidence=_log_mean(self._groups(self._log_weights)),
-            effective_sample_size=np.array(self._sizes),
-            ancestors=np.array(self._ancestors),
+            log_evidence=float(_log_mean(log_weights)),
+            group_log_evidence=_log_mean(self._groups(log_weights)),
+            effective_sample_size=np.array(self.sizes),
+            ancestors=np.array(self.ancestors),
             resampled_at=tuple(self._resampled_at),
             chosen=chosen,
             num_distinct=len(np.unique(levels[chosen], axis=0)),
@@ -213,24 +184,20 @@ class ParticleScan(Scan):
 
 
 def _log_softmax(logits: NDArray[np.floating]) -> Floats:
-    logits = logits.astype(np.float64)
     if not np.isfinite(logits.max(-1)).all():
         raise ValueError("The model predicts logits that are not numbers.")
-    return logits - _log_sum(logits)[..., None]
+    return torch.from_numpy(logits).double().log_softmax(-1).numpy()
 
 
 def _laplace(num_levels: int, tolerance: float) -> Floats:
     """Give log p(known level | level of the picture), (K level, K known)."""
     level = np.arange(num_levels)
-    log_prob = -abs(level[:, None] - level) / tolerance
-    return log_prob - _log_sum(log_prob)[:, None]
+    return _log_softmax(-abs(level[:, None] - level) / tolerance)
 
 
 def _log_sum(logs: Floats) -> Floats:
     """Compute the log of the sum over the last axis."""
-    highest = np.maximum(logs.max(-1), np.finfo(float).min)  # finite, also if all are -inf
-    with np.errstate(divide="ignore"):
-        return highest + np.log(np.exp(logs - highest[..., None]).sum(-1))
+    return torch.from_numpy(logs).logsumexp(-1).numpy()
 
 
 def _log_mean(logs: Floats) -> Floats:

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixelcnn.completion.complete import begin_completion, default_groups
-from pixelcnn.completion.known import as_evidence, choose_order, is_prefix
-from pixelcnn.completion.log_prob import log_prob_map
+from pixelcnn.completion.complete import begin_completion, best_method, default_groups
+from pixelcnn.completion.known import as_evidence, choose_order
+from pixelcnn.completion.log_prob import iter_log_prob_map
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
+from pixelcnn.progress import drain
 from pixelcnn.sampling.noise import random_stream
 
 
@@ -112,13 +113,13 @@ def iter_class_posterior(
     order = choose_order(known[0], config, order)
     if hints.any() and tolerance:
         raise ValueError(f"`tolerance` (={tolerance!r}) must be 0 with `hints`.")
-    exact = is_prefix(known[0], order) and tolerance == 0 and not hints.any()
-    if model.reads_evidence and not exact and tolerance == 0:
+    method = best_method(model, known[0], hints, order, tolerance)
+    if method == "learned":
         turned = Evidence(*(to_raster(t, order) for t in evidence))
         log_prob = model.class_probabilities(turned)[0].log()
         yield ClassPosterior(log_prob, log_prob[:, None], order, is_exact=False, is_learned=True)
         return
-    count = config.num_classes
+    count, exact = config.num_classes, method == "prefix"
     groups = 1 if exact else default_groups(num_particles)
     by_group = torch.full((count, groups), -math.inf, dtype=torch.float64)
 
@@ -146,5 +147,6 @@ def iter_class_posterior(
 def _exact(model: Model, levels: Tensor, known: Tensor, label: int, order: int) -> Tensor:
     """Sum log p over a prefix; what the unknown pixels hold does not matter."""
     turned, known = to_raster(levels, order), to_raster(known, order)
-    log_prob = log_prob_map(model, turned, torch.tensor([label]), torch.tensor([order]))
+    condition = torch.tensor([label]), torch.tensor([order])
+    log_prob = drain(iter_log_prob_map(model, turned, *condition))
     return log_prob[0, :, known[0]].sum()

@@ -31,8 +31,8 @@ class ParticleReport:
     group_log_evidence: Floats
     """The same from each group alone, (G,): how far they differ shows how rough it is."""
     effective_sample_size: Floats
-    """Particles that the weights within groups amount to, hints included, summed over groups,
-    (S,); it decides when a group is resampled."""
+    """Particles that the weights within groups amount to, summed over groups, (S,); it decides
+    when a group is resampled."""
     ancestors: NDArray[np.int64]
     """Particles of the beginning that still have descendants, (S,)."""
     resampled_at: tuple[int, ...]
@@ -77,16 +77,6 @@ class Completion:
     evidence), whose mean weight estimates p(known) without bias; else 0."""
     particles: tuple[ParticleReport | None, ...]
     """How the particles fared, for each drawing; None without particles."""
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean level of every pixel over the completions, float64 (B, C, H, W)."""
-        return self.levels.double().mean(1)
-
-    @property
-    def std(self) -> Tensor:
-        """Standard deviation of every pixel over the completions, float64 (B, C, H, W), levels."""
-        return self.levels.double().std(1, correction=0)
 
     @staticmethod
     def join(parts: Sequence["Completion"]) -> "Completion":

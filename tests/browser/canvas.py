@@ -34,12 +34,24 @@ def point(page, row, col):
     return box["x"] + (col + 0.5) * box["width"] / 28, box["y"] + (row + 0.5) * box["height"] / 28
 
 
-def drag(page, start, end, button="left"):
+def hold(page, start, end, button="left"):
+    """Drag, and do not let go."""
     page.locator(".pxd-canvas").scroll_into_view_if_needed()
     page.mouse.move(*point(page, *start))
     page.mouse.down(button=button)
     page.mouse.move(*point(page, *end), steps=5)
+
+
+def drag(page, start, end, button="left"):
+    hold(page, start, end, button)
     page.mouse.up(button=button)
+
+
+def press_keys(page, *keys):
+    """Go to the canvas by the keyboard, and press keys there."""
+    page.locator(".pxd-level").focus()
+    for key in ("Tab", *keys):
+        page.keyboard.press(key)
 
 
 def tool(page, name):

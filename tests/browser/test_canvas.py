@@ -7,9 +7,11 @@ from .canvas import (
     drag,
     drawing,
     gallery,
+    hold,
     known,
     open_canvas,
     point,
+    press_keys,
     rectangle,
     settled,
     tool,
@@ -31,7 +33,7 @@ def test_a_stroke_has_no_gaps_and_the_size_of_the_brush(page, server):
     assert all(shown["level"][i] == 255 and shown["state"][i] == DRAWN for i in known(page))
 
 
-def test_paint_is_ink_background_any_grey_or_unknown(page, server):
+def test_paint_is_ink_background_any_grey_or_unknown_and_the_right_button_erases(page, server):
     open_canvas(page, server)
     tool(page, "Rectangle")
     drag(page, (2, 3), (9, 12))
@@ -46,12 +48,7 @@ def test_paint_is_ink_background_any_grey_or_unknown(page, server):
     assert {levels[i] for i in rectangle(4, 5, 6, 7)} == {0}
     assert {levels[i] for i in rectangle(8, 3, 9, 4)} == {100}
     assert levels[2 * 28 + 3] == 255
-
-
-def test_the_right_button_erases_to_unknown(page, server):
-    open_canvas(page, server)
-    tool(page, "Rectangle")
-    drag(page, (2, 3), (9, 12))
+    tool(page, "Ink")
     drag(page, (2, 3), (4, 12), button="right")
     assert known(page) == rectangle(5, 3, 9, 12)
 
@@ -102,10 +99,7 @@ def test_every_change_can_be_taken_back_and_done_again(page, server):
 
 def test_the_keyboard_draws(page, server):
     open_canvas(page, server)
-    page.locator(".pxd-level").focus()
-    page.keyboard.press("Tab")
-    for key in ("1", "Space", "Shift+ArrowRight", "Shift+ArrowRight", "ArrowDown"):
-        page.keyboard.press(key)
+    press_keys(page, "1", "Space", "Shift+ArrowRight", "Shift+ArrowRight", "ArrowDown")
     assert known(page) == rectangle(14, 14, 14, 16)
     page.keyboard.press("r")
     page.keyboard.press("k")
@@ -125,9 +119,7 @@ def test_the_keyboard_draws(page, server):
 def test_escape_and_a_second_finger_leave_a_shape_undone(page, server):
     open_canvas(page, server)
     tool(page, "Rectangle")
-    page.mouse.move(*point(page, 2, 3))
-    page.mouse.down()
-    page.mouse.move(*point(page, 9, 9))
+    hold(page, (2, 3), (9, 9))
     page.locator(".pxd-canvas").focus()
     page.keyboard.press("Escape")
     page.mouse.up()
@@ -137,9 +129,7 @@ def test_escape_and_a_second_finger_leave_a_shape_undone(page, server):
 def test_a_drawing_that_is_replaced_in_mid_stroke_stays_as_it_was_sent(page, server):
     open_canvas(page, server)
     tool(page, "Rectangle")
-    page.mouse.move(*point(page, 2, 3))
-    page.mouse.down()
-    page.mouse.move(*point(page, 9, 9))
+    hold(page, (2, 3), (9, 9))
     sent = page.locator(CANVAS).evaluate(
         """e => {
           const canvas = e.__canvas;
@@ -156,10 +146,7 @@ def test_a_drawing_that_is_replaced_in_mid_stroke_stays_as_it_was_sent(page, ser
 
 def test_a_mouse_that_only_hovers_leaves_a_rectangle_of_the_keyboard_alone(page, server):
     open_canvas(page, server)
-    page.locator(".pxd-level").focus()
-    page.keyboard.press("Tab")
-    for key in ("r", "Space", "ArrowDown", "ArrowRight"):
-        page.keyboard.press(key)
+    press_keys(page, "r", "Space", "ArrowDown", "ArrowRight")
     page.mouse.move(*point(page, 25, 25))
     page.mouse.move(*point(page, 26, 26))
     page.keyboard.press("Space")

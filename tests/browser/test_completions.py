@@ -27,13 +27,24 @@ PULL_AND_CLICK = """(element, name) => {
 FEW = "completions_shown=4&live=false"
 
 
-def press_complete(page):
-    page.get_by_role("button", name="Complete", exact=True).click()
-
-
 def wait_done(page):
     page.locator(f"{SHEET}[data-done=true][data-playing=false]").wait_for()
     settled(page)
+
+
+def press_complete(page):
+    """Press the button, and wait until everything is drawn."""
+    page.get_by_role("button", name="Complete", exact=True).click()
+    wait_done(page)
+
+
+def complete_upper_half(page, server, query=FEW):
+    """Complete a picture of the gallery whose lower half is covered; returns the drawing."""
+    open_canvas(page, server, query)
+    start_from_gallery(page, "Lower half", 392)
+    before = drawing(page)
+    press_complete(page)
+    return before
 
 
 def start_from_gallery(page, covered, remaining):
@@ -112,10 +123,7 @@ def test_a_digit_switches_the_model_and_a_challenge_is_completed_by_one_click(pa
 
 def test_a_prefix_is_exact_and_its_link_draws_the_same_again(page, server):
     query = "completions_shown=5&complete_seed=3&complete_class=Sneaker&live=false"
-    open_canvas(page, server, query)
-    start_from_gallery(page, "Lower half", 392)
-    press_complete(page)
-    wait_done(page)
+    complete_upper_half(page, server, query)
     page.get_by_text("5 independent draws of the model").wait_for()
     levels = assert_known_pixels_unchanged(page)
     assert len(np.unique(levels, axis=0)) == 5
@@ -139,10 +147,7 @@ def test_a_prefix_is_exact_and_its_link_draws_the_same_again(page, server):
 
 
 def test_the_address_holds_the_drawing_only_while_it_tells_the_settings_too(page, server):
-    open_canvas(page, server, "completions_shown=1&complete_seed=3&live=false")
-    start_from_gallery(page, "Lower half", 392)
-    press_complete(page)
-    wait_done(page)
+    complete_upper_half(page, server, "completions_shown=1&complete_seed=3&live=false")
     assert "drawing=" in page.url and "complete_seed=3" in page.url
     seed = page.get_by_label("Seed", exact=True)
     seed.fill("8")
@@ -160,11 +165,7 @@ def test_the_address_holds_the_drawing_only_while_it_tells_the_settings_too(page
 
 
 def test_the_sheet_is_played_scrubbed_sorted_and_taken_back(page, server):
-    open_canvas(page, server, "completions_shown=6&live=false")
-    start_from_gallery(page, "Lower half", 392)
-    before = drawing(page)
-    press_complete(page)
-    wait_done(page)
+    before = complete_upper_half(page, server, "completions_shown=6&live=false")
     root = page.locator(SHEET)
     root.focus()
     for key, position in (("Home", 0), ("ArrowDown", 28), ("ArrowRight", 29), ("End", 784)):
@@ -192,10 +193,7 @@ def test_the_sheet_is_played_scrubbed_sorted_and_taken_back(page, server):
 
 
 def test_clicks_in_one_message_with_a_request_of_the_sheet_count(page, server):
-    open_canvas(page, server, FEW)
-    start_from_gallery(page, "Lower half", 392)
-    press_complete(page)
-    wait_done(page)
+    complete_upper_half(page, server)
     for name in ("New", "Complete"):
         before = page.locator(SHEET).get_attribute("data-run")
         page.locator(SHEET).evaluate(PULL_AND_CLICK, name)
@@ -207,10 +205,7 @@ def test_clicks_in_one_message_with_a_request_of_the_sheet_count(page, server):
 
 
 def test_a_completion_opens_on_the_generate_page_at_a_pixel(page, server):
-    open_canvas(page, server, FEW)
-    start_from_gallery(page, "Lower half", 392)
-    press_complete(page)
-    wait_done(page)
+    complete_upper_half(page, server)
     levels, _ = sheet(page)
     cell = page.locator(".pxr .px-cells button").nth(2)
     box = cell.bounding_box()
@@ -261,7 +256,6 @@ def test_on_a_phone_completions_fit_and_answer_to_a_finger(phone, server):
     phone.touchscreen.tap(*point(phone, 3, 3))
     settled(phone)
     press_complete(phone)
-    wait_done(phone)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     assert phone.locator(SHEET).evaluate("e => e.scrollWidth <= e.clientWidth + 1")
     phone.locator(".pxr .px-cells button").nth(1).tap()

@@ -1,5 +1,6 @@
 """The upper part of the Complete page: the drawing, and how it is to be completed."""
 
+from dataclasses import replace
 from functools import partial
 
 import streamlit as st
@@ -9,7 +10,6 @@ from pixelcnn.ui.complete import methods, outcome, results, settings, starts
 from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.complete.settings import (
     LINK_VERSION,
-    Settings,
     best_for,
     choose_particles,
     rerun_if_changed,
@@ -21,7 +21,7 @@ from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import MAX_TEXT, to_text
 
 
-def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Request, methods.Plan]:
+def choose_how(model: LoadedModel, chosen: Request) -> tuple[Request, methods.Plan]:
     """Offer pictures to start from, and all that only some need; returns what is asked for."""
     config, state = model.model.config, st.session_state
     with st.expander("Start from a picture", icon=":material/photo_library:", expanded=True):
@@ -31,26 +31,19 @@ def choose_how(model: LoadedModel, chosen: Settings) -> tuple[Request, methods.P
     exactly = not model.model.reads_evidence or bool(state.get("exactly"))
     with st.expander("Advanced: method, particles, order", icon=":material/tune:"):
         num_particles, tolerance = choose_particles(config)
-        sketch = session_sketch.current()
-        hints = sketch.hints(exactly)
-        plan = methods.plan(model.model, sketch.known & ~hints, hints, num_particles, tolerance)
+        evidence = session_sketch.current().evidence(exactly)
+        plan = methods.plan(model.model, evidence, num_particles, tolerance)
         method = _choose_method(plan)
         st.caption(methods.order_text(plan.order, config.num_orders))
         _suggest_orders(model, plan, tolerance)
         st.markdown(methods.EXPLANATION)
     with start:
         starts.choose_start(config, model.info.dataset)
-    request = Request(
-        checkpoint=model.name,
+    request = replace(
+        chosen,
         method=method,
-        num_images=chosen.num_images,
         num_particles=num_particles,
-        tolerance=tolerance,
-        label=chosen.label,
-        inferred=chosen.inferred,
-        pins=chosen.pins,
-        seed=chosen.seed,
-        rule=chosen.rule,
+        tolerance=tolerance if method == methods.PARTICLES else 0.0,
         exactly=exactly,
     )
     return request, plan
@@ -71,10 +64,13 @@ def draw(model: LoadedModel, request: Request, plan: methods.Plan) -> None:
     results.pin(session_sketch.current(), request)
     _keep_link(request)
     waits = _why_not_live(model, request, plan)
+    pause_ms = 0
+    if state.get("live", True) and not waits:  # the hand must rest longer for what is slow
+        pause_ms = 1000 if request.method in (methods.PARTICLES, methods.WEIGHED) else 300
     session_sketch.show_canvas(
         order=plan.order,
         hints=not request.exactly,
-        pause_ms=_pause_ms(request) if state.get("live", True) and not waits else 0,
+        pause_ms=pause_ms,
         ignored=plan.ignored if request.method == methods.CLAMPING else None,
     )
     _offer_completion(model, request, plan, waits)
@@ -148,15 +144,11 @@ def _change_model(name: str) -> None:
     st.session_state["change_model_to"] = name
 
 
-def _pause_ms(request: Request) -> int:
-    """How long the hand must rest before completions begin again: longer where they are slow."""
-    return 1000 if request.method in (methods.PARTICLES, methods.WEIGHED) else 300
-
-
 def _why_not_live(model: LoadedModel, request: Request, plan: methods.Plan) -> str:
     """Say why completions cannot begin again after each stroke; "" if they can."""
-    known = session_sketch.current().known
-    if not request.inferred or outcome.posterior_is_quick(model.model, known, plan.order, request):
+    sketch = session_sketch.current()
+    quick = outcome.posterior_is_quick(model.model, sketch, plan.order, request)
+    if not request.inferred or quick:
         return ""
     return (
         "Not now: this model guesses the class of such a drawing by particles, which takes "
@@ -193,7 +185,7 @@ def _offer_completion(
     hindrance = None
     if not sketch.known.any():
         hindrance = "Nothing to complete yet: draw something, or start from a picture."
-    elif (sketch.known & ~sketch.hints(request.exactly)).all():
+    elif sketch.evidence(request.exactly).known.all():
         hindrance = "Every pixel is known: erase some, or cover a part of the picture."
     elif not plan.promises[request.method].possible:
         title = request.method.capitalize()

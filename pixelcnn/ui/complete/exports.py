@@ -84,17 +84,17 @@ def as_json(run: CompletionRun) -> bytes:
 
 
 def _arrays(run: CompletionRun) -> dict[str, np.ndarray]:
-    mean, deviation = run.mean_and_deviation()
+    levels = run.levels()
     sizes, ancestors = run.sizes_and_ancestors()
     return {
-        "levels": _without_one(run.levels()),
+        "levels": _without_one(levels),
         "known": run.known.copy(),
         "hints": run.hints,
         "given": _without_one(np.where(run.sketch.known, run.sketch.level, 0)),
         "bits": np.array(run.bits()),
         "log_weights": run.results("log_weights"),
-        "mean": _without_one(mean),
-        "deviation": _without_one(deviation),
+        "mean": _without_one(levels.mean(0)),
+        "deviation": _without_one(levels.std(0)),
         "effective_sample_size": sizes,
         "distinct_ancestors": ancestors,
     }

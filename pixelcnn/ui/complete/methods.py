@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pixelcnn.completion import best_order, is_prefix, late_pixels
-from pixelcnn.models import Model
+from pixelcnn.completion import best_method, best_order, is_prefix, late_pixels
+from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import NUM_ORDERS, ORDER_NAMES
 
 AUTOMATIC = "automatic"
@@ -76,43 +76,41 @@ class Plan:
     """(H, W), known pixels that clamping ignores in part: unknown ones come before them."""
 
 
-def plan(
-    model: Model,
-    known: NDArray[np.bool_],
-    hints: NDArray[np.bool_],
-    num_particles: int,
-    tolerance: float,
-) -> Plan:
-    """Judge the methods for the known pixels and the hints, (H, W), of a drawing."""
-    mask = torch.from_numpy(known.copy())
-    num_orders = model.config.num_orders
-    order = best_order(mask, num_orders)
-    ignored = late_pixels(mask, order).numpy()
-    exact = is_prefix(mask, order)
-    promises = {
-        LEARNED: _learned(model.reads_evidence),
-        WEIGHED: _weighed(model.reads_evidence, num_particles),
-        PREFIX: _prefix(exact, num_orders),
+def plan(model: Model, evidence: Evidence, num_particles: int, tolerance: float) -> Plan:
+    """Judge the methods for the evidence of a drawing."""
+    known, num_orders = evidence.known[0, 0], model.config.num_orders
+    order = best_order(known, num_orders)
+    ignored = late_pixels(known, order)
+    exact = is_prefix(known, order)
+    texts = {
+        LEARNED: "**Learned**: the network believes this, given all that you drew.",
+        WEIGHED: f"**Weighed**: {num_particles} learned drawings, corrected by their weights. The "
+        "more, the closer to exact.",
+        PREFIX: "**Exact**: all known pixels come first, so every other pixel is drawn given all "
+        "of them.",
         CLAMPING: _clamping(exact, int(ignored.sum()), int(known.sum())),
         PARTICLES: _particles(exact and not tolerance, num_particles, tolerance),
     }
-    best = PREFIX if exact and not tolerance else PARTICLES
-    if model.reads_evidence and best == PARTICLES and not tolerance:
-        best = LEARNED
-    if hints.any():
-        best = LEARNED
-        for name in set(promises) - {LEARNED}:
-            promises[name] = Promise(
-                False,
-                "**Not possible here**: your strokes are hints. Turn on *Use my pixels exactly*.",
-            )
-    return Plan(order, promises, best, ignored)
+    hindrances = {}
+    if not model.reads_evidence:
+        hindrances = dict.fromkeys((LEARNED, WEIGHED), "this model has no encoder.")
+    if not exact:
+        orders = "in the model's only order" if num_orders == 1 else "in all eight orders"
+        hindrances[PREFIX] = f"an unknown pixel comes first {orders}."
+    if evidence.hints.any():
+        why = "your strokes are hints. Turn on *Use my pixels exactly*."
+        hindrances = dict.fromkeys(set(texts) - {LEARNED}, why)
+    promises = {name: Promise(True, text) for name, text in texts.items()}
+    for name, why in hindrances.items():
+        promises[name] = Promise(False, f"**Not possible here**: {why}")
+    best = best_method(model, known, evidence.hints, order, tolerance)
+    return Plan(order, promises, best, ignored.numpy())
 
 
 def exact_from_a_side(known: NDArray[np.bool_], num_orders: int = NUM_ORDERS) -> bool:
     """Say whether a model of so many orders reads all known pixels (H, W) first in one of them."""
-    mask = torch.from_numpy(known.copy())
-    return any(is_prefix(mask, order) for order in range(num_orders))
+    mask = torch.from_numpy(known)
+    return is_prefix(mask, best_order(mask, num_orders))
 
 
 def order_text(order: int, num_orders: int) -> str:
@@ -130,49 +128,21 @@ def order_text(order: int, num_orders: int) -> str:
     )
 
 
-def _learned(reads_evidence: bool) -> Promise:
-    if not reads_evidence:
-        return Promise(False, "**Not possible here**: this model has no encoder.")
-    return Promise(True, "**Learned**: the network believes this, given all that you drew.")
-
-
-def _weighed(reads_evidence: bool, num_particles: int) -> Promise:
-    if not reads_evidence:
-        return Promise(False, "**Not possible here**: this model has no encoder.")
-    return Promise(
-        True,
-        f"**Weighed**: {num_particles} learned drawings, corrected by their weights. The more, "
-        "the closer to exact.",
-    )
-
-
-def _prefix(exact: bool, num_orders: int) -> Promise:
-    if not exact:
-        orders = "in the model's only order" if num_orders == 1 else "in all eight orders"
-        return Promise(False, f"**Not possible here**: an unknown pixel comes first {orders}.")
-    return Promise(
-        True,
-        "**Exact**: all known pixels come first, so every other pixel is drawn given all of them.",
-    )
-
-
-def _clamping(exact: bool, late: int, total: int) -> Promise:
+def _clamping(exact: bool, late: int, total: int) -> str:
     if exact:
-        return Promise(True, "**Exact here**, the same as *prefix*: nothing known comes late.")
-    return Promise(
-        True,
+        return "**Exact here**, the same as *prefix*: nothing known comes late."
+    return (
         "**Wrong in general**: each known pixel is put in place when its turn comes, and what was "
         f"drawn before ignored it. Here that happens to {late} of {total} known pixels, which the "
-        "canvas then crosses out.",
+        "canvas then crosses out."
     )
 
 
-def _particles(exact: bool, num_particles: int, tolerance: float) -> Promise:
+def _particles(exact: bool, num_particles: int, tolerance: float) -> str:
     if exact:
-        return Promise(True, "**Exact here**, but slower than *prefix*: nothing comes late.")
+        return "**Exact here**, but slower than *prefix*: nothing comes late."
     within = f", within a tolerance of {tolerance:g} levels" if tolerance else ""
-    return Promise(
-        True,
+    return (
         f"**Approximate**: {num_particles} pictures grow together, weighed by how probable they "
-        f"make the known pixels{within}. The more there are, the closer to exact.",
+        f"make the known pixels{within}. The more there are, the closer to exact."
     )

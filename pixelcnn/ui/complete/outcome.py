@@ -4,19 +4,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pixelcnn.completion import CANDIDATES, ClassPosterior, ParticleReport, is_prefix
+from pixelcnn.completion import CANDIDATES, ClassPosterior, ParticleReport, best_method
 from pixelcnn.config import SamplingRule
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.models import Model
 from pixelcnn.orders import ORDER_NAMES
 from pixelcnn.ui.complete.methods import PARTICLE_COUNTS
-from pixelcnn.ui.complete.posterior import classes_done
-from pixelcnn.ui.complete.run import CompletionRun, Request
+from pixelcnn.ui.complete.run import CompletionRun, Request, classes_done
 from pixelcnn.ui.shared.history import rule_text
 from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.sketch import Sketch
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,8 @@ class Report:
     is_warning: bool = False
 
 
-def describe(run: CompletionRun, posterior: ClassPosterior | None = None) -> list[Report]:
-    """Tell what finished completions are: exact or not, and how far to trust them.
-
-    Arguments:
-        run: finished completions.
-        posterior: how probable each class is, if that is known.
-    """
+def describe(run: CompletionRun) -> list[Report]:
+    """Tell what finished completions are: exact or not, and how far to trust them."""
     known = int(run.known.sum())
     results = [part.result for part in run.parts]
     rule = "" if run.request.rule == SamplingRule() else f" with {rule_text(run.request.rule)}"
@@ -50,18 +44,17 @@ def describe(run: CompletionRun, posterior: ClassPosterior | None = None) -> lis
             )
         ]
     if method == "learned":
-        return [_learned(run, known, rule, _sure(run, posterior))]
+        return [_learned(run, known, rule)]
     if method == "clamping":
         return [_clamping(run, known)]
-    reports = [result.particles[0] for result in results]
-    return _particles(run, reports)
+    return _particles(run, rule, [result.particles[0] for result in results])
 
 
-def _learned(run: CompletionRun, known: int, rule: str, sure: str) -> Report:
+def _learned(run: CompletionRun, known: int, rule: str) -> Report:
     hints = int(run.hints.sum())
     given = [f"{known} known pixels"] * bool(known) + [f"{hints} pixels of hints"] * bool(hints)
     text = (
-        f"**These are guesses that fit your drawing.**{sure} Method: *learned*, "
+        f"**These are guesses that fit your drawing.**{_sure(run)} Method: *learned*, "
         f"approximate: {run.request.num_images} independent draws{rule} of what the network "
         f"believes, given {' and '.join(given)}."
     )
@@ -84,11 +77,11 @@ def _shares(run: CompletionRun) -> NDArray[np.float64]:
     return np.exp(weights - np.logaddexp.reduce(weights))
 
 
-def _sure(run: CompletionRun, posterior: ClassPosterior | None) -> str:
-    """Say how sure the model is of the class."""
-    if posterior is None:
+def _sure(run: CompletionRun) -> str:
+    """Say how sure the model is of the class, once that is known."""
+    if run.posterior is None or run.posterior.done < 1:
         return ""
-    shares = posterior.probabilities
+    shares = run.posterior.latest.probabilities
     best = [(literal(run.class_names[i]), percent(float(shares[i]), 0)) for i in shares.argsort()]
     (name, share), (next_name, next_share) = best[:-3:-1]
     other = " Not what you meant? Choose under *What is it?*" if run.request.inferred else ""
@@ -140,7 +133,7 @@ def _clamping(run: CompletionRun, known: int) -> Report:
     return Report(text, is_warning=True)
 
 
-def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report]:
+def _particles(run: CompletionRun, rule: str, reports: list[ParticleReport]) -> list[Report]:
     groups = sum(len(report.group_log_evidence) for report in reports)
     resampled = sum(len(report.resampled_at) for report in reports)
     distinct = sum(report.num_distinct for report in reports)
@@ -150,12 +143,13 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     text = (
         f"**Approximate.** Method: *{run.request.method}*. {run.num_particles} particles"
         + (f" in {groups} groups that never exchange pictures" if groups > 1 else "")
-        + f"{_under_the_rule(run)}, resampled {resampled} times. {distinct} of the {images} "
+        + (f", unknown pixels drawn{rule}" if rule else "")
+        + f", resampled {resampled} times. {distinct} of the {images} "
         f"completions differ; they come from {beginnings} of the {run.num_particles} pictures "
         f"begun. By weight the particles count as {effective:.1f} of these.{_pins(run)}"
     )
     if len(reports) == 1:
-        text += f" {_evidence(run, reports[0])}{_other_estimate(run)}"
+        text += f" {_evidence(run, rule, reports[0])}{_other_estimate(run)}"
     found = [Report(text)]
     if any(report.collapsed for report in reports):
         found.append(
@@ -169,7 +163,7 @@ def _particles(run: CompletionRun, reports: list[ParticleReport]) -> list[Report
     known = int(run.known.sum())
     bits = -sum(r.log_evidence for r in reports) / len(reports) / math.log(2) / max(1, known)
     blind = run.config.num_channels * math.log2(run.config.num_levels)
-    if known and not run.request.tolerance and run.request.rule == SamplingRule() and bits > blind:
+    if known and not run.request.tolerance and not rule and bits > blind:
         text = (
             f"**The drawing is far from anything the model has seen:** {bits:.1f} bits for each "
             f"known pixel, where a blind guess costs {blind:.0f}."
@@ -193,19 +187,14 @@ def _advice(run: CompletionRun) -> str:
     return f" Try {', or '.join(ways)}." if ways else ""
 
 
-def _under_the_rule(run: CompletionRun) -> str:
-    rule = run.request.rule
-    return "" if rule == SamplingRule() else f", unknown pixels drawn with {rule_text(rule)}"
-
-
-def _evidence(run: CompletionRun, report: ParticleReport) -> str:
+def _evidence(run: CompletionRun, rule: str, report: ParticleReport) -> str:
     known = int(run.known.sum())
     if not math.isfinite(report.log_evidence):
         return (
             "Under this rule no particle reached the known pixels: do not trust the completions."
         )
     bits = report.log_evidence / math.log(2)
-    what = "log₂ p(known)" + ("" if run.request.rule == SamplingRule() else " under this rule")
+    what = "log₂ p(known)" + (" under this rule" if rule else "")
     text = f"Estimate of {what}: {bits:,.0f} bits, {-bits / known:.2f} for each known pixel"
     if len(report.group_log_evidence) > 1:
         low, high = (float(f(report.group_log_evidence)) / math.log(2) for f in (np.min, np.max))
@@ -213,13 +202,10 @@ def _evidence(run: CompletionRun, report: ParticleReport) -> str:
     return text + "."
 
 
-def posterior_is_quick(
-    model: Model, known: NDArray[np.bool_], order: int, request: Request
-) -> bool:
+def posterior_is_quick(model: Model, sketch: Sketch, order: int, request: Request) -> bool:
     """Say whether the posterior over classes needs no particles."""
-    tolerance = request.tolerance if request.method == "particles" else 0.0
-    is_exact = is_prefix(torch.from_numpy(known.copy()), order)
-    return tolerance == 0 and (model.reads_evidence or is_exact)
+    _, known, hints = sketch.evidence(request.exactly)
+    return best_method(model, known[0], hints, order, request.tolerance) != "particles"
 
 
 def posterior_text(posterior: ClassPosterior, class_names: tuple[str, ...]) -> str:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import streamlit as st
 
+from pixelcnn.completion import iter_class_posterior
 from pixelcnn.models import Model
+from pixelcnn.ui.browser.bundle import component
 from pixelcnn.ui.complete import exports, outcome
-from pixelcnn.ui.complete.completions import completions
-from pixelcnn.ui.complete.posterior import PARTICLES, classes_done, iter_posterior
-from pixelcnn.ui.complete.run import CompletionRun, Request
+from pixelcnn.ui.complete.run import CompletionRun, Request, classes_done
 from pixelcnn.ui.complete.settings import rerun_if_changed
 from pixelcnn.ui.shared import controls, downloads, long_work, made, session_sketch
 from pixelcnn.ui.shared.charts.classes import posterior_chart
@@ -20,6 +20,9 @@ from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import Sketch
 
 SHEET = "completions"
+_component = component("complete/completions", "playback", "sheet")
+PARTICLES = 16
+"""Particles for each class, where the posterior is only estimated."""
 
 
 def current() -> CompletionRun | None:
@@ -34,7 +37,7 @@ def begin(model: LoadedModel, sketch: Sketch, request: Request, quiet: bool = Fa
     """
     state = st.session_state
     long_work.cancel("posterior")
-    job, run, before = None, None, current()
+    before = current()
     try:
         job = _infer(model.model, sketch, request) if request.inferred else None
         run = CompletionRun(model.model, sketch, request, model.class_names, job, quiet)
@@ -43,8 +46,7 @@ def begin(model: LoadedModel, sketch: Sketch, request: Request, quiet: bool = Fa
     except ValueError as error:
         run = None
         state["completion_problem"] = str(error)
-    state["posterior"], state["completion"] = job, run
-    state["completion_message"] = run.message() if run else b""
+    state["completion"] = run
     state["completion_dataset"] = model.info.dataset or ""
 
 
@@ -61,12 +63,11 @@ def _estimate_by_another(before: CompletionRun | None, run: CompletionRun) -> tu
 
 def pin(sketch: Sketch, request: Request) -> None:
     """Have the completions shown follow a request that differs in what is pinned alone."""
-    state, run = st.session_state, current()
+    run = current()
     if run is None or run.request.pins == request.pins or not run.sketch.same_evidence(sketch):
         return
     if replace(run.request, pins=request.pins) == request:
         run.pin(request.pins)
-        state["completion_message"] = run.message()
 
 
 def show() -> None:
@@ -85,12 +86,12 @@ def show() -> None:
     if st.session_state.pop("taken", False):
         st.toast("Taken to the canvas. Undo brings the drawing before it back.")
     _sheet()
-    wanted = run.class_names and run.done and st.session_state.get("posterior") is None
-    if wanted and outcome.posterior_is_quick(run.model, run.known, run.order, run.request):
-        _begin_posterior()
+    wanted = run.class_names and run.done and run.posterior is None
+    if wanted and outcome.posterior_is_quick(run.model, run.sketch, run.order, run.request):
+        _begin_posterior(run)
     _notes(run)
     if run.class_names:
-        _posterior()
+        _posterior(run)
     _export(run)
 
 
@@ -100,18 +101,20 @@ def _sheet() -> None:
     if st.session_state.pop("go_to_generate", False):
         # Without `query_params` Streamlit refuses to leave a page whose address holds a setting.
         st.switch_page("app.py", query_params={})
-    notes = {"complete_asked", "sketch_changed"} & set(st.session_state)
-    if st.session_state.pop("rerun_completions", False) or notes:
+    notes, run = {"complete_asked", "sketch_changed"} & set(st.session_state), current()
+    if st.session_state.pop("rerun_completions", False) or notes or run is None:
         st.rerun()
     rerun_if_changed()
+    with run.lock:
+        message = run.message()
     with st.container(key="completions-frame"):
-        completions(
-            st.session_state["completion_message"],
+        _component(
             key=SHEET,
-            on_pull=_on_pull,
-            on_take=_on_take,
-            on_open=_on_open,
-            on_pin=_on_pin,
+            data=message,
+            on_pull_change=_on_pull,
+            on_take_change=_on_take,
+            on_open_change=_on_open,
+            on_pin_change=_on_pin,
         )
 
 
@@ -119,77 +122,82 @@ def _notes(run: CompletionRun) -> None:
     """Say what the completions are worth; the sheet has the page run again when they are done."""
     if not run.done:
         return
-    job: Job | None = st.session_state.get("posterior")
-    for report in outcome.describe(run, job.latest if job and job.done == 1 else None):
-        show_it = st.warning if report.is_warning else st.markdown
-        show_it(report.text, **({"icon": ":material/warning:"} if report.is_warning else {}))
+    for report in outcome.describe(run):
+        if report.is_warning:
+            st.warning(report.text, icon=":material/warning:")
+        else:
+            st.markdown(report.text)
 
 
 def _infer(model: Model, sketch: Sketch, request: Request) -> Job:
-    tolerance = request.tolerance if request.method == "particles" else 0.0
-    steps = iter_posterior(model, sketch, tolerance, request.seed, request.exactly)
+    steps = iter_class_posterior(
+        model,
+        *sketch.evidence(request.exactly),
+        num_particles=PARTICLES,
+        tolerance=request.tolerance,
+        seed=request.seed,
+    )
     return long_work.begin("posterior", object(), lambda: steps)
 
 
-def _posterior() -> None:
+def _posterior(run: CompletionRun) -> None:
     """Show how probable each class is; cheap if exact, else only when it is asked for."""
-    job: Job | None = st.session_state.get("posterior")
-    run = current()
+    job = run.posterior
     st.markdown("**What is it?**")
     if job is None:
         st.caption("How probable is each class, given your drawing?")
     elif job.asked_by(visitor()):
-        _posterior_pending(job)
+        _posterior_pending(run)
         return
     else:
-        _posterior_chart(job)
+        _posterior_chart(run)
     if run.done and (job is None or job.done < 1):
         st.button(
             "Estimate the class" if job is None else "Estimate again",
             icon=":material/bar_chart:",
             on_click=_begin_posterior,
+            args=(run,),
             help="By particles, one class after the other. It takes as long as completing with "
             f"{PARTICLES * run.config.num_classes} particles. A bar says how long, and you can "
             "stop it.",
         )
 
 
-def _begin_posterior() -> None:
-    state, run = st.session_state, current()
-    state["posterior"] = _infer(run.model, run.sketch, run.request)
-    state["posterior"].wait(0.3)  # what is quick needs no bar
+def _begin_posterior(run: CompletionRun) -> None:
+    run.posterior = _infer(run.model, run.sketch, run.request)
+    run.posterior.wait(0.3)  # what is quick needs no bar
 
 
 @st.fragment(run_every=0.5)
-def _posterior_pending(job: Job) -> None:
+def _posterior_pending(run: CompletionRun) -> None:
+    job = run.posterior
     if not job.asked_by(visitor()):
         st.rerun()
-    count = current().config.num_classes
+    count = run.config.num_classes
     st.progress(job.done, f"{classes_done(job.latest)} of {count} classes{job.time_left}")
-    _posterior_chart(job)
+    _posterior_chart(run)
     st.button(
         "Stop",
         on_click=_stop,
-        args=(job,),
-        help="This gives up the completions too: they need the classes."
-        if not current().parts
-        else "The classes computed so far stay.",
+        args=(run,),
+        help="The classes computed so far stay."
+        if run.parts
+        else "This gives up the completions too: they need the classes.",
     )
 
 
-def _stop(job: Job) -> None:
+def _stop(run: CompletionRun) -> None:
     long_work.cancel("posterior")
-    state, run = st.session_state, current()
-    if run is not None and run.posterior is job and not run.parts:
-        del state["completion"]
-        state["completion_stopped"] = True
+    if run is current() and not run.parts:
+        del st.session_state["completion"]
+        st.session_state["completion_stopped"] = True
 
 
-def _posterior_chart(job: Job) -> None:
+def _posterior_chart(run: CompletionRun) -> None:
+    job, names = run.posterior, run.class_names
     if job.error:
         st.error(f"The classes cannot be compared. {literal(job.error)}", icon=":material/error:")
     elif classes_done(job.latest):
-        names = current().class_names
         figure = posterior_chart(job.latest, names)
         st.plotly_chart(figure, key="posterior-chart", config={"displayModeBar": False})
         st.caption(outcome.posterior_text(job.latest, names))
@@ -205,16 +213,14 @@ def _export(run: CompletionRun) -> None:
 
 
 def _on_pull() -> None:
+    """Draw more pixels: the browser has the message `{run, serial}` and wants the next."""
     state, run = st.session_state, current()
     if SHEET not in state or run is None:
         return  # it came in one message with a change of page, or after the completions ended
     request = state[SHEET]["pull"]
     was_done = run.done
     try:
-        with run.lock:
-            state["completion_message"] = run.answer_pull(
-                str(request["run"]), int(request["serial"])
-            )
+        run.answer_pull(str(request["run"]), int(request["serial"]))
     except ValueError as error:
         state["completion_problem"] = str(error)
         del state["completion"]
@@ -235,6 +241,7 @@ def _chosen(event: str) -> tuple[CompletionRun, int, int] | None:
 
 
 def _on_take() -> None:
+    """Put a completion onto the canvas: `{run, image, pixel}`."""
     if chosen := _chosen("take"):
         run, image, _ = chosen
         picture = run.sketch.filled(run.levels()[image], run.request.exactly)
@@ -243,6 +250,7 @@ def _on_take() -> None:
 
 
 def _on_pin() -> None:
+    """Give a completion a class of its own, or None: `{run, image, pixel, label}`."""
     if chosen := _chosen("pin"):
         label = st.session_state[SHEET]["pin"]["label"]
         st.session_state["change_pin_to"] = chosen[1], None if label is None else int(label)
@@ -250,6 +258,7 @@ def _on_pin() -> None:
 
 
 def _on_open() -> None:
+    """Open a completion on the Generate page at a pixel: `{run, image, pixel}`."""
     if chosen := _chosen("open"):
         run, image, pixel = chosen
         controls.show_finished(

@@ -9,19 +9,24 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pixelcnn.completion import Completion, ParticleScan, Scan, begin_completion
+from pixelcnn.completion import (
+    ClassPosterior,
+    Completion,
+    ParticleScan,
+    Scan,
+    begin_completion,
+)
 from pixelcnn.config import SamplingRule
 from pixelcnn.models import Evidence, Model
 from pixelcnn.orders import to_raster
 from pixelcnn.sampling import Sampler, label_tensor, make_noise
 from pixelcnn.ui.browser.wire import encode
-from pixelcnn.ui.complete.posterior import classes_done
 from pixelcnn.ui.shared.history import History
 from pixelcnn.ui.shared.jobs import Job
 from pixelcnn.ui.shared.sketch import Sketch, channels_last
@@ -46,7 +51,7 @@ class Request:
     num_particles: int = 64
     """Particles of the methods that have any."""
     tolerance: float = 0.0
-    """How far a known level may be off, in levels; heeded by particles only."""
+    """How far a known level may be off, in levels; 0 unless the method is "particles"."""
     label: int | tuple[int, ...] | None = None
     """Class that is asked for, or one for each completion; None for any class."""
     inferred: bool = False
@@ -61,6 +66,11 @@ class Request:
     """Whether strokes drawn by hand are facts; else they are hints."""
 
 
+def classes_done(posterior: ClassPosterior | None) -> int:
+    """Count the classes that are computed; None is before the first."""
+    return 0 if posterior is None else int(posterior.progress * len(posterior.log_evidence) + 1e-9)
+
+
 @dataclass
 class Part:
     """Completions drawn together: all, with particles those of one class, or a pinned one."""
@@ -68,10 +78,6 @@ class Part:
     scan: Scan
     images: list[int]
     """Which completions of the run they are."""
-    sizes: list[float] = field(default_factory=list)
-    """Effective sample size after each step."""
-    ancestors: list[int] = field(default_factory=list)
-    """Distinct ancestors after each step."""
     result: Completion | None = None
 
     def __post_init__(self) -> None:
@@ -83,10 +89,7 @@ class Part:
 
     def _iter_work(self) -> Iterator[None]:
         while not self.scan.done:
-            yield from self.scan.iter_step()
-            if isinstance(self.scan, ParticleScan):
-                self.sizes.append(self.scan.effective_sample_size)
-                self.ancestors.append(self.scan.ancestors)
+            self.scan.step()
             yield
         self.result = yield from self.scan.iter_completion()
         yield
@@ -130,7 +133,9 @@ class CompletionRun:
     ) -> None:
         self.model, self.config = model, model.config
         self.sketch, self.request, self.class_names = sketch, request, class_names
-        self.posterior, self.quiet = posterior, quiet
+        self.quiet = quiet
+        self.posterior = posterior
+        """The newest work on the probability of each class; None if there is none."""
         self.evidence = sketch.evidence(request.exactly)
         self.known = self.evidence.known[0, 0].numpy()
         """Pixels that stay as they are, (H, W)."""
@@ -140,7 +145,7 @@ class CompletionRun:
         self.serial = 0
         self._looks: list[tuple[str, float]] | None = None
         self.lock = threading.RLock()
-        """Held while pixels are drawn: an export may finish what is played."""
+        """Held while pixels are drawn and sent: an export may finish what is played."""
         self.other_estimate: tuple[str, float] | None = None
         """What another method said of the same drawing: its name, and log2 p(known)."""
         self._with_particles = request.method in ("particles", "weighed")
@@ -206,21 +211,21 @@ class CompletionRun:
         Raises:
             ValueError: if the posterior that the classes depend on cannot be computed.
         """
-        until = time.thread_time() + seconds
-        if not self.parts:
-            self.posterior.wait(seconds)
-            self._begin_classes()
-        while self.parts and not self.done:
-            waiting = [part for part in self.parts if part.result is None]
-            min(waiting, key=lambda part: part.scan.position).step()
-            if time.thread_time() > until:
-                break
+        with self.lock:
+            until = time.thread_time() + seconds
+            if not self.parts:
+                self.posterior.wait(seconds)
+                self._begin_classes()
+            while self.parts and not self.done:
+                waiting = [part for part in self.parts if part.result is None]
+                min(waiting, key=lambda part: part.scan.position).step()
+                if time.thread_time() > until:
+                    break
 
-    def answer_pull(self, run: str, serial: int) -> bytes:
-        """Answer "I have this much": draw on, unless there is more already, and send it all."""
+    def answer_pull(self, run: str, serial: int) -> None:
+        """Draw on, unless the browser has still to get what the newest message holds."""
         if run == self.run and serial >= self.serial:
             self.draw(SECONDS_PER_ANSWER)
-        return self.message()
 
     def levels(self) -> NDArray[np.int64]:
         """The completions shown, (n, C, H, W); of unknown pixels not drawn yet 0."""
@@ -237,30 +242,26 @@ class CompletionRun:
             values[part.images] = getattr(part.result, name)[0].numpy()
         return values
 
-    def mean_and_deviation(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Compute mean and standard deviation of each level over the completions, (C, H, W)."""
-        levels = self.levels()
-        return levels.mean(0), levels.std(0)
-
     def bits(self) -> list[float] | None:
         """Give -log2 of the model's probability of each completion, (n,); None until done."""
         return (-self.results("log_prob") / math.log(2)).tolist() if self.done else None
 
     def sizes_and_ancestors(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Give effective sample size and distinct ancestors after each step; else empty."""
-        count = min((len(part.sizes) for part in self.parts), default=0)
-        sizes = sum((np.array(part.sizes[:count]) for part in self.parts), np.zeros(count))
-        ancestors = sum(
-            (np.array(part.ancestors[:count], np.int64) for part in self.parts),
-            np.zeros(count, np.int64),
-        )
-        return sizes, ancestors
+        scans = self._particle_scans
+        count = min((len(scan.sizes) for scan in scans), default=0)
+        sizes = sum((np.array(scan.sizes[:count]) for scan in scans), np.zeros(count))
+        ancestors = (np.array(scan.ancestors[:count]) for scan in scans)
+        return sizes, sum(ancestors, np.zeros(count, np.int64))
 
     @property
     def num_particles(self) -> int:
         """Particles in all; 0 without any."""
-        scans = [part.scan for part in self.parts if isinstance(part.scan, ParticleScan)]
-        return sum(len(scan.noise) for scan in scans)
+        return sum(len(scan.noise) for scan in self._particle_scans)
+
+    @property
+    def _particle_scans(self) -> list[ParticleScan]:
+        return [part.scan for part in self.parts if isinstance(part.scan, ParticleScan)]
 
     def history(self, image: int) -> History:
         """Say how the Generate page draws a finished completion: with which levels forced.
@@ -294,21 +295,17 @@ class CompletionRun:
             levels = torch.from_numpy(self.levels())
             known = torch.ones_like(levels[:, :1], dtype=torch.bool)
             percent = 100 * self.model.class_probabilities(Evidence(levels, known, ~known))
-            labels = [
-                int(one.argmax()) if label is None else label
-                for one, label in zip(percent, self.labels, strict=True)
-            ]
-            self._looks = [
-                (self.class_names[label], float(one[label]))
-                for one, label in zip(percent, labels, strict=True)
-            ]
+            self._looks = []
+            for one, asked in zip(percent, self.labels, strict=True):
+                label = int(one.argmax()) if asked is None else asked
+                self._looks.append((self.class_names[label], float(one[label])))
         return self._looks
 
     def message(self) -> bytes:
-        """Encode all that is drawn so far."""
+        """Encode all that is drawn so far; hold the lock meanwhile."""
         c = self.config
         self.serial += 1
-        mean, deviation = self.mean_and_deviation()
+        levels = self.levels()
         sizes, ancestors = self.sizes_and_ancestors()
         header = {
             "run": self.run,
@@ -333,12 +330,12 @@ class CompletionRun:
             "done": self.done,
         }
         sections = {
-            "level": channels_last(self.levels()).reshape(-1).astype(np.uint8),
+            "level": channels_last(levels).reshape(-1).astype(np.uint8),
             "scan": self.pixels.astype(np.uint16),
             "known": self.known.reshape(-1).astype(np.uint8),
             "hints": self.hints.reshape(-1).astype(np.uint8),
-            "mean": channels_last(mean).reshape(-1).astype(np.float32),
-            "deviation": deviation.max(0).reshape(-1).astype(np.float32),
+            "mean": channels_last(levels.mean(0)).reshape(-1).astype(np.float32),
+            "deviation": levels.std(0).max(0).reshape(-1).astype(np.float32),
             "ess": sizes.astype(np.float32),
             "ancestors": ancestors.astype(np.uint16),
         }
@@ -391,5 +388,5 @@ class CompletionRun:
             label=labels if len(set(labels)) > 1 else labels[0],
             first_image=0 if self._with_particles else images[0],
             num_particles=fewer if count < request.num_images else request.num_particles,
-            tolerance=request.tolerance if request.method == "particles" else 0.0,
+            tolerance=request.tolerance,
         )

@@ -1,16 +1,14 @@
 """The controls of the Complete page. Settings live in the URL."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
-from pixelcnn.config import SamplingRule
 from pixelcnn.models import ModelConfig
 from pixelcnn.ui.complete import methods
 from pixelcnn.ui.complete.challenges import SHAPE
+from pixelcnn.ui.complete.run import Request
 from pixelcnn.ui.shared import controls, resources
 from pixelcnn.ui.shared.controls import choose_checkpoint, choose_rule, choose_seed
 from pixelcnn.ui.shared.links import bound
@@ -37,24 +35,6 @@ KEYS = (
     "top_k",
     "top_p",
 )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the sidebar says."""
-
-    num_images: int
-    """Completions, 1 to 16."""
-    label: int | tuple[int, ...] | None
-    """Class that is asked for, or one for each completion; None for any, or inferred ones."""
-    inferred: bool
-    """Whether the class of each completion is drawn from the posterior, given the drawing."""
-    pins: tuple[tuple[int, int], ...]
-    """Completions, counted from 0, whose class is another, and that class."""
-    seed: int
-    """Fixes all random numbers."""
-    rule: SamplingRule
-    """Temperature, top-k, top-p."""
 
 
 def choose_model(place: DeltaGenerator) -> str:
@@ -157,8 +137,8 @@ def best_for(dataset: str | None, shape: tuple[int, int, int]) -> str:
     return max(ranks, key=ranks.__getitem__, default="")
 
 
-def choose_settings(model: LoadedModel) -> Settings:
-    """Let the visitor choose what everybody may want to change."""
+def choose_settings(model: LoadedModel) -> Request:
+    """Let the visitor choose what everybody may want to change; the method is still to come."""
     names = model.class_names
     place = st.container()
     num_images = bound(
@@ -185,7 +165,16 @@ def choose_settings(model: LoadedModel) -> Settings:
     seed = choose_seed("complete_seed", same)
     with st.expander("Sampling rule"):
         rule = choose_rule(model.model.config.num_levels)
-    return Settings(num_images, label, inferred, pins, seed, rule)
+    return Request(
+        model.name,
+        methods.AUTOMATIC,
+        num_images=num_images,
+        label=label,
+        inferred=inferred,
+        pins=pins,
+        seed=seed,
+        rule=rule,
+    )
 
 
 def _choose_class(names: tuple[str, ...], reads_evidence: bool, wanted: str | None) -> str:

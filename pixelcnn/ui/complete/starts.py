@@ -15,13 +15,14 @@ from pixelcnn.data.pictures import pictures
 from pixelcnn.models import Model, ModelConfig
 from pixelcnn.sampling import iter_samples
 from pixelcnn.storage import CheckpointError
-from pixelcnn.ui.complete import challenges, real_start, settings
+from pixelcnn.ui.complete import challenges, settings
 from pixelcnn.ui.complete.challenges import CHALLENGES, SHAPE
 from pixelcnn.ui.complete.gallery import gallery
 from pixelcnn.ui.shared import resources, session_sketch
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.long_work import result_of
 from pixelcnn.ui.shared.public import upload_mb
+from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import blank, given
 
@@ -35,8 +36,10 @@ COVERS = {
     "Every other row": "every-other-row",
     "Random 50 %": "random-half",
 }
-"""What is covered, and the name of what is left in `pixelcnn.completion.OCCLUSIONS`."""
+"""What is covered, and the name of what is left, see `pixelcnn.completion.occlusion`."""
 MOST_CLASSES = 20
+TEST_IMAGES = 20
+"""How many are shown at a time."""
 
 
 def offer_challenges(config: ModelConfig) -> None:
@@ -74,7 +77,7 @@ def choose_start(config: ModelConfig, dataset: str | None) -> None:
     if start == MODEL:
         _show_gallery(config)
     elif start == TEST_SET:
-        real_start.choose(config, dataset)
+        _choose_test_image(config, dataset)
     elif start == UPLOAD:
         _choose_upload(config)
     elif start == BLANK:
@@ -85,6 +88,53 @@ def choose_start(config: ModelConfig, dataset: str | None) -> None:
             help="All pixels unknown. Undo brings the drawing back.",
         )
         st.caption("Then draw with the mouse, a finger or the keyboard.")
+
+
+def _start_from(
+    levels: NDArray[np.integer], num_levels: int, dataset: str | None, index: int
+) -> None:
+    """Draw on one of the pictures (B, C, H, W) of a data set, with the model that suits it."""
+    session_sketch.put(given(levels[index], num_levels), dataset or "")
+    settings.follow(dataset, levels.shape[1:])
+
+
+def _choose_test_image(config: ModelConfig, dataset: str | None) -> None:
+    """Offer images of the test sets that have the size of the model; none is stored here."""
+    names = [n for n, d in DATASETS.items() if d.shape == config.image_shape]
+    if not names:
+        colours = "grey pictures" if config.num_channels == 1 else "pictures in colour"
+        st.info(f"No test set has {colours} of {config.height} x {config.width} pixels.")
+        return
+    name = st.selectbox(
+        "Data set",
+        names,
+        names.index(dataset) if dataset in names else 0,
+        format_func=lambda name: DATASETS[name].title,
+        key="test_set",
+    )
+    images = test_set(name, "download-start")
+    if images is None:
+        return
+    levels, label = images
+    first = st.number_input(
+        "First image",
+        0,
+        len(levels) - 1,
+        step=TEST_IMAGES,
+        key="test_image",
+        help=f"The test set has {len(levels):,} images; {TEST_IMAGES} from this one on are shown.",
+    )
+    shown = levels[first : first + TEST_IMAGES]
+    titles = DATASETS[name].class_title
+    gallery(
+        pictures(shown, 256),
+        [
+            ", ".join(filter(None, (f"test image {i}", titles(c))))
+            for i, c in enumerate(label[first:][:TEST_IMAGES], first)
+        ],
+        key="test-images",
+        on_choose=partial(_start_from, shown.numpy(), 256, name),
+    )
 
 
 def _choose_upload(config: ModelConfig) -> None:
@@ -173,13 +223,13 @@ def _show_gallery(config: ModelConfig) -> None:
         )
         if drawn is None:
             continue
-        key = f"gallery-{name}"
+        key, num_levels = f"gallery-{name}", model.model.config.num_levels
         with st.container(key=f"{key}-frame"):
             gallery(
-                pictures(torch.from_numpy(drawn), model.model.config.num_levels),
+                pictures(torch.from_numpy(drawn), num_levels),
                 _titles(model, len(drawn)),
                 key=key,
-                on_choose=partial(_on_choose, drawn, model),
+                on_choose=partial(_start_from, drawn, num_levels, model.info.dataset),
             )
     st.button(
         "Draw others",
@@ -194,12 +244,6 @@ def _titles(model: LoadedModel, count: int) -> list[str]:
     if not model.class_names:
         return [f"drawn by {model.name}"] * count
     return [f"{name}, drawn by {model.name}" for name in model.class_names[:count]]
-
-
-def _on_choose(levels: NDArray[np.int64], model: LoadedModel, index: int) -> None:
-    config, dataset = model.model.config, model.info.dataset
-    session_sketch.put(given(levels[index], config.num_levels), dataset or "")
-    settings.follow(dataset, config.image_shape)
 
 
 def _other_gallery() -> None:

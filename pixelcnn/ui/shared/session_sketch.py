@@ -1,16 +1,32 @@
-"""The drawing of the session: one for each shape of picture, kept from page to page."""
+"""The drawing of the session: one for each shape of picture, kept from page to page.
 
+It is changed on the canvas, where one draws on the model's own pixels and says which are known.
+The browser keeps the drawing while it is changed there; what the server knows replaces it only
+with a new revision.
+"""
+
+import base64
 import secrets
-from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from pixelcnn.models import ModelConfig
-from pixelcnn.ui.shared.canvas import canvas, read_change
+from pixelcnn.ui.browser.bundle import component
+from pixelcnn.ui.browser.wire import encode
 from pixelcnn.ui.shared.literal import literal
-from pixelcnn.ui.shared.sketch import GIVEN, MAX_SIDE, Sketch, blank, from_text
+from pixelcnn.ui.shared.sketch import (
+    GIVEN,
+    MAX_SIDE,
+    Sketch,
+    blank,
+    channels_last,
+    from_text,
+)
 
 CANVAS = "canvas"
+_component = component("shared/canvas")
 
 
 def prepare(config: ModelConfig) -> None:
@@ -27,15 +43,13 @@ def prepare(config: ModelConfig) -> None:
         state["sketches"] = {}
         state["sketch_revision"] = secrets.randbits(40)  # no two sessions have the same ones
         state["sketch_fresh"], state["sketch_link"] = True, ""
-        state["sketch_kind"] = None
         if text := st.query_params.get("drawing"):
             _read_link(text, config)
-    state["sketch_shape"] = shape = config.image_shape
-    sketch = state["sketches"].get(shape) or blank(shape, config.num_levels)
-    state["sketches"][shape] = sketch.with_levels(config.num_levels)
-    if state["sketch_kind"] != (kind := (*shape, config.num_levels)):
-        state["sketch_kind"] = kind  # the canvas in the browser is of another kind
-        state["sketch_revision"] += 1
+    shape, num_levels = config.image_shape, config.num_levels
+    sketch = state["sketches"].get(shape) or blank(shape, num_levels)
+    if (shape, num_levels) != (state.get("sketch_shape"), sketch.num_levels):
+        state["sketch_revision"] += 1  # the canvas in the browser is of another kind
+    state["sketches"][shape], state["sketch_shape"] = sketch.with_levels(num_levels), shape
 
 
 def current() -> Sketch:
@@ -43,23 +57,41 @@ def current() -> Sketch:
     return st.session_state["sketches"][st.session_state["sketch_shape"]]
 
 
-def show_canvas(**more: Any) -> None:
+def show_canvas(
+    order: int | None = None,
+    hints: bool = False,
+    pause_ms: int = 0,
+    ignored: NDArray[np.bool_] | None = None,
+) -> None:
     """Mount the canvas with the session's drawing.
 
     Arguments:
-        more: further arguments of `canvas`.
+        order: raster order to show as arrows, 0..7.
+        hints: whether pixels that are drawn by hand are hints.
+        pause_ms: how long no other change may follow before one is sent; 0 sends it at once.
+        ignored: (H, W), known pixels to be crossed out.
     """
-    state = st.session_state
+    state, sketch = st.session_state, current()
+    channels, height, width = sketch.level.shape
+    sections = {"level": channels_last(sketch.level), "state": sketch.state}
+    if ignored is not None and ignored.any():
+        sections["ignored"] = ignored.astype(np.uint8)
+    header = {
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "levels": sketch.num_levels,
+        "revision": state["sketch_revision"],
+        # A session without a drawing may get back the one that the browser had before a reload,
+        # but only if that was drawn under the same address.
+        "fresh": state["sketch_fresh"],
+        "link": state["sketch_link"],
+        "order": order,
+        "hints": hints,
+        "pause_ms": pause_ms,
+    }
     with st.container(key="canvas-frame"):
-        canvas(
-            current(),
-            key=CANVAS,
-            revision=state["sketch_revision"],
-            fresh=state["sketch_fresh"],
-            link=state["sketch_link"],
-            on_change=on_change,
-            **more,
-        )
+        _component(key=CANVAS, data=encode(header, sections), on_drawing_change=_on_change)
 
 
 def origin() -> str | None:
@@ -85,15 +117,26 @@ def put(sketch: Sketch, origin: str | None = None) -> None:
     state["sketch_fresh"] = False
 
 
-def on_change() -> None:
-    """Take in what was drawn on the canvas, unless it was drawn on what is replaced since."""
+def _on_change() -> None:
+    """Take in what was drawn on the canvas, unless it was drawn on what is replaced since.
+
+    The browser sends `{revision, level, state}`, the last two in base64.
+    """
     state = st.session_state
     if CANVAS not in state:
         return  # the change came in one message with a change of page, where the browser keeps it
     value = state[CANVAS]["drawing"]
     if not value or value["revision"] != state["sketch_revision"]:
         return
-    state["sketches"][state["sketch_shape"]] = read_change(value, current())
+    level, pixels = (
+        np.frombuffer(base64.b64decode(str(value[name]), validate=True), np.uint8)
+        for name in ("level", "state")
+    )
+    sketch = current()
+    shape = sketch.state.shape
+    state["sketches"][state["sketch_shape"]] = Sketch(
+        level.reshape(*shape, -1).transpose(2, 0, 1), pixels.reshape(shape), sketch.num_levels
+    )
     state["sketch_fresh"], state["sketch_changed"] = False, True
 
 

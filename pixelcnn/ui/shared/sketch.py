@@ -3,7 +3,7 @@
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,8 +35,6 @@ class Sketch:
     """(H, W), `UNKNOWN`, `GIVEN` or `DRAWN`."""
     num_levels: int = 256
     """K."""
-    known: NDArray[np.bool_] = field(init=False, repr=False)
-    """(H, W), True where something is given or drawn."""
 
     def __post_init__(self) -> None:
         channels, *shape = self.level.shape
@@ -57,17 +55,11 @@ class Sketch:
         ):
             if values.dtype != np.uint8 or values.max() >= end:
                 raise ValueError(f"the {name} {values.max()} of a pixel must lie in 0..{end - 1}")
-        object.__setattr__(self, "known", self.state != UNKNOWN)
 
     @property
-    def height(self) -> int:
-        """H."""
-        return self.state.shape[0]
-
-    @property
-    def width(self) -> int:
-        """W."""
-        return self.state.shape[1]
+    def known(self) -> NDArray[np.bool_]:
+        """(H, W), True where something is given or drawn."""
+        return self.state != UNKNOWN
 
     @property
     def levels(self) -> Tensor:
@@ -80,11 +72,9 @@ class Sketch:
 
     def evidence(self, exactly: bool = True) -> Evidence:
         """Give the drawing to a model; with `exactly` strokes are facts, else hints."""
-        known, hints = (
-            torch.from_numpy(mask.copy())[None, None]
-            for mask in (self.known & ~self.hints(exactly), self.hints(exactly))
-        )
-        return Evidence(self.levels, known, hints)
+        hints = self.hints(exactly)
+        masks = (torch.from_numpy(mask)[None, None] for mask in (self.known & ~hints, hints))
+        return Evidence(self.levels, *masks)
 
     def same_evidence(self, other: "Sketch") -> bool:
         """Say whether the same is known, whatever lies under unknown pixels."""
@@ -99,7 +89,7 @@ class Sketch:
         facts = self.known & ~self.hints(exactly)
         return Sketch(
             np.where(facts, self.level, level).astype(np.uint8),
-            np.where(facts, self.state, GIVEN).astype(np.uint8),
+            np.where(facts, self.state, GIVEN),
             self.num_levels,
         )
 
@@ -111,9 +101,7 @@ class Sketch:
         """
         whole = bool((self.state == GIVEN).any())
         state = np.where(whole & ~self.known, GIVEN, self.state)
-        return Sketch(
-            self.level, np.where(known, state, UNKNOWN).astype(np.uint8), self.num_levels
-        )
+        return Sketch(self.level, np.where(known, state, UNKNOWN), self.num_levels)
 
     def with_levels(self, num_levels: int) -> "Sketch":
         """Say the same colours in another number of levels."""
@@ -140,7 +128,7 @@ def to_text(sketch: Sketch) -> str:
     >>> len(to_text(blank((1, 28, 28), 256)))
     32
     """
-    head = bytes([sketch.height, sketch.width, sketch.num_levels - 1])
+    head = bytes([*sketch.state.shape, sketch.num_levels - 1])
     body = zlib.compress(sketch.state.tobytes() + sketch.level.tobytes(), 9)
     return base64.urlsafe_b64encode(head + body).decode().rstrip("=")
 
