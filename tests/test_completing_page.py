@@ -34,6 +34,7 @@ from .tiny_completion import same
 from .tiny_runs import info_of
 
 pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
+NAMES = class_names("fashion-mnist", 10)
 
 
 def radio_captions(page: AppTest) -> str:
@@ -108,12 +109,18 @@ def test_each_completion_shows_its_class_be_it_chosen_guessed_or_left_open():
         page.selectbox(key="complete_class").select(chosen).run()
         head = message(finish(page))[0]
         looks = [name for name, _ in head["looks"]]
-        assert set(looks) <= set(class_names("fashion-mnist", 10))
+        assert set(looks) <= set(NAMES)
         assert all(0 <= percent <= 100 for _, percent in head["looks"])
         one_of_each = ["T-shirt/top", "Trouser"]
         asked = {"Bag": ["Bag", "Bag"], "inferred": looks, "any": ["", ""], "each": one_of_each}
         assert head["captions"] == asked[chosen]
         assert "The encoder's guess" in words(page)
+        guess = run_of(page).posterior.latest.probabilities
+        shown = {bar.proto.text.split(":")[0]: bar.proto.value for bar in page.get("progress")}
+        assert list(shown.values()) == sorted(shown.values(), reverse=True)
+        assert shown == {
+            name: int(100 * p) for name, p in zip(NAMES, guess.tolist(), strict=True) if p >= 0.01
+        }
 
 
 def test_a_class_pinned_in_the_sheet_draws_that_completion_anew_and_a_link_keeps_it():

@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 import streamlit as st
+from torch import Tensor
 
 from pixelcnn.completion import iter_class_posterior
+from pixelcnn.evaluation.stored import percent
 from pixelcnn.models import Model
 from pixelcnn.ui.browser.bundle import component
 from pixelcnn.ui.complete import exports, outcome
 from pixelcnn.ui.complete.run import CompletionRun, Request, classes_done
 from pixelcnn.ui.complete.settings import rerun_if_changed
 from pixelcnn.ui.shared import controls, downloads, long_work, made, session_sketch
-from pixelcnn.ui.shared.charts.classes import posterior_chart
+from pixelcnn.ui.shared.charts.classes import ranges_chart
 from pixelcnn.ui.shared.history import Subject
 from pixelcnn.ui.shared.jobs import Job
 from pixelcnn.ui.shared.literal import literal
@@ -21,6 +23,8 @@ from pixelcnn.ui.shared.sketch import Sketch
 
 SHEET = "completions"
 _component = component("complete/completions", "playback", "sheet")
+SHOWN = 0.01
+"""Probability of a class below which it is not listed."""
 PARTICLES = 16
 """Particles for each class, where the posterior is only estimated."""
 
@@ -150,7 +154,7 @@ def _posterior(run: CompletionRun) -> None:
         _posterior_pending(run)
         return
     else:
-        _posterior_chart(run)
+        _show_posterior(run)
     if run.done and (job is None or job.done < 1):
         st.button(
             "Estimate the class" if job is None else "Estimate again",
@@ -175,7 +179,7 @@ def _posterior_pending(run: CompletionRun) -> None:
         st.rerun()
     count = run.config.num_classes
     st.progress(job.done, f"{classes_done(job.latest)} of {count} classes{job.time_left}")
-    _posterior_chart(run)
+    _show_posterior(run)
     st.button(
         "Stop",
         on_click=_stop,
@@ -193,14 +197,29 @@ def _stop(run: CompletionRun) -> None:
         st.session_state["completion_stopped"] = True
 
 
-def _posterior_chart(run: CompletionRun) -> None:
+def _show_posterior(run: CompletionRun) -> None:
     job, names = run.posterior, run.class_names
     if job.error:
         st.error(f"The classes cannot be compared. {literal(job.error)}", icon=":material/error:")
     elif classes_done(job.latest):
-        figure = posterior_chart(job.latest, names)
-        st.plotly_chart(figure, key="posterior-chart", config={"displayModeBar": False})
+        if job.latest.is_exact or job.latest.is_learned:
+            _bars(job.latest.probabilities, names)
+        else:
+            figure = ranges_chart(job.latest, names)
+            st.plotly_chart(figure, key="posterior-chart", config={"displayModeBar": False})
         st.caption(outcome.posterior_text(job.latest, names))
+
+
+def _bars(probabilities: Tensor, names: tuple[str, ...]) -> None:
+    """Show how probable the classes are, the most probable first.
+
+    Not as a chart: its code takes the browser a second or two, in which nothing is drawn.
+    """
+    for label in probabilities.argsort(descending=True).tolist():
+        share = float(probabilities[label])
+        if share < SHOWN:
+            break
+        st.progress(share, f"{literal(names[label])}: {percent(share, 0)}")
 
 
 def _export(run: CompletionRun) -> None:
