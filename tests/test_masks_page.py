@@ -66,7 +66,7 @@ def tell(page: AppTest, key: str, told: dict) -> None:
     header = shown(page, key)[0]
     told = {
         "marks": header["marks"],
-        "frame": header["start"],
+        "frame": (header["frames"] or {"start": 0})["start"],
         "number": header["echo"] + 1,
     } | told
     components.trigger(page, key, "pick", told)
@@ -135,9 +135,10 @@ def test_a_small_colour_model_without_labels_works_in_each_section(
 def test_the_kernel_and_its_dilation_are_those_of_the_controls():
     page = open_page(section="Masks", kernel=9, dilation=4, pixel="3-5")
     header, sections = shown(page, "sliding")
-    for panel, reads in zip(header["panels"][:2], (40, 41), strict=True):
+    for number, reads in enumerate((40, 41)):
+        panel = header["panels"][number]
         assert (panel["height"], panel["width"], panel["dilation"]) == (9, 9, 4)
-        assert sections[panel["sections"]["values"]].sum() == reads
+        assert sections[f"values{number}"].sum() == reads
     assert header["marks"] == {"pixel": 3 * 28 + 5}
     pick(page, "sliding", "pixel", 100)
     assert page.query_params["pixel"] == "3-16"
@@ -155,8 +156,7 @@ def test_the_pictures_that_a_click_would_ask_for_are_drawn_before_it(monkeypatch
         page.selectbox(key="class").set_value("Pullover" if label else "any")
         page.run()
         assert not page.exception
-        header, sections = shown(page, "sliding")
-        picture = sections[header["panels"][2]["sections"]["values"]]
+        picture = shown(page, "sliding")[1]["values2"]
         expected = sample(load_model(CLASSIC), seed=seed, label=label)
         assert np.array_equal(picture.ravel(), expected.ravel())
 
@@ -187,8 +187,7 @@ def test_the_weights_on_the_page_are_those_of_the_loaded_model():
         page.selectbox(key="weights_layer").set_value(path).run()
         page.selectbox(key="input").set_value("1").run()
         page.number_input(key="feature").set_value(3).run()
-        header, sections = shown(page, "weights")
-        values = sections[header["panels"][0]["sections"]["values"]]
+        values = shown(page, "weights")[1]["values0"]
         window = kernel(model, path)
         is_open = window.is_open[3, 1]
         assert (values[is_open] == window.weights[3, 1][is_open]).all()
@@ -290,24 +289,23 @@ def test_the_loaded_field_grows_beside_that_of_the_other_architecture():
 
 def test_the_layer_at_which_one_stays_is_in_the_link():
     page = open_page(section="Receptive field", model=GATED, layer=3)
-    header, _ = shown(page, "growth")
-    assert header["start"] == 2 and header["frames"]["told"]
+    frames = shown(page, "growth")[0]["frames"]
+    assert frames["start"] == 2 and frames["is_told"]
     tell(page, "growth", {"frame": 5})
     assert page.query_params["layer"] == "6"
     pick(page, "growth", "pixel", 100)
     assert page.query_params["pixel"] == "3-16" and page.query_params["layer"] == "6"
-    assert shown(open_page(section="Receptive field", layer=99), "growth")[0]["start"] == 7
+    frames = shown(open_page(section="Receptive field", layer=99), "growth")[0]["frames"]
+    assert frames["start"] == 7
     assert "`layer` (='x')" in texts(open_page(section="Receptive field", layer="x").warning)
 
 
 @pytest.mark.parametrize("name", [GATED, CLASSIC])
 def test_the_effective_field_is_that_of_the_loaded_model_at_this_pixel(name):
-    header, sections = shown(
-        open_page(section="Receptive field", model=name, pixel="9-17"), "effective"
-    )
+    page = open_page(section="Receptive field", model=name, pixel="9-17")
     model = load_model(name)
     field = effective_receptive_field(model, sample(model, seed=0), None, 9 * 28 + 17)
-    values = sections[header["panels"][1]["sections"]["values"]]
+    values = shown(page, "effective")[1]["values1"]
     assert values.max() == 1 and np.allclose(values, field / field.max(), atol=1e-4)
 
 
@@ -430,14 +428,13 @@ def test_the_pictures_of_the_path_hold_the_numbers_of_the_loaded_model():
     assert np.allclose(numbers_of(bars), probabilities[:, 12, 14], atol=1e-6)
 
     page = open_page(step=3, pixel="12-14")
-    header, sections = shown(page, "step_board")
-    assert np.allclose(sections[header["panels"][1]["sections"]["values"]], bits, atol=1e-3)
+    assert np.allclose(shown(page, "step_board")[1]["values1"], bits, atol=1e-3)
     metrics = [float(metric.value.split(" ")[0].replace(",", "")) for metric in page.metric]
     flat = bits.ravel()
     wanted = [flat[12 * 28 + 14], flat[: 12 * 28 + 15].sum(), flat.sum()]
     assert metrics == pytest.approx(wanted, abs=0.6)
 
-    header, sections = shown(open_page(step=6), "step_board")
+    _, sections = shown(open_page(step=6), "step_board")
     expected = (probabilities * torch.arange(256).view(-1, 1, 1)).sum(0).round()
     assert (sections["picture0"] == expected.numpy()).mean() > 0.999  # but for rounding
     assert (sections["picture1"] == levels[0, 0].numpy()).all()

@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import streamlit as st
 
 from pixelcnn.commands.train import command_line
@@ -12,9 +11,9 @@ from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.models import ModelConfig, architecture
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.board import Board, board
+from pixelcnn.ui.masks.board import Board
 from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
-from pixelcnn.ui.masks.shown import ShownPicture, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.shown import ShownPicture, pixel_board, pixel_of_link, place
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel, num_parameters
@@ -53,27 +52,18 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
         one.metric("Parameters", f"{num_parameters(own):,}")
         two.metric("Past seen", panels.share(int((roles == PixelRole.SEEN).sum()), pixel))
         three.metric("Blind spot", panels.share(int((roles == PixelRole.BLIND_SPOT).sum()), pixel))
-        board(
+        title = f"Field at {place(pixel, config)}"
+        pixel_board(
             Board(
-                panels=(
-                    panels.picture_panel(
-                        shown.levels, config.num_levels, f"Field at {place(pixel, config)}",
-                        looks=np.stack([field.roles(pixel) for field in fields]),
-                        captions=[
-                            panels.field_caption(pixel, f.roles(pixel)) for f in fields
-                        ],
-                    ),
-                ),
+                panels=[panels.field_panel(shown.levels, config.num_levels, title, fields, pixel)],
                 words=panels.FIELD_WORDS,
                 legend=LEGEND,
-                marks={"pixel": pixel},
-                picks={"pixel": "Pixel"},
                 frames=frames(fields),
                 hint="Click a pixel; play or drag the slider through the layers.",
             ),
+            pixel,
             key="own",
-            on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
-        )  # fmt: skip
+        )
     st.markdown(all_pixels(fields[-1]))
     with st.expander("Numbers, layer by layer"):
         show_table({architecture(own.architecture).title: fields}, pixel)

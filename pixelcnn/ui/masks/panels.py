@@ -9,6 +9,7 @@ from torch import Tensor
 from pixelcnn.data.pictures import pictures
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.inspection.kernels import Kernel
+from pixelcnn.inspection.receptive_field import LayerField
 from pixelcnn.masks import kernel_mask
 from pixelcnn.ui.masks.board import Look, Panel
 
@@ -61,12 +62,21 @@ def picture_panel(
     )
 
 
+def field_panel(
+    levels: Tensor, num_levels: int, title: str, fields: Sequence[LayerField], pixel: int
+) -> Panel:
+    """Show what the prediction at a pixel sees of an image, frame by frame behind every layer."""
+    roles = [field.roles(pixel) for field in fields]
+    captions = [field_caption(pixel, r) for r in roles]
+    return picture_panel(levels, num_levels, title, looks=np.stack(roles), captions=captions)
+
+
 def mask_panel(
     kernel_size: int, mask_type: str, dilation: int, title: str = "", size: int = 240
 ) -> Panel:
     """Show the mask of a kernel for one channel, 1 where it reads."""
     mask = kernel_mask(kernel_size, mask_type).numpy()
-    looks = entry_looks(mask[None, None] != 0, np.ones_like(mask, dtype=bool))
+    looks = entry_looks(mask != 0, np.ones_like(mask, dtype=bool))
     centre = "hidden" if mask_type == "A" else "read"
     return Panel(
         title or f"Mask {mask_type}",
@@ -82,20 +92,18 @@ def mask_panel(
 
 
 def entry_looks(
-    is_open: NDArray[np.bool_], is_part: NDArray[np.bool_], is_vertical: bool = False
+    reads: NDArray[np.bool_], is_part: NDArray[np.bool_], is_vertical: bool = False
 ) -> NDArray[np.uint8]:
     """Sort a kernel's entries by what they are: past, present, future; read or hidden.
 
     Arguments:
-        is_open: (outputs, inputs, k, k), whether the mask lets an entry read; one that reads for
-            any pair of features counts.
+        reads: (k, k), whether the mask lets the entry read for any of the features shown.
         is_part: (k, k), whether the convolution has the entry.
         is_vertical: whether it belongs to the vertical stack.
 
     Returns:
         uint8 (k, k), values of `Look`.
     """
-    reads = is_open.any((0, 1))
     size = len(is_part)
     centre = size * size // 2
     order = np.arange(size * size).reshape(size, size)
@@ -116,26 +124,21 @@ def weights_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
         output: output feature.
         source: input feature; None takes all together (Euclidean norm).
     """
-    inputs = slice(None) if source is None else slice(source, source + 1)
-    is_open = kernel.is_open[output : output + 1, inputs]
-    together = source is None
-    values = kernel.norms(output) if together else kernel.weights[output, source]
-    largest = float(abs(values).max())
-    visible = np.where(is_open.any((0, 1)), values, np.nan)
-    reads = (Look.READS_PAST, Look.READS_PRESENT, Look.READS_ROWS_ABOVE)
-    what = "all inputs" if source is None else f"input {source}"
+    visible = kernel.visible(source)[output]
+    largest = float(np.nanmax(abs(visible), initial=0.0))
+    two_sides = source is not None
     return Panel(
-        f"Feature {output}, {what}",
+        f"Feature {output}, {f'input {source}' if two_sides else 'all inputs'}",
         kernel.size,
         kernel.size,
         shades=visible / (largest or 1.0),
-        two_sides=source is not None,
-        bar=weight_bar(largest, source is not None),
+        two_sides=two_sides,
+        bar=weight_bar(largest, two_sides),
         values=visible,
         numbers=True,
-        unit="weight" if source is not None else "norm of the weights",
-        looks=entry_looks(is_open, kernel.is_part, kernel.is_vertical),
-        unpainted=reads,
+        unit="weight" if two_sides else "norm of the weights",
+        looks=entry_looks(~np.isnan(visible), kernel.is_part, kernel.is_vertical),
+        unpainted=(Look.READS_PAST, Look.READS_PRESENT, Look.READS_ROWS_ABOVE),
         dilation=kernel.dilation,
         captions=[_weights_caption(kernel)],
         size=360,
@@ -162,20 +165,13 @@ def overview_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
     Of a 1x1 convolution this is the matrix of its weights, one row for each output.
     """
     if kernel.size == 1:
-        matrix = kernel.weights[:, :, 0, 0]
-        looks = np.zeros(matrix.shape, np.uint8)
-        shades = np.where(kernel.is_open[:, :, 0, 0], matrix, np.nan)
-        title = f"All weights: {matrix.shape[0]} outputs down, {matrix.shape[1]} inputs across"
+        shades = np.where(kernel.is_open, kernel.weights, np.nan)[:, :, 0, 0]
+        looks = None
+        title = f"All weights: {shades.shape[0]} outputs down, {shades.shape[1]} inputs across"
     else:
-        if source is None:
-            tiles = np.linalg.norm(kernel.weights, axis=1)  # (outputs, k, k)
-            is_open = kernel.is_open.any(1)
-        else:
-            tiles, is_open = kernel.weights[:, source], kernel.is_open[:, source]
         part = np.ix_(kernel.is_part.any(1), kernel.is_part.any(0))
-        visible = np.where(is_open, tiles, np.nan)
-        shades, looks = _tiled(visible[:, *part], output)
-        title = f"All {len(tiles)} features of this layer; click one"
+        shades, looks = _tiled(kernel.visible(source)[:, *part], output)
+        title = f"All {len(kernel.weights)} features of this layer; click one"
     largest = float(np.nanmax(abs(shades), initial=0.0))
     two_sides = source is not None or kernel.size == 1
     return Panel(

@@ -64,15 +64,15 @@ class Board extends Clock {
     if (head.echo >= this.number && this.unsent === null) this.marks = { ...head.marks };
     this.number = Math.max(this.number, head.echo);
     if (isNew) this.playing = false;
-    const slides = head.frames?.slides;
-    super.moveTo(slides ? this.marks[slides] : Math.min(isNew ? head.start : this.frame, this.total));
+    const slides = head.frames?.slides, frame = isNew ? head.frames?.start ?? 0 : this.frame;
+    super.moveTo(slides ? this.marks[slides] : Math.min(frame, this.total));
     this.showPicks();
     this.showFrames();
     this.isReady = this.resized = true;
   }
 
   get total() { return Math.max(0, (this.head.frames?.count ?? 1) - 1); }
-  get speed() { return this.head.frames.rate; }
+  get speed() { return this.head.frames.per_second; }
   get frame() { return this.position; }
 
   showPicks() {
@@ -111,7 +111,7 @@ class Board extends Clock {
       const cell = cellAt(event);
       if (cell < 0 || event.button !== 0) return;
       this.hoverOver(grid, cell);
-      if (!grid.panel.choosable || this.pick === null) return;
+      if (!grid.panel.is_choosable || this.pick === null) return;
       this.dragging = this.link && event.pointerType !== "touch" ? grid : null;
       if (this.dragging) grid.over.setPointerCapture(event.pointerId);
       if (event.pointerType !== "touch") this.choose(cell);
@@ -124,7 +124,7 @@ class Board extends Clock {
     });
     on("click", (event) => { // a finger chooses when it is lifted, so that it can scroll the page
       const cell = cellAt(event);
-      if (cell >= 0 && event.pointerType === "touch" && grid.panel.choosable) this.choose(cell);
+      if (cell >= 0 && event.pointerType === "touch" && grid.panel.is_choosable) this.choose(cell);
       if (!this.link && this.head.picks.length > 1) this.nextPick();
     });
     for (const event of ["pointerup", "pointercancel"]) on(event, () => { this.dragging = null; });
@@ -153,7 +153,7 @@ class Board extends Clock {
   }
 
   key(event, grid) {
-    const chooses = grid.panel.choosable && this.pick !== null;
+    const chooses = grid.panel.is_choosable && this.pick !== null;
     if (!chooses && !grid.isKernel) return;
     const here = this.hovered.grid === grid.index ? this.hovered.cell : grid.total >> 1;
     const step = event.shiftKey ? 5 : 1;
@@ -201,7 +201,7 @@ class Board extends Clock {
   tellPlace() {
     if (this.playing || !this.head.frames) return;
     if (this.head.frames.slides) this.setMark(this.frame);
-    else if (this.head.frames.told) this.tellSoon();
+    else if (this.head.frames.is_told) this.tellSoon();
   }
 
   moveTo(frame) {
@@ -306,7 +306,7 @@ class Board extends Clock {
     const parts = [`entry ${where || "in the centre"}`, this.wordFor(grid.lookAt(entry, 0))];
     if (grid.panel.unit) parts.push(this.tellValue(grid, entry)); // a mask's 0 and 1 are in the words
     if (this.link) {
-      const picture = this.grids.find((other) => other.panel.choosable);
+      const picture = this.grids.find((other) => other.panel.is_choosable);
       const pixel = picture.pixelRead(grid, entry, this.centre);
       const { row, col } = placeOf(picture, pixel);
       parts.push(pixel < 0 ? "outside the picture, where it would read 0"

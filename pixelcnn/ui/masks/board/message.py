@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -29,6 +29,10 @@ class Look(IntEnum):
     HIDDEN_FUTURE = 10
     ABSENT = 11
     READS_ROWS_ABOVE = 12
+
+
+ARRAYS = {"picture": np.uint8, "shades": np.float32, "values": np.float32, "looks": np.uint8}
+"""Fields of a panel that travel as sections, named by field and panel: `looks0`."""
 
 
 @dataclass(frozen=True)
@@ -115,65 +119,28 @@ class Board:
                 are kept.
         """
         sections: dict[str, np.ndarray] = {}
-        panels = [self._panel(n, panel, sections) for n, panel in enumerate(self.panels)]
-        header: dict[str, Any] = {
-            "panels": panels,
-            "words": {str(int(k)): v for k, v in self.words.items()},
-            "legend": [int(k) for k in self.legend],
+        for number, panel in enumerate(self.panels):
+            for name, dtype in ARRAYS.items():
+                array = getattr(panel, name)
+                if array is not None:
+                    sections[f"{name}{number}"] = np.ascontiguousarray(array, dtype=dtype)
+        # The browser stays at its frame as long as only marks move.
+        shapes = [(p.title, p.height, p.width, p.dilation) for p in self.panels]
+        identity = repr((shapes, self.frames and self.frames.count))
+        header = {
+            "panels": [_settings(panel) for panel in self.panels],
+            "frames": self.frames and _settings(self.frames),
+            "words": self.words,
+            "legend": self.legend,
+            "marks": self.marks,
             "picks": list(self.picks.items()),
             "hint": self.hint,
-            "frames": None,
+            "identity": hashlib.blake2b(identity.encode(), digest_size=8).hexdigest(),
+            "echo": echo,
         }
-        if self.frames is not None:
-            f = self.frames
-            header["frames"] = {
-                "count": f.count,
-                "labels": list(f.labels),
-                "rate": f.per_second,
-                "slides": f.slides,
-                "button": f.button,
-                "told": f.is_told,
-            }
-        # The browser stays at its frame as long as only marks move.
-        identity = hashlib.blake2b(encode(_shape_of(header), {}), digest_size=8).hexdigest()
-        header |= {"identity": identity, "marks": self.marks, "echo": echo}
-        header["start"] = self.frames.start if self.frames else 0
         return encode(header, sections)
 
-    @staticmethod
-    def _panel(n: int, panel: Panel, sections: dict[str, np.ndarray]) -> dict[str, Any]:
-        names = {}
-        for name, dtype in (
-            ("picture", np.uint8), ("shades", np.float32), ("values", np.float32),
-            ("looks", np.uint8),
-        ):  # fmt: skip
-            array = getattr(panel, name)
-            if array is not None:
-                names[name] = f"{name}{n}"
-                sections[names[name]] = np.ascontiguousarray(array, dtype=dtype)
-        return {
-            "title": panel.title,
-            "height": panel.height,
-            "width": panel.width,
-            "sections": names,
-            "colours": 3 if panel.picture is not None and panel.picture.ndim == 3 else 1,
-            "twoSides": panel.two_sides,
-            "bar": [list(tick) for tick in panel.bar],
-            "unpainted": [int(look) for look in panel.unpainted],
-            "unit": panel.unit,
-            "numbers": panel.numbers,
-            "captions": list(panel.captions),
-            "reveal": panel.reveal,
-            "dilation": panel.dilation,
-            "tile": panel.tile,
-            "choosable": panel.is_choosable,
-            "size": panel.size,
-        }
 
-
-def _shape_of(header: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a header what may change while the visitor stays at a frame."""
-    panels = [
-        {k: p[k] for k in ("title", "height", "width", "dilation")} for p in header["panels"]
-    ]
-    return {"panels": panels, "frames": header["frames"] and header["frames"]["count"]}
+def _settings(part: Panel | Frames) -> dict[str, Any]:
+    """Give the fields that are no arrays."""
+    return {f.name: getattr(part, f.name) for f in fields(part) if f.name not in ARRAYS}

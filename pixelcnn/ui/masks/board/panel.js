@@ -29,15 +29,16 @@ export class Panel {
     this.height = panel.height;
     this.total = panel.height * panel.width;
     for (const name of ["picture", "shades", "values", "looks"]) {
-      this[name] = sections[panel.sections[name]] ?? null;
+      this[name] = sections[`${name}${this.index}`] ?? null;
     }
     this.frames = this.looks ? this.looks.length / this.total : 0;
+    this.channels = this.picture ? this.picture.length / this.total : 0;
     this.isKernel = panel.dilation > 0;
     setText(this.title, panel.title);
-    this.over.dataset.choosable = panel.choosable || this.isKernel;
-    this.over.dataset.slides = slides && panel.choosable;
-    this.over.tabIndex = panel.choosable || this.isKernel ? 0 : -1;
-    const keys = panel.choosable ? ": arrow keys choose a pixel"
+    this.over.dataset.choosable = panel.is_choosable || this.isKernel;
+    this.over.dataset.slides = slides && panel.is_choosable;
+    this.over.tabIndex = panel.is_choosable || this.isKernel ? 0 : -1;
+    const keys = panel.is_choosable ? ": arrow keys choose a pixel"
       : this.isKernel ? ": arrow keys go over its entries" : "";
     this.over.ariaLabel = panel.title + keys;
   }
@@ -83,7 +84,7 @@ export class Panel {
 
   draw(frame, theme) {
     this.drawBase(frame, theme);
-    const { captions, bar, twoSides } = this.panel;
+    const { captions, bar, two_sides: twoSides } = this.panel;
     this.bar.hidden = bar.length === 0;
     if (bar.length) {
       drawColourBar(this.bar, Math.max(120, this.size[0]), {
@@ -101,8 +102,8 @@ export class Panel {
     if (drawn < this.total) grid.fillEmpty(theme);
     else grid.fill(theme.ground);
     const shade = (p) => (Number.isNaN(shades[p]) ? null
-      : panel.twoSides ? signedColour(shades[p], theme.dark) : mapColour(shades[p]));
-    const colour = this.picture ? (p) => valuesAt(this.picture, p, panel.colours) : shade;
+      : panel.two_sides ? signedColour(shades[p], theme.dark) : mapColour(shades[p]));
+    const colour = this.picture ? (p) => valuesAt(this.picture, p, this.channels) : shade;
     if (this.picture || shades) grid.paint((p) => (p < drawn ? colour(p) : null));
     const looks = this.looks ? grid.paths((p) => (p < drawn ? this.lookAt(p, frame) : 0)) : [];
     for (const [look, path] of looks) if (!panel.unpainted.includes(look)) paintLook(ctx, path, look, theme);
@@ -135,7 +136,7 @@ export class Panel {
   // A colour that can be read on a cell.
   inkOn(p, frame, theme) {
     if (!this.shades) return [PAST, PRESENT].includes(this.lookAt(p, frame)) ? "#fff" : theme.text;
-    if (!this.panel.twoSides) return this.shades[p] < 0.6 ? "#fff" : "#000"; // yellow in both themes
+    if (!this.panel.two_sides) return this.shades[p] < 0.6 ? "#fff" : "#000"; // yellow in both themes
     if (Math.abs(this.shades[p]) <= 0.6) return theme.text;
     return theme.dark ? "#000" : "#fff";
   }
@@ -143,7 +144,7 @@ export class Panel {
   // What lies over the cells and follows the pointer: marks, the hovered cell, a kernel.
   drawOver({ marks, hovered, kernel, centre, entry }, theme) {
     const grid = new PixelGrid(fitCanvas(this.over, ...this.size), this, this.cell);
-    if (kernel && this.panel.choosable) this.drawKernel(grid, kernel, centre, entry, theme);
+    if (kernel && this.panel.is_choosable) this.drawKernel(grid, kernel, centre, entry, theme);
     for (const [name, cell] of Object.entries(this.isKernel ? {} : marks)) {
       grid.outline(cell, markColour(name), 2.5);
       if (name.length === 1 && cell < this.total) this.drawLetter(grid, cell, name);
