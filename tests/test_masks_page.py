@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from pixelcnn import load_model, sample
 from pixelcnn.commands.train import command_line
 from pixelcnn.config import TrainConfig
+from pixelcnn.data.datasets import load_dataset
 from pixelcnn.evaluation import wrong_mask
 from pixelcnn.evaluation.likelihoods import surprise_bits
 from pixelcnn.evaluation.stored import load_numbers
@@ -29,7 +30,6 @@ from pixelcnn.ui.masks.growth import about_blind_spot
 from pixelcnn.ui.masks.guide import STEPS
 
 from . import components
-from .made_up_data import write_mnist_like
 from .outside import as_read
 from .tiny import CONVOLUTIONAL, tiny_model
 
@@ -105,6 +105,23 @@ def checkpoints(tmp_path, monkeypatch):
 def test_a_link_to_a_section_that_does_not_exist_opens_the_first():
     page = open_page(section="nonsense")
     assert not page.exception and page.session_state["section"] == "Masks"
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "rule"),
+    [
+        ("Receptive field", "pixel", "28-0", "be row-column, rows 0 to 27, columns 0 to 27"),
+        ("Receptive field", "layer", "x", "be a number from 1 to 8"),
+        ("What PixelCNN is", "step", "8", "be a number from 1 to 7"),
+        ("What PixelCNN is", "step", "9" * 5000, "be a number from 1 to 7"),
+    ],
+)
+def test_what_a_link_names_and_does_not_exist_is_said(section, name, value, rule):
+    page = open_page(section=section, **{name: value})
+    said = texts(page.warning)
+    assert f"`{name}` (='{value[:5]}" in said and f"in the link must {rule}; shown is " in said
+    assert not page.exception and shown(page, SECTIONS[section][0])[0]["panels"]
+    assert name != "step" or STEPS[0].text in texts(page.markdown)
 
 
 @pytest.mark.parametrize("name", [GATED, CLASSIC])
@@ -297,7 +314,6 @@ def test_the_layer_at_which_one_stays_is_in_the_link():
     assert page.query_params["pixel"] == "3-16" and page.query_params["layer"] == "6"
     frames = shown(open_page(section="Receptive field", layer=99), "growth")[0]["frames"]
     assert frames["start"] == 7
-    assert "`layer` (='x')" in texts(open_page(section="Receptive field", layer="x").warning)
 
 
 @pytest.mark.parametrize("name", [GATED, CLASSIC])
@@ -307,11 +323,6 @@ def test_the_effective_field_is_that_of_the_loaded_model_at_this_pixel(name):
     field = effective_receptive_field(model, sample(model, seed=0), None, 9 * 28 + 17)
     values = shown(page, "effective")[1]["values1"]
     assert values.max() == 1 and np.allclose(values, field / field.max(), atol=1e-4)
-
-
-def test_a_link_to_a_pixel_that_does_not_exist_is_named():
-    page = open_page(section="Receptive field", pixel="28-0")
-    assert "`pixel` (='28-0')" in texts(page.warning) and not page.exception
 
 
 # --- Prove it ---
@@ -457,28 +468,20 @@ def test_next_and_back_walk_the_path_and_the_link_follows():
         assert STEPS[number - 1].text in texts(page.markdown)
 
 
-def test_a_step_that_does_not_exist_is_named():
-    for step in ("8", "9" * 5000):
-        page = open_page(step=step)
-        assert f"`step` (='{step[:5]}" in texts(page.warning) and not page.exception
-        assert "in the link must be a number from 1 to 7" in texts(page.warning)
-        assert STEPS[0].text in texts(page.markdown)
-
-
 # --- images of the data set ---
 
 
-def test_an_image_of_the_data_set_is_shown_where_the_data_is(tmp_path, monkeypatch):
-    _, test = write_mnist_like(tmp_path)
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
+def test_an_image_of_the_data_set_is_shown_where_the_data_is(made_up_data):
+    images, _ = load_dataset("fashion-mnist", "test")
     page = open_page(section="Receptive field", picture="test image", item=4)
     assert not page.exception and not page.warning
     header, sections = shown(page, "effective")
-    assert (sections["picture0"] == test[4]).all() and "test image 4" in header["hint"]
+    assert (sections["picture0"] == images[4, 0].numpy()).all() and "test image 4" in header[
+        "hint"
+    ]
 
 
-def test_without_the_data_a_sample_is_shown_and_the_data_is_offered(tmp_path, monkeypatch):
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "none"))
+def test_without_the_data_a_sample_is_shown_and_the_data_is_offered(no_data):
     page = open_page(section="Receptive field", picture="test image")
     assert not page.exception and "is not in the folder" in texts(page.caption)
     assert any(button.label.startswith("Download Fashion-MNIST") for button in page.button)

@@ -152,9 +152,7 @@ def test_a_board_carries_every_array_and_only_marks_keep_its_identity():
 
     def message(mark, frames=two):
         return decode(
-            Board(
-                (panel, kernel_panel), marks={"pixel": mark}, picks={"pixel": ""}, frames=frames
-            ).message(7)
+            Board((panel, kernel_panel), marks={"pixel": mark}, frames=frames).message(7)
         )
 
     header, sections = message(3)

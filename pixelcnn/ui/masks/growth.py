@@ -11,7 +11,7 @@ from pixelcnn.inspection.receptive_field import LayerField, PixelRole
 from pixelcnn.models import ARCHITECTURES, Model, ModelConfig, reshape_config
 from pixelcnn.models.convolutions import ConvolutionConfig, ConvolutionModel
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.board import Board, Frames, Look
+from pixelcnn.ui.masks.board import Board, Frames
 from pixelcnn.ui.masks.shown import (
     ShownPicture,
     choose_channel,
@@ -24,8 +24,6 @@ from pixelcnn.ui.masks.shown import (
 from pixelcnn.ui.shared.chart_view import offer_data
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
-
-LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
 
 
 def show(model: LoadedModel, shown: ShownPicture) -> None:
@@ -45,8 +43,7 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
                 panels.field_panel(shown.levels, config.num_levels, title, fields, pixel)
                 for title, fields in both.items()
             ],
-            words=panels.FIELD_WORDS,
-            legend=LEGEND,
+            legend=panels.FIELD_LEGEND,
             frames=replace(frames(layers), start=layer, is_told=True),
             hint="Click a pixel; play or drag the slider through the layers.",
         ),
@@ -224,7 +221,6 @@ def _effective(model: LoadedModel, shown: ShownPicture, pixel: int) -> None:
                     used, pixel, "Effective: size of the gradient, on this picture"
                 ),
             ),
-            words=panels.FIELD_WORDS,
             hint=f"Both for the prediction at {place(pixel, config)} of the {shown.title}.",
         ),
         pixel,

@@ -66,7 +66,6 @@ def sliding_board(
     pixel_board(
         Board(
             panels=(*masks, picture),
-            words=panels.ENTRY_WORDS,
             legend=panels.KERNEL_LEGEND,
             frames=Frames(count=total, per_second=30, slides="pixel", button="Slide"),
             hint=hint,
@@ -150,8 +149,6 @@ def _weights(model: LoadedModel) -> None:
                 panels.weights_panel(kernel, output, one),
                 panels.overview_panel(kernel, output, one),
             ),
-            words=panels.ENTRY_WORDS,
-            picks={"feature": "Feature"},
             marks={"feature": panels.cell_of(kernel, output, one)},
             hint=f"{kernel.title}: {outputs} features, each reads {inputs} inputs.",
         ),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import streamlit as st
 import torch
 
@@ -15,7 +16,6 @@ from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, Look
-from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import (
     ShownPicture,
     has_masks,
@@ -65,11 +65,10 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
                     ),
                     panels.picture_panel(
                         shown.levels, config.num_levels, "What the prediction reads",
-                        looks=panels.with_leaks(roles, found), captions=[shown.title], size=400,
+                        looks=np.where(found, Look.LEAK, roles), captions=[shown.title], size=400,
                     ),
                 ),
-                words=panels.FIELD_WORDS | panels.ENTRY_WORDS,
-                legend=(*LEGEND[:-1], Look.LEAK if wrong else Look.CURRENT),
+                legend=(*panels.FIELD_LEGEND[:-1], Look.LEAK if wrong else Look.CURRENT),
                 hint="Click a pixel: its prediction is checked.",
             ),
             pixel,

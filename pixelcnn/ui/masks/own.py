@@ -12,7 +12,7 @@ from pixelcnn.models import ModelConfig, architecture
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board
-from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
+from pixelcnn.ui.masks.growth import all_pixels, convolutional, frames, show_table
 from pixelcnn.ui.masks.shown import ShownPicture, pixel_board, pixel_of_link, place
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
@@ -56,8 +56,7 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
         pixel_board(
             Board(
                 panels=[panels.field_panel(shown.levels, config.num_levels, title, fields, pixel)],
-                words=panels.FIELD_WORDS,
-                legend=LEGEND,
+                legend=panels.FIELD_LEGEND,
                 frames=frames(fields),
                 hint="Click a pixel; play or drag the slider through the layers.",
             ),

@@ -13,23 +13,8 @@ from pixelcnn.inspection.receptive_field import LayerField
 from pixelcnn.masks import kernel_mask
 from pixelcnn.ui.masks.board import Look, Panel
 
-FIELD_WORDS = {
-    Look.SEEN: "past, can be read",
-    Look.BLIND_SPOT: "past, but in the blind spot",
-    Look.BEYOND_REACH: "past, but out of reach",
-    Look.FUTURE: "future, must not be read",
-    Look.CURRENT: "the pixel to be predicted",
-    Look.LEAK: "LEAK: it is read, but must not be",
-}
-ENTRY_WORDS = {
-    Look.READS_PAST: "past: read",
-    Look.READS_PRESENT: "present: read, without the level to be predicted",
-    Look.HIDDEN_PRESENT: "present: hidden by the mask",
-    Look.HIDDEN_FUTURE: "future: hidden by the mask",
-    Look.ABSENT: "not part of this convolution",
-    Look.READS_ROWS_ABOVE: "this row: read, but the vertical stack there knows rows above only",
-}
-KERNEL_LEGEND = tuple(ENTRY_WORDS)[:4]
+FIELD_LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
+KERNEL_LEGEND = (Look.READS_PAST, Look.READS_PRESENT, Look.HIDDEN_PRESENT, Look.HIDDEN_FUTURE)
 SMALLEST_SHADE = 1e-4
 """Share of the largest gradient at which the colour map of the effective field begins."""
 
@@ -83,7 +68,6 @@ def mask_panel(
         kernel_size,
         kernel_size,
         values=mask,
-        numbers=True,
         looks=looks,
         dilation=dilation,
         captions=[f"{mask.sum()} of {mask.size} entries read; the centre is {centre}."],
@@ -135,7 +119,6 @@ def weights_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
         two_sides=two_sides,
         bar=weight_bar(largest, two_sides),
         values=visible,
-        numbers=True,
         unit="weight" if two_sides else "norm of the weights",
         looks=entry_looks(~np.isnan(visible), kernel.is_part, kernel.is_vertical),
         unpainted=(Look.READS_PAST, Look.READS_PRESENT, Look.READS_ROWS_ABOVE),
@@ -169,8 +152,7 @@ def overview_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
         looks = None
         title = f"All weights: {shades.shape[0]} outputs down, {shades.shape[1]} inputs across"
     else:
-        part = np.ix_(kernel.is_part.any(1), kernel.is_part.any(0))
-        shades, looks = _tiled(kernel.visible(source)[:, *part], output)
+        shades, looks = _tiled(kernel, source, output)
         title = f"All {len(kernel.weights)} features of this layer; click one"
     largest = float(np.nanmax(abs(shades), initial=0.0))
     two_sides = source is not None or kernel.size == 1
@@ -183,15 +165,10 @@ def overview_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
         values=shades,
         unit="weight" if two_sides else "norm",
         looks=looks,
-        tile=None if kernel.size == 1 else (*_tile_shape(kernel), len(kernel.weights)),
+        tile=None if kernel.size == 1 else (*_tile_shape(kernel)[:2], len(kernel.weights)),
         is_choosable=True,
         size=520,
     )
-
-
-def overview_columns(count: int) -> int:
-    """Count the kernels in a row of the overview: it is wider than tall."""
-    return int(np.ceil(np.sqrt(1.6 * count)))
 
 
 def feature_at(kernel: Kernel, cell: int) -> tuple[int, int | None]:
@@ -199,8 +176,7 @@ def feature_at(kernel: Kernel, cell: int) -> tuple[int, int | None]:
     outputs, inputs = kernel.weights.shape[:2]
     if kernel.size == 1:
         return divmod(cell, inputs)
-    height, width = _tile_shape(kernel)
-    columns = overview_columns(outputs)
+    height, width, columns = _tile_shape(kernel)
     row, col = divmod(cell, columns * width + 1)
     across = min(col // width, columns - 1)  # the last line belongs to the last tile
     return min(row // height * columns + across, outputs - 1), None
@@ -208,34 +184,33 @@ def feature_at(kernel: Kernel, cell: int) -> tuple[int, int | None]:
 
 def cell_of(kernel: Kernel, output: int, source: int | None) -> int:
     """Give the cell of the overview in the middle of a feature's kernel."""
-    outputs, inputs = kernel.weights.shape[:2]
     if kernel.size == 1:
-        return output * inputs + (source or 0)
-    height, width = _tile_shape(kernel)
-    columns = overview_columns(outputs)
+        return output * kernel.weights.shape[1] + (source or 0)
+    height, width, columns = _tile_shape(kernel)
     row, col = divmod(output, columns)
     return (row * height + height // 2) * (columns * width + 1) + col * width + width // 2
 
 
-def _tile_shape(kernel: Kernel) -> tuple[int, int]:
-    """Rows and columns that a kernel takes in the overview, one line each included."""
-    return int(kernel.is_part.any(1).sum()) + 1, int(kernel.is_part.any(0).sum()) + 1
+def _tile_shape(kernel: Kernel) -> tuple[int, int, int]:
+    """Rows and columns of a kernel in the overview, one line each included, and tiles in a row."""
+    height, width = (int(kernel.is_part.any(axis).sum()) + 1 for axis in (1, 0))
+    return height, width, int(np.ceil(np.sqrt(1.6 * len(kernel.weights))))  # wider than tall
 
 
 def _tiled(
-    tiles: NDArray[np.floating], chosen: int
+    kernel: Kernel, source: int | None, chosen: int
 ) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
-    """Lay (n, rows, columns) out with lines between; the lines around the chosen are marked."""
-    count = len(tiles)
-    height, width = tiles.shape[1] + 1, tiles.shape[2] + 1
-    columns = overview_columns(count)
-    shape = (-(-count // columns) * height + 1, columns * width + 1)
+    """Lay out the kernels of all outputs, with lines between; the chosen one has a frame."""
+    part = np.ix_(kernel.is_part.any(1), kernel.is_part.any(0))
+    tiles = kernel.visible(source)[:, *part]
+    height, width, columns = _tile_shape(kernel)
+    shape = (-(-len(tiles) // columns) * height + 1, columns * width + 1)
     shades, looks = np.full(shape, np.nan), np.zeros(shape, np.uint8)
     for n, tile in enumerate(tiles):
         row, col = n // columns * height, n % columns * width
         shades[row + 1 : row + height, col + 1 : col + width] = tile
         if n == chosen:
-            looks[row : row + height + 1, col : col + width + 1] = Look.CURRENT
+            looks[row : row + height + 1, col : col + width + 1] = Look.FRAME
             looks[row + 1 : row + height, col + 1 : col + width] = Look.NOTHING
     return shades, looks
 
@@ -288,8 +263,3 @@ def effective_caption(field: NDArray[np.float32]) -> str:
     half, most = (int((reached < part).sum()) + 1 for part in (0.5, 0.95))
     many = int((field > 0).sum())
     return f"half of the gradient lies on {half} of {many} pixels, 95 % on {most}"
-
-
-def with_leaks(roles: NDArray[np.uint8], leaks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Mark the pixels that must not be read, but are."""
-    return np.where(leaks, np.uint8(Look.LEAK), roles)

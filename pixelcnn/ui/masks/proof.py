@@ -10,7 +10,6 @@ from pixelcnn.inspection.influence import Influence
 from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.ui.masks import all_pairs, computed, panels
 from pixelcnn.ui.masks.board import Board, board
-from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import (
     ShownPicture,
     choose_channel,
@@ -70,10 +69,9 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
                         captions=[shown.title],
                     ),
                 ),
-                words=panels.FIELD_WORDS,
-                legend=LEGEND if hint else (),
+                legend=panels.FIELD_LEGEND if hint else (),
                 marks={"i": changed, "j": predicted},
-                picks={"i": "i: pixel to change", "j": "j: prediction to watch"},
+                buttons={"i": "i: pixel to change", "j": "j: prediction to watch"},
                 hint=f"i is {place(changed, config)}, j is {place(predicted, config)}. "
                 "Click one, then the other; arrow keys move the chosen one.",
             ),

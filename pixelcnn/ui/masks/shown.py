@@ -183,7 +183,7 @@ def pixel_board(
     """
     width = content.panels[-1].width
     board(
-        replace(content, marks={"pixel": pixel}, picks={"pixel": "Pixel"}),
+        replace(content, marks={"pixel": pixel}),
         key=key,
         on_pick=lambda name, chosen: write_pixel(name, chosen, width),
         on_frame=on_frame,

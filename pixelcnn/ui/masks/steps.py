@@ -210,7 +210,7 @@ def relatives(model: LoadedModel, shown: ShownPicture) -> None:
             shown.levels, config.num_levels, "What this model reads",
             computed.fields(model.model)[-1:], pixel,
         )  # fmt: skip
-        content = Board([field], words=panels.FIELD_WORDS, hint=HINT)
+        content = Board([field], hint=HINT)
         pixel_board(content, pixel, key="step_board")
     with right:
         st.markdown(

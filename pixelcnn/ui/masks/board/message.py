@@ -14,7 +14,10 @@ from pixelcnn.ui.browser.wire import encode
 
 
 class Look(IntEnum):
-    """How a cell is painted; the first five are those of `receptive_field.PixelRole`."""
+    """What a cell is; looks.js has its colours and its words.
+
+    The first five are those of `receptive_field.PixelRole`.
+    """
 
     NOTHING = 0
     SEEN = PixelRole.SEEN
@@ -29,6 +32,7 @@ class Look(IntEnum):
     HIDDEN_FUTURE = 10
     ABSENT = 11
     READS_ROWS_ABOVE = 12
+    FRAME = 13
 
 
 ARRAYS = {"picture": np.uint8, "shades": np.float32, "values": np.float32, "looks": np.uint8}
@@ -53,11 +57,9 @@ class Panel:
     bar: Sequence[tuple[float, str]] = ()
     """Ticks of the colour bar: shade and text."""
     values: NDArray[np.floating] | None = None
-    """(H, W), the number told of a cell."""
+    """(H, W), the number told of a cell; a kernel's are written into its cells, too."""
     unit: str = ""
     """What the values are; written before the number."""
-    numbers: bool = False
-    """Whether the values are written into the cells, where there is room."""
     looks: NDArray[np.uint8] | None = None
     """(H, W), or (frames, H, W), values of `Look`."""
     unpainted: Sequence[int] = ()
@@ -99,14 +101,12 @@ class Board:
     """Panels side by side, with what they share."""
 
     panels: Sequence[Panel]
-    words: Mapping[int, str] = field(default_factory=dict)
-    """What a look means, for the text under the pointer."""
     legend: Sequence[int] = ()
-    """Looks that are explained below the panels, in words."""
+    """Looks that are explained below the panels."""
     marks: Mapping[str, int] = field(default_factory=dict)
-    """Pixels that are outlined in every panel that is no kernel, by name."""
-    picks: Mapping[str, str] = field(default_factory=dict)
-    """Marks that a click may move: name to the text of a button; one alone needs no button."""
+    """Pixels that a click moves, outlined in every panel that is no kernel, by name."""
+    buttons: Mapping[str, str] = field(default_factory=dict)
+    """What the button says that chooses a mark, by its name; one alone needs no button."""
     frames: Frames | None = None
     hint: str = ""
     """What to do, shown while the pointer is elsewhere."""
@@ -130,10 +130,9 @@ class Board:
         header = {
             "panels": [_settings(panel) for panel in self.panels],
             "frames": self.frames and _settings(self.frames),
-            "words": self.words,
             "legend": self.legend,
             "marks": self.marks,
-            "picks": list(self.picks.items()),
+            "buttons": self.buttons,
             "hint": self.hint,
             "identity": hashlib.blake2b(identity.encode(), digest_size=8).hexdigest(),
             "echo": echo,

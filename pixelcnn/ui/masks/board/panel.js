@@ -12,8 +12,7 @@ const PARTS = '<p class="pcb-title"></p><div class="pcb-stage">'
   + '</div><canvas class="pcb-bar" aria-hidden="true" hidden></canvas><p class="pcb-caption"></p>';
 
 export class Panel {
-  constructor(index) {
-    this.index = index;
+  constructor() {
     this.element = document.createElement("figure");
     this.element.className = "pcb-panel";
     this.element.innerHTML = PARTS;
@@ -22,21 +21,20 @@ export class Panel {
     }
   }
 
-  // Takes over what the server says about this panel.
-  accept(panel, sections, slides) {
+  // Takes over what the server says about this panel; `sectionOf` gives an array by its name.
+  accept(panel, sectionOf) {
     this.panel = panel;
     this.width = panel.width;
     this.height = panel.height;
     this.total = panel.height * panel.width;
     for (const name of ["picture", "shades", "values", "looks"]) {
-      this[name] = sections[`${name}${this.index}`] ?? null;
+      this[name] = sectionOf(name);
     }
     this.frames = this.looks ? this.looks.length / this.total : 0;
     this.channels = this.picture ? this.picture.length / this.total : 0;
     this.isKernel = panel.dilation > 0;
     setText(this.title, panel.title);
     this.over.dataset.choosable = panel.is_choosable || this.isKernel;
-    this.over.dataset.slides = slides && panel.is_choosable;
     this.over.tabIndex = panel.is_choosable || this.isKernel ? 0 : -1;
     const keys = panel.is_choosable ? ": arrow keys choose a pixel"
       : this.isKernel ? ": arrow keys go over its entries" : "";
@@ -82,6 +80,13 @@ export class Panel {
     return inside ? row * this.width + col : -1;
   }
 
+  // The looks of a kernel's entries when it stands at `centre`, by the pixels that they read.
+  looksUnder(kernel, centre) {
+    const looks = new Map();
+    for (let e = 0; e < kernel.total; e++) looks.set(this.pixelRead(kernel, e, centre), kernel.lookAt(e, 0));
+    return looks;
+  }
+
   draw(frame, theme) {
     this.drawBase(frame, theme);
     const { captions, bar, two_sides: twoSides } = this.panel;
@@ -108,7 +113,7 @@ export class Panel {
     const looks = this.looks ? grid.paths((p) => (p < drawn ? this.lookAt(p, frame) : 0)) : [];
     for (const [look, path] of looks) if (!panel.unpainted.includes(look)) paintLook(ctx, path, look, theme);
     if (cell >= 18) this.drawLines(ctx, theme);
-    if (panel.numbers && cell >= 22) this.drawNumbers(grid, frame, theme);
+    if (this.isKernel && cell >= 22) this.drawNumbers(grid, frame, theme);
   }
 
   drawLines(ctx, theme) {
@@ -155,14 +160,11 @@ export class Panel {
   // The kernel's entries over the pixels that they read when it stands at `centre`.
   drawKernel(grid, kernel, centre, entry, theme) {
     const { ctx } = grid;
-    const look = new Map(); // of the pixels that are read
-    for (let e = 0; e < kernel.total; e++) look.set(this.pixelRead(kernel, e, centre), kernel.lookAt(e, 0));
-    for (const [kind, path] of grid.paths((p) => look.get(p) ?? -1)) {
-      if (kind >= 0) paintLook(ctx, path, kind, theme, true);
-    }
+    const looks = this.looksUnder(kernel, centre);
+    for (const [look, path] of grid.paths((p) => looks.get(p) ?? 0)) paintLook(ctx, path, look, theme, true);
     ctx.strokeStyle = "rgba(255,255,255,.55)";
     ctx.lineWidth = 1;
-    for (const pixel of look.keys()) if (pixel >= 0) ctx.strokeRect(...grid.box(pixel));
+    for (const pixel of looks.keys()) if (pixel >= 0) ctx.strokeRect(...grid.box(pixel));
     const [x, y] = grid.box(centre), { down, right } = kernel.offset(0), { cell } = this;
     ctx.strokeStyle = theme.primary;
     ctx.lineWidth = 2;
