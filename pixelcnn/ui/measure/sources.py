@@ -30,14 +30,13 @@ from pixelcnn.ui.shared.sketch import MAX_SIDE
 
 GREYS = " .:-=+*#%@"
 """Characters of a typed picture, from black to white."""
-_BODY = " " * 8 + "=" + "*" * 10 + "="
 EXAMPLE = "\n".join(
     [
         "",
         " " * 9 + "-==" + " " * 4 + "==-",
         " " * 6 + "=+*******" + "*******+=",
         *[" " * 3 + "=+**" + " =" + "*" * 10 + "= " + "**+="] * 6,
-        *[_BODY] * 17,
+        *[" " * 8 + "=" + "*" * 10 + "="] * 17,
     ]
 )
 """A T-shirt of sorts, to begin with."""
