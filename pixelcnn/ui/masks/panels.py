@@ -121,7 +121,6 @@ def weights_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
         values=visible,
         unit="weight" if two_sides else "norm of the weights",
         looks=entry_looks(~np.isnan(visible), kernel.is_part, kernel.is_vertical),
-        unpainted=(Look.READS_PAST, Look.READS_PRESENT, Look.READS_ROWS_ABOVE),
         dilation=kernel.dilation,
         captions=[_weights_caption(kernel)],
         size=360,

@@ -5,9 +5,8 @@ import { fitCanvas, readTheme } from "../../browser/paint.js";
 import { fillLook } from "../../browser/pixel_grid.js";
 
 const BLUE = [45, 130, 255], GREEN = [20, 160, 110], GREY = [128, 128, 140], VIOLET = [161, 43, 214];
-export const PAST = 7;
-export const PRESENT = 8;
 const FUTURE = 4;
+export const READS = [7, 8, 12]; // entries of a kernel
 const LOOKS = {
   1: { tint: BLUE, alpha: 0.5, word: "past, can be read" },
   2: { tint: [245, 125, 20], alpha: 0.5, hatch: 0.95, word: "past, but in the blind spot" },
@@ -15,8 +14,8 @@ const LOOKS = {
   [FUTURE]: { word: "future, must not be read" },
   5: { tint: VIOLET, alpha: 0.5, word: "the pixel to be predicted" },
   6: { tint: [225, 20, 45], alpha: 0.85, word: "LEAK: it is read, but must not be" },
-  [PAST]: { tint: BLUE, alpha: 0.85, word: "past: read" },
-  [PRESENT]: { tint: GREEN, alpha: 0.85, word: "present: read, without the level to be predicted" },
+  7: { tint: BLUE, alpha: 0.85, word: "past: read" },
+  8: { tint: GREEN, alpha: 0.85, word: "present: read, without the level to be predicted" },
   9: { tint: GREEN, alpha: 0.12, hatch: 0.75, word: "present: hidden by the mask" },
   10: { tint: GREY, alpha: 0.12, hatch: 0.6, word: "future: hidden by the mask" },
   11: { tint: GREY, alpha: 0.05, word: "not part of this convolution" },

@@ -61,9 +61,7 @@ class Panel:
     unit: str = ""
     """What the values are; written before the number."""
     looks: NDArray[np.uint8] | None = None
-    """(H, W), or (frames, H, W), values of `Look`."""
-    unpainted: Sequence[int] = ()
-    """Looks that are only told, so that the shades below them show."""
+    """(H, W), or (frames, H, W), values of `Look`; what reads is not painted over shades."""
     captions: Sequence[str] = ()
     """One text, or one for each frame."""
     reveal: bool = False

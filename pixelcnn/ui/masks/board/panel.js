@@ -5,7 +5,7 @@ import {
   drawColourBar, drawDisc, fitCanvas, mapColour, signedColour, valuesAt, write,
 } from "../../browser/paint.js";
 import { PixelGrid } from "../../browser/pixel_grid.js";
-import { PAST, PRESENT, markColour, paintLook } from "./looks.js";
+import { READS, markColour, paintLook } from "./looks.js";
 
 const PARTS = '<p class="pcb-title"></p><div class="pcb-stage">'
   + '<canvas class="pcb-base" aria-hidden="true"></canvas><canvas class="pcb-over" role="img"></canvas>'
@@ -111,7 +111,9 @@ export class Panel {
     const colour = this.picture ? (p) => valuesAt(this.picture, p, this.channels) : shade;
     if (this.picture || shades) grid.paint((p) => (p < drawn ? colour(p) : null));
     const looks = this.looks ? grid.paths((p) => (p < drawn ? this.lookAt(p, frame) : 0)) : [];
-    for (const [look, path] of looks) if (!panel.unpainted.includes(look)) paintLook(ctx, path, look, theme);
+    for (const [look, path] of looks) {
+      if (!(shades && READS.includes(look))) paintLook(ctx, path, look, theme); // its shade shows
+    }
     if (cell >= 18) this.drawLines(ctx, theme);
     if (this.isKernel && cell >= 22) this.drawNumbers(grid, frame, theme);
   }
@@ -140,7 +142,7 @@ export class Panel {
 
   // A colour that can be read on a cell.
   inkOn(p, frame, theme) {
-    if (!this.shades) return [PAST, PRESENT].includes(this.lookAt(p, frame)) ? "#fff" : theme.text;
+    if (!this.shades) return READS.includes(this.lookAt(p, frame)) ? "#fff" : theme.text;
     if (!this.panel.two_sides) return this.shades[p] < 0.6 ? "#fff" : "#000"; // yellow in both themes
     if (Math.abs(this.shades[p]) <= 0.6) return theme.text;
     return theme.dark ? "#000" : "#fff";
