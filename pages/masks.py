@@ -43,7 +43,7 @@ def show(section: str) -> None:
     """Draw a section; its controls rerun nothing else."""
     long_work.cancel("ahead")
     SECTIONS[section](model, shown)
-    draw_ahead(model, shown, PREPARE[section]() if section in PREPARE else None)
+    draw_ahead(model, shown, PREPARE.get(section))
 
 
 with st.sidebar:

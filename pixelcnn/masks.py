@@ -119,7 +119,5 @@ def horizontal_mask(
         van den Oord et al. 2016, arXiv 1606.05328, section 2.2.
     """
     centre = kernel_size // 2
-    row = kernel_mask(kernel_size, mask_type)[centre : centre + 1, : centre + 1].byte()
-    mask = row.repeat(out_features, in_features, 1, 1)
-    mask[:, :, 0, centre] = channel_mask(out_features, in_features, num_channels, mask_type)
-    return mask
+    mask = convolution_mask(out_features, in_features, kernel_size, num_channels, mask_type)
+    return mask[:, :, centre : centre + 1, : centre + 1]

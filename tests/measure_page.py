@@ -4,7 +4,6 @@ import json
 import time
 
 import numpy as np
-from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
 from pixelcnn.ui.browser.wire import decode
@@ -31,17 +30,6 @@ def wait_for(page: AppTest, condition) -> AppTest:
         time.sleep(0.2)
         page.run()
     return page
-
-
-def trigger(page: AppTest, key: str, event: str, value: dict) -> AppTest:
-    """Do what the browser does when a component reports; Streamlit has no public call for it."""
-    component = page.get_by_key(key).proto.id
-    states = page._tree.get_widget_states()
-    events = json.dumps([{"event": event, "value": value}])
-    states.widgets.append(
-        WidgetState(id=f"$$STREAMLIT_INTERNAL_KEY_{component}__events", json_trigger_value=events)
-    )
-    return page._run(states)
 
 
 def message(page: AppTest, key: str) -> tuple[dict, dict[str, np.ndarray]]:

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from pixelcnn import load_model, sample
 from pixelcnn.commands.train import command_line
 from pixelcnn.config import TrainConfig
+from pixelcnn.data.datasets import load_dataset
 from pixelcnn.evaluation import wrong_mask
 from pixelcnn.evaluation.likelihoods import surprise_bits
 from pixelcnn.evaluation.stored import load_numbers
@@ -29,7 +30,6 @@ from pixelcnn.ui.masks.growth import about_blind_spot
 from pixelcnn.ui.masks.guide import STEPS
 
 from . import components
-from .made_up_data import write_mnist_like
 from .outside import as_read
 from .tiny import CONVOLUTIONAL, tiny_model
 
@@ -66,7 +66,7 @@ def tell(page: AppTest, key: str, told: dict) -> None:
     header = shown(page, key)[0]
     told = {
         "marks": header["marks"],
-        "frame": header["start"],
+        "frame": (header["frames"] or {"start": 0})["start"],
         "number": header["echo"] + 1,
     } | told
     components.trigger(page, key, "pick", told)
@@ -107,6 +107,23 @@ def test_a_link_to_a_section_that_does_not_exist_opens_the_first():
     assert not page.exception and page.session_state["section"] == "Masks"
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "value", "rule"),
+    [
+        ("Receptive field", "pixel", "28-0", "be row-column, rows 0 to 27, columns 0 to 27"),
+        ("Receptive field", "layer", "x", "be a number from 1 to 8"),
+        ("What PixelCNN is", "step", "8", "be a number from 1 to 7"),
+        ("What PixelCNN is", "step", "9" * 5000, "be a number from 1 to 7"),
+    ],
+)
+def test_what_a_link_names_and_does_not_exist_is_said(section, name, value, rule):
+    page = open_page(section=section, **{name: value})
+    said = texts(page.warning)
+    assert f"`{name}` (='{value[:5]}" in said and f"in the link must {rule}; shown is " in said
+    assert not page.exception and shown(page, SECTIONS[section][0])[0]["panels"]
+    assert name != "step" or STEPS[0].text in texts(page.markdown)
+
+
 @pytest.mark.parametrize("name", [GATED, CLASSIC])
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_link_opens_each_section(section, name):
@@ -135,9 +152,10 @@ def test_a_small_colour_model_without_labels_works_in_each_section(
 def test_the_kernel_and_its_dilation_are_those_of_the_controls():
     page = open_page(section="Masks", kernel=9, dilation=4, pixel="3-5")
     header, sections = shown(page, "sliding")
-    for panel, reads in zip(header["panels"][:2], (40, 41), strict=True):
+    for number, reads in enumerate((40, 41)):
+        panel = header["panels"][number]
         assert (panel["height"], panel["width"], panel["dilation"]) == (9, 9, 4)
-        assert sections[panel["sections"]["values"]].sum() == reads
+        assert sections[f"values{number}"].sum() == reads
     assert header["marks"] == {"pixel": 3 * 28 + 5}
     pick(page, "sliding", "pixel", 100)
     assert page.query_params["pixel"] == "3-16"
@@ -155,8 +173,7 @@ def test_the_pictures_that_a_click_would_ask_for_are_drawn_before_it(monkeypatch
         page.selectbox(key="class").set_value("Pullover" if label else "any")
         page.run()
         assert not page.exception
-        header, sections = shown(page, "sliding")
-        picture = sections[header["panels"][2]["sections"]["values"]]
+        picture = shown(page, "sliding")[1]["values2"]
         expected = sample(load_model(CLASSIC), seed=seed, label=label)
         assert np.array_equal(picture.ravel(), expected.ravel())
 
@@ -187,8 +204,7 @@ def test_the_weights_on_the_page_are_those_of_the_loaded_model():
         page.selectbox(key="weights_layer").set_value(path).run()
         page.selectbox(key="input").set_value("1").run()
         page.number_input(key="feature").set_value(3).run()
-        header, sections = shown(page, "weights")
-        values = sections[header["panels"][0]["sections"]["values"]]
+        values = shown(page, "weights")[1]["values0"]
         window = kernel(model, path)
         is_open = window.is_open[3, 1]
         assert (values[is_open] == window.weights[3, 1][is_open]).all()
@@ -290,30 +306,23 @@ def test_the_loaded_field_grows_beside_that_of_the_other_architecture():
 
 def test_the_layer_at_which_one_stays_is_in_the_link():
     page = open_page(section="Receptive field", model=GATED, layer=3)
-    header, _ = shown(page, "growth")
-    assert header["start"] == 2 and header["frames"]["told"]
+    frames = shown(page, "growth")[0]["frames"]
+    assert frames["start"] == 2 and frames["is_told"]
     tell(page, "growth", {"frame": 5})
     assert page.query_params["layer"] == "6"
     pick(page, "growth", "pixel", 100)
     assert page.query_params["pixel"] == "3-16" and page.query_params["layer"] == "6"
-    assert shown(open_page(section="Receptive field", layer=99), "growth")[0]["start"] == 7
-    assert "`layer` (='x')" in texts(open_page(section="Receptive field", layer="x").warning)
+    frames = shown(open_page(section="Receptive field", layer=99), "growth")[0]["frames"]
+    assert frames["start"] == 7
 
 
 @pytest.mark.parametrize("name", [GATED, CLASSIC])
 def test_the_effective_field_is_that_of_the_loaded_model_at_this_pixel(name):
-    header, sections = shown(
-        open_page(section="Receptive field", model=name, pixel="9-17"), "effective"
-    )
+    page = open_page(section="Receptive field", model=name, pixel="9-17")
     model = load_model(name)
     field = effective_receptive_field(model, sample(model, seed=0), None, 9 * 28 + 17)
-    values = sections[header["panels"][1]["sections"]["values"]]
+    values = shown(page, "effective")[1]["values1"]
     assert values.max() == 1 and np.allclose(values, field / field.max(), atol=1e-4)
-
-
-def test_a_link_to_a_pixel_that_does_not_exist_is_named():
-    page = open_page(section="Receptive field", pixel="28-0")
-    assert "`pixel` (='28-0')" in texts(page.warning) and not page.exception
 
 
 # --- Prove it ---
@@ -430,14 +439,13 @@ def test_the_pictures_of_the_path_hold_the_numbers_of_the_loaded_model():
     assert np.allclose(numbers_of(bars), probabilities[:, 12, 14], atol=1e-6)
 
     page = open_page(step=3, pixel="12-14")
-    header, sections = shown(page, "step_board")
-    assert np.allclose(sections[header["panels"][1]["sections"]["values"]], bits, atol=1e-3)
+    assert np.allclose(shown(page, "step_board")[1]["values1"], bits, atol=1e-3)
     metrics = [float(metric.value.split(" ")[0].replace(",", "")) for metric in page.metric]
     flat = bits.ravel()
     wanted = [flat[12 * 28 + 14], flat[: 12 * 28 + 15].sum(), flat.sum()]
     assert metrics == pytest.approx(wanted, abs=0.6)
 
-    header, sections = shown(open_page(step=6), "step_board")
+    _, sections = shown(open_page(step=6), "step_board")
     expected = (probabilities * torch.arange(256).view(-1, 1, 1)).sum(0).round()
     assert (sections["picture0"] == expected.numpy()).mean() > 0.999  # but for rounding
     assert (sections["picture1"] == levels[0, 0].numpy()).all()
@@ -460,28 +468,20 @@ def test_next_and_back_walk_the_path_and_the_link_follows():
         assert STEPS[number - 1].text in texts(page.markdown)
 
 
-def test_a_step_that_does_not_exist_is_named():
-    for step in ("8", "9" * 5000):
-        page = open_page(step=step)
-        assert f"`step` (='{step[:5]}" in texts(page.warning) and not page.exception
-        assert "in the link must be a number from 1 to 7" in texts(page.warning)
-        assert STEPS[0].text in texts(page.markdown)
-
-
 # --- images of the data set ---
 
 
-def test_an_image_of_the_data_set_is_shown_where_the_data_is(tmp_path, monkeypatch):
-    _, test = write_mnist_like(tmp_path)
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
+def test_an_image_of_the_data_set_is_shown_where_the_data_is(made_up_data):
+    images, _ = load_dataset("fashion-mnist", "test")
     page = open_page(section="Receptive field", picture="test image", item=4)
     assert not page.exception and not page.warning
     header, sections = shown(page, "effective")
-    assert (sections["picture0"] == test[4]).all() and "test image 4" in header["hint"]
+    assert (sections["picture0"] == images[4, 0].numpy()).all() and "test image 4" in header[
+        "hint"
+    ]
 
 
-def test_without_the_data_a_sample_is_shown_and_the_data_is_offered(tmp_path, monkeypatch):
-    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path / "none"))
+def test_without_the_data_a_sample_is_shown_and_the_data_is_offered(no_data):
     page = open_page(section="Receptive field", picture="test image")
     assert not page.exception and "is not in the folder" in texts(page.caption)
     assert any(button.label.startswith("Download Fashion-MNIST") for button in page.button)

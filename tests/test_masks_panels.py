@@ -53,12 +53,14 @@ def test_the_weights_shown_are_the_weights_and_hidden_ones_are_left_out(
         assert (panel.values[opened] == window.weights[output, source][opened]).all()
         assert panel.two_sides and np.nanmax(abs(panel.shades), initial=0) <= 1
         together = panels.weights_panel(window, output, None)
-        np.testing.assert_allclose(np.nan_to_num(together.values), window.norms(output), rtol=1e-6)
+        norms = np.linalg.norm(window.weights[output], axis=0)
+        np.testing.assert_allclose(np.nan_to_num(together.values), norms, rtol=1e-6)
 
 
 def test_entries_of_the_vertical_stack_in_its_own_row_are_no_future():
     window = kernel(tiny_model("gated"), "blocks.0.vertical")
-    looks = panels.entry_looks(window.is_open, window.is_part, window.is_vertical)
+    reads = window.is_open.any((0, 1))
+    looks = panels.entry_looks(reads, window.is_part, window.is_vertical)
     assert looks.tolist() == [
         [Look.READS_PAST] * 3,
         [Look.READS_ROWS_ABOVE] * 3,
@@ -105,16 +107,16 @@ def test_the_growth_table_counts_what_the_fields_say():
         name: layer_fields(tiny_model(name, height=9, width=9, dilations=(1, 1)))
         for name in CONVOLUTIONAL
     }
-    rows = growth_table(both, 49)
-    assert [row["Layer"] for row in rows] == ["first", "block 1", "block 2"]
+    numbers = growth_numbers(both, 49)
+    table = growth_table(numbers)
+    assert table["Layer"] == ["first", "block 1", "block 2"]
     roles = both["classic"][2].roles(49)
     for text, look in (("sees", Look.SEEN), ("blind spot", Look.BLIND_SPOT)):
-        percent = float(rows[2][f"classic: {text}"].split("\N{NO-BREAK SPACE}")[0])
+        percent = float(table[f"classic: {text}"][2].split("\N{NO-BREAK SPACE}")[0])
         assert percent == pytest.approx(100 * (roles == look).sum() / 49, abs=0.05)
-    assert {row["gated: blind spot"] for row in rows} == {"0.0\N{NO-BREAK SPACE}%"}
-    numbers = growth_numbers(both, 49)
+    assert set(table["gated: blind spot"]) == {"0.0\N{NO-BREAK SPACE}%"}
     assert numbers["classic: blind spot"][2] == (roles == Look.BLIND_SPOT).sum() > 0
-    assert numbers["reach"] == [int(row["Reach"]) for row in rows]
+    assert numbers["reach"] == list(map(int, table["Reach"]))
 
 
 def test_captions_count_and_the_first_pixel_has_no_past():
@@ -150,9 +152,7 @@ def test_a_board_carries_every_array_and_only_marks_keep_its_identity():
 
     def message(mark, frames=two):
         return decode(
-            Board(
-                (panel, kernel_panel), marks={"pixel": mark}, picks={"pixel": ""}, frames=frames
-            ).message(7)
+            Board((panel, kernel_panel), marks={"pixel": mark}, frames=frames).message(7)
         )
 
     header, sections = message(3)
@@ -160,8 +160,9 @@ def test_a_board_carries_every_array_and_only_marks_keep_its_identity():
         sections["picture0"] == levels[0, 0].numpy()
     ).all()
     assert (sections["values1"] == kernel_mask(3, "A").numpy()).all()
-    assert header["marks"] == {"pixel": 3} and header["echo"] == 7 and header["start"] == 1
-    assert header["panels"][1]["dilation"] == 2 and header["panels"][0]["choosable"]
+    assert header["marks"] == {"pixel": 3} and header["echo"] == 7
+    assert header["frames"]["start"] == 1
+    assert header["panels"][1]["dilation"] == 2 and header["panels"][0]["is_choosable"]
     assert message(4)[0]["identity"] == header["identity"]
     assert message(3, Frames(3))[0]["identity"] != header["identity"]
 
@@ -169,8 +170,8 @@ def test_a_board_carries_every_array_and_only_marks_keep_its_identity():
 def test_a_colour_picture_travels_with_three_colours_and_no_single_level():
     levels = torch.randint(0, 256, (1, 3, 4, 5))
     panel = panels.picture_panel(levels, 256, "picture")
-    header, sections = decode(Board((panel,)).message(0))
-    assert sections["picture0"].shape == (4, 5, 3) and header["panels"][0]["colours"] == 3
+    _, sections = decode(Board((panel,)).message(0))
+    assert sections["picture0"].shape == (4, 5, 3)
     assert (sections["picture0"] == levels[0].permute(1, 2, 0).numpy()).all()
     assert "values0" not in sections
 

@@ -19,7 +19,8 @@ from pixelcnn.ui.complete.run import CompletionRun, Request
 from pixelcnn.ui.measure.sources import EXAMPLE, read_typed
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
-from .measure_page import NAME, TIMEOUT, figure, has, message, open_page, texts, trigger, wait_for
+from .components import trigger
+from .measure_page import NAME, TIMEOUT, figure, has, message, open_page, texts, wait_for
 
 pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 

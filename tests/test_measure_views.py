@@ -29,7 +29,6 @@ from .tiny import tiny_model
 pytestmark = pytest.mark.usefixtures("tiny_checkpoints")
 VIEWS = ["Score a picture", "Paradox", "Same dice", "Temperatures", "Calibration", "Models"]
 common_noise = partial(open_page, view="Same dice")
-calibrate_here = partial(open_page, view="Calibration", calibration_numbers="Measure here")
 
 
 @pytest.fixture
@@ -145,7 +144,8 @@ def test_the_paradox_can_be_measured_here(made_up_data, save):
 
 def test_the_calibration_measured_here_is_that_of_the_library(made_up_data):
     """Asked for together with a change, it is measured with what is set last."""
-    page = calibrate_here(calibration_images=1000)
+    here = {"calibration_numbers": "Measure here", "calibration_images": 1000}
+    page = open_page(view="Calibration", **here)
     page.get_by_key("calibration_images").set_value(20)
     click(page, "Count over 1,000 images")
     table = markdown(page, "| Interval")

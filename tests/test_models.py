@@ -1,6 +1,5 @@
 """Whole models: what a prediction may and must depend on, and what is refused."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -184,9 +183,6 @@ def test_check_causality_passes_and_counts_what_it_saw(architecture, num_channel
     seen, past = past_coverage(model.dependencies())
     assert past == report.past_pairs == total * (total - 1) // 2
     assert 0.8 * seen <= report.past_pairs_seen <= seen  # one input: some units are dead
-    parts = [check_causality(model, [position]) for position in (0, 17)]
-    both = check_causality(model, [0, 17])  # on other random levels: other units may be dead
-    assert replace(parts[0] + parts[1], past_pairs_seen=both.past_pairs_seen) == both
 
 
 def leak_in_the_first_layer(model):
@@ -216,8 +212,6 @@ def test_a_leak_is_found(name, num_channels, leak):
     leak(model)
     report = check_causality(model, range(model.config.num_dims))
     assert not report.is_causal and "NOT CAUSAL" in report.text
-    good = check_causality(tiny_model(name, num_channels=num_channels), [0])
-    assert not (good + report).is_causal
 
 
 @pytest.mark.parametrize(("num_channels", "num_orders"), [(1, 1), (3, 1), (1, 8)])

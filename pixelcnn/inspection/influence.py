@@ -86,7 +86,7 @@ def logits(model: Model, levels: Tensor, label: int | None) -> Tensor:
         return model(levels, None if label is None else torch.full((len(levels),), label))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PairCheck:
     """What changing every dimension of an image in turn did to every prediction.
 

@@ -36,10 +36,8 @@ class Kernel:
     right. The stacks of the gated model have kernels that are parts of the window.
     """
 
-    path: str
-    """Name of the module within the model, "blocks.2.vertical"."""
     title: str
-    """The same in words."""
+    """Which of the model's convolutions it is, in words."""
     mask_type: Literal["A", "B"] | None
     """None of a plain 1x1 convolution from the vertical to the horizontal stack."""
     dilation: int
@@ -59,9 +57,17 @@ class Kernel:
         """Width of the window, k."""
         return len(self.is_part)
 
-    def norms(self, output: int) -> NDArray[np.float32]:
-        """Return the Euclidean norm of each entry's weights over all inputs: (k, k)."""
-        return np.linalg.norm(self.weights[output], axis=0)
+    def visible(self, source: int | None) -> NDArray[np.float32]:
+        """Return the weights for one input feature, or for None the norms over all of them.
+
+        Returns:
+            (outputs, k, k), Euclidean norms; NaN where the mask hides the entry.
+        """
+        if source is None:
+            weights, is_open = np.linalg.norm(self.weights, axis=1), self.is_open.any(1)
+        else:
+            weights, is_open = self.weights[:, source], self.is_open[:, source]
+        return np.where(is_open, weights, np.nan)
 
 
 def kernel_paths(model: Model) -> dict[str, str]:
@@ -94,7 +100,6 @@ def kernel(model: Model, path: str) -> Kernel:
     opened[:, :, rows, columns] = is_open.numpy()
     is_part[rows, columns] = True
     return Kernel(
-        path=path,
         title=paths[path],
         mask_type=getattr(layer, "mask_type", None),
         dilation=layer.dilation[0],

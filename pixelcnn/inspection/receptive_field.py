@@ -1,7 +1,7 @@
 """What a prediction can see: from the loaded weights, by composition of masks and by gradients."""
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
@@ -35,13 +35,6 @@ class CausalityReport:
     """Pairs (prediction, earlier dimension) that were checked."""
     past_pairs_seen: int
     """Those of them with a derivative other than 0."""
-
-    def __add__(self, other: "CausalityReport") -> "CausalityReport":
-        """Join the reports on different predictions of one model."""
-        joined = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
-        largest = max(self.largest_future_gradient, other.largest_future_gradient)
-        joined |= {"num_dims": self.num_dims, "largest_future_gradient": largest}
-        return CausalityReport(**joined)
 
     @property
     def future_pairs(self) -> int:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pixelcnn import load_model, sample
-from pixelcnn.inspection.influence import influence
 from pixelcnn.inspection.kernels import kernel
 from pixelcnn.inspection.receptive_field import PixelRole, layer_fields
 from pixelcnn.ui.masks.guide import STEPS
@@ -53,7 +52,7 @@ class Board:
     def point_at(self, panel, row, col):
         """Returns what is told of a cell."""
         self.page.mouse.move(*self.where(panel, row, col))
-        self.wait("!b.dirty && b.hovered.grid === n", panel)
+        self.wait("!b.dirty && b.hovered.grid === b.grids[n]", panel)
         return self.root.locator(".pcb-status").inner_text()
 
     def click(self, panel, row, col):
@@ -202,11 +201,9 @@ def test_the_wrong_mask_turns_the_check_red_on_the_screen(page, server):
 
 
 def test_two_clicks_tell_whether_one_pixel_acts_on_another(page, server):
-    model = load_model(CLASSIC)
-    levels = sample(model, seed=0)
     open_masks(page, server, f"section=Prove+it&model={CLASSIC}")
     board = Board(page, "pair")
-    roles = layer_fields(model)[-1].roles(400).ravel()
+    roles = layer_fields(load_model(CLASSIC))[-1].roles(400).ravel()
     blind = int((roles == PixelRole.BLIND_SPOT).nonzero()[0][-1])
     for i, words in ((371, "Yes, i influences j."), (500, "No: not a bit changed."),
                      (blind, "it lies in the blind spot")):  # fmt: skip
@@ -218,18 +215,6 @@ def test_two_clicks_tell_whether_one_pixel_acts_on_another(page, server):
         wait_for_link(page, "j=14-8")
         settled(page)
         page.get_by_text(words).wait_for()
-        new = (int(levels.view(-1)[i]) + 128) % 256
-        found = influence(model, levels, None, changed=i, level=new, predicted=400)
-        assert found.unchanged == ("not a bit" in words or "blind" in words)
-
-
-def test_the_check_of_all_pairs_shows_progress_and_can_be_cancelled(page, server):
-    open_masks(page, server, "section=Prove+it&seed=3")
-    page.get_by_role("button", name="Check all pairs").click()
-    page.get_by_text(re.compile(r"Checking all pairs: \d+\xa0%, about [\d a-z]+ left")).wait_for()
-    page.get_by_role("button", name="Cancel").click()
-    page.get_by_text("Cancelled.").wait_for()
-    page.get_by_role("button", name="Check all pairs").wait_for()
 
 
 def test_a_link_to_a_step_opens_it_and_the_buttons_walk_on(page, server):

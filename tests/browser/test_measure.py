@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_surprise_beyond_the_colour_bar_is_marked(page, server):
     assert bars[0].endswith("24 bits and more") and bars[1].endswith(" bits")
 
 
-def test_the_maps_show_the_numbers_that_can_be_downloaded(page, server):
+def test_the_maps_show_the_numbers_that_can_be_downloaded_and_the_picture_its_levels(page, server):
     open_maps(page, server, "sample_seed=5&sample_class=Coat")
     page.get_by_role("button", name="Data").first.click()
     with page.expect_download() as download:
@@ -114,18 +115,15 @@ def test_the_maps_show_the_numbers_that_can_be_downloaded(page, server):
     shown = maps(page, "[...m.surprise]")
     assert [float(row["surprise_bits"]) for row in rows] == pytest.approx(shown, rel=1e-5)
     assert float(rows[-1]["cumulative_bits"]) == pytest.approx(maps(page, "m.spent[784]"))
-    assert [int(row["level"]) for row in rows] == maps(page, "[...m.levels]")
-
-
-def test_the_picture_on_the_canvas_has_the_levels(page, server):
-    open_maps(page, server, "sample_seed=5")
-    shown = page.locator(f"{MAPS} [data-map=picture]").evaluate(
+    levels = maps(page, "[...m.levels]")
+    assert [int(row["level"]) for row in rows] == levels
+    painted = page.locator(f"{MAPS} [data-map=picture]").evaluate(
         "c => { const x = c.getContext('2d'), s = c.width / 28, out = [];"
         " for (let i = 0; i < 784; i++) out.push(x.getImageData("
         "Math.floor((i % 28 + .5) * s), Math.floor((Math.floor(i / 28) + .5) * s), 1, 1).data[0]);"
         " return out; }"
     )
-    assert shown == maps(page, "[...m.levels]")
+    assert painted == levels
 
 
 def together(page, what):
@@ -174,7 +172,7 @@ def test_the_players_run_in_step_and_mark_the_first_difference(page, server):
 def test_long_work_shows_progress_and_can_be_cancelled(page, server):
     open_view(page, server, "view=Temperatures&sweep_images=16")
     page.get_by_role("button", name="Draw 112 pictures").click()
-    page.get_by_text("Drawing:").wait_for()
+    page.get_by_text(re.compile(r"Drawing: \d+\xa0%, about [\d a-z]+ left")).wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Cancelled.").wait_for()
     page.get_by_role("button", name="Draw 112 pictures").wait_for()

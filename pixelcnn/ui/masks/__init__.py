@@ -1,1 +1,1 @@
-"""The sections of the Masks page; each module draws one, `panels` and `figures` are pure."""
+"""The sections of the Masks page; each module draws one, `panels` is pure."""

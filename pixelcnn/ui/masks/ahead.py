@@ -2,9 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import streamlit as st
 import torch
 
 from pixelcnn.config import SamplingRule
@@ -14,7 +16,7 @@ from pixelcnn.sampling.noise import LARGEST_SEED
 from pixelcnn.storage import CheckpointError, list_checkpoints
 from pixelcnn.ui.masks.shown import SAMPLE, SAMPLES, ShownPicture, sample_of
 from pixelcnn.ui.shared import long_work
-from pixelcnn.ui.shared.controls import next_seed
+from pixelcnn.ui.shared.controls import next_seed, settings
 from pixelcnn.ui.shared.resources import LoadedModel, load
 
 OTHERS = 6
@@ -22,8 +24,11 @@ OTHERS = 6
 TOGETHER = MANY_IMAGES - 1
 """Pictures drawn together: faster than one by one, and on one core."""
 
-Prepare = Callable[[LoadedModel, ShownPicture], Iterator[None]]
-"""Computes ahead what a section shows of a model and a picture; one may stop between two parts."""
+Prepare = Callable[[LoadedModel, ShownPicture, Mapping[str, Any]], Iterator[None]]
+"""Computes ahead, part by part, what a section shows of a model and a picture.
+
+What the visitor looks at there is given by the names in the link.
+"""
 
 
 def draw_ahead(model: LoadedModel, shown: ShownPicture, prepare: Prepare | None) -> None:
@@ -32,7 +37,7 @@ def draw_ahead(model: LoadedModel, shown: ShownPicture, prepare: Prepare | None)
     Arguments:
         model: the loaded model.
         shown: the picture that is looked at.
-        prepare: computes what the section shows of a model and a picture, from a thread; or None.
+        prepare: of the section, called from a thread; or None.
     """
     source, seed, label = shown.key
     if source != SAMPLE:
@@ -42,6 +47,7 @@ def draw_ahead(model: LoadedModel, shown: ShownPicture, prepare: Prepare | None)
     near += [(seed, other) for other in classes if other != label]
     others = [name for name in list_checkpoints() if name != model.name][:OTHERS]
     wanted = {model.name: near} | {name: [(seed, label)] for name in others}
+    looked_at = {**st.query_params, **settings(("wrong", "by"))}
 
     def draw() -> Generator[float, None, None]:
         time.sleep(0.3)  # a quick next click is not slowed down
@@ -60,7 +66,8 @@ def draw_ahead(model: LoadedModel, shown: ShownPicture, prepare: Prepare | None)
         drawn.sort(key=lambda picture: (picture[0].name, picture[1]) == (model.name, seed))
         for of, number, kind in drawn if prepare is not None else ():
             levels = sample_of(of, number, kind)
-            for _ in prepare(of, ShownPicture(levels, kind, "", (SAMPLE, number, kind))):
+            picture = ShownPicture(levels, kind, "", (SAMPLE, number, kind))
+            for _ in prepare(of, picture, looked_at):
                 yield 0.0
 
     long_work.begin("ahead", object(), draw)

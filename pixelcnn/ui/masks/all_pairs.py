@@ -1,5 +1,7 @@
 """The check of all pairs of pixels on the Masks page: button, progress, counts, picture."""
 
+from functools import lru_cache
+
 import numpy as np
 import streamlit as st
 
@@ -26,9 +28,8 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
         "the range, and every prediction is compared with the one before, bit for bit: "
         f"{total * total:,} pairs."
     )
-    key = ("pairs", model.name, model.modified_ns, shown.key)
     check = result_of(
-        key,
+        ("pairs", model.name, model.modified_ns, shown.key),
         lambda: check_pairs(model.model, shown.levels, shown.label),
         slot="pairs",
         button="Check all pairs",
@@ -40,17 +41,12 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
     with left:
         _counts(model, check)
     with right:
-        painted = _painted(check, key)
+        painted = matrix_picture(check)
         st.image(painted, output_format="PNG", width="stretch", alt="Every pair, as told below")
         st.caption(
             "Every pair: one row for each prediction j, one column for each changed pixel i. "
             "Blue: it changed. Orange: past, but no change. Grey: future, no change. Red: a leak."
         )
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _painted(_check: PairCheck, key: tuple) -> Picture:
-    return matrix_picture(_check)
 
 
 def _counts(model: LoadedModel, check: PairCheck) -> None:
@@ -70,7 +66,7 @@ def _counts(model: LoadedModel, check: PairCheck) -> None:
     )
     counted = f"{check.past_changed:,} of {check.past_pairs:,} pairs with *i* before *j* changed. "
     if model.model.config.num_channels == 1:  # else the maps are of pixels, the pairs of channels
-        maps = computed.fields(model)[-1].maps()
+        maps = computed.fields(model.model)[-1].maps()
         outside = int((check.matrix() & ~maps).sum())
         counted += (
             f"The masks let {past_coverage(maps)[0]:,} through; outside of these {outside:,} "
@@ -81,6 +77,7 @@ def _counts(model: LoadedModel, check: PairCheck) -> None:
     )
 
 
+@lru_cache(8)
 def matrix_picture(check: PairCheck, largest: int = 1024) -> Picture:
     """Paint every pair: rows are predictions, columns are changed dimensions.
 

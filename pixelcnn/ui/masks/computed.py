@@ -1,10 +1,9 @@
-"""What the sections compute from a model, kept by the content it is computed from."""
+"""What the sections compute from a model, kept by the model and by what else it depends on."""
 
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,14 +22,10 @@ from pixelcnn.models import Model, ModelConfig, build_model
 from pixelcnn.ui.masks.shown import SAMPLE, ShownPicture, sample_of
 from pixelcnn.ui.shared.resources import LoadedModel
 
-CHECKED = 2
-"""Predictions differentiated for the switch of the first mask: enough to find its leak."""
-
-
-@lru_cache(16)
-def fields(model: LoadedModel, wrong: bool = False) -> list[LayerField]:
-    """Compose the masks of the loaded weights, or of the leaking copy, layer by layer."""
-    return layer_fields(chosen_model(model, wrong))
+fields = lru_cache(16)(layer_fields)
+one_kernel = lru_cache(64)(kernels.kernel)
+leaking_copy = lru_cache(8)(trial.leaking_copy)
+trained_wrong = lru_cache(1)(load_wrong)
 
 
 def fields_of_shape(config: ModelConfig) -> list[LayerField]:
@@ -52,92 +47,48 @@ def fields_of_shape(config: ModelConfig) -> list[LayerField]:
 
 @lru_cache(16)
 def _fields_of_small(small: ModelConfig) -> list[LayerField]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return layer_fields(build_model(small))
+    return layer_fields(build_model(small))
 
 
-@lru_cache(64)
-def one_kernel(model: LoadedModel, path: str) -> kernels.Kernel:
-    """Lay out one convolution of the loaded model."""
-    return kernels.kernel(model.model, path)
-
-
-@lru_cache(8)
-def _leaking(model: LoadedModel) -> Model:
-    return trial.leaking_copy(model.model)
-
-
-@lru_cache(1)
-def trained_wrong() -> Model:
-    """Load the net that was trained with mask B in its first layer."""
-    return load_wrong()
-
-
-def chosen_model(model: LoadedModel, wrong: bool) -> Model:
-    """Return the loaded model, or its copy with mask B in the first layer."""
-    return _leaking(model) if wrong else model.model
-
-
-def quick_check(model: LoadedModel, wrong: bool) -> CausalityReport:
-    """Differentiate a few predictions of the model, or of its leaking copy."""
-    first, *others = checked(model)
-    return sum((check_at(model, wrong, p) for p in others), check_at(model, wrong, first))
-
-
-def checked(model: LoadedModel) -> list[int]:
-    """Give the dimensions whose predictions `quick_check` differentiates."""
-    return spread_positions(model.model, CHECKED)
-
-
-@lru_cache(32)
-def check_at(model: LoadedModel, wrong: bool, position: int) -> CausalityReport:
-    """Differentiate one prediction: a part of `quick_check`."""
-    return check_causality(chosen_model(model, wrong), [position])
+@lru_cache(16)
+def quick_check(model: Model) -> CausalityReport:
+    """Differentiate the first prediction and the last: enough to find a leak of the first mask."""
+    return check_causality(model, spread_positions(model, 2))
 
 
 @lru_cache(256)
-def leaks(model: LoadedModel, wrong: bool, shown: ShownPicture, pixel: int) -> NDArray[np.bool_]:
-    """Find the pixels that the prediction at one pixel reads and must not: bool (H, W)."""
-    position = pixel * model.model.config.num_channels
-    return forbidden_pixels(chosen_model(model, wrong), shown.levels, position, shown.label)
+def leaks(model: Model, shown: ShownPicture, position: int) -> NDArray[np.bool_]:
+    """Find the pixels that a prediction reads and must not: bool (H, W)."""
+    return forbidden_pixels(model, shown.levels, position, shown.label)
 
 
 @lru_cache(256)
-def effective(
-    model: LoadedModel, shown: ShownPicture, pixel: int, channel: int
-) -> NDArray[np.float32]:
+def effective(model: Model, shown: ShownPicture, position: int) -> NDArray[np.float32]:
     """Measure the effective receptive field of one prediction: (H, W)."""
-    position = pixel * model.model.config.num_channels + channel
-    return trial.effective_receptive_field(model.model, shown.levels, shown.label, position)
+    return trial.effective_receptive_field(model, shown.levels, shown.label, position)
 
 
 @lru_cache(64)
-def logits(model: LoadedModel, shown: ShownPicture, wrong: bool = False) -> Tensor:
+def logits(model: Model, shown: ShownPicture) -> Tensor:
     """Predict every pixel of the picture in one pass: (1, K, C, H, W)."""
-    return trial.logits(chosen_model(model, wrong), shown.levels, shown.label)
+    return trial.logits(model, shown.levels, shown.label)
 
 
 @lru_cache(256)
 def influence(
-    model: LoadedModel,
-    shown: ShownPicture,
-    changed: int,
-    level: int,
-    predicted: int,
-    wrong: bool = False,
+    model: Model, shown: ShownPicture, changed: int, level: int, predicted: int
 ) -> trial.Influence:
     """Change one level of the picture and look at one prediction."""
     return trial.influence(
-        chosen_model(model, wrong), shown.levels, shown.label, changed=changed, level=level,
-        predicted=predicted, known=logits(model, shown, wrong),
+        model, shown.levels, shown.label, changed=changed, level=level, predicted=predicted,
+        known=logits(model, shown),
     )  # fmt: skip
 
 
 @lru_cache(32)
-def block_features(model: LoadedModel, shown: ShownPicture, block: int) -> tuple[Tensor, Tensor]:
+def block_features(model: Model, shown: ShownPicture, block: int) -> tuple[Tensor, Tensor]:
     """Give the features before a residual block, and what it adds: (F, H, W) each."""
-    return kernels.block_features(model.model, shown.levels, shown.label, block)
+    return kernels.block_features(model, shown.levels, shown.label, block)
 
 
 def drawn(model: LoadedModel, shown: ShownPicture) -> Tensor:

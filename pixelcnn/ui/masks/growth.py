@@ -1,32 +1,29 @@
 """Section Receptive field: how it grows layer by layer, and how much of it is used."""
 
 import re
-import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from pixelcnn.inspection.receptive_field import LayerField, PixelRole
 from pixelcnn.models import ARCHITECTURES, Model, ModelConfig, reshape_config
 from pixelcnn.models.convolutions import ConvolutionConfig, ConvolutionModel
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.ahead import Prepare
-from pixelcnn.ui.masks.board import Board, Frames, Look, board
+from pixelcnn.ui.masks.board import Board, Frames
 from pixelcnn.ui.masks.shown import (
     ShownPicture,
-    pixel_looked_at,
+    choose_channel,
+    pixel_board,
     pixel_of_link,
     place,
-    write_pixel,
+    read_pixel,
+    warn_of_link,
 )
 from pixelcnn.ui.shared.chart_view import offer_data
-from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
-
-LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
 
 
 def show(model: LoadedModel, shown: ShownPicture) -> None:
@@ -38,33 +35,26 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
         "grows. " + about_blind_spot(config)
     )
     both = both_fields(model)
-    layers = both[next(iter(both))]
+    layers = next(iter(both.values()))
     layer = layer_of_link(len(layers))
-    board(
+    pixel_board(
         Board(
             panels=[
-                panels.picture_panel(
-                    shown.levels, config.num_levels, title,
-                    looks=np.stack([field.roles(pixel) for field in fields]),
-                    captions=[panels.field_caption(pixel, f.roles(pixel)) for f in fields],
-                )
+                panels.field_panel(shown.levels, config.num_levels, title, fields, pixel)
                 for title, fields in both.items()
             ],
-            words=panels.FIELD_WORDS,
-            legend=LEGEND,
-            marks={"pixel": pixel},
-            picks={"pixel": "Pixel"},
+            legend=panels.FIELD_LEGEND,
             frames=replace(frames(layers), start=layer, is_told=True),
             hint="Click a pixel; play or drag the slider through the layers.",
         ),
+        pixel,
         key="growth",
-        on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
         on_frame=write_layer,
-    )  # fmt: skip
+    )
     st.caption(
         f"{model.model.title}: from the weights of {literal(model.name)}. Any other: a net with "
-        "the same "
-        "kernels and dilations, from its masks alone. Shares are of the past of this pixel."
+        "the same kernels and dilations, from its masks alone. Shares are of the past of this "
+        "pixel."
     )
     with st.expander("Numbers, layer by layer"):
         show_table(both, pixel)
@@ -93,16 +83,15 @@ def about_blind_spot(config: ModelConfig) -> str:
     )
 
 
-def prepare() -> Prepare:
-    """Give what computes this section's numbers for another model or picture."""
-    pixel = pixel_looked_at()
-
-    def compute(model: LoadedModel, shown: ShownPicture) -> Iterator[None]:
-        both_fields(model)
-        yield
-        computed.effective(model, shown, pixel(model.model.config), 0)
-
-    return compute
+def prepare(
+    model: LoadedModel, shown: ShownPicture, looked_at: Mapping[str, Any]
+) -> Iterator[None]:
+    """Compute this section's numbers, see `ahead.Prepare`."""
+    config = model.model.config
+    both_fields(model)
+    yield
+    pixel = read_pixel(looked_at.get("pixel"), config)
+    computed.effective(model.model, shown, pixel * config.num_channels)
 
 
 def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
@@ -112,11 +101,11 @@ def both_fields(model: LoadedModel) -> dict[str, list[LayerField]]:
     """
     config = model.model.config
     if config.architecture not in convolutional():
-        return {f"{model.model.title} (loaded)": computed.fields(model)}
+        return {f"{model.model.title} (loaded)": computed.fields(model.model)}
     fields = {}
     for name, other in convolutional().items():
         if name == config.architecture:
-            fields[f"{other.title} (loaded)"] = computed.fields(model)
+            fields[f"{other.title} (loaded)"] = computed.fields(model.model)
         else:
             fields[other.title] = computed.fields_of_shape(reshape_config(config, name))
     return fields
@@ -141,12 +130,7 @@ def layer_of_link(count: int) -> int:
     """
     text = st.query_params.get("layer", str(count))
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
-        st.warning(
-            f"`layer` (={literal(reprlib.repr(text))}) in the link must be a number from 1 to "
-            f"{count}; shown is "
-            "the last.",
-            icon=":material/warning:",
-        )
+        warn_of_link("layer", text, f"be a number from 1 to {count}", "the last")
         return count - 1
     return min(int(text), count) - 1
 
@@ -167,47 +151,38 @@ def frames(fields: list[LayerField]) -> Frames:
     )
 
 
-def growth_table(both: dict[str, list[LayerField]], pixel: int) -> list[dict[str, str]]:
-    """Write the numbers of every layer for one pixel, both models side by side."""
-    rows = []
-    for number, layers in enumerate(zip(*both.values(), strict=True)):
-        row = {"Layer": "first" if number == 0 else f"block {number}", "Kernel": layers[0].name}
-        row["Reach"] = str(layers[0].reach)
-        for name, field in zip(both, layers, strict=True):
-            roles = field.roles(pixel)
-            short = _short(name)
-            row[f"{short}: sees"] = panels.share(int((roles == PixelRole.SEEN).sum()), pixel)
-            row[f"{short}: blind spot"] = panels.share(
-                int((roles == PixelRole.BLIND_SPOT).sum()), pixel
-            )
-        rows.append(row)
-    return rows
+def show_table(both: dict[str, list[LayerField]], pixel: int) -> None:
+    """Show the numbers of every layer for one pixel, and offer them as a file."""
+    numbers = growth_numbers(both, pixel)
+    st.table(growth_table(numbers))
+    offer_data("receptive-field", numbers, "growth_table")
 
 
-def growth_numbers(both: dict[str, list[LayerField]], pixel: int) -> dict[str, list[object]]:
-    """Give the numbers of the table as columns, for a file; counts are of pixels."""
+def growth_numbers(both: dict[str, list[LayerField]], pixel: int) -> dict[str, list[Any]]:
+    """Tabulate the layers for one pixel, all models side by side; counts are of pixels."""
     layers = next(iter(both.values()))
-    columns: dict[str, list[object]] = {
+    columns: dict[str, list[Any]] = {
         "layer": list(range(len(layers))),
         "kernel": [field.name for field in layers],
         "reach": [field.reach for field in layers],
         "past": [pixel] * len(layers),
     }
-    for name, fields in both.items():
+    for title, fields in both.items():
         for kind, what in ((PixelRole.SEEN, "sees"), (PixelRole.BLIND_SPOT, "blind spot")):
             counts = [int((field.roles(pixel) == kind).sum()) for field in fields]
-            columns[f"{_short(name)}: {what}"] = counts
+            columns[f"{title.split()[0]}: {what}"] = counts
     return columns
 
 
-def show_table(both: dict[str, list[LayerField]], pixel: int) -> None:
-    """Show the numbers of every layer, and offer them as a file."""
-    st.table(growth_table(both, pixel))
-    offer_data("receptive-field", growth_numbers(both, pixel), "growth_table")
-
-
-def _short(name: str) -> str:
-    return name.split(",")[0].split(" ")[0]
+def growth_table(numbers: dict[str, list[Any]]) -> dict[str, list[str]]:
+    """Write these columns for the screen: shares of the past instead of counts."""
+    layer, kernel, reach, past, *counts = numbers
+    return {
+        "Layer": [f"block {n}" if n else "first" for n in numbers[layer]],
+        "Kernel": numbers[kernel],
+        "Reach": [str(pixels) for pixels in numbers[reach]],
+        **{name: list(map(panels.share, numbers[name], numbers[past])) for name in counts},
+    }
 
 
 def all_pixels(field: LayerField) -> str:
@@ -233,33 +208,21 @@ def _effective(model: LoadedModel, shown: ShownPicture, pixel: int) -> None:
         "(Luo et al. 2016): the larger it is, the more a small change of that pixel would matter. "
         "*Prove it* makes a real change."
     )
-    channel = 0
-    if config.num_channels == 3:
-        channel = "RGB".index(
-            bound(
-                st.segmented_control,
-                "Channel", list("RGB"), default="R", required=True, key="channel",
-            )
-        )  # fmt: skip
-    field = computed.fields(model)[-1]
-    roles = field.roles(pixel)
-    board(
+    channel = choose_channel(config.num_channels, "Channel", "channel")
+    used = computed.effective(model.model, shown, pixel * config.num_channels + channel)
+    pixel_board(
         Board(
             panels=(
-                panels.picture_panel(
+                panels.field_panel(
                     shown.levels, config.num_levels, "Theoretical: what the masks let through",
-                    looks=roles, captions=[panels.field_caption(pixel, roles)],
+                    computed.fields(model.model)[-1:], pixel,
                 ),
                 panels.effective_panel(
-                    computed.effective(model, shown, pixel, channel), pixel,
-                    "Effective: size of the gradient, on this picture",
+                    used, pixel, "Effective: size of the gradient, on this picture"
                 ),
             ),
-            words=panels.FIELD_WORDS,
-            marks={"pixel": pixel},
-            picks={"pixel": "Pixel"},
             hint=f"Both for the prediction at {place(pixel, config)} of the {shown.title}.",
         ),
+        pixel,
         key="effective",
-        on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
     )  # fmt: skip

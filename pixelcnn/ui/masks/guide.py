@@ -1,14 +1,12 @@
 """Section What PixelCNN is: a path of seven steps over the same picture and model."""
 
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
 
 from pixelcnn.ui.masks import steps
-from pixelcnn.ui.masks.shown import ShownPicture
-from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.masks.shown import ShownPicture, warn_of_link
 from pixelcnn.ui.shared.resources import LoadedModel
 
 
@@ -86,12 +84,7 @@ def current_step() -> int:
     text = st.query_params.get("step", str(st.session_state.get("guide_step", 1)))
     if text in map(str, range(1, len(STEPS) + 1)):
         return int(text)
-    st.warning(
-        f"`step` (={literal(reprlib.repr(text))}) in the link must be a number from 1 to "
-        f"{len(STEPS)}; shown is "
-        "1.",
-        icon=":material/warning:",
-    )
+    warn_of_link("step", text, f"be a number from 1 to {len(STEPS)}", 1)
     return 1
 
 

@@ -5,9 +5,9 @@ import streamlit as st
 from pixelcnn.inspection.kernels import input_names, kernel_paths
 from pixelcnn.masks import channel_mask
 from pixelcnn.ui.masks import panels
-from pixelcnn.ui.masks.board import Board, Frames, board
+from pixelcnn.ui.masks.board import Board, Frames, Panel, board
 from pixelcnn.ui.masks.computed import one_kernel
-from pixelcnn.ui.masks.shown import ShownPicture, has_masks, pixel_of_link, write_pixel
+from pixelcnn.ui.masks.shown import ShownPicture, has_masks, pixel_board, pixel_of_link
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -46,26 +46,32 @@ def _sliding(model: LoadedModel, shown: ShownPicture) -> None:
         "Dilation", DILATIONS, default=1, required=True, key="dilation",
         help="Distance between two entries, in pixels. The first layer always has 1.",
     )  # fmt: skip
-    total = config.height * config.width
-    board(
-        Board(
-            panels=(
-                panels.mask_panel(size, "A", dilation),
-                panels.mask_panel(size, "B", dilation),
-                panels.picture_panel(
-                    shown.levels, config.num_levels, "Slide the kernel", captions=[shown.title]
-                ),
-            ),
-            words=panels.ENTRY_WORDS,
-            legend=panels.KERNEL_LEGEND,
-            marks={"pixel": pixel_of_link("pixel", config)},
-            picks={"pixel": "Pixel"},
-            frames=Frames(count=total, per_second=30, slides="pixel", button="Slide"),
-            hint="Point at an entry of a mask to see which pixel it reads; drag the kernel over "
-            "the picture, or use the arrow keys.",
+    sliding_board(
+        (panels.mask_panel(size, "A", dilation), panels.mask_panel(size, "B", dilation)),
+        panels.picture_panel(
+            shown.levels, config.num_levels, "Slide the kernel", captions=[shown.title]
         ),
+        pixel_of_link("pixel", config),
+        hint="Point at an entry of a mask to see which pixel it reads; drag the kernel over "
+        "the picture, or use the arrow keys.",
         key="sliding",
-        on_pick=lambda name, pixel: write_pixel(name, pixel, config.width),
+    )
+
+
+def sliding_board(
+    masks: tuple[Panel, Panel], picture: Panel, pixel: int, *, hint: str, key: str
+) -> None:
+    """Mount a board on which kernels slide over a picture."""
+    total = picture.height * picture.width
+    pixel_board(
+        Board(
+            panels=(*masks, picture),
+            legend=panels.KERNEL_LEGEND,
+            frames=Frames(count=total, per_second=30, slides="pixel", button="Slide"),
+            hint=hint,
+        ),
+        pixel,
+        key=key,
     )
 
 
@@ -111,7 +117,7 @@ def _weights(model: LoadedModel) -> None:
         "Layer", list(paths), format_func=paths.__getitem__, key="weights_layer",
         help="Every convolution of the loaded model, in the order of use.",
     )  # fmt: skip
-    kernel = one_kernel(model, path)
+    kernel = one_kernel(model.model, path)
     outputs, inputs = kernel.weights.shape[:2]
     # Another layer or model has fewer features: a number that is too large becomes the last.
     if st.session_state.get("feature", 0) >= outputs:
@@ -143,8 +149,6 @@ def _weights(model: LoadedModel) -> None:
                 panels.weights_panel(kernel, output, one),
                 panels.overview_panel(kernel, output, one),
             ),
-            words=panels.ENTRY_WORDS,
-            picks={"feature": "Feature"},
             marks={"feature": panels.cell_of(kernel, output, one)},
             hint=f"{kernel.title}: {outputs} features, each reads {inputs} inputs.",
         ),

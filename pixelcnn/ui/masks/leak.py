@@ -1,30 +1,31 @@
 """Section Why A then B: what mask B in the first layer does, shown on a net trained with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import streamlit as st
 import torch
 
 from pixelcnn.data.pictures import sheet
 from pixelcnn.evaluation.stored import StoredNumbers, StoredNumbersError, load_numbers, percent
 from pixelcnn.evaluation.wrong_mask import PATH, WrongMask, canvases
-from pixelcnn.inspection.influence import Influence
-from pixelcnn.inspection.influence import influence as try_influence
+from pixelcnn.inspection.influence import Influence, influence
+from pixelcnn.models import Model, ModelConfig
 from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.storage import CheckpointError
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.ahead import Prepare
-from pixelcnn.ui.masks.board import Board, Look, board
-from pixelcnn.ui.masks.growth import LEGEND
+from pixelcnn.ui.masks.board import Board, Look
 from pixelcnn.ui.masks.shown import (
     ShownPicture,
     has_masks,
-    pixel_looked_at,
+    pixel_board,
     pixel_of_link,
     place,
-    write_pixel,
+    read_pixel,
+    show_change,
 )
-from pixelcnn.ui.shared.charts import curves, distributions
+from pixelcnn.ui.shared.charts import curves
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
@@ -47,12 +48,13 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
         help="A copy of the loaded model in which the centre of the first kernel is open.",
     )  # fmt: skip
     pixel = pixel_of_link("pixel", config)
-    found = computed.leaks(model, wrong, shown, pixel)
-    roles = computed.fields(model, wrong)[-1].roles(pixel)
+    net = _chosen(model, wrong)
+    found = computed.leaks(net, shown, pixel * config.num_channels)
+    roles = computed.fields(net)[-1].roles(pixel)
     first = "B" if wrong else "A"
     left, right = st.columns([7, 5], gap="medium")
     with left:
-        board(
+        pixel_board(
             Board(
                 panels=(
                     panels.mask_panel(
@@ -63,50 +65,51 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
                     ),
                     panels.picture_panel(
                         shown.levels, config.num_levels, "What the prediction reads",
-                        looks=panels.with_leaks(roles, found), captions=[shown.title], size=400,
+                        looks=np.where(found, Look.LEAK, roles), captions=[shown.title], size=400,
                     ),
                 ),
-                words=panels.FIELD_WORDS | panels.ENTRY_WORDS,
-                legend=(*LEGEND[:-1], Look.LEAK if wrong else Look.CURRENT),
-                marks={"pixel": pixel},
-                picks={"pixel": "Pixel"},
+                legend=(*panels.FIELD_LEGEND[:-1], Look.LEAK if wrong else Look.CURRENT),
                 hint="Click a pixel: its prediction is checked.",
             ),
+            pixel,
             key="leak",
-            on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
         )  # fmt: skip
     with right:
-        _verdict(model, wrong)
-        _own_level(model, shown, pixel, wrong)
-    _trained(model, shown, pixel)
+        _verdict(net)
+        _own_level(net, shown, pixel)
+    _trained(config, shown, pixel)
     # All is drawn; what the switch needs is computed now, once, so that it answers at once.
-    computed.fields(model, not wrong)
-    computed.quick_check(model, not wrong)
+    other = _chosen(model, not wrong)
+    computed.fields(other)
+    computed.quick_check(other)
 
 
-def prepare() -> Prepare:
-    """Give what computes this section's numbers for another model or picture."""
-    pixel, wrong = pixel_looked_at(), bool(st.session_state.get("wrong"))
-
-    def compute(model: LoadedModel, shown: ShownPicture) -> Iterator[None]:
-        if not isinstance(model.model, ConvolutionModel):
-            return
-        for switch in (wrong, not wrong):
-            computed.fields(model, switch)
-            for position in computed.checked(model):
-                computed.check_at(model, switch, position)
-                yield
-        computed.leaks(model, wrong, shown, pixel(model.model.config))
+def prepare(
+    model: LoadedModel, shown: ShownPicture, looked_at: Mapping[str, Any]
+) -> Iterator[None]:
+    """Compute this section's numbers, see `ahead.Prepare`."""
+    if not isinstance(model.model, ConvolutionModel):
+        return
+    for wrong in (False, True):
+        computed.fields(_chosen(model, wrong))
+        computed.quick_check(_chosen(model, wrong))
         yield
-        computed.logits(model, shown, wrong)
-        yield
-        _change_own_level(model, shown, pixel(model.model.config), wrong)
+    net = _chosen(model, looked_at.get("wrong", False))
+    pixel = read_pixel(looked_at.get("pixel"), net.config)
+    computed.leaks(net, shown, pixel * net.config.num_channels)
+    yield
+    computed.logits(net, shown)
+    yield
+    _change_own_level(net, shown, pixel)
 
-    return compute
+
+def _chosen(model: LoadedModel, wrong: bool) -> Model:
+    """Return the loaded model, or its copy with mask B in the first layer."""
+    return computed.leaking_copy(model.model) if wrong else model.model
 
 
-def _verdict(model: LoadedModel, wrong: bool) -> None:
-    report = computed.quick_check(model, wrong)
+def _verdict(net: Model) -> None:
+    report = computed.quick_check(net)
     if report.is_causal:
         st.success(
             f"**Causality check passed** for {report.positions_checked} of {report.num_dims} "
@@ -118,27 +121,22 @@ def _verdict(model: LoadedModel, wrong: bool) -> None:
         st.error(f"**Causality check failed.** {report.text}", icon=":material/gpp_bad:")
 
 
-def _change_own_level(
-    model: LoadedModel, shown: ShownPicture, pixel: int, wrong: bool
-) -> tuple[int, int, Influence]:
+def _change_own_level(net: Model, shown: ShownPicture, pixel: int) -> tuple[int, int, Influence]:
     """Give the level of a pixel, another one, and what the change does to its own prediction."""
-    levels = model.model.config.num_levels
+    levels = net.config.num_levels
     level = shown.level_at(pixel)
     other = (level + levels // 2) % levels
-    own = pixel * model.model.config.num_channels
-    return level, other, computed.influence(model, shown, own, other, own, wrong)
+    own = pixel * net.config.num_channels
+    return level, other, computed.influence(net, shown, own, other, own)
 
 
-def _own_level(model: LoadedModel, shown: ShownPicture, pixel: int, wrong: bool) -> None:
+def _own_level(net: Model, shown: ShownPicture, pixel: int) -> None:
     """Change the very pixel that is predicted, and look at its prediction."""
-    config = model.model.config
-    level, other, result = _change_own_level(model, shown, pixel, wrong)
+    config = net.config
+    level, other, result = _change_own_level(net, shown, pixel)
     where = place(pixel, config) + (", red," if config.num_channels == 3 else "")
     st.markdown(f"The level at {where} is changed from {level} to {other}. Its own prediction:")
-    st.plotly_chart(
-        distributions.before_after(result.before, result.after, level), key="leak_chart",
-        config={"displayModeBar": False},
-    )  # fmt: skip
+    show_change(result, level, "leak_chart")
     if result.unchanged:
         st.markdown(f":green[**Not a bit changed:**] all {config.num_levels} logits are the same.")
     else:
@@ -149,7 +147,7 @@ def _own_level(model: LoadedModel, shown: ShownPicture, pixel: int, wrong: bool)
         )
 
 
-def _trained(model: LoadedModel, shown: ShownPicture, pixel: int) -> None:
+def _trained(loaded: ModelConfig, shown: ShownPicture, pixel: int) -> None:
     """Show what became of a net that was trained with mask B in its first layer."""
     st.divider()
     st.markdown("#### Trained with the wrong mask")
@@ -194,19 +192,13 @@ def _trained(model: LoadedModel, shown: ShownPicture, pixel: int) -> None:
             caption="Left: what stood there. Right: what the net drew over it, pixel by pixel.",
             alt="Black and noise, and what the net with the wrong mask drew over them",
         )
-    c = model.model.config
-    if (c.image_shape, c.num_levels) != (config.image_shape, config.num_levels):
+    if (loaded.image_shape, loaded.num_levels) != (config.image_shape, config.num_levels):
         return
     level = shown.level_at(pixel)
-    other = (level + c.num_levels // 2) % c.num_levels
-    result = try_influence(
-        net, shown.levels, None, changed=pixel, level=other, predicted=pixel
-    )  # fmt: skip
+    other = (level + config.num_levels // 2) % config.num_levels
+    result = influence(net, shown.levels, None, changed=pixel, level=other, predicted=pixel)
     st.markdown(
-        f"Its prediction at {place(pixel, c)}, when the level there is changed from {level} to "
-        f"{other}: {percent(result.total_variation)} of the probability moves along."
+        f"Its prediction at {place(pixel, config)}, when the level there is changed from {level} "
+        f"to {other}: {percent(result.total_variation)} of the probability moves along."
     )
-    st.plotly_chart(
-        distributions.before_after(result.before, result.after, level), key="trained_chart",
-        config={"displayModeBar": False},
-    )  # fmt: skip
+    show_change(result, level, "trained_chart")

@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import streamlit as st
 
 from pixelcnn.commands.train import command_line
@@ -12,19 +11,15 @@ from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.models import ModelConfig, architecture
 from pixelcnn.training.runs import RunConfig
 from pixelcnn.ui.masks import computed, panels
-from pixelcnn.ui.masks.board import Board, board
-from pixelcnn.ui.masks.growth import LEGEND, all_pixels, convolutional, frames, show_table
-from pixelcnn.ui.masks.shown import ShownPicture, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.board import Board
+from pixelcnn.ui.masks.growth import all_pixels, convolutional, frames, show_table
+from pixelcnn.ui.masks.kernels import SIZES
+from pixelcnn.ui.masks.shown import ShownPicture, pixel_board, pixel_of_link, place
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel, num_parameters
 
-PATTERNS = {
-    "1": (1,),
-    "1, 2": (1, 2),
-    "1, 2, 4": (1, 2, 4),
-    "1, 2, 4, 8": (1, 2, 4, 8),
-}
+PATTERNS = ("1", "1, 2", "1, 2, 4", "1, 2, 4, 8")
 OWN_LIST = "own list"
 MAX_FEATURES = 96
 """More would take longer to make and count than a slider may take to answer."""
@@ -53,27 +48,17 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
         one.metric("Parameters", f"{num_parameters(own):,}")
         two.metric("Past seen", panels.share(int((roles == PixelRole.SEEN).sum()), pixel))
         three.metric("Blind spot", panels.share(int((roles == PixelRole.BLIND_SPOT).sum()), pixel))
-        board(
+        title = f"Field at {place(pixel, config)}"
+        pixel_board(
             Board(
-                panels=(
-                    panels.picture_panel(
-                        shown.levels, config.num_levels, f"Field at {place(pixel, config)}",
-                        looks=np.stack([field.roles(pixel) for field in fields]),
-                        captions=[
-                            panels.field_caption(pixel, f.roles(pixel)) for f in fields
-                        ],
-                    ),
-                ),
-                words=panels.FIELD_WORDS,
-                legend=LEGEND,
-                marks={"pixel": pixel},
-                picks={"pixel": "Pixel"},
+                panels=[panels.field_panel(shown.levels, config.num_levels, title, fields, pixel)],
+                legend=panels.FIELD_LEGEND,
                 frames=frames(fields),
                 hint="Click a pixel; play or drag the slider through the layers.",
             ),
+            pixel,
             key="own",
-            on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
-        )  # fmt: skip
+        )
     st.markdown(all_pixels(fields[-1]))
     with st.expander("Numbers, layer by layer"):
         show_table({architecture(own.architecture).title: fields}, pixel)
@@ -97,31 +82,19 @@ def choose_config(config: ModelConfig) -> ModelConfig:
         help=" ".join(f"{name.capitalize()}: {kind.about}" for name, kind in kinds.items()),
     )  # fmt: skip
     first, later = st.columns(2)
-    sizes = (3, 5, 7, 9)
-    first_size = bound(
-        first.selectbox,
-        "First kernel, A", sizes, index=2, key="first",
-    )  # fmt: skip
-    size = bound(
-        later.selectbox,
-        "Later kernels, B", sizes, key="later",
-    )  # fmt: skip
+    first_size = bound(first.selectbox, "First kernel, A", SIZES, 2, key="first")
+    size = bound(later.selectbox, "Later kernels, B", SIZES, key="later")
     pattern = bound(
         st.selectbox,
         "Dilations, repeated", [*PATTERNS, OWN_LIST], key="pattern",
         help="Distance between two entries of a kernel, block by block.",
     )  # fmt: skip
     if pattern == OWN_LIST:
-        text = bound(
-            st.text_input,
-            "One dilation for each block",
-            "1 2 4 8",
-            key="dilations",
-        )
+        text = bound(st.text_input, "One dilation for each block", "1 2 4 8", key="dilations")
         dilations = dilations_of(text)
     else:
         depth = bound(st.slider, "Blocks", 1, 16, 6, key="blocks")
-        dilations = tuple((PATTERNS[pattern] * depth)[:depth])
+        dilations = (dilations_of(pattern) * depth)[:depth]
     step = config.num_channels
     features = bound(
         st.slider,

@@ -9,26 +9,12 @@ from torch import Tensor
 from pixelcnn.data.pictures import pictures
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.inspection.kernels import Kernel
+from pixelcnn.inspection.receptive_field import LayerField
 from pixelcnn.masks import kernel_mask
 from pixelcnn.ui.masks.board import Look, Panel
 
-FIELD_WORDS = {
-    Look.SEEN: "past, can be read",
-    Look.BLIND_SPOT: "past, but in the blind spot",
-    Look.BEYOND_REACH: "past, but out of reach",
-    Look.FUTURE: "future, must not be read",
-    Look.CURRENT: "the pixel to be predicted",
-    Look.LEAK: "LEAK: it is read, but must not be",
-}
-ENTRY_WORDS = {
-    Look.READS_PAST: "past: read",
-    Look.READS_PRESENT: "present: read, without the level to be predicted",
-    Look.HIDDEN_PRESENT: "present: hidden by the mask",
-    Look.HIDDEN_FUTURE: "future: hidden by the mask",
-    Look.ABSENT: "not part of this convolution",
-    Look.READS_ROWS_ABOVE: "this row: read, but the vertical stack there knows rows above only",
-}
-KERNEL_LEGEND = tuple(ENTRY_WORDS)[:4]
+FIELD_LEGEND = (Look.SEEN, Look.BLIND_SPOT, Look.BEYOND_REACH, Look.FUTURE, Look.CURRENT)
+KERNEL_LEGEND = (Look.READS_PAST, Look.READS_PRESENT, Look.HIDDEN_PRESENT, Look.HIDDEN_FUTURE)
 SMALLEST_SHADE = 1e-4
 """Share of the largest gradient at which the colour map of the effective field begins."""
 
@@ -61,19 +47,27 @@ def picture_panel(
     )
 
 
+def field_panel(
+    levels: Tensor, num_levels: int, title: str, fields: Sequence[LayerField], pixel: int
+) -> Panel:
+    """Show what the prediction at a pixel sees of an image, frame by frame behind every layer."""
+    roles = [field.roles(pixel) for field in fields]
+    captions = [field_caption(pixel, r) for r in roles]
+    return picture_panel(levels, num_levels, title, looks=np.stack(roles), captions=captions)
+
+
 def mask_panel(
     kernel_size: int, mask_type: str, dilation: int, title: str = "", size: int = 240
 ) -> Panel:
     """Show the mask of a kernel for one channel, 1 where it reads."""
     mask = kernel_mask(kernel_size, mask_type).numpy()
-    looks = entry_looks(mask[None, None] != 0, np.ones_like(mask, dtype=bool))
+    looks = entry_looks(mask != 0, np.ones_like(mask, dtype=bool))
     centre = "hidden" if mask_type == "A" else "read"
     return Panel(
         title or f"Mask {mask_type}",
         kernel_size,
         kernel_size,
         values=mask,
-        numbers=True,
         looks=looks,
         dilation=dilation,
         captions=[f"{mask.sum()} of {mask.size} entries read; the centre is {centre}."],
@@ -82,20 +76,18 @@ def mask_panel(
 
 
 def entry_looks(
-    is_open: NDArray[np.bool_], is_part: NDArray[np.bool_], is_vertical: bool = False
+    reads: NDArray[np.bool_], is_part: NDArray[np.bool_], is_vertical: bool = False
 ) -> NDArray[np.uint8]:
     """Sort a kernel's entries by what they are: past, present, future; read or hidden.
 
     Arguments:
-        is_open: (outputs, inputs, k, k), whether the mask lets an entry read; one that reads for
-            any pair of features counts.
+        reads: (k, k), whether the mask lets the entry read for any of the features shown.
         is_part: (k, k), whether the convolution has the entry.
         is_vertical: whether it belongs to the vertical stack.
 
     Returns:
         uint8 (k, k), values of `Look`.
     """
-    reads = is_open.any((0, 1))
     size = len(is_part)
     centre = size * size // 2
     order = np.arange(size * size).reshape(size, size)
@@ -116,26 +108,19 @@ def weights_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
         output: output feature.
         source: input feature; None takes all together (Euclidean norm).
     """
-    inputs = slice(None) if source is None else slice(source, source + 1)
-    is_open = kernel.is_open[output : output + 1, inputs]
-    together = source is None
-    values = kernel.norms(output) if together else kernel.weights[output, source]
-    largest = float(abs(values).max())
-    visible = np.where(is_open.any((0, 1)), values, np.nan)
-    reads = (Look.READS_PAST, Look.READS_PRESENT, Look.READS_ROWS_ABOVE)
-    what = "all inputs" if source is None else f"input {source}"
+    visible = kernel.visible(source)[output]
+    largest = float(np.nanmax(abs(visible), initial=0.0))
+    two_sides = source is not None
     return Panel(
-        f"Feature {output}, {what}",
+        f"Feature {output}, {f'input {source}' if two_sides else 'all inputs'}",
         kernel.size,
         kernel.size,
         shades=visible / (largest or 1.0),
-        two_sides=source is not None,
-        bar=weight_bar(largest, source is not None),
+        two_sides=two_sides,
+        bar=weight_bar(largest, two_sides),
         values=visible,
-        numbers=True,
-        unit="weight" if source is not None else "norm of the weights",
-        looks=entry_looks(is_open, kernel.is_part, kernel.is_vertical),
-        unpainted=reads,
+        unit="weight" if two_sides else "norm of the weights",
+        looks=entry_looks(~np.isnan(visible), kernel.is_part, kernel.is_vertical),
         dilation=kernel.dilation,
         captions=[_weights_caption(kernel)],
         size=360,
@@ -162,20 +147,12 @@ def overview_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
     Of a 1x1 convolution this is the matrix of its weights, one row for each output.
     """
     if kernel.size == 1:
-        matrix = kernel.weights[:, :, 0, 0]
-        looks = np.zeros(matrix.shape, np.uint8)
-        shades = np.where(kernel.is_open[:, :, 0, 0], matrix, np.nan)
-        title = f"All weights: {matrix.shape[0]} outputs down, {matrix.shape[1]} inputs across"
+        shades = np.where(kernel.is_open, kernel.weights, np.nan)[:, :, 0, 0]
+        looks = None
+        title = f"All weights: {shades.shape[0]} outputs down, {shades.shape[1]} inputs across"
     else:
-        if source is None:
-            tiles = np.linalg.norm(kernel.weights, axis=1)  # (outputs, k, k)
-            is_open = kernel.is_open.any(1)
-        else:
-            tiles, is_open = kernel.weights[:, source], kernel.is_open[:, source]
-        part = np.ix_(kernel.is_part.any(1), kernel.is_part.any(0))
-        visible = np.where(is_open, tiles, np.nan)
-        shades, looks = _tiled(visible[:, *part], output)
-        title = f"All {len(tiles)} features of this layer; click one"
+        shades, looks = _tiled(kernel, source, output)
+        title = f"All {len(kernel.weights)} features of this layer; click one"
     largest = float(np.nanmax(abs(shades), initial=0.0))
     two_sides = source is not None or kernel.size == 1
     return Panel(
@@ -187,15 +164,10 @@ def overview_panel(kernel: Kernel, output: int, source: int | None) -> Panel:
         values=shades,
         unit="weight" if two_sides else "norm",
         looks=looks,
-        tile=None if kernel.size == 1 else (*_tile_shape(kernel), len(kernel.weights)),
+        tile=None if kernel.size == 1 else (*_tile_shape(kernel)[:2], len(kernel.weights)),
         is_choosable=True,
         size=520,
     )
-
-
-def overview_columns(count: int) -> int:
-    """Count the kernels in a row of the overview: it is wider than tall."""
-    return int(np.ceil(np.sqrt(1.6 * count)))
 
 
 def feature_at(kernel: Kernel, cell: int) -> tuple[int, int | None]:
@@ -203,8 +175,7 @@ def feature_at(kernel: Kernel, cell: int) -> tuple[int, int | None]:
     outputs, inputs = kernel.weights.shape[:2]
     if kernel.size == 1:
         return divmod(cell, inputs)
-    height, width = _tile_shape(kernel)
-    columns = overview_columns(outputs)
+    height, width, columns = _tile_shape(kernel)
     row, col = divmod(cell, columns * width + 1)
     across = min(col // width, columns - 1)  # the last line belongs to the last tile
     return min(row // height * columns + across, outputs - 1), None
@@ -212,34 +183,33 @@ def feature_at(kernel: Kernel, cell: int) -> tuple[int, int | None]:
 
 def cell_of(kernel: Kernel, output: int, source: int | None) -> int:
     """Give the cell of the overview in the middle of a feature's kernel."""
-    outputs, inputs = kernel.weights.shape[:2]
     if kernel.size == 1:
-        return output * inputs + (source or 0)
-    height, width = _tile_shape(kernel)
-    columns = overview_columns(outputs)
+        return output * kernel.weights.shape[1] + (source or 0)
+    height, width, columns = _tile_shape(kernel)
     row, col = divmod(output, columns)
     return (row * height + height // 2) * (columns * width + 1) + col * width + width // 2
 
 
-def _tile_shape(kernel: Kernel) -> tuple[int, int]:
-    """Rows and columns that a kernel takes in the overview, one line each included."""
-    return int(kernel.is_part.any(1).sum()) + 1, int(kernel.is_part.any(0).sum()) + 1
+def _tile_shape(kernel: Kernel) -> tuple[int, int, int]:
+    """Rows and columns of a kernel in the overview, one line each included, and tiles in a row."""
+    height, width = (int(kernel.is_part.any(axis).sum()) + 1 for axis in (1, 0))
+    return height, width, int(np.ceil(np.sqrt(1.6 * len(kernel.weights))))  # wider than tall
 
 
 def _tiled(
-    tiles: NDArray[np.floating], chosen: int
+    kernel: Kernel, source: int | None, chosen: int
 ) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
-    """Lay (n, rows, columns) out with lines between; the lines around the chosen are marked."""
-    count = len(tiles)
-    height, width = tiles.shape[1] + 1, tiles.shape[2] + 1
-    columns = overview_columns(count)
-    shape = (-(-count // columns) * height + 1, columns * width + 1)
+    """Lay out the kernels of all outputs, with lines between; the chosen one has a frame."""
+    part = np.ix_(kernel.is_part.any(1), kernel.is_part.any(0))
+    tiles = kernel.visible(source)[:, *part]
+    height, width, columns = _tile_shape(kernel)
+    shape = (-(-len(tiles) // columns) * height + 1, columns * width + 1)
     shades, looks = np.full(shape, np.nan), np.zeros(shape, np.uint8)
     for n, tile in enumerate(tiles):
         row, col = n // columns * height, n % columns * width
         shades[row + 1 : row + height, col + 1 : col + width] = tile
         if n == chosen:
-            looks[row : row + height + 1, col : col + width + 1] = Look.CURRENT
+            looks[row : row + height + 1, col : col + width + 1] = Look.FRAME
             looks[row + 1 : row + height, col + 1 : col + width] = Look.NOTHING
     return shades, looks
 
@@ -292,8 +262,3 @@ def effective_caption(field: NDArray[np.float32]) -> str:
     half, most = (int((reached < part).sum()) + 1 for part in (0.5, 0.95))
     many = int((field > 0).sum())
     return f"half of the gradient lies on {half} of {many} pixels, 95 % on {most}"
-
-
-def with_leaks(roles: NDArray[np.uint8], leaks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Mark the pixels that must not be read, but are."""
-    return np.where(leaks, np.uint8(Look.LEAK), roles)

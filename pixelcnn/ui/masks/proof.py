@@ -1,26 +1,24 @@
 """Section Prove it: change one pixel and watch one prediction; try all pairs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.inspection.influence import Influence
 from pixelcnn.inspection.receptive_field import PixelRole
 from pixelcnn.ui.masks import all_pairs, computed, panels
-from pixelcnn.ui.masks.ahead import Prepare
 from pixelcnn.ui.masks.board import Board, board
-from pixelcnn.ui.masks.growth import LEGEND
 from pixelcnn.ui.masks.shown import (
     ShownPicture,
-    pixel_looked_at,
+    choose_channel,
     pixel_of_link,
     place,
+    read_pixel,
+    show_change,
     write_pixel,
 )
-from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.resources import LoadedModel
 
@@ -29,6 +27,7 @@ WHY_UNCHANGED = {
     PixelRole.FUTURE: "It comes later in the order, and the masks hide it.",
     PixelRole.BLIND_SPOT: "It is past, but it lies in the blind spot.",
     PixelRole.BEYOND_REACH: "It is past, but out of the reach of the kernels.",
+    PixelRole.SEEN: "The masks let it through, but on this picture it makes no difference.",
 }
 
 I_BEGINS, J_BEGINS = (0.35, 0.5), (0.5, 0.55)
@@ -46,7 +45,10 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
     )
     left, right = st.columns([6, 6], gap="medium")
     with right:
-        from_channel, to_channel = _channels(config.num_channels)
+        channels = config.num_channels
+        places = (st, st) if channels == 1 else st.columns(2)
+        from_channel = choose_channel(channels, "Channel of i", "i_channel", places[0])
+        to_channel = choose_channel(channels, "Channel of j", "j_channel", places[1])
         level = shown.level_at(changed, from_channel)
         new = _new_level(level, config.num_levels)
         hint = bound(
@@ -54,6 +56,7 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
             "Show what j can read", key="show_field",
             help="The receptive field of j: what the masks allow. The trial shows what happens.",
         )  # fmt: skip
+    roles = computed.fields(model.model)[-1].roles(predicted)
     other = shown.levels.clone()
     other[0, from_channel].view(-1)[changed] = new
     with left:
@@ -62,79 +65,46 @@ def show(model: LoadedModel, shown: ShownPicture) -> None:
                 panels=(
                     panels.picture_panel(
                         other, config.num_levels, f"Picture with level {new} at i",
-                        looks=_roles(model, predicted) if hint else None,
+                        looks=roles if hint else None,
                         captions=[shown.title],
                     ),
                 ),
-                words=panels.FIELD_WORDS,
-                legend=LEGEND if hint else (),
+                legend=panels.FIELD_LEGEND if hint else (),
                 marks={"i": changed, "j": predicted},
-                picks={"i": "i: pixel to change", "j": "j: prediction to watch"},
+                buttons={"i": "i: pixel to change", "j": "j: prediction to watch"},
                 hint=f"i is {place(changed, config)}, j is {place(predicted, config)}. "
                 "Click one, then the other; arrow keys move the chosen one.",
             ),
             key="pair",
             on_pick=lambda name, pixel: write_pixel(name, pixel, config.width),
         )  # fmt: skip
-    channels = config.num_channels
     i, j = changed * channels + from_channel, predicted * channels + to_channel
-    result = computed.influence(model, shown, i, new, j)
+    result = computed.influence(model.model, shown, i, new, j)
+    role = PixelRole(int(roles.flat[changed]))
+    if role is PixelRole.CURRENT and i < j:
+        role = PixelRole.SEEN  # an earlier channel of the same pixel
     with right:
-        _verdict(model, result, i, j, level, new)
-        st.plotly_chart(
-            distributions.before_after(
-                result.before, result.after, shown.level_at(predicted, to_channel)
-            ),
-            key="pair_chart",
-            config={"displayModeBar": False},
-        )
+        _verdict(result, role, f"Level {level} at i becomes {new}.")
+        show_change(result, shown.level_at(predicted, to_channel), "pair_chart")
         st.caption("The prediction at j, before and after the change at i.")
     st.divider()
     all_pairs.show(model, shown)
 
 
-def prepare() -> Prepare:
-    """Give what computes this section's numbers for another model or picture."""
-    i_looked_at, j_looked_at = pixel_looked_at("i", I_BEGINS), pixel_looked_at("j", J_BEGINS)
-    shift = st.session_state.get("by")
-
-    def compute(model: LoadedModel, shown: ShownPicture) -> Iterator[None]:
-        config = model.model.config
-        i, j = (p(config) for p in (i_looked_at, j_looked_at))
-        new = (shown.level_at(i) + (shift or config.num_levels // 2)) % config.num_levels
-        computed.fields(model)
-        yield
-        computed.logits(model, shown)
-        yield
-        channels = config.num_channels
-        computed.influence(model, shown, i * channels, new, j * channels)
-
-    return compute
-
-
-def _roles(model: LoadedModel, predicted: int) -> NDArray[np.uint8]:
-    return computed.fields(model)[-1].roles(predicted)
-
-
-def _channels(count: int) -> tuple[int, int]:
-    """Let the visitor choose the channels, where there is a choice."""
-    if count == 1:
-        return 0, 0
-    columns = st.columns(2)
-    names = [
-        bound(
-            column.segmented_control,
-            text,
-            list("RGB"),
-            default="R",
-            required=True,
-            key=key,
-        )
-        for column, text, key in zip(
-            columns, ("Channel of i", "Channel of j"), ("i_channel", "j_channel"), strict=True
-        )
-    ]
-    return "RGB".index(names[0]), "RGB".index(names[1])
+def prepare(
+    model: LoadedModel, shown: ShownPicture, looked_at: Mapping[str, Any]
+) -> Iterator[None]:
+    """Compute this section's numbers, see `ahead.Prepare`."""
+    net, config = model.model, model.model.config
+    computed.fields(net)
+    yield
+    computed.logits(net, shown)
+    yield
+    i = read_pixel(looked_at.get("i"), config, I_BEGINS)
+    j = read_pixel(looked_at.get("j"), config, J_BEGINS)
+    shift = looked_at.get("by", config.num_levels // 2)
+    new = (shown.level_at(i) + shift) % config.num_levels
+    computed.influence(net, shown, i * config.num_channels, new, j * config.num_channels)
 
 
 def _new_level(level: int, num_levels: int) -> int:
@@ -149,35 +119,18 @@ def _new_level(level: int, num_levels: int) -> int:
     return new
 
 
-def _verdict(
-    model: LoadedModel,
-    result: Influence,
-    changed: int,
-    predicted: int,
-    level: int,
-    new: int,
-) -> None:
-    """Tell what the trial found; `changed` and `predicted` are dimensions."""
-    config = model.model.config
-    role = PixelRole(
-        int(_roles(model, predicted // config.num_channels).flat[changed // config.num_channels])
-    )
-    if role is PixelRole.CURRENT and changed < predicted:
-        role = PixelRole.SEEN  # an earlier channel of the same pixel
-    what = f"Level {level} at i becomes {new}."
-    if not result.unchanged:
-        must_not = changed >= predicted
-        (st.error if must_not else st.info)(
-            f"**Yes, i influences j.** {what} {percent(result.total_variation)} of "
-            "the probability at j moves.",
-            icon=":material/error:" if must_not else ":material/trending_flat:",
+def _verdict(result: Influence, role: PixelRole, what: str) -> None:
+    """Tell what the trial found; `role` is that of i for the prediction at j."""
+    if result.unchanged:
+        st.success(
+            f"**No: not a bit changed.** {what} All {len(result.before)} logits at j are the "
+            f"same, bit for bit. {WHY_UNCHANGED[role]}",
+            icon=":material/block:",
         )
         return
-    why = WHY_UNCHANGED.get(
-        role, "The masks let it through, but on this picture it makes no difference."
-    )
-    st.success(
-        f"**No: not a bit changed.** {what} All {config.num_levels} logits at j are the same, "
-        f"bit for bit. {why}",
-        icon=":material/block:",
+    must_not = role in (PixelRole.CURRENT, PixelRole.FUTURE)
+    (st.error if must_not else st.info)(
+        f"**Yes, i influences j.** {what} {percent(result.total_variation)} of "
+        "the probability at j moves.",
+        icon=":material/error:" if must_not else ":material/trending_flat:",
     )

@@ -3,15 +3,19 @@
 import re
 import reprlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
 from pixelcnn.data.datasets import DATASETS, quantize
+from pixelcnn.inspection.influence import Influence
 from pixelcnn.models import ModelConfig
 from pixelcnn.models.convolutions import ConvolutionModel
 from pixelcnn.sampling import sample
+from pixelcnn.ui.masks.board import Board, board
+from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.controls import choose_class, choose_seed
 from pixelcnn.ui.shared.jobs import Results
 from pixelcnn.ui.shared.links import bound
@@ -115,32 +119,41 @@ def sample_of(model: LoadedModel, seed: int, label: int | None) -> Tensor:
 
 
 def pixel_of_link(name: str, config: ModelConfig, default: tuple[float, float] = CENTRE) -> int:
-    """Read a pixel, "row-column", from the URL.
+    """Read a pixel from the URL; if there is no such pixel, the page says so.
+
+    Arguments and result are those of `read_pixel`, which reads the parameter of this name.
+    """
+    text = st.query_params.get(name)
+    pixel = read_pixel(text, config, default)
+    if text is not None and _named_pixel(text, config) is None:
+        last_row, last_col = config.height - 1, config.width - 1
+        warn_of_link(
+            name, text, f"be row-column, rows 0 to {last_row}, columns 0 to {last_col}",
+            "{}-{}".format(*divmod(pixel, config.width)),
+        )  # fmt: skip
+    return pixel
+
+
+def read_pixel(
+    text: str | None, config: ModelConfig, default: tuple[float, float] = CENTRE
+) -> int:
+    """Read a pixel, "row-column".
 
     Arguments:
-        name: of the parameter.
+        text: what the URL says.
         config: gives H, W.
-        default: where it is otherwise, as shares of height and width, 0 to 1.
+        default: where it is if that names no pixel, as shares of height and width, 0 to 1.
 
     Returns:
         The pixel in raster order.
     """
-    text = st.query_params.get(name)
-    pixel = _read_pixel(text, config)
-    if pixel is not None:
-        return pixel
-    row, col = divmod(_pixel_at(default, config), config.width)
-    if text is not None:
-        st.warning(
-            f"`{name}` (={literal(reprlib.repr(text))}) in the link must be row-column, rows 0 to "
-            f"{config.height - 1}, columns 0 to {config.width - 1}; shown is {row}-{col}.",
-            icon=":material/warning:",
-        )
-    return row * config.width + col
+    pixel = _named_pixel(text, config)
+    if pixel is None:
+        return int(default[0] * config.height) * config.width + int(default[1] * config.width)
+    return pixel
 
 
-def _read_pixel(text: str | None, config: ModelConfig) -> int | None:
-    """Read "row-column": the pixel in raster order; None if there is no such pixel."""
+def _named_pixel(text: str | None, config: ModelConfig) -> int | None:
     found = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text or "")
     if not found:
         return None
@@ -148,26 +161,49 @@ def _read_pixel(text: str | None, config: ModelConfig) -> int | None:
     return row * config.width + col if row < config.height and col < config.width else None
 
 
-def _pixel_at(shares: tuple[float, float], config: ModelConfig) -> int:
-    return int(shares[0] * config.height) * config.width + int(shares[1] * config.width)
-
-
-def pixel_looked_at(
-    name: str = "pixel", default: tuple[float, float] = CENTRE
-) -> Callable[[ModelConfig], int]:
-    """Give what `pixel_of_link` reads for any model, also from a thread."""
-    text = st.query_params.get(name)
-
-    def pixel(config: ModelConfig) -> int:
-        named = _read_pixel(text, config)
-        return _pixel_at(default, config) if named is None else named
-
-    return pixel
+def warn_of_link(name: str, text: str, rule: str, instead: object) -> None:
+    """Say which rule the value of a parameter in the link breaks, and what is shown instead."""
+    st.warning(
+        f"`{name}` (={literal(reprlib.repr(text))}) in the link must {rule}; shown is {instead}.",
+        icon=":material/warning:",
+    )
 
 
 def write_pixel(name: str, pixel: int, width: int) -> None:
     """Put a pixel into the URL."""
     st.query_params[name] = "{}-{}".format(*divmod(pixel, width))
+
+
+def pixel_board(
+    content: Board, pixel: int, *, key: str, on_frame: Callable[[int], None] | None = None
+) -> None:
+    """Mount a board with the pixel of the link in it, for which a click chooses another.
+
+    Arguments are those of `board`; the last panel is as wide as the picture.
+    """
+    width = content.panels[-1].width
+    board(
+        replace(content, marks={"pixel": pixel}),
+        key=key,
+        on_pick=lambda name, chosen: write_pixel(name, chosen, width),
+        on_frame=on_frame,
+    )
+
+
+def show_change(result: Influence, level: int, key: str) -> None:
+    """Draw a prediction before and after a change; `level` is the one that is there."""
+    st.plotly_chart(
+        distributions.before_after(result.before, result.after, level), key=key,
+        config={"displayModeBar": False},
+    )  # fmt: skip
+
+
+def choose_channel(count: int, title: str, key: str, place: DeltaGenerator | None = None) -> int:
+    """Let the visitor choose one of the channels of a model, if it has more than one."""
+    if count == 1:
+        return 0
+    control = (place or st).segmented_control
+    return "RGB".index(bound(control, title, list("RGB"), default="R", required=True, key=key))
 
 
 def has_masks(model: LoadedModel) -> bool:
@@ -176,8 +212,7 @@ def has_masks(model: LoadedModel) -> bool:
         return True
     st.info(
         f"{literal(model.name)} ({model.model.title}) is not made of masked convolutions, so "
-        "there is "
-        "nothing to show here. Choose a PixelCNN in the sidebar.",
+        "there is nothing to show here. Choose a PixelCNN in the sidebar.",
         icon=":material/info:",
     )
     return False

@@ -3,19 +3,19 @@
 import numpy as np
 import streamlit as st
 import torch
-from numpy.typing import NDArray
 
 from pixelcnn.evaluation.likelihoods import surprise_bits
 from pixelcnn.evaluation.stored import percent
 from pixelcnn.ui.masks import computed, panels
 from pixelcnn.ui.masks.board import Board, Frames, Look, Panel, board
-from pixelcnn.ui.masks.shown import ShownPicture, has_masks, pixel_of_link, place, write_pixel
+from pixelcnn.ui.masks.kernels import sliding_board
+from pixelcnn.ui.masks.shown import ShownPicture, has_masks, pixel_board, pixel_of_link, place
 from pixelcnn.ui.shared.charts import distributions
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
 from pixelcnn.ui.shared.resources import LoadedModel
 
-ONE = {"pixel": "Pixel"}
+HINT = "Click a pixel, or move with the arrow keys."
 
 
 def sequence(model: LoadedModel, shown: ShownPicture) -> None:
@@ -47,15 +47,15 @@ def one_distribution(model: LoadedModel, shown: ShownPicture) -> None:
     looks.flat[pixel + 1 :] = Look.FUTURE
     left, right = st.columns([5, 6], gap="medium")
     with left:
-        _clickable(
-            model, pixel,
-            panels.picture_panel(
-                shown.levels, config.num_levels, "The pixels before it", looks=looks,
-                captions=[shown.title],
-            ),
+        before = panels.picture_panel(
+            shown.levels, config.num_levels, "The pixels before it", looks=looks,
+            captions=[shown.title],
         )  # fmt: skip
+        pixel_board(Board([before], hint=HINT), pixel, key="step_board")
     which = "" if config.num_channels == 1 else ", of its red channel,"
-    probabilities = computed.logits(model, shown)[0, :, 0].flatten(1)[:, pixel].double().softmax(0)
+    probabilities = (
+        computed.logits(model.model, shown)[0, :, 0].flatten(1)[:, pixel].double().softmax(0)
+    )
     level = shown.level_at(pixel)
     with right:
         st.plotly_chart(
@@ -73,7 +73,8 @@ def product(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 3: surprise at every pixel, and its sum."""
     config = model.model.config
     pixel = pixel_of_link("pixel", config)
-    bits = surprise_map(computed.logits(model, shown), shown)
+    logits = computed.logits(model.model, shown)
+    bits = surprise_bits(logits.double(), shown.levels)[0].sum(0).numpy()  # (H, W)
     so_far = float(bits.ravel()[: pixel + 1].sum())
     here, total = float(bits.flat[pixel]), float(bits.sum())
     one, two, three = st.columns(3)
@@ -81,27 +82,20 @@ def product(model: LoadedModel, shown: ShownPicture) -> None:
     two.metric("The sequence up to it", f"{so_far:,.0f} bits")
     three.metric("The whole picture", f"{total:,.0f} bits")
     most = max(8.0, float(np.ceil(bits.max())))
-    _clickable(
-        model, pixel,
-        panels.picture_panel(
-            shown.levels, config.num_levels, "Picture", captions=[shown.title]
-        ),
-        Panel(
-            "Surprise at every pixel",
-            config.height, config.width, shades=bits / most, values=bits, unit="bits:",
-            bar=[(0.0, "0"), (0.5, f"{most / 2:g}"), (1.0, f"{most:g} bits")],
-            captions=[
-                f"Its probability is 2 to the power of −{total:,.0f}: one in a number of about "
-                f"{total * np.log10(2):,.0f} digits."
-            ],
-            is_choosable=True,
-        ),
+    picture = panels.picture_panel(
+        shown.levels, config.num_levels, "Picture", captions=[shown.title]
+    )
+    surprise = Panel(
+        "Surprise at every pixel",
+        config.height, config.width, shades=bits / most, values=bits, unit="bits:",
+        bar=[(0.0, "0"), (0.5, f"{most / 2:g}"), (1.0, f"{most:g} bits")],
+        captions=[
+            f"Its probability is 2 to the power of −{total:,.0f}: one in a number of about "
+            f"{total * np.log10(2):,.0f} digits."
+        ],
+        is_choosable=True,
     )  # fmt: skip
-
-
-def surprise_map(logits: torch.Tensor, shown: ShownPicture) -> NDArray[np.float64]:
-    """Compute −log2 p of the level at every pixel, summed over its channels: (H, W)."""
-    return surprise_bits(logits.double(), shown.levels)[0].sum(0).numpy()
+    pixel_board(Board([picture, surprise], hint=HINT), pixel, key="step_board")
 
 
 def masks(model: LoadedModel, shown: ShownPicture) -> None:
@@ -109,28 +103,18 @@ def masks(model: LoadedModel, shown: ShownPicture) -> None:
     config = model.model.config
     if not has_masks(model):
         return
-    board(
-        Board(
-            panels=(
-                panels.mask_panel(config.first_kernel_size, "A", 1),
-                panels.mask_panel(config.kernel_size, "B", config.dilations[0]),
-                panels.picture_panel(
-                    shown.levels, config.num_levels, "What the kernel may read",
-                    captions=[shown.title],
-                ),
-            ),
-            words=panels.ENTRY_WORDS,
-            legend=panels.KERNEL_LEGEND,
-            marks={"pixel": pixel_of_link("pixel", config)},
-            picks=ONE,
-            frames=Frames(
-                count=config.height * config.width, per_second=30, slides="pixel", button="Slide"
-            ),
-            hint="Point at an entry of a mask; drag the kernel over the picture.",
+    sliding_board(
+        (
+            panels.mask_panel(config.first_kernel_size, "A", 1),
+            panels.mask_panel(config.kernel_size, "B", config.dilations[0]),
         ),
+        panels.picture_panel(
+            shown.levels, config.num_levels, "What the kernel may read", captions=[shown.title]
+        ),
+        pixel_of_link("pixel", config),
+        hint="Point at an entry of a mask; drag the kernel over the picture.",
         key="step_board",
-        on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
-    )  # fmt: skip
+    )
 
 
 def residual(model: LoadedModel, shown: ShownPicture) -> None:
@@ -152,7 +136,7 @@ def residual(model: LoadedModel, shown: ShownPicture) -> None:
         if st.session_state.get(key, 0) > last:
             st.session_state[key] = last
     block = bound(left.number_input, "Block", 1, count, key="block")
-    before, added = computed.block_features(model, shown, block - 1)
+    before, added = computed.block_features(model.model, shown, block - 1)
     feature = bound(
         right.number_input,
         "Feature", 0, config.num_features - 1, key="map",
@@ -186,7 +170,7 @@ def training(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 6: all predictions in one pass, beside a drawing pixel by pixel."""
     config = model.model.config
     total = config.height * config.width
-    expected = expected_levels(computed.logits(model, shown))
+    expected = expected_levels(computed.logits(model.model, shown))
     drawn = computed.drawn(model, shown)
     board(
         Board(
@@ -220,18 +204,14 @@ def relatives(model: LoadedModel, shown: ShownPicture) -> None:
     """Step 7: the field of the loaded model, and the way to its relatives."""
     config = model.model.config
     pixel = pixel_of_link("pixel", config)
-    field = computed.fields(model)[-1]
-    roles = field.roles(pixel)
     left, right = st.columns([5, 6], gap="medium")
     with left:
-        _clickable(
-            model, pixel,
-            panels.picture_panel(
-                shown.levels, config.num_levels, "What this model reads", looks=roles,
-                captions=[panels.field_caption(pixel, roles)],
-            ),
-            words=panels.FIELD_WORDS,
+        field = panels.field_panel(
+            shown.levels, config.num_levels, "What this model reads",
+            computed.fields(model.model)[-1:], pixel,
         )  # fmt: skip
+        content = Board([field], hint=HINT)
+        pixel_board(content, pixel, key="step_board")
     with right:
         st.markdown(
             "On the next page all of them forecast a price, draw side by side, and are measured: "
@@ -246,20 +226,3 @@ def relatives(model: LoadedModel, shown: ShownPicture) -> None:
             "Van den Oord et al. 2016 (1601.06759) also have LSTMs that take a whole row at once "
             f"({config.height} steps) or a whole diagonal ({config.height + config.width - 1})."
         )
-
-
-def _clickable(
-    model: LoadedModel, pixel: int, *shown_panels: Panel, words: dict[int, str] | None = None
-) -> None:
-    config = model.model.config
-    board(
-        Board(
-            panels=shown_panels,
-            words=words or {},
-            marks={"pixel": pixel},
-            picks=ONE,
-            hint="Click a pixel, or move with the arrow keys.",
-        ),
-        key="step_board",
-        on_pick=lambda name, chosen: write_pixel(name, chosen, config.width),
-    )

@@ -1,6 +1,7 @@
 """Stored numbers, or numbers measured while one waits: what the views of the two share."""
 
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 
 import streamlit as st
 
@@ -31,29 +32,18 @@ def choose_numbers(view: str) -> bool:
 
 def ask_images(view: str) -> int:
     """Ask how many test images of each set are scored."""
-    return bound(
-        st.slider,
-        "Test images of each set",
-        20,
-        1000,
-        100,
-        20,
-        key=f"{view}_images",
-    )
+    key = f"{view}_images"
+    return bound(st.slider, "Test images of each set", 20, 1000, 100, 20, key=key)
 
 
+@lru_cache(64)
 def content_of(model: LoadedModel) -> Hashable:
     """Tell a model from every other: its configuration, its data set and a digest of its weights.
 
     A result that is kept under it is found again after the file was copied or written anew.
     """
-    digest = _digest(model.name, model.modified_ns)
+    digest = weights_digest(checkpoint_path(model.name))
     return model.model.config, model.info.dataset, digest
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _digest(name: str, modified_ns: int) -> str:
-    return weights_digest(checkpoint_path(name))
 
 
 def learned_whole_set(model: LoadedModel) -> bool:
@@ -63,8 +53,8 @@ def learned_whole_set(model: LoadedModel) -> bool:
         return True
     st.info(
         f"{literal(model.name)} learned {literal(title_of(dataset))}: this is measured only for "
-        "models of a whole "
-        f"data set with test images: {', '.join(d.title for d in DATASETS.values())}.",
+        "models of a whole data set with test images: "
+        f"{', '.join(d.title for d in DATASETS.values())}.",
         icon=":material/info:",
     )
     return False
@@ -109,8 +99,7 @@ def stored_numbers(
     if stored.outdated:
         st.warning(
             f"The weights of {literal(', '.join(stored.outdated))} have changed since: these "
-            "numbers "
-            f"belong to other weights. Measure here, or run {code(stored.command)} again.",
+            f"numbers belong to other weights. Measure here, or run {code(stored.command)} again.",
             icon=":material/warning:",
         )
     return stored.values

@@ -70,7 +70,7 @@ def _told(model: LoadedModel) -> tuple[int | None, int]:
 
 
 def _score(model: LoadedModel, chosen: ScoredPicture, label: int | None, order: int) -> Score:
-    key = ("score", content_of(model), chosen.fingerprint, label, order)
+    key = ("score", content_of(model), chosen.content, label, order)
     score = JOBS.results.get(key)
     if score is None:
         score = score_image(model.model, chosen.levels, label, order)
@@ -125,7 +125,7 @@ def _pixel_of_link(count: int, default: int) -> int:
 def _classes(model: LoadedModel, chosen: ScoredPicture, order: int) -> None:
     st.markdown("#### What would each class say?")
     scores: ClassScores | None = result_of(
-        ("classes", content_of(model), chosen.fingerprint, order),
+        ("classes", content_of(model), chosen.content, order),
         lambda: iter_score_classes(model.model, chosen.levels, order),
         slot="classes",
         button=None,
@@ -142,8 +142,7 @@ def _classes(model: LoadedModel, chosen: ScoredPicture, order: int) -> None:
         )
     st.markdown(
         f"The picture is most probable as **{literal(names[best])}**{verdict}, with a posterior "
-        "of "
-        f"{percent(scores.posterior[best])} if all classes are equally likely before. Told no "
+        f"of {percent(scores.posterior[best])} if all classes are equally likely before. Told no "
         f"class, the model needs {scores.any_class_bits:,.1f} bits."
     )
     show_chart(classes_chart(scores, names, chosen.label), "classes")

@@ -1,7 +1,9 @@
 """Where the picture that is scored comes from."""
 
 import random
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 import streamlit as st
@@ -12,31 +14,61 @@ from pixelcnn.config import SamplingRule
 from pixelcnn.data.datasets import DATASETS, quantize
 from pixelcnn.data.picture_files import PictureError, read_picture
 from pixelcnn.evaluation.paradox import other_dataset
+from pixelcnn.models import ModelConfig
 from pixelcnn.sampling import sample
 from pixelcnn.sampling.noise import LARGEST_SEED
-from pixelcnn.ui.measure import from_pages
-from pixelcnn.ui.measure.chosen import ScoredPicture
-from pixelcnn.ui.measure.live import content_of
+from pixelcnn.ui.shared import session_sketch
 from pixelcnn.ui.shared.controls import choose_class
 from pixelcnn.ui.shared.links import bound
 from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.long_work import result_of
+from pixelcnn.ui.shared.made import COMPLETE, GENERATE, left_by
 from pixelcnn.ui.shared.public import upload_mb
 from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
+from pixelcnn.ui.shared.sketch import MAX_SIDE
 
 GREYS = " .:-=+*#%@"
 """Characters of a typed picture, from black to white."""
-_BODY = " " * 8 + "=" + "*" * 10 + "="
 EXAMPLE = "\n".join(
     [
         "",
         " " * 9 + "-==" + " " * 4 + "==-",
         " " * 6 + "=+*******" + "*******+=",
         *[" " * 3 + "=+**" + " =" + "*" * 10 + "= " + "**+="] * 6,
-        *[_BODY] * 17,
+        *[" " * 8 + "=" + "*" * 10 + "="] * 17,
     ]
 )
 """A T-shirt of sorts, to begin with."""
+MISSING = {
+    GENERATE: (
+        "Nothing has been drawn yet. Open the Generate page, let it draw, and come back.",
+        ":material/animation:",
+    ),
+    COMPLETE: (
+        "Nothing has been completed yet. Open the Complete page, draw, press Complete, and come "
+        "back.",
+        ":material/draw:",
+    ),
+}
+"""What is said while a page has left no picture, and with which icon."""
+
+
+@dataclass(frozen=True)
+class ScoredPicture:
+    """A picture to score."""
+
+    levels: Tensor
+    """int64 (C, H, W)."""
+    caption: str
+    """What it is, in a few words."""
+    label: int | None = None
+    """Its class, where that is known and one of the model's own."""
+
+    @property
+    def content(self) -> bytes:
+        """Tell one picture from another."""
+        return self.levels.numpy().tobytes()
 
 
 def choose_picture(model: LoadedModel) -> ScoredPicture | None:
@@ -44,11 +76,11 @@ def choose_picture(model: LoadedModel) -> ScoredPicture | None:
     sources: dict[str, Callable[[LoadedModel], ScoredPicture | None]] = {
         "A sample": _sample,
         "Test image": _test_image,
-        "Drawn": from_pages.drawn,
+        "Drawn": _drawn,
         "Typed": _typed,
         "Upload": _upload,
-        "Generate page": from_pages.of_generate,
-        "Complete page": from_pages.of_complete,
+        "Generate page": partial(_left_by_page, GENERATE),
+        "Complete page": partial(_left_by_page, COMPLETE),
     }
     source = bound(
         st.segmented_control,
@@ -67,32 +99,21 @@ def _sample(model: LoadedModel) -> ScoredPicture:
     left, middle, right = st.columns(3, vertical_alignment="bottom")
     label = choose_class(model.class_names, left, "Class drawn", "sample_class", help=None)
     temperature = bound(
-        middle.slider,
-        "Temperature",
-        0.0,
-        2.0,
-        1.0,
-        0.05,
-        key="sample_temperature",
+        middle.slider, "Temperature", 0.0, 2.0, 1.0, 0.05, key="sample_temperature"
     )
     seed = bound(right.number_input, "Seed", 0, LARGEST_SEED, key="sample_seed")
     rule = SamplingRule(temperature=temperature)
-    levels = _draw(content_of(model), model.model, seed, rule, label)
+    with st.spinner("Drawing the picture …"):
+        levels = _draw(model, seed, rule, label)
     what = "any class" if label is None else model.class_names[label]
     return ScoredPicture(
         levels, f"drawn by {model.name}: {what}, temperature {temperature:g}", label
     )
 
 
-@st.cache_data(max_entries=64, show_spinner="Drawing the picture …")
-def _draw(
-    content: Hashable,
-    _model: torch.nn.Module,
-    seed: int,
-    rule: SamplingRule,
-    label: int | None,
-) -> Tensor:
-    return sample(_model, seed=seed, rule=rule, label=label)[0]
+@lru_cache(64)
+def _draw(model: LoadedModel, seed: int, rule: SamplingRule, label: int | None) -> Tensor:
+    return sample(model.model, seed=seed, rule=rule, label=label)[0]
 
 
 def _test_image(model: LoadedModel) -> ScoredPicture | None:
@@ -104,13 +125,8 @@ def _test_image(model: LoadedModel) -> ScoredPicture | None:
         st.info(f"No data set has pictures of {c.height} x {c.width} pixels like this model.")
         return None
     left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
-    name = bound(
-        left.selectbox,
-        "Data set",
-        names,
-        format_func=lambda key: DATASETS[key].title,
-        key="set",
-    )
+    titles = {name: DATASETS[name].title for name in names}
+    name = bound(left.selectbox, "Data set", names, format_func=titles.get, key="set")
     images = test_set(name, "download-score")
     if images is None:
         return None
@@ -145,6 +161,27 @@ def _test_image(model: LoadedModel) -> ScoredPicture | None:
 
 def _random_image(count: int) -> None:
     st.session_state["item"] = random.randrange(count)
+
+
+def _drawn(model: LoadedModel) -> ScoredPicture | None:
+    """Let the visitor draw by hand: the drawing is that of the Complete page."""
+    c = model.model.config
+    if max(c.height, c.width) > MAX_SIDE:
+        st.info(
+            f"The canvas is for pictures of at most {MAX_SIDE} x {MAX_SIDE} pixels.",
+            icon=":material/palette:",
+        )
+        return None
+    session_sketch.prepare(c)
+    session_sketch.show_canvas()
+    sketch = session_sketch.current()
+    st.caption(
+        "Scored after every stroke. It is the drawing of the Complete page; what is unknown there "
+        "counts as black."
+    )
+    if not sketch.known.any():
+        return None
+    return ScoredPicture(sketch.levels[0], "drawn by hand")
 
 
 def _typed(model: LoadedModel) -> ScoredPicture:
@@ -214,3 +251,44 @@ def _upload(model: LoadedModel) -> ScoredPicture | None:
         return None
     levels = quantize(torch.from_numpy(values), c.num_levels).long()
     return ScoredPicture(levels, f"uploaded: {file.name}")
+
+
+def _left_by_page(page: str, model: LoadedModel) -> ScoredPicture | None:
+    """Take a picture that a page has left; what is not finished is drawn to its end."""
+    made = left_by(page)
+    if made is None:
+        missing, icon = MISSING[page]
+        st.info(missing, icon=icon)
+        return None
+    if not _fits(model, made.config, page):
+        return None
+    levels = result_of(
+        ("made", page, made.key()),
+        made.finish,
+        slot="finish",
+        button=None,
+        what="Drawing to the end",
+    )
+    if levels is None:
+        return None
+    image = 0
+    if len(levels) > 1:
+        image = bound(st.number_input, "Picture", 0, len(levels) - 1, key="sheet_picture")
+    names = model.class_names
+    name = made.classes[image]
+    label = names.index(name) if name in names else None
+    return ScoredPicture(levels[image], made.captions[image], label)
+
+
+def _fits(model: LoadedModel, other: ModelConfig, page: str) -> bool:
+    c = model.model.config
+    needs, has = (
+        (f"{x.height} x {x.width} pixels, {x.num_channels} channels and {x.num_levels} levels")
+        for x in (c, other)
+    )
+    if needs != has:
+        st.warning(
+            f"The picture on the {page} page has {has}; {literal(model.name)} needs {needs}.",
+            icon=":material/warning:",
+        )
+    return needs == has

@@ -72,49 +72,27 @@ def _ask(names: list[str]) -> list[Setting]:
         chosen = _choose("Checkpoints", names, [first, *names], "checkpoints")
         models = [(load(name), name) for name in chosen]
     else:
-        name = bound(
-            next(columns).selectbox,
-            "Model",
-            names,
-            names.index(first),
-            key="common_model",
-        )
+        place = next(columns)
+        name = bound(place.selectbox, "Model", names, names.index(first), key="common_model")
         models = _stages(name) if differs == STAGE else [(load(name), name)]
-    if not models:
-        bound(next(columns).number_input, "Seed", 0, LARGEST_SEED, key="common_seed")
-        if models is not None:
-            st.info(NOTHING_CHOSEN, icon=":material/info:")
-        return []
-    classes = list(dict.fromkeys(name for model, _ in models for name in model.class_names))
-    given: list[str] = [ANY_CLASS]
+    classes = list(dict.fromkeys(name for model, _ in models or () for name in model.class_names))
+    options, given = [ANY_CLASS, *classes], [ANY_CLASS]
     if classes and differs == CLASS:
-        given = _choose("Classes", [ANY_CLASS, *classes], classes, "classes")
+        given = _choose("Classes", options, classes, "classes")
     elif classes:
-        given = [
-            bound(
-                next(columns).selectbox,
-                "Class",
-                [ANY_CLASS, *classes],
-                key="common_class",
-            )
-        ]
+        given = [bound(next(columns).selectbox, "Class", options, key="common_class")]
     if differs == TEMPERATURE:
         temperatures = _choose("Temperatures", TEMPERATURES, [1.0, 0.9, 0.8], "common_t")
     else:
-        temperatures = [
-            bound(
-                next(columns).select_slider,
-                "Temperature",
-                TEMPERATURES,
-                1.0,
-                key="common_temperature",
-            )
-        ]
+        slider, key = next(columns).select_slider, "common_temperature"
+        temperatures = [bound(slider, "Temperature", TEMPERATURES, 1.0, key=key)]
     bound(next(columns).number_input, "Seed", 0, LARGEST_SEED, key="common_seed")
+    if models is None:
+        return []
     if differs == CLASS and not classes:
         st.info(f"{literal(models[0][1])} knows no classes.", icon=":material/info:")
         return []
-    if not given or not temperatures:
+    if not (models and given and temperatures):
         st.info(NOTHING_CHOSEN, icon=":material/info:")
     return [
         _setting(model, title, name, temperature, differs)
@@ -158,8 +136,7 @@ def _stages(name: str) -> list[tuple[LoadedModel, str]] | None:
     if not stages:
         st.info(
             f"No stages of the training of {literal(name)} were kept. `python -m pixelcnn train "
-            "… --stages "
-            "1000 5000 20000` keeps the checkpoint after so many images.",
+            "… --stages 1000 5000 20000` keeps the checkpoint after so many images.",
             icon=":material/info:",
         )
         return None

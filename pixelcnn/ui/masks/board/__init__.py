@@ -33,9 +33,9 @@ def board(
             return
         pick = st.session_state[key]["pick"]
         st.session_state[f"{key}_echo"] = int(pick["number"])
-        for name in content.picks:
-            moved = pick["marks"].get(name, content.marks.get(name))
-            if on_pick is not None and moved != content.marks.get(name):
+        for name, before in content.marks.items():
+            moved = pick["marks"].get(name, before)
+            if on_pick is not None and moved != before:
                 on_pick(name, int(moved))
         if on_frame is not None and pick["frame"] != content.frames.start:
             on_frame(int(pick["frame"]))

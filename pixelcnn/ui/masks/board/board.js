@@ -13,6 +13,8 @@ const GAP = 26; // between panels, as in board.css
 const TALLEST = 0.5; // of the window's height: the words above a picture stay in sight
 const SMALL = 300; // panels up to this size may share a row on a phone
 
+const NOWHERE = { grid: null, cell: -1 };
+
 class Board extends Clock {
   constructor(root) {
     super(root);
@@ -23,19 +25,18 @@ class Board extends Clock {
     this.number = 0; // of the last pick that was told to the server
     this.unsent = null;
     this.moved = -Infinity; // when a mark was moved last
-    this.hovered = { grid: -1, cell: -1 };
-    this.kernelIndex = -1; // the kernel panel that lies over the picture
-    this.entry = -1; // its entry that was hovered last
+    this.hovered = NOWHERE;
+    this.kernel = null; // the panel of the kernel that slides over the picture, where one does
     this.on(".pcb-play", "click", () => this.toggle());
     this.on(".pcb-scrub", "input", (event) => this.scrub(Number(event.target.value)));
   }
 
   readTheme() { return boardTheme(this.root); }
 
-  // Whether a kernel slides over a picture here.
-  get link() { return this.kernelIndex >= 0; }
-  get kernel() { return this.grids[this.kernelIndex] ?? null; }
+  get names() { return Object.keys(this.head.marks); }
   get centre() { return this.marks[this.pick] ?? 0; }
+  // The entry of a kernel that the pointer is over.
+  get entry() { return this.hovered.grid?.isKernel ? this.hovered.cell : -1; }
 
   // --- messages ---
 
@@ -43,41 +44,41 @@ class Board extends Clock {
     const isNew = head.identity !== this.identity;
     this.head = head;
     this.identity = head.identity;
-    const kernels = head.frames?.slides
-      ? head.panels.flatMap((panel, n) => (panel.dilation > 0 ? [n] : [])) : [];
-    if (isNew) {
-      this.hovered = { grid: -1, cell: -1 };
-      this.entry = -1;
-    }
-    if (isNew || !kernels.includes(this.kernelIndex)) this.kernelIndex = kernels[0] ?? -1;
+    const slides = head.frames?.slides;
     while (this.grids.length > head.panels.length) this.grids.pop().element.remove();
     while (this.grids.length < head.panels.length) {
-      const grid = new Panel(this.grids.length);
+      const grid = new Panel();
       this.grids.push(grid);
       this.listenTo(grid);
       this.find(".pcb-panels").append(grid.element);
     }
-    const names = head.picks.map(([name]) => name);
-    if (!names.includes(this.pick)) this.pick = names[0] ?? null;
-    head.panels.forEach((panel, n) => this.grids[n].accept(panel, sections, this.link));
+    this.grids.forEach((grid, n) => {
+      grid.accept(head.panels[n], (name) => sections[`${name}${n}`] ?? null);
+    });
+    const kernels = slides ? this.grids.filter((grid) => grid.isKernel) : [];
+    if (isNew || !kernels.includes(this.kernel)) this.kernel = kernels[0] ?? null;
+    for (const grid of this.grids) {
+      grid.over.dataset.slides = this.kernel !== null && grid.panel.is_choosable;
+    }
+    if (!this.names.includes(this.pick)) this.pick = this.names[0] ?? null;
     // What the visitor chose since then is newer than what the server says.
     if (head.echo >= this.number && this.unsent === null) this.marks = { ...head.marks };
     this.number = Math.max(this.number, head.echo);
-    if (isNew) this.playing = false;
-    const slides = head.frames?.slides;
-    super.moveTo(slides ? this.marks[slides] : Math.min(isNew ? head.start : this.frame, this.total));
+    if (isNew) Object.assign(this, { playing: false, hovered: NOWHERE });
+    const frame = isNew ? head.frames?.start ?? 0 : this.frame;
+    super.moveTo(slides ? this.marks[slides] : Math.min(frame, this.total));
     this.showPicks();
     this.showFrames();
     this.isReady = this.resized = true;
   }
 
   get total() { return Math.max(0, (this.head.frames?.count ?? 1) - 1); }
-  get speed() { return this.head.frames.rate; }
+  get speed() { return this.head.frames.per_second; }
   get frame() { return this.position; }
 
   showPicks() {
-    const box = this.find(".pcb-picks"), { picks } = this.head;
-    box.hidden = picks.length < 2;
+    const box = this.find(".pcb-picks"), picks = Object.entries(this.head.buttons);
+    box.hidden = picks.length === 0;
     // Only if they are others: a button that is being pressed or has the focus stays.
     if (JSON.stringify(picks) !== box.dataset.picks) {
       box.dataset.picks = JSON.stringify(picks);
@@ -111,8 +112,8 @@ class Board extends Clock {
       const cell = cellAt(event);
       if (cell < 0 || event.button !== 0) return;
       this.hoverOver(grid, cell);
-      if (!grid.panel.choosable || this.pick === null) return;
-      this.dragging = this.link && event.pointerType !== "touch" ? grid : null;
+      if (!grid.panel.is_choosable || this.pick === null) return;
+      this.dragging = this.kernel && event.pointerType !== "touch" ? grid : null;
       if (this.dragging) grid.over.setPointerCapture(event.pointerId);
       if (event.pointerType !== "touch") this.choose(cell);
     });
@@ -124,8 +125,8 @@ class Board extends Clock {
     });
     on("click", (event) => { // a finger chooses when it is lifted, so that it can scroll the page
       const cell = cellAt(event);
-      if (cell >= 0 && event.pointerType === "touch" && grid.panel.choosable) this.choose(cell);
-      if (!this.link && this.head.picks.length > 1) this.nextPick();
+      if (cell >= 0 && event.pointerType === "touch" && grid.panel.is_choosable) this.choose(cell);
+      if (!this.kernel && this.names.length > 1) this.nextPick();
     });
     for (const event of ["pointerup", "pointercancel"]) on(event, () => { this.dragging = null; });
     on("pointerleave", () => { if (!this.dragging) this.hoverOver(grid, -1); });
@@ -134,28 +135,22 @@ class Board extends Clock {
 
   hoverOver(grid, cell) {
     const { hovered } = this;
-    if (cell < 0 && hovered.grid !== grid.index) return;
-    if (hovered.grid === grid.index && hovered.cell === cell) return;
-    this.hovered = { grid: cell < 0 ? -1 : grid.index, cell };
-    if (cell >= 0 && grid.isKernel) {
-      if (this.link) this.kernelIndex = grid.index;
-      this.entry = cell;
-    } else {
-      this.entry = -1;
-    }
+    if (grid === hovered.grid ? cell === hovered.cell : cell < 0) return;
+    this.hovered = cell < 0 ? NOWHERE : { grid, cell };
+    if (this.kernel && this.entry >= 0) this.kernel = grid;
     this.touch();
   }
 
   nextPick() {
-    const names = this.head.picks.map(([name]) => name);
+    const { names } = this;
     this.pick = names[(names.indexOf(this.pick) + 1) % names.length];
     this.showPicks();
   }
 
   key(event, grid) {
-    const chooses = grid.panel.choosable && this.pick !== null;
+    const chooses = grid.panel.is_choosable && this.pick !== null;
     if (!chooses && !grid.isKernel) return;
-    const here = this.hovered.grid === grid.index ? this.hovered.cell : grid.total >> 1;
+    const here = this.hovered.grid === grid ? this.hovered.cell : grid.total >> 1;
     const step = event.shiftKey ? 5 : 1;
     const cell = pixelBeside(event, chooses ? this.marks[this.pick] : here, grid,
       grid.panel.tile ?? [step, step]);
@@ -201,7 +196,7 @@ class Board extends Clock {
   tellPlace() {
     if (this.playing || !this.head.frames) return;
     if (this.head.frames.slides) this.setMark(this.frame);
-    else if (this.head.frames.told) this.tellSoon();
+    else if (this.head.frames.is_told) this.tellSoon();
   }
 
   moveTo(frame) {
@@ -241,11 +236,11 @@ class Board extends Clock {
     const { frames } = head;
     for (const grid of this.grids) {
       grid.draw(frames?.slides ? 0 : this.frame, this.theme);
-      const same = this.grids[hovered.grid];
+      const same = hovered.grid;
       const linked = same && !same.isKernel && !grid.isKernel
-        && same.panel.height === grid.panel.height && same.panel.width === grid.panel.width;
-      grid.element.dataset.active = this.link && this.grids.filter((g) => g.isKernel).length > 1
-        && grid.index === this.kernelIndex;
+        && same.height === grid.height && same.width === grid.width;
+      grid.element.dataset.active = grid === this.kernel
+        && this.grids.filter((other) => other.isKernel).length > 1;
       grid.drawOver({
         marks: this.marks, hovered: grid === same || linked ? hovered.cell : -1,
         kernel: this.kernel, centre: this.centre, entry: this.entry,
@@ -258,7 +253,8 @@ class Board extends Clock {
 
   drawText() {
     const { head } = this;
-    const text = this.hovered.cell >= 0 ? this.tell(this.grids[this.hovered.grid], this.hovered.cell) : "";
+    const { grid, cell } = this.hovered;
+    const text = grid ? this.tell(grid, cell) : "";
     const status = this.find(".pcb-status");
     setText(status, text || head.hint);
     status.dataset.idle = !text;
@@ -277,7 +273,7 @@ class Board extends Clock {
     const parts = [grid.nameOf(cell)];
     if (grid.panel.reveal && cell >= this.frame) return `${parts[0]} · not there yet`;
     if (grid.values) parts.push(this.tellValue(grid, cell));
-    const look = this.kernel ? this.lookUnderKernel(grid, cell)
+    const look = this.kernel ? grid.looksUnder(this.kernel, this.centre).get(cell)
       : grid.lookAt(cell, this.frame);
     return [...parts, this.wordFor(look)].filter(Boolean).join(" · ");
   }
@@ -290,14 +286,6 @@ class Board extends Clock {
     return `${grid.panel.unit} ${text.replace("-", "−")}`.trim();
   }
 
-  // The look of the kernel's entry that lies over a pixel, 0 where none does.
-  lookUnderKernel(grid, cell) {
-    for (let e = 0; e < this.kernel.total; e++) {
-      if (grid.pixelRead(this.kernel, e, this.centre) === cell) return this.kernel.lookAt(e, 0);
-    }
-    return 0;
-  }
-
   tellEntry(grid, entry) {
     const { down, right } = grid.offset(entry);
     const steps = (count, negative, positive) => (count === 0 ? ""
@@ -305,8 +293,8 @@ class Board extends Clock {
     const where = [steps(down, "up", "down"), steps(right, "left", "right")].filter(Boolean).join(", ");
     const parts = [`entry ${where || "in the centre"}`, this.wordFor(grid.lookAt(entry, 0))];
     if (grid.panel.unit) parts.push(this.tellValue(grid, entry)); // a mask's 0 and 1 are in the words
-    if (this.link) {
-      const picture = this.grids.find((other) => other.panel.choosable);
+    if (this.kernel) {
+      const picture = this.grids.find((other) => other.panel.is_choosable);
       const pixel = picture.pixelRead(grid, entry, this.centre);
       const { row, col } = placeOf(picture, pixel);
       parts.push(pixel < 0 ? "outside the picture, where it would read 0"
@@ -317,20 +305,20 @@ class Board extends Clock {
   }
 
   drawLegend() {
-    const { legend, words } = this.head;
-    const key = JSON.stringify([legend, words, this.theme.text, this.ratio]);
+    const { legend } = this.head;
+    const key = JSON.stringify([legend, this.theme.text, this.ratio]);
     if (key === this.legendKey) return;
     this.legendKey = key;
     this.find(".pcb-legend").replaceChildren(...legend.map((look) => {
       const entry = document.createElement("span");
       const canvas = document.createElement("canvas");
       drawKey(canvas, look, this.theme);
-      entry.append(canvas, words[look] ?? "");
+      entry.append(canvas, this.wordFor(look));
       return entry;
     }));
   }
 
-  wordFor(look) { return this.head.words[look] ?? ""; }
+  wordFor(look) { return this.theme.looks[look]?.word ?? ""; }
 
   destroy() {
     clearTimeout(this.unsent);

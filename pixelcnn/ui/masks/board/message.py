@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -14,7 +14,10 @@ from pixelcnn.ui.browser.wire import encode
 
 
 class Look(IntEnum):
-    """How a cell is painted; the first five are those of `receptive_field.PixelRole`."""
+    """What a cell is; looks.js has its colours and its words.
+
+    The first five are those of `receptive_field.PixelRole`.
+    """
 
     NOTHING = 0
     SEEN = PixelRole.SEEN
@@ -29,6 +32,11 @@ class Look(IntEnum):
     HIDDEN_FUTURE = 10
     ABSENT = 11
     READS_ROWS_ABOVE = 12
+    FRAME = 13
+
+
+ARRAYS = {"picture": np.uint8, "shades": np.float32, "values": np.float32, "looks": np.uint8}
+"""Fields of a panel that travel as sections, named by field and panel: `looks0`."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,11 @@ class Panel:
     bar: Sequence[tuple[float, str]] = ()
     """Ticks of the colour bar: shade and text."""
     values: NDArray[np.floating] | None = None
-    """(H, W), the number told of a cell."""
+    """(H, W), the number told of a cell; a kernel's are written into its cells, too."""
     unit: str = ""
     """What the values are; written before the number."""
-    numbers: bool = False
-    """Whether the values are written into the cells, where there is room."""
     looks: NDArray[np.uint8] | None = None
-    """(H, W), or (frames, H, W), values of `Look`."""
-    unpainted: Sequence[int] = ()
-    """Looks that are only told, so that the shades below them show."""
+    """(H, W), or (frames, H, W), values of `Look`; what reads is not painted over shades."""
     captions: Sequence[str] = ()
     """One text, or one for each frame."""
     reveal: bool = False
@@ -95,14 +99,12 @@ class Board:
     """Panels side by side, with what they share."""
 
     panels: Sequence[Panel]
-    words: Mapping[int, str] = field(default_factory=dict)
-    """What a look means, for the text under the pointer."""
     legend: Sequence[int] = ()
-    """Looks that are explained below the panels, in words."""
+    """Looks that are explained below the panels."""
     marks: Mapping[str, int] = field(default_factory=dict)
-    """Pixels that are outlined in every panel that is no kernel, by name."""
-    picks: Mapping[str, str] = field(default_factory=dict)
-    """Marks that a click may move: name to the text of a button; one alone needs no button."""
+    """Pixels that a click moves, outlined in every panel that is no kernel, by name."""
+    buttons: Mapping[str, str] = field(default_factory=dict)
+    """What the button says that chooses a mark, by its name; one alone needs no button."""
     frames: Frames | None = None
     hint: str = ""
     """What to do, shown while the pointer is elsewhere."""
@@ -115,65 +117,27 @@ class Board:
                 are kept.
         """
         sections: dict[str, np.ndarray] = {}
-        panels = [self._panel(n, panel, sections) for n, panel in enumerate(self.panels)]
-        header: dict[str, Any] = {
-            "panels": panels,
-            "words": {str(int(k)): v for k, v in self.words.items()},
-            "legend": [int(k) for k in self.legend],
-            "picks": list(self.picks.items()),
-            "hint": self.hint,
-            "frames": None,
-        }
-        if self.frames is not None:
-            f = self.frames
-            header["frames"] = {
-                "count": f.count,
-                "labels": list(f.labels),
-                "rate": f.per_second,
-                "slides": f.slides,
-                "button": f.button,
-                "told": f.is_told,
-            }
+        for number, panel in enumerate(self.panels):
+            for name, dtype in ARRAYS.items():
+                array = getattr(panel, name)
+                if array is not None:
+                    sections[f"{name}{number}"] = np.ascontiguousarray(array, dtype=dtype)
         # The browser stays at its frame as long as only marks move.
-        identity = hashlib.blake2b(encode(_shape_of(header), {}), digest_size=8).hexdigest()
-        header |= {"identity": identity, "marks": self.marks, "echo": echo}
-        header["start"] = self.frames.start if self.frames else 0
+        shapes = [(p.title, p.height, p.width, p.dilation) for p in self.panels]
+        identity = repr((shapes, self.frames and self.frames.count))
+        header = {
+            "panels": [_settings(panel) for panel in self.panels],
+            "frames": self.frames and _settings(self.frames),
+            "legend": self.legend,
+            "marks": self.marks,
+            "buttons": self.buttons,
+            "hint": self.hint,
+            "identity": hashlib.blake2b(identity.encode(), digest_size=8).hexdigest(),
+            "echo": echo,
+        }
         return encode(header, sections)
 
-    @staticmethod
-    def _panel(n: int, panel: Panel, sections: dict[str, np.ndarray]) -> dict[str, Any]:
-        names = {}
-        for name, dtype in (
-            ("picture", np.uint8), ("shades", np.float32), ("values", np.float32),
-            ("looks", np.uint8),
-        ):  # fmt: skip
-            array = getattr(panel, name)
-            if array is not None:
-                names[name] = f"{name}{n}"
-                sections[names[name]] = np.ascontiguousarray(array, dtype=dtype)
-        return {
-            "title": panel.title,
-            "height": panel.height,
-            "width": panel.width,
-            "sections": names,
-            "colours": 3 if panel.picture is not None and panel.picture.ndim == 3 else 1,
-            "twoSides": panel.two_sides,
-            "bar": [list(tick) for tick in panel.bar],
-            "unpainted": [int(look) for look in panel.unpainted],
-            "unit": panel.unit,
-            "numbers": panel.numbers,
-            "captions": list(panel.captions),
-            "reveal": panel.reveal,
-            "dilation": panel.dilation,
-            "tile": panel.tile,
-            "choosable": panel.is_choosable,
-            "size": panel.size,
-        }
 
-
-def _shape_of(header: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a header what may change while the visitor stays at a frame."""
-    panels = [
-        {k: p[k] for k in ("title", "height", "width", "dilation")} for p in header["panels"]
-    ]
-    return {"panels": panels, "frames": header["frames"] and header["frames"]["count"]}
+def _settings(part: Panel | Frames) -> dict[str, Any]:
+    """Give the fields that are no arrays."""
+    return {f.name: getattr(part, f.name) for f in fields(part) if f.name not in ARRAYS}

@@ -5,15 +5,14 @@ import {
   drawColourBar, drawDisc, fitCanvas, mapColour, signedColour, valuesAt, write,
 } from "../../browser/paint.js";
 import { PixelGrid } from "../../browser/pixel_grid.js";
-import { PAST, PRESENT, markColour, paintLook } from "./looks.js";
+import { READS, markColour, paintLook } from "./looks.js";
 
 const PARTS = '<p class="pcb-title"></p><div class="pcb-stage">'
   + '<canvas class="pcb-base" aria-hidden="true"></canvas><canvas class="pcb-over" role="img"></canvas>'
   + '</div><canvas class="pcb-bar" aria-hidden="true" hidden></canvas><p class="pcb-caption"></p>';
 
 export class Panel {
-  constructor(index) {
-    this.index = index;
+  constructor() {
     this.element = document.createElement("figure");
     this.element.className = "pcb-panel";
     this.element.innerHTML = PARTS;
@@ -22,22 +21,22 @@ export class Panel {
     }
   }
 
-  // Takes over what the server says about this panel.
-  accept(panel, sections, slides) {
+  // Takes over what the server says about this panel; `sectionOf` gives an array by its name.
+  accept(panel, sectionOf) {
     this.panel = panel;
     this.width = panel.width;
     this.height = panel.height;
     this.total = panel.height * panel.width;
     for (const name of ["picture", "shades", "values", "looks"]) {
-      this[name] = sections[panel.sections[name]] ?? null;
+      this[name] = sectionOf(name);
     }
     this.frames = this.looks ? this.looks.length / this.total : 0;
+    this.channels = this.picture ? this.picture.length / this.total : 0;
     this.isKernel = panel.dilation > 0;
     setText(this.title, panel.title);
-    this.over.dataset.choosable = panel.choosable || this.isKernel;
-    this.over.dataset.slides = slides && panel.choosable;
-    this.over.tabIndex = panel.choosable || this.isKernel ? 0 : -1;
-    const keys = panel.choosable ? ": arrow keys choose a pixel"
+    this.over.dataset.choosable = panel.is_choosable || this.isKernel;
+    this.over.tabIndex = panel.is_choosable || this.isKernel ? 0 : -1;
+    const keys = panel.is_choosable ? ": arrow keys choose a pixel"
       : this.isKernel ? ": arrow keys go over its entries" : "";
     this.over.ariaLabel = panel.title + keys;
   }
@@ -81,9 +80,16 @@ export class Panel {
     return inside ? row * this.width + col : -1;
   }
 
+  // The looks of a kernel's entries when it stands at `centre`, by the pixels that they read.
+  looksUnder(kernel, centre) {
+    const looks = new Map();
+    for (let e = 0; e < kernel.total; e++) looks.set(this.pixelRead(kernel, e, centre), kernel.lookAt(e, 0));
+    return looks;
+  }
+
   draw(frame, theme) {
     this.drawBase(frame, theme);
-    const { captions, bar, twoSides } = this.panel;
+    const { captions, bar, two_sides: twoSides } = this.panel;
     this.bar.hidden = bar.length === 0;
     if (bar.length) {
       drawColourBar(this.bar, Math.max(120, this.size[0]), {
@@ -101,13 +107,15 @@ export class Panel {
     if (drawn < this.total) grid.fillEmpty(theme);
     else grid.fill(theme.ground);
     const shade = (p) => (Number.isNaN(shades[p]) ? null
-      : panel.twoSides ? signedColour(shades[p], theme.dark) : mapColour(shades[p]));
-    const colour = this.picture ? (p) => valuesAt(this.picture, p, panel.colours) : shade;
+      : panel.two_sides ? signedColour(shades[p], theme.dark) : mapColour(shades[p]));
+    const colour = this.picture ? (p) => valuesAt(this.picture, p, this.channels) : shade;
     if (this.picture || shades) grid.paint((p) => (p < drawn ? colour(p) : null));
     const looks = this.looks ? grid.paths((p) => (p < drawn ? this.lookAt(p, frame) : 0)) : [];
-    for (const [look, path] of looks) if (!panel.unpainted.includes(look)) paintLook(ctx, path, look, theme);
+    for (const [look, path] of looks) {
+      if (!(shades && READS.includes(look))) paintLook(ctx, path, look, theme); // its shade shows
+    }
     if (cell >= 18) this.drawLines(ctx, theme);
-    if (panel.numbers && cell >= 22) this.drawNumbers(grid, frame, theme);
+    if (this.isKernel && cell >= 22) this.drawNumbers(grid, frame, theme);
   }
 
   drawLines(ctx, theme) {
@@ -134,8 +142,8 @@ export class Panel {
 
   // A colour that can be read on a cell.
   inkOn(p, frame, theme) {
-    if (!this.shades) return [PAST, PRESENT].includes(this.lookAt(p, frame)) ? "#fff" : theme.text;
-    if (!this.panel.twoSides) return this.shades[p] < 0.6 ? "#fff" : "#000"; // yellow in both themes
+    if (!this.shades) return READS.includes(this.lookAt(p, frame)) ? "#fff" : theme.text;
+    if (!this.panel.two_sides) return this.shades[p] < 0.6 ? "#fff" : "#000"; // yellow in both themes
     if (Math.abs(this.shades[p]) <= 0.6) return theme.text;
     return theme.dark ? "#000" : "#fff";
   }
@@ -143,7 +151,7 @@ export class Panel {
   // What lies over the cells and follows the pointer: marks, the hovered cell, a kernel.
   drawOver({ marks, hovered, kernel, centre, entry }, theme) {
     const grid = new PixelGrid(fitCanvas(this.over, ...this.size), this, this.cell);
-    if (kernel && this.panel.choosable) this.drawKernel(grid, kernel, centre, entry, theme);
+    if (kernel && this.panel.is_choosable) this.drawKernel(grid, kernel, centre, entry, theme);
     for (const [name, cell] of Object.entries(this.isKernel ? {} : marks)) {
       grid.outline(cell, markColour(name), 2.5);
       if (name.length === 1 && cell < this.total) this.drawLetter(grid, cell, name);
@@ -154,14 +162,11 @@ export class Panel {
   // The kernel's entries over the pixels that they read when it stands at `centre`.
   drawKernel(grid, kernel, centre, entry, theme) {
     const { ctx } = grid;
-    const look = new Map(); // of the pixels that are read
-    for (let e = 0; e < kernel.total; e++) look.set(this.pixelRead(kernel, e, centre), kernel.lookAt(e, 0));
-    for (const [kind, path] of grid.paths((p) => look.get(p) ?? -1)) {
-      if (kind >= 0) paintLook(ctx, path, kind, theme, true);
-    }
+    const looks = this.looksUnder(kernel, centre);
+    for (const [look, path] of grid.paths((p) => looks.get(p) ?? 0)) paintLook(ctx, path, look, theme, true);
     ctx.strokeStyle = "rgba(255,255,255,.55)";
     ctx.lineWidth = 1;
-    for (const pixel of look.keys()) if (pixel >= 0) ctx.strokeRect(...grid.box(pixel));
+    for (const pixel of looks.keys()) if (pixel >= 0) ctx.strokeRect(...grid.box(pixel));
     const [x, y] = grid.box(centre), { down, right } = kernel.offset(0), { cell } = this;
     ctx.strokeStyle = theme.primary;
     ctx.lineWidth = 2;
