@@ -25,7 +25,8 @@ from pixelcnn.storage import (
 )
 from pixelcnn.ui.family.members import KINDS, PRICE, families
 
-from .measure_page import figure, has, message, texts, trigger, wait_for
+from .components import trigger
+from .measure_page import figure, has, message, texts, wait_for
 from .outside import as_read
 from .test_family import MEMBER
 from .tiny import tiny_model
