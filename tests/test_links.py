@@ -19,7 +19,7 @@ PAGES = {
     "masks": "model section picture class seed item pixel kernel dilation weights_layer feature "
     "input wrong layer channel i j by show_field net first later pattern dilations blocks "
     "features step block map",
-    "measure": "model view source sample_class sample_temperature sample_seed set item typed "
+    "measure": "model view source sample_class sample_temperature sample_seed set item "
     "invert told order pixel score paradox_numbers paradox_images logarithmic "
     "calibration_numbers differs checkpoints common_model common_class classes common_t stages "
     "common_temperature common_seed sweep sweep_class sweep_seed sweep_images",

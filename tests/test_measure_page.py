@@ -16,7 +16,6 @@ from pixelcnn.evaluation.stored import percent
 from pixelcnn.sampling import sample
 from pixelcnn.ui.complete import exports
 from pixelcnn.ui.complete.run import CompletionRun, Request
-from pixelcnn.ui.measure.sources import EXAMPLE, read_typed
 from pixelcnn.ui.shared.sketch import DRAWN, Sketch
 
 from .components import trigger
@@ -120,16 +119,6 @@ def test_the_picture_of_the_generate_page_can_be_scored(no_data):
     page.run()
     picture = scored(page)
     assert (page.session_state["drawing"].current.levels().numpy() == picture).all()
-
-
-def test_a_typed_picture_can_be_scored(no_data):
-    page = open_page(source="Typed")
-    assert (scored(page) == read_typed(EXAMPLE, 28, 28).numpy()).all()
-    page.text_area(key="typed").set_value("@.\n =").run()
-    levels = scored(page)
-    assert levels[:2, :2].tolist() == [[255, 28], [0, 113]] and levels.sum() == 396
-    again = open_page(source="Typed", typed="@.\n =")
-    assert (scored(again) == levels).all(), "the link brings it back"
 
 
 def test_what_is_drawn_by_hand_is_scored_and_is_the_drawing_of_the_complete_page(no_data):

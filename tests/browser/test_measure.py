@@ -1,10 +1,13 @@
 """The main path of the Measure page in a real browser."""
 
 import csv
+import io
 import json
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from .player import frame_drawn, settled
 
@@ -96,8 +99,14 @@ def test_a_stroke_on_the_canvas_is_scored(page, server):
 
 
 def test_surprise_beyond_the_colour_bar_is_marked(page, server):
-    black = "%0A" * 27 + "+" * 27  # up to the last pixel, which is white: a great surprise
-    open_maps(page, server, f"source=Typed&typed={black}@")
+    picture = np.zeros((28, 28), np.uint8)
+    picture[27] = [141] * 27 + [255]  # a great surprise
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    open_view(page, server, "source=Upload")
+    file = {"name": "black.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+    page.locator("input[type=file]").set_input_files(file)
+    page.locator(f"{MAPS} .pxm-readout:not(:empty)").wait_for()
     assert maps(page, "Math.max(...m.surprise)") > 24
     bars = page.locator(".pxm-bar").evaluate_all("bars => bars.map((b) => b.ariaLabel)")
     assert bars[0].endswith("24 bits and more") and bars[1].endswith(" bits")

@@ -8,7 +8,7 @@ import pytest
 from tests.tiny_runs import wait_for
 
 from .conftest import ROOT, free_port, serve, wait_until_healthy
-from .player import PLAYER, READ, TOTAL
+from .player import PLAYER
 
 CADDY = shutil.which("caddy")
 
@@ -44,7 +44,7 @@ def test_every_visitor_stays_with_one_of_two_servers_and_draws_there(browser, pr
         page = context.new_page()
         page.goto(proxy)
         page.locator(PLAYER).wait_for()
-        wait_for(lambda page=page: page.locator(PLAYER).evaluate(READ)["have"] == TOTAL)
+        wait_for(lambda page=page: page.locator(PLAYER).evaluate("e => e.__player.done"))
         (cookie,) = [c["value"] for c in context.cookies() if c["name"] == "pixelcnn"]
         page.reload()  # the websocket and the files of a session need the same server
         page.locator(PLAYER).wait_for()

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-import numpy as np
 import streamlit as st
 import torch
 from torch import Tensor
@@ -28,18 +27,6 @@ from pixelcnn.ui.shared.real_images import test_set
 from pixelcnn.ui.shared.resources import LoadedModel
 from pixelcnn.ui.shared.sketch import MAX_SIDE
 
-GREYS = " .:-=+*#%@"
-"""Characters of a typed picture, from black to white."""
-EXAMPLE = "\n".join(
-    [
-        "",
-        " " * 9 + "-==" + " " * 4 + "==-",
-        " " * 6 + "=+*******" + "*******+=",
-        *[" " * 3 + "=+**" + " =" + "*" * 10 + "= " + "**+="] * 6,
-        *[" " * 8 + "=" + "*" * 10 + "="] * 17,
-    ]
-)
-"""A T-shirt of sorts, to begin with."""
 MISSING = {
     GENERATE: (
         "Nothing has been drawn yet. Open the Generate page, let it draw, and come back.",
@@ -77,7 +64,6 @@ def choose_picture(model: LoadedModel) -> ScoredPicture | None:
         "A sample": _sample,
         "Test image": _test_image,
         "Drawn": _drawn,
-        "Typed": _typed,
         "Upload": _upload,
         "Generate page": partial(_left_by_page, GENERATE),
         "Complete page": partial(_left_by_page, COMPLETE),
@@ -89,8 +75,8 @@ def choose_picture(model: LoadedModel) -> ScoredPicture | None:
         default="A sample",
         required=True,
         key="source",
-        help="A sample that the model draws; a real image of a test set; what you draw by hand or "
-        "type; a file of yours; what is on the Generate page or the Complete page.",
+        help="A sample that the model draws; a real image of a test set; what you draw by hand; a "
+        "file of yours; what is on the Generate page or the Complete page.",
     )
     return sources[source](model)
 
@@ -182,35 +168,6 @@ def _drawn(model: LoadedModel) -> ScoredPicture | None:
     if not sketch.known.any():
         return None
     return ScoredPicture(sketch.levels[0], "drawn by hand")
-
-
-def _typed(model: LoadedModel) -> ScoredPicture:
-    c = model.model.config
-    st.html("<style>.st-key-typed textarea { font: 13px/1 monospace }</style>")
-    text = bound(
-        st.text_area,
-        "A picture in characters",
-        EXAMPLE,
-        height=400,
-        key="typed",
-        help=f"One line for each row; from black to white: {GREYS!r}. What is missing is black.",
-    )
-    values = read_typed(text, c.height, c.width).expand(c.num_channels, -1, -1)
-    return ScoredPicture(quantize(values, c.num_levels).long(), "typed by hand")
-
-
-def read_typed(text: str, height: int, width: int) -> Tensor:
-    """Read a picture typed in characters, any other than those of `GREYS` as white.
-
-    Returns:
-        uint8 (1, H, W).
-    """
-    values = np.zeros((1, height, width), np.uint8)
-    for row, line in enumerate(text.splitlines()[:height]):
-        for col, character in enumerate(line[:width]):
-            at = GREYS.find(character)
-            values[0, row, col] = 255 if at < 0 else 255 * at // (len(GREYS) - 1)
-    return torch.from_numpy(values)
 
 
 def _upload(model: LoadedModel) -> ScoredPicture | None:
