@@ -203,7 +203,8 @@ def _show_posterior(run: CompletionRun) -> None:
         st.error(f"The classes cannot be compared. {literal(job.error)}", icon=":material/error:")
     elif classes_done(job.latest):
         if job.latest.is_exact or job.latest.is_learned:
-            _bars(job.latest.probabilities, names)
+            with st.container(gap=None):
+                _bars(job.latest.probabilities, names)
         else:
             figure = ranges_chart(job.latest, names)
             st.plotly_chart(figure, key="posterior-chart", config={"displayModeBar": False})
