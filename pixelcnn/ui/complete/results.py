@@ -203,8 +203,7 @@ def _show_posterior(run: CompletionRun) -> None:
         st.error(f"The classes cannot be compared. {literal(job.error)}", icon=":material/error:")
     elif classes_done(job.latest):
         if job.latest.is_exact or job.latest.is_learned:
-            with st.container(gap=None):
-                _bars(job.latest.probabilities, names)
+            _bars(job.latest.probabilities, names)
         else:
             figure = ranges_chart(job.latest, names)
             st.plotly_chart(figure, key="posterior-chart", config={"displayModeBar": False})
@@ -216,11 +215,11 @@ def _bars(probabilities: Tensor, names: tuple[str, ...]) -> None:
 
     Not as a chart: its code takes the browser a second or two, in which nothing is drawn.
     """
-    for label in probabilities.argsort(descending=True).tolist():
-        share = float(probabilities[label])
-        if share < SHOWN:
-            break
-        st.progress(share, f"{literal(names[label])}: {percent(share, 0)}")
+    with st.container(gap=None):
+        for label in probabilities.argsort(descending=True).tolist():
+            share = float(probabilities[label])
+            if share >= SHOWN:
+                st.progress(share, f"{literal(names[label])}: {percent(share, 0)}")
 
 
 def _export(run: CompletionRun) -> None:
