@@ -17,7 +17,7 @@ from pixelcnn.ui.family.charts import learning_chart
 from pixelcnn.ui.family.members import Family, choose_family, measured
 from pixelcnn.ui.shared.chart_view import offer_data, show_chart
 from pixelcnn.ui.shared.links import bound
-from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.literal import literal, markdown_table
 
 IMAGES, CPU = "Images seen", "CPU minutes"
 HEAD = (
@@ -59,7 +59,7 @@ def _show_table(family: Family, members: dict[str, Member], curves: Curves) -> N
     if family.images_seen is not None:
         st.markdown(literal(name_leaders(members, seconds, same_time)))
     ranked = sorted(members, key=lambda title: members[title].score)
-    lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
+    rows = []
     for title in ranked:
         m = members[title]
         cells = [
@@ -68,8 +68,8 @@ def _show_table(family: Family, members: dict[str, Member], curves: Curves) -> N
             f"{m.num_parameters:,}", f"{m.images_seen:,}", milliseconds(m.training_seconds),
             milliseconds(m.drawing_seconds), milliseconds(m.naive_seconds), percent(m.past_seen),
         ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    st.markdown("\n".join(lines))
+        rows.append(cells)
+    st.markdown(markdown_table(HEAD, rows))
     st.caption(
         "Bits/dim on validation images, lower is better. *Same CPU time*: bits/dim after "
         f"{seconds / 60:.1f} minutes of training, when the fastest had finished, on a straight "

@@ -13,7 +13,7 @@ from pixelcnn.ui.family.fan import encode_forecast, fan
 from pixelcnn.ui.family.members import HOW, PRICE, Family, families
 from pixelcnn.ui.shared import controls, resources
 from pixelcnn.ui.shared.links import bound
-from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.literal import literal, markdown_table
 
 FUTURES = 100
 LAST = 1999
@@ -97,14 +97,14 @@ def _show_scores(family: Family) -> None:
     if not scores:
         return
     st.markdown("#### How well does each predict?")
-    lines = ["| Model | Bits per value | Parameters |", "|---|---|---|"]
+    rows = []
     ranked = sorted(scores, key=scores.get)
     for title in ranked:
         count = resources.num_parameters(family.members[family.names[title]].config)
-        lines.append(f"| {literal(title)} | **{scores[title]:.3f}** | {count:,} |")
+        rows.append((literal(title), f"**{scores[title]:.3f}**", f"{count:,}"))
     levels = next(iter(family.members.values())).config.num_levels
-    lines.append(f"| a guess: all {levels} levels alike | {math.log2(levels):.3f} | 0 |")
-    st.markdown("\n".join(lines))
+    rows.append((f"a guess: all {levels} levels alike", f"{math.log2(levels):.3f}", "0"))
+    st.markdown(markdown_table(("Model", "Bits per value", "Parameters"), rows))
     gap = f" Best and worst are {scores[ranked[-1]] - scores[ranked[0]]:.3f} bits apart."
     st.caption(
         "Bits that the next value costs on average, given those before it, over series that were "

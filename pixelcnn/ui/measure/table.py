@@ -10,7 +10,7 @@ from pixelcnn.evaluation.stored import StoredNumbersError, is_current, load_numb
 from pixelcnn.storage import CheckpointError, list_scored_checkpoints
 from pixelcnn.ui.measure.live import title_of
 from pixelcnn.ui.shared.chart_view import offer_data
-from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.literal import literal, markdown_table
 from pixelcnn.ui.shared.resources import load
 
 FIELDS = [field.name for field in fields(ModelRow)]
@@ -47,8 +47,7 @@ def show() -> None:
         st.info("There is no checkpoint.", icon=":material/info:")
         return
     counts = sorted({row["test_images"] for row in rows if row["test_images"]})
-    lines = [f"| {' | '.join(_cells(row, counts))} |" for row in rows]
-    st.markdown("\n".join([f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *lines]))
+    st.markdown(markdown_table(HEAD, [_cells(row, counts) for row in rows]))
     if any(row["test_images"] and row["num_orders"] > 1 for row in rows):
         st.caption("\\* The mean over the eight raster orders that the model knows.")
     if counts:

@@ -5,6 +5,7 @@ through here wherever Streamlit reads Markdown, or Plotly its markup. Knows no S
 """
 
 import re
+from collections.abc import Iterable, Sequence
 
 from pixelcnn.files import printable
 
@@ -56,3 +57,15 @@ def in_chart(text: object) -> str:
 
 def _line(text: object) -> str:
     return " ".join(_HIDDEN.sub("\ufffd", printable(str(text))).split())
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table; its cells are Markdown.
+
+    >>> print(markdown_table(["a", "b"], [["1", "2"]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    first, *rest = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
+    return "\n".join([first, f"|{'---|' * len(head)}", *rest])

@@ -5,7 +5,7 @@ import streamlit as st
 from pixelcnn.durations import in_words
 from pixelcnn.training.runs import Run, RunConfig, RunError, list_runs
 from pixelcnn.ui.shared.charts import curves
-from pixelcnn.ui.shared.literal import literal
+from pixelcnn.ui.shared.literal import literal, markdown_table
 from pixelcnn.ui.train import gallery, words
 from pixelcnn.ui.train.watch import choose_axis
 
@@ -74,7 +74,7 @@ def _table(runs: dict[str, tuple[Run, RunConfig]]) -> None:
         if setting in differing:
             row = {name: f":orange-background[{value}]" for name, value in row.items()}
         rows.append({"": literal(setting)} | row)
-    st.markdown(words.markdown_table(rows))
+    st.markdown(markdown_table(list(rows[0]), [list(row.values()) for row in rows]))
     st.caption(
         "Settings that differ are coloured. Validation and best: bits/dim."
         if differing

@@ -153,18 +153,5 @@ def differing(all_settings: Sequence[Mapping[str, str]]) -> list[str]:
     return [n for n in names if len({values.get(n) for values in all_settings}) > 1]
 
 
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Write rows of the same columns as a table.
-
-    >>> print(markdown_table([{"a": "1", "b": "2"}]))
-    | a | b |
-    |---|---|
-    | 1 | 2 |
-    """
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    first, rule, *rest = ("| " + " | ".join(line) + " |" for line in lines)
-    return "\n".join([first, rule.replace(" ", ""), *rest])
-
-
 def _plain(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
